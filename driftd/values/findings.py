@@ -1,0 +1,116 @@
+"""What driftd says of a difference: its type, what it means, who claims to have made it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from driftd.values.refs import ObjectRef, Origin, Scope
+
+
+class Direction(StrEnum):
+    """What a difference does to isolation (D5). UNKNOWN ranks as LOOSENS wherever one must choose."""
+
+    LOOSENS = "loosens"
+    TIGHTENS = "tightens"
+    MIXED = "mixed"
+    NEUTRAL = "neutral"
+    UNKNOWN = "unknown"
+
+    @property
+    def may_loosen(self) -> bool:
+        """Whether patience is forbidden: only what surely does not open anything may wait (D7)."""
+        return self not in (Direction.TIGHTENS, Direction.NEUTRAL)
+
+
+class Severity(StrEnum):
+    """How bad: critical crosses a tenant border, high opens inside it or to the internet, low breaks, info neither."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    LOW = "low"
+    INFO = "info"
+
+
+class FindingType(StrEnum):
+    """The shape of a difference between model and cluster."""
+
+    MISSING = "missing"  # the model has it, the cluster proved (404) that it does not
+    MODIFIED = "modified"  # both have it, covered parts differ
+    UNEXPECTED = "unexpected"  # closed world: the cluster has it, the model does not
+    UNDELETABLE = "undeletable"  # condemned and emptied, but a foreign finalizer holds it
+    TERMINATING = "terminating"  # a canonical object, or its namespace, is being deleted
+    ORPHANED = "orphaned"  # its environment is gone from the model; held at its last canonical state
+    UNKNOWN_KIND = "unknown-kind"  # bears policy, and driftd does not understand it
+    BLOCKED = "blocked"  # a repair cannot be written (refused, blind kind, held model, paused)
+    RECREATED = "recreated"  # the namespace came back with a new uid
+    FINALIZER = "finalizer"  # a foreign finalizer on a canonical object
+    DEFAULTED = "defaulted"  # the server adds a field nobody sent: writing that kind is stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One covered field that differs. `path` walks the rule-keyed canonical form; values are compact JSON or None."""
+
+    path: tuple[str, ...]
+    desired: str | None
+    live: str | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who is said to have made a change, and the source of that claim (D11)."""
+
+    who: str
+    source: str  # managedFields | admission | audit-log | unknown
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One flow that shows a difference: these two, over this. `request` names an L7 request where it matters."""
+
+    source: str
+    target: str
+    protocol: str
+    port: str
+    request: str = ""
+
+    def __str__(self) -> str:
+        tail = f" {self.request}" if self.request else ""
+        return f"{self.source} -> {self.target} {self.protocol}/{self.port}{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference, its meaning and its cause.
+
+    `id` is stable: the same difference of the same object keeps it across cycles and restarts, so it is the
+    deduplication key of pages. `changes` holds at most 64 entries; `omitted` counts the rest.
+    """
+
+    id: str
+    type: FindingType
+    ref: ObjectRef
+    scope: Scope
+    tenant: str
+    direction: Direction
+    severity: Severity
+    summary: str
+    origin: Origin | None = None
+    changes: tuple[Change, ...] = ()
+    omitted: int = 0
+    witness: Witness | None = None
+    claimed_by: Claim | None = None
+    dialect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A finding with its life: first seen, last seen, closed (None while open) and by what."""
+
+    finding: Finding
+    opened: datetime
+    confirmed: datetime
+    closed: datetime | None = None
+    closed_by: str = ""

@@ -1,0 +1,62 @@
+"""The two sides of a comparison: what the model wants and what the cluster holds."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from driftd.values.refs import Body, Digest, ObjectRef, Origin
+
+PROVENANCE = "driftd.dev/model"
+"""Annotation on every object driftd writes: the origin's `provenance`. Covered: another value is drift."""
+EPOCH = "driftd.dev/epoch"
+"""Annotation with the writer's leadership epoch (D10). Never compared."""
+CONDEMNED = "driftd.dev/condemned"
+"""Annotation of an object emptied for deletion, with the epoch that condemned it. On a canonical object it is drift."""
+TENANT = "driftd.dev/tenant"
+"""Label with the tenant of a governed namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """One object the cluster must hold, fully specified (D1), as canonical JSON bytes."""
+
+    ref: ObjectRef
+    raw: bytes
+    digest: Digest
+    origin: Origin
+
+    def body(self) -> Body:
+        """A fresh, mutable copy of the object."""
+        body: Body = orjson.loads(self.raw)
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """One writer as `metadata.managedFields` names it: chosen by the client, therefore a claim and no proof."""
+
+    name: str
+    operation: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One object as the API server last told it.
+
+    `raw` is the whole object without `metadata.managedFields` (the server keeps those itself when a PUT leaves
+    them out); `digest` covers what its kind covers. `managers` is ordered from the oldest to the newest write.
+    """
+
+    ref: ObjectRef
+    raw: bytes
+    digest: Digest
+    uid: str
+    resource_version: str
+    terminating: bool
+    managers: tuple[Manager, ...]
+
+    def body(self) -> Body:
+        """A fresh, mutable copy of the object."""
+        body: Body = orjson.loads(self.raw)
+        return body
