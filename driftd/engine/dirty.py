@@ -1,0 +1,146 @@
+"""The queue of scopes to judge: each at most once, fair between tenants, urgent before routine."""
+
+import asyncio
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from driftd.values import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A scope taken for judging. `since` is the monotonic second of the oldest mark it answers."""
+
+    scope: Scope
+    since: float
+    trigger: str
+
+
+class _Lane:
+    """Tenants take turns; within a tenant scopes come in the order they were marked."""
+
+    def __init__(self) -> None:
+        self._turns: deque[str] = deque()
+        self._waiting: dict[str, OrderedDict[Scope, Ticket]] = {}
+        self.size = 0
+
+    def __contains__(self, key: tuple[str, Scope]) -> bool:
+        return key[1] in self._waiting.get(key[0], ())
+
+    def add(self, tenant: str, ticket: Ticket) -> None:
+        scopes = self._waiting.get(tenant)
+        if scopes is None:
+            scopes = self._waiting[tenant] = OrderedDict()
+            self._turns.append(tenant)
+        scopes[ticket.scope] = ticket
+        self.size += 1
+
+    def drop(self, tenant: str, scope: Scope) -> Ticket | None:
+        scopes = self._waiting.get(tenant)
+        ticket = scopes.pop(scope, None) if scopes else None
+        if ticket is not None:
+            self.size -= 1
+        return ticket
+
+    def next(self) -> tuple[str, Ticket] | None:
+        while self._turns:
+            tenant = self._turns.popleft()
+            scopes = self._waiting[tenant]
+            if not scopes:
+                del self._waiting[tenant]
+                continue
+            _, ticket = scopes.popitem(last=False)
+            self.size -= 1
+            self._turns.append(tenant)
+            return tenant, ticket
+        return None
+
+
+class DirtyScopes:
+    """Marks come from everywhere, workers take. A scope that is being judged is given out again only when done.
+
+    Two lanes: `urgent` (something changed) is emptied before routine marks (start, audit, model) get a turn. Within a
+    lane tenants take turns, so that one tenant's noise delays another's repair by at most one scope a worker.
+
+    Args:
+        tenant_of: the tenant whose turn a scope's judging counts as.
+        monotonic: seconds that never step back.
+    """
+
+    def __init__(self, tenant_of: Callable[[Scope], str], monotonic: Callable[[], float]) -> None:
+        self._tenant_of = tenant_of
+        self._monotonic = monotonic
+        self._lanes = (_Lane(), _Lane())
+        self._home: dict[Scope, tuple[int, str]] = {}
+        self._taken: dict[Scope, Ticket | None] = {}
+        self._later: list[tuple[float, int, Scope, str]] = []
+        self._count = 0
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return sum(lane.size for lane in self._lanes)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, nothing is being judged (marks for later do not count)."""
+        return not len(self) and not self._taken
+
+    def mark(self, scope: Scope, trigger: str, *, urgent: bool = True) -> None:
+        """Have the scope judged; a mark on a waiting scope is absorbed, on a taken one remembered."""
+        ticket = Ticket(scope, self._monotonic(), trigger)
+        if scope in self._taken:
+            self._taken[scope] = self._taken[scope] or ticket
+            return
+        lane = 0 if urgent else 1
+        home = self._home.get(scope)
+        if home is not None:
+            if home[0] <= lane:
+                return
+            ticket = self._lanes[home[0]].drop(home[1], scope) or ticket
+        self._put(lane, ticket)
+
+    def mark_later(self, scope: Scope, trigger: str, seconds: float) -> None:
+        """The same after a pause; several pauses of one scope all come due."""
+        self._count += 1
+        heapq.heappush(self._later, (self._monotonic() + seconds, self._count, scope, trigger))
+        self._wake.set()
+
+    async def take(self) -> Ticket:
+        """Wait for the next scope whose turn it is. Cancel-safe."""
+        while True:
+            pause = self._release_due()
+            for lane in self._lanes:
+                found = lane.next()
+                if found is not None:
+                    scope = found[1].scope
+                    self._home.pop(scope, None)
+                    self._taken[scope] = None
+                    return found[1]
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def done(self, scope: Scope) -> None:
+        """The worker's last word on a scope it took: marks made meanwhile take effect now."""
+        again = self._taken.pop(scope)
+        if again is not None:
+            self._put(0, again)
+
+    def _put(self, lane: int, ticket: Ticket) -> None:
+        tenant = self._tenant_of(ticket.scope)
+        self._home[ticket.scope] = (lane, tenant)
+        self._lanes[lane].add(tenant, ticket)
+        self._wake.set()
+
+    def _release_due(self) -> float | None:
+        """Move marks that are due into the urgent lane; the seconds to the next one, None without any."""
+        now = self._monotonic()
+        while self._later and self._later[0][0] <= now:
+            _, _, scope, trigger = heapq.heappop(self._later)
+            self.mark(scope, trigger)
+        return self._later[0][0] - now if self._later else None

@@ -1,0 +1,147 @@
+"""Process settings: one tree of frozen models. Nothing about tenants lives here; that is the model's."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ApiSettings(_Part):
+    """How driftd talks to the Kubernetes API server."""
+
+    kubeconfig: Path | None = Field(
+        None, description="Kubeconfig file; in a cluster leave it out: the pod's own credentials are used."
+    )
+    context: str | None = Field(None, description="Context of that kubeconfig; its current context unless said.")
+    connect_timeout_seconds: Seconds = Field(5.0, description="Bound on opening a connection.")
+    read_timeout_seconds: Seconds = Field(15.0, description="Bound on one answer, watches aside.")
+
+
+class WatchSettings(_Part):
+    """How the live cluster is watched (D6): the watch is a hint, the list is the truth."""
+
+    page_size: int = Field(500, ge=10, le=5000, description="Objects a page of a list.")
+    server_timeout_min_seconds: Seconds = Field(300.0, description="Shortest server-side life of one watch.")
+    server_timeout_max_seconds: Seconds = Field(
+        600.0, description="Longest server-side life of one watch; each takes a random one."
+    )
+    silence_seconds: Seconds = Field(
+        90.0,
+        description="A watch that brings neither event nor bookmark for so long is taken for dead and opened again.",
+    )
+    backoff_min_seconds: Seconds = Field(
+        0.8, description="First pause after a failed list or watch; doubled, with full jitter."
+    )
+    backoff_max_seconds: Seconds = Field(30.0, description="Longest such pause.")
+    discovery_seconds: Seconds = Field(30.0, description="How often the served kinds are asked for.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "WatchSettings":
+        if self.server_timeout_min_seconds > self.server_timeout_max_seconds:
+            raise ValueError("server_timeout_min_seconds must not exceed server_timeout_max_seconds")
+        return self
+
+
+class AuditSettings(_Part):
+    """How often the mirror is held against the truth."""
+
+    relist_seconds: Seconds = Field(300.0, description="Full re-list of every governed kind.")
+    rolling_gets_per_second: float = Field(
+        5.0, ge=0, le=500, description="Expected objects read one by one from etcd, beside the watch; 0 turns it off."
+    )
+    heartbeat_seconds: Seconds = Field(30.0, description="How often the canary object is changed.")
+    heartbeat_bound_seconds: Seconds = Field(10.0, description="How soon its watch event must be here.")
+
+
+class LeaseSettings(_Part):
+    """Leader election (D10)."""
+
+    name: str = Field("driftd", min_length=1, max_length=63, description="Name of the Lease in driftd's namespace.")
+    duration_seconds: Seconds = Field(15.0, description="How long a lease holds without renewal.")
+    renew_deadline_seconds: Seconds = Field(
+        10.0, description="A leader that could not renew for so long stops writing."
+    )
+    retry_seconds: Seconds = Field(2.0, description="Pause between two tries to acquire or renew.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "LeaseSettings":
+        if not self.retry_seconds < self.renew_deadline_seconds < self.duration_seconds:
+            raise ValueError("retry_seconds < renew_deadline_seconds < duration_seconds must hold")
+        return self
+
+
+class EngineSettings(_Part):
+    """The scope loop."""
+
+    workers: int = Field(4, ge=1, le=64, description="Scopes judged side by side.")
+    retry_min_seconds: Seconds = Field(0.5, description="First pause after a write that failed; doubled each time.")
+    retry_max_seconds: Seconds = Field(30.0, description="Longest such pause.")
+    stop_seconds: Seconds = Field(20.0, description="How long a stop waits for writes under way.")
+    write_timeout_seconds: Seconds = Field(
+        5.0, description="Bound on one write; a lease must outlive it or the write is not sent."
+    )
+
+
+class ModelSettings(_Part):
+    """Where the canonical model comes from."""
+
+    path: Path = Field(Path("models"), description="Directory with the model's documents.")
+    poll_seconds: Seconds = Field(0.25, description="How often that directory is looked at.")
+    approved: str = Field(
+        "",
+        description="A held revision, as the log names it, that is accepted all the same; good for that one only.",
+    )
+
+
+class StoreSettings(_Part):
+    """Where findings, intents and the audit chain live."""
+
+    url: str = Field("", description="Database URL; empty means SQLite in `data_dir`.")
+
+
+class WebSettings(_Part):
+    """Health and metrics."""
+
+    host: str = Field("0.0.0.0", description="Address of the health and metrics server.")  # noqa: S104 - a pod's probes come from outside
+    port: int = Field(8080, ge=0, le=65_535, description="Its port; 0 takes a free one and logs it.")
+
+
+class LogSettings(_Part):
+    """Structured logs on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
+    json_lines: bool = Field(default=True, description="One JSON object a line; false prints for people.")
+
+
+class Settings(BaseSettings):
+    """All of it. Each field is also an environment variable: `DRIFTD_WATCH__PAGE_SIZE=100`."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFTD_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    namespace: str = Field(
+        default_factory=lambda: os.environ.get("POD_NAMESPACE", "driftd"),
+        description="driftd's own namespace: lease, fence and canary live there.",
+    )
+    identity: str = Field(
+        default_factory=lambda: os.environ.get("POD_NAME") or socket.gethostname(),
+        description="Who holds the lease; unique a replica.",
+    )
+    data_dir: Path = Field(Path("/var/lib/driftd"), description="Database, journal and last good model.")
+    api: ApiSettings = ApiSettings()
+    watch: WatchSettings = WatchSettings()
+    audit: AuditSettings = AuditSettings()
+    lease: LeaseSettings = LeaseSettings()
+    engine: EngineSettings = EngineSettings()
+    model: ModelSettings = ModelSettings()
+    store: StoreSettings = StoreSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()

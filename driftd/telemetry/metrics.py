@@ -1,0 +1,59 @@
+"""Every metric driftd exposes: names, labels and meanings in one place."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+class Metrics:
+    """One registry a process. Labels never carry object names: their number must stay bounded by the kinds."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        one = self.registry
+        self.cycles = Counter("driftd_cycles", "Scope cycles by outcome.", ["outcome"], registry=one)
+        self.cycle_seconds = Histogram(
+            "driftd_cycle_seconds", "Duration of one scope cycle.", buckets=_FAST, registry=one
+        )
+        self.heal_seconds = Histogram(
+            "driftd_time_to_heal_seconds",
+            "From the moment a change reached driftd to the answer to the write that repaired it.",
+            ["kind"],
+            buckets=_FAST,
+            registry=one,
+        )
+        self.findings = Gauge(
+            "driftd_findings_open", "Open findings.", ["kind", "type", "direction", "severity"], registry=one
+        )
+        self.writes = Counter("driftd_writes", "Writes to the API server.", ["kind", "verb", "result"], registry=one)
+        self.queue = Gauge("driftd_dirty_scopes", "Scopes waiting to be judged.", registry=one)
+        self.kind_state = Gauge(
+            "driftd_kind_state",
+            "1 for the state a kind is in: absent, syncing, ready, blind.",
+            ["kind", "state"],
+            registry=one,
+        )
+        self.objects = Gauge("driftd_mirror_objects", "Objects held in the mirror.", ["kind"], registry=one)
+        self.divergence = Counter(
+            "driftd_mirror_divergence", "Objects whose mirror differed from a fresh read.", ["kind"], registry=one
+        )
+        self.model_accepted = Gauge(
+            "driftd_model_accepted_timestamp_seconds", "When the model in force was accepted.", registry=one
+        )
+        self.model_problems = Gauge(
+            "driftd_model_problems", "Problems of the newest model.", ["severity"], registry=one
+        )
+        self.model_held = Gauge("driftd_model_held", "1 while a newer model is held back.", registry=one)
+        self.leading = Gauge("driftd_leading", "1 while this replica leads.", registry=one)
+        self.epoch = Gauge("driftd_epoch", "Leadership epoch of this replica's newest term.", registry=one)
+        self.store_ok = Gauge(
+            "driftd_store_ok", "1 while the store takes writes; 0 while the journal does.", registry=one
+        )
+        self.fights = Gauge("driftd_fights_open", "Objects somebody else keeps changing back.", registry=one)
+        self.loop_lag = Gauge("driftd_loop_lag_seconds", "Newest measured delay of the event loop.", registry=one)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """The OpenMetrics text and its content type (exemplars exist in no other format)."""
+        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        return text, CONTENT_TYPE_LATEST
