@@ -1,0 +1,1 @@
+"""The loop: dirty scope, observe, compare, judge, act, verify, record."""
