@@ -1,7 +1,6 @@
 # One obvious command a thing. Every target sets up what it needs.
-PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test demo bench campaign clean docs
+.PHONY: help setup lint format test demo bench campaign docs requirements clean
 
 help: ## what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -13,3 +12,35 @@ help: ## what can be done
 	@touch $@
 
 setup: .venv/.done ## make .venv with hash-pinned packages
+
+lint: setup ## ruff, mypy strict, import rules
+	.venv/bin/ruff check driftd tests
+	.venv/bin/ruff format --check driftd tests
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: setup ## let ruff lay the code out
+	.venv/bin/ruff format driftd tests
+	.venv/bin/ruff check --fix driftd tests
+
+test: setup ## everything that must pass: lint, types, import rules, unit, property, control plane
+	.venv/bin/python tests/run.py
+
+demo: setup ## a real control plane on loopback, an example platform, a dozen tamperings healed
+	.venv/bin/driftd demo
+
+bench: setup ## figures on the real control plane: prints a table, writes build/bench.json
+	.venv/bin/python -m tests.bench
+
+campaign: setup ## the long searches and faults (seeded); results go to docs/campaign.md
+	.venv/bin/python -m tests.campaign
+
+docs: setup ## write the generated pages of docs/ and deploy/ anew
+	.venv/bin/python -m tests.docs.generate
+
+requirements: ## pin the packages anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -q -o requirements-dev.txt
+	uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -q -c requirements-dev.txt -o requirements.txt
+
+clean: ## remove what was built here (not the per-user cache of lab binaries)
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
