@@ -42,7 +42,7 @@ PHASES: list[tuple[str, list[str]]] = [
 def slowest(count: int) -> list[tuple[float, str]]:
     times = []
     for file in RESULTS.glob("*.xml"):
-        for case in ET.parse(file).getroot().iter("testcase"):  # noqa: S314 - written by our own pytest a moment ago
+        for case in ET.parse(file).getroot().iter("testcase"):
             times.append((float(case.get("time", "0")), f"{case.get('classname')}::{case.get('name')}"))
     return sorted(times, reverse=True)[:count]
 
@@ -50,7 +50,7 @@ def slowest(count: int) -> list[tuple[float, str]]:
 def totals() -> tuple[int, int, int]:
     passed = failed = skipped = 0
     for file in RESULTS.glob("*.xml"):
-        for suite in ET.parse(file).getroot().iter("testsuite"):  # noqa: S314 - as above
+        for suite in ET.parse(file).getroot().iter("testsuite"):
             bad = int(suite.get("failures", "0")) + int(suite.get("errors", "0"))
             skip = int(suite.get("skipped", "0"))
             failed += bad
