@@ -1,0 +1,50 @@
+"""The model in force: what each scope must hold, orphaned namespaces included."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from driftd.compile import Compiled, GovernedNamespace
+from driftd.values import Scope
+
+NOBODY = "(nobody)"
+"""The tenant whose turn the judging of ungoverned scopes takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One accepted model. `orphaned` are namespaces whose environment left it: held at their last canonical state."""
+
+    compiled: Compiled
+    commit: str
+    orphaned: Mapping[str, GovernedNamespace] = field(default_factory=dict)
+
+    def governed(self, scope: Scope) -> GovernedNamespace | None:
+        """What the scope must hold; None where the model says nothing of it."""
+        return self.compiled.governed.get(scope.namespace) or self.orphaned.get(scope.namespace)
+
+    def tenant_of(self, scope: Scope) -> str:
+        governed = self.governed(scope)
+        return governed.tenant if governed else NOBODY
+
+    def scopes(self) -> Iterator[Scope]:
+        """Every scope the model speaks of, each once."""
+        for name in self.compiled.governed:
+            yield Scope(name)
+        for name in self.orphaned:
+            if name not in self.compiled.governed:
+                yield Scope(name)
+
+
+def changed_scopes(before: InForce | None, after: InForce) -> set[Scope]:
+    """Scopes whose desired state differs between two models; all of them where there was none before."""
+    if before is None:
+        return set(after.scopes())
+    changed = set()
+    for scope in {*before.scopes(), *after.scopes()}:
+        was, now = before.governed(scope), after.governed(scope)
+        if was is not now and was != now:
+            changed.add(scope)
+    if before.compiled.exemptions != after.compiled.exemptions:
+        for exempt in {*before.compiled.exemptions} ^ {*after.compiled.exemptions}:
+            changed.add(Scope(exempt.ref.namespace))
+    return changed
