@@ -1,0 +1,1 @@
+"""What policy objects mean: their canonical forms (`kinds`), who can reach whom (`reach`), what Falco would see."""

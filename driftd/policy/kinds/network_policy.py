@@ -1,0 +1,120 @@
+"""NetworkPolicy (networking.k8s.io/v1): identity, canonical form, and the words for its rules.
+
+Rules, peers, ports, excepts and selector expressions are sets (joined by OR, expressions by AND), so their order and
+their doubles mean nothing. Absent, null and empty lists mean the same: no rules, all peers, all ports. An
+absent peer selector and an empty one do not: `namespaceSelector: {}` is every namespace, absent is one's own. Fields
+that this module does not know stay word for word, so a field of a later Kubernetes version is a difference.
+Source: kubernetes/api networking/v1/types.go, pkg/apis/networking/v1/defaults.go; facts in network-policy.md 1.1.
+"""
+
+from typing import Any
+
+from driftd.policy.kinds.addresses import cidr
+from driftd.policy.kinds.canonical import MalformedObjectError, as_set, by_text, mapping, sequence
+from driftd.policy.kinds.rule_text import keyed_rules
+from driftd.policy.kinds.selectors import keyed_selector, selector
+from driftd.policy.kinds.whole_spec import WholeSpec
+from driftd.values import Body, Resource
+
+_PEERS = {"ingress": "from", "egress": "to"}
+
+
+class NetworkPolicyKind(WholeSpec):
+    """The kind as the registry holds it."""
+
+    resource = Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+    rank = 10
+
+    def canonical_spec(self, spec: Body) -> Body:
+        canonical: Body = {
+            "podSelector": selector(spec.get("podSelector"), "spec.podSelector"),
+            "policyTypes": policy_types(spec),
+            "ingress": _rules(spec.get("ingress"), "ingress"),
+            "egress": _rules(spec.get("egress"), "egress"),
+        }
+        for key, value in spec.items():
+            if key not in canonical:
+                canonical[key] = value
+        return canonical
+
+    def keyed_spec(self, canonical: Body) -> Body:
+        return {
+            **canonical,
+            "podSelector": keyed_selector(canonical["podSelector"]),
+            "policyTypes": by_text((str(name), True) for name in canonical["policyTypes"]),
+            "ingress": keyed_rules(canonical["ingress"], "from"),
+            "egress": keyed_rules(canonical["egress"], "to"),
+        }
+
+    def emptied_spec(self, spec: Body) -> Body:
+        return {
+            "podSelector": mapping(spec.get("podSelector"), "spec.podSelector"),
+            "policyTypes": policy_types(spec),
+        }
+
+
+def policy_types(spec: Body) -> list[Any]:
+    """The directions in which the policy isolates: the list, or Ingress, and Egress if there is an egress rule."""
+    if listed := spec.get("policyTypes"):
+        return as_set(sequence(listed, "spec.policyTypes"))
+    return ["Egress", "Ingress"] if spec.get("egress") else ["Ingress"]
+
+
+def canonical_rule(rule: object, direction: str) -> Body:
+    """One rule of `ingress` or `egress`: empty parts left out, so `{}` allows everything in its direction."""
+    if type(rule) is not dict:
+        raise MalformedObjectError(f"spec.{direction}", "a rule (a map; {} allows everything)", rule)
+    peers = _PEERS[direction]
+    canonical: Body = {}
+    for key, value in rule.items():
+        if key == peers:
+            if listed := sequence(value, f"spec.{direction}.{key}"):
+                canonical[key] = as_set([_peer(one, direction) for one in listed])
+        elif key == "ports":
+            if listed := sequence(value, f"spec.{direction}.ports"):
+                canonical[key] = as_set([_port(one, direction) for one in listed])
+        else:
+            canonical[key] = value
+    return canonical
+
+
+def _rules(value: object, direction: str) -> list[Any]:
+    return as_set([canonical_rule(rule, direction) for rule in sequence(value, f"spec.{direction}")])
+
+
+def _peer(peer: object, direction: str) -> Body:
+    if type(peer) is not dict:
+        raise MalformedObjectError(f"spec.{direction}", "a peer with podSelector, namespaceSelector or ipBlock", peer)
+    canonical: Body = {}
+    for key, value in peer.items():
+        if key in ("podSelector", "namespaceSelector"):
+            if value is not None:
+                canonical[key] = selector(value, f"spec.{direction}.{key}")
+        elif key == "ipBlock":
+            if value is not None:
+                canonical[key] = _ip_block(value, direction)
+        else:
+            canonical[key] = value
+    return canonical
+
+
+def _ip_block(value: object, direction: str) -> Body:
+    canonical = dict(mapping(value, f"spec.{direction}.ipBlock"))
+    if "cidr" in canonical:
+        canonical["cidr"] = cidr(canonical["cidr"])
+    if "except" in canonical:
+        if excepted := sequence(canonical["except"], f"spec.{direction}.ipBlock.except"):
+            canonical["except"] = as_set([cidr(one) for one in excepted])
+        else:
+            del canonical["except"]
+    return canonical
+
+
+def _port(port: object, direction: str) -> Body:
+    if type(port) is not dict:
+        raise MalformedObjectError(f"spec.{direction}.ports", "a port with protocol, port or endPort", port)
+    canonical: Body = {"protocol": "TCP"}
+    for key, value in port.items():
+        if value is not None or key not in ("protocol", "port", "endPort"):
+            canonical[key] = value
+    return canonical

@@ -1,0 +1,45 @@
+"""The governed kinds, by group and kind: a further kind is one module and one line here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from driftd.policy.kinds.kind import Kind
+from driftd.policy.kinds.limit_range import LimitRangeKind
+from driftd.policy.kinds.namespace import NamespaceKind
+from driftd.policy.kinds.network_policy import NetworkPolicyKind
+from driftd.policy.kinds.resource_quota import ResourceQuotaKind
+from driftd.policy.kinds.service_account import ServiceAccountKind
+from driftd.values import ObjectRef
+
+_ALL: tuple[Kind, ...] = (
+    NamespaceKind(),
+    NetworkPolicyKind(),
+    ResourceQuotaKind(),
+    LimitRangeKind(),
+    ServiceAccountKind(),
+)
+
+KINDS: Mapping[tuple[str, str], Kind] = MappingProxyType(
+    {(kind.resource.group, kind.resource.kind): kind for kind in _ALL}
+)
+"""Every governed kind by (group, kind), in the order of creation."""
+
+
+class UngovernedKindError(LookupError):
+    """A kind that driftd does not govern was asked for as if it did."""
+
+    def __init__(self, ref: ObjectRef) -> None:
+        group = ref.group or "core"
+        super().__init__(f"{ref}: kind {ref.kind} of group {group} is not governed; ask `bearing` before `kind_of`")
+
+
+def kind_of(ref: ObjectRef) -> Kind:
+    """The governed kind of an object.
+
+    Raises:
+        UngovernedKindError: driftd does not govern that kind.
+    """
+    kind = KINDS.get((ref.group, ref.kind))
+    if kind is None:
+        raise UngovernedKindError(ref)
+    return kind
