@@ -7,7 +7,12 @@ kind: Cluster
 metadata: {name: bench}
 spec:
   cni: {dialect: kubernetes}
-  ranges: {pods: [10.244.0.0/16], services: [10.96.0.0/16], nodes: [10.99.0.0/24], apiServer: [10.96.0.1/32, 10.99.0.1/32], apiServerPorts: [443, 6443]}
+  ranges:
+    pods: [10.244.0.0/16]
+    services: [10.96.0.0/16]
+    nodes: [10.99.0.0/24]
+    apiServer: [10.96.0.1/32, 10.99.0.1/32]
+    apiServerPorts: [443, 6443]
   dns: {namespace: kube-system, labels: {k8s-app: kube-dns}, port: 53}
   gateway: {namespace: ingress, labels: {app: gateway}}
   mesh: {kind: none}
@@ -36,8 +41,16 @@ spec:
   tenant: {tenant}
   plan: shared
   services:
-    web: {{labels: {{app: web}}, ports: {{http: 8080}}, expose: [{{port: http, host: {name}.example}}], calls: [{{to: api, port: http}}]}}
-    api: {{labels: {{app: api}}, serviceAccount: api, ports: {{http: 8080}}, calls: [{{to: db}}, {{to: geo}}, {{to: shared/logs}}]}}
+    web:
+      labels: {{app: web}}
+      ports: {{http: 8080}}
+      expose: [{{port: http, host: {name}.example}}]
+      calls: [{{to: api, port: http}}]
+    api:
+      labels: {{app: api}}
+      serviceAccount: api
+      ports: {{http: 8080}}
+      calls: [{{to: db}}, {{to: geo}}, {{to: shared/logs}}]
     worker: {{labels: {{app: worker}}, calls: [{{to: db}}, {{to: api, port: http}}]}}
   attachments:
     db: {{service: {{labels: {{app: db}}}}, port: 5432}}
