@@ -1,0 +1,41 @@
+"""Which Kubernetes kinds the model may name, and which of them may stand in it as plain manifests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestKind:
+    """A kind that may stand in the model word for word, in the one version in which driftd reads and writes it."""
+
+    group: str
+    version: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+MANIFEST_KINDS: Mapping[tuple[str, str], ManifestKind] = {
+    (kind.group, kind.kind): kind
+    for kind in (
+        ManifestKind("", "v1", "Namespace", namespaced=False),
+        ManifestKind("", "v1", "ServiceAccount"),
+        ManifestKind("", "v1", "ResourceQuota"),
+        ManifestKind("", "v1", "LimitRange"),
+        ManifestKind("networking.k8s.io", "v1", "NetworkPolicy"),
+    )
+}
+"""The governed kinds by (group, kind). A kind of a further layer is added here together with its compiler."""
+
+
+def group_of(kind: str) -> str | None:
+    """The group in which driftd governs a kind, or None for a kind that it does not govern."""
+    return next((known.group for known in MANIFEST_KINDS.values() if known.kind == kind), None)
+
+
+def governed_kinds() -> tuple[str, ...]:
+    """Names of the governed kinds, sorted."""
+    return tuple(sorted(known.kind for known in MANIFEST_KINDS.values()))
