@@ -1,0 +1,142 @@
+"""The command line of each part. Pure: paths and ports in, flags out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftd.lab.authority import KeyPairFiles
+from driftd.lab.options import LabOptions
+
+LOOPBACK = "127.0.0.1"
+TOKEN_ISSUER = "https://kubernetes.default.svc.cluster.local"  # noqa: S105  # an address, not a secret
+SERVER_NAMES = (
+    "localhost",
+    LOOPBACK,
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
+
+# Controllers that need nodes, clouds or metrics have nothing to do here.
+_CONTROLLERS = (
+    "*",
+    "-node-ipam-controller",
+    "-node-route-controller",
+    "-service-lb-controller",
+    "-cloud-node-lifecycle-controller",
+    "-horizontal-pod-autoscaler-controller",
+    "-persistentvolume-attach-detach-controller",
+    "-persistentvolume-binder-controller",
+    "-persistentvolume-expander-controller",
+    "-persistentvolume-protection-controller",
+    "-persistentvolumeclaim-protection-controller",
+    "-ephemeral-volume-controller",
+    "-legacy-serviceaccount-token-cleaner-controller",
+    "-bootstrap-signer-controller",
+    "-token-cleaner-controller",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The files of the lab's identities that the parts are started with."""
+
+    root: Path
+    root_key: Path
+    tokens: KeyPairFiles
+    etcd: KeyPairFiles
+    etcd_client: KeyPairFiles
+    serving: KeyPairFiles
+    """Serves the API and the controller-manager's health."""
+
+
+def etcd_flags(keys: Keys, data: Path, client_port: int, peer_port: int, options: LabOptions) -> tuple[str, ...]:
+    """One member, mutual TLS on both ports. Data is not synced to disk: it is thrown away with the lab."""
+    client, peer = f"https://{LOOPBACK}:{client_port}", f"https://{LOOPBACK}:{peer_port}"
+    return (
+        "--name=lab",
+        f"--data-dir={data}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=lab={peer}",
+        f"--cert-file={keys.etcd.certificate}",
+        f"--key-file={keys.etcd.key}",
+        f"--trusted-ca-file={keys.root}",
+        "--client-cert-auth=true",
+        f"--peer-cert-file={keys.etcd.certificate}",
+        f"--peer-key-file={keys.etcd.key}",
+        f"--peer-trusted-ca-file={keys.root}",
+        "--peer-client-cert-auth=true",
+        "--unsafe-no-fsync=true",
+        "--log-level=warn",
+        *options.etcd_flags,
+    )
+
+
+def apiserver_flags(
+    keys: Keys, port: int, etcd_port: int, audit_policy: Path, audit_log: Path, options: LabOptions
+) -> tuple[str, ...]:
+    """Authentication by certificate and service-account token, authorization by Node and RBAC, everything audited.
+
+    `--endpoint-reconciler-type=none`: the endpoints of the `kubernetes` service may not be loopback addresses, so without it the server
+    asks for a default route that the machine may lack. The audit log blocks, so that an answered request stands in it; it never rotates.
+    """
+    return (
+        f"--bind-address={LOOPBACK}",
+        f"--advertise-address={LOOPBACK}",
+        f"--secure-port={port}",
+        "--endpoint-reconciler-type=none",
+        f"--etcd-servers=https://{LOOPBACK}:{etcd_port}",
+        f"--etcd-cafile={keys.root}",
+        f"--etcd-certfile={keys.etcd_client.certificate}",
+        f"--etcd-keyfile={keys.etcd_client.key}",
+        f"--etcd-compaction-interval={options.compaction_interval}",
+        f"--client-ca-file={keys.root}",
+        f"--tls-cert-file={keys.serving.certificate}",
+        f"--tls-private-key-file={keys.serving.key}",
+        f"--service-account-issuer={TOKEN_ISSUER}",
+        f"--service-account-key-file={keys.tokens.certificate}",
+        f"--service-account-signing-key-file={keys.tokens.key}",
+        f"--service-cluster-ip-range={options.service_range}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged=true",
+        f"--audit-policy-file={audit_policy}",
+        f"--audit-log-path={audit_log}",
+        "--audit-log-mode=blocking",
+        "--audit-log-maxsize=0",
+        "--profiling=false",
+        *options.apiserver_flags,
+    )
+
+
+def controller_manager_flags(
+    keys: Keys, port: int, kubeconfig: Path, options: LabOptions, controllers: Sequence[str] = _CONTROLLERS
+) -> tuple[str, ...]:
+    """Each controller under its own service account, as in a real cluster, so that the audit log tells them apart."""
+    return (
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        f"--bind-address={LOOPBACK}",
+        f"--secure-port={port}",
+        f"--tls-cert-file={keys.serving.certificate}",
+        f"--tls-private-key-file={keys.serving.key}",
+        f"--client-ca-file={keys.root}",
+        f"--root-ca-file={keys.root}",
+        f"--service-account-private-key-file={keys.tokens.key}",
+        f"--cluster-signing-cert-file={keys.root}",
+        f"--cluster-signing-key-file={keys.root_key}",
+        f"--service-cluster-ip-range={options.service_range}",
+        f"--controllers={','.join(controllers)}",
+        "--use-service-account-credentials=true",
+        "--leader-elect=false",
+        "--kube-api-qps=300",
+        "--kube-api-burst=600",
+        "--resource-quota-sync-period=10s",
+        "--profiling=false",
+        *options.controller_manager_flags,
+    )
