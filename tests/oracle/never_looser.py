@@ -1,0 +1,148 @@
+"""Was a repair ever the hole? Every state an actor passed through, against what was before and what ought to be."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tests.oracle.bodies import Body, namespace_of, on_host_network
+from tests.oracle.replay import NAMESPACES, Key, Record, State, Step
+from tests.oracle.universe import (
+    Flow,
+    Universe,
+    atomic_addresses,
+    atomic_ports,
+    flows_in,
+    representative_pods,
+)
+from tests.oracle.worlds import DIALECTS, World
+
+
+@dataclass(frozen=True)
+class Run:
+    """Writes of one actor with no foreign write in between; `before` is the state they started from."""
+
+    before: State
+    steps: tuple[Step, ...]
+
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces that the run's writes touch. A NetworkPolicy only ever governs pods of its own, and a
+        Namespace's labels only speak for pods in it: other connections cannot have changed.
+        """
+        return frozenset(place_of(key) for step in self.steps for key in step.changed)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A connection that was open after `record` although it was closed before the run and ought to be closed."""
+
+    record: Record
+    witness: Flow
+    others: int
+
+    def __str__(self) -> str:
+        return (
+            f"after {self.record.verb} {self.record.key} by {self.record.user} at {self.record.done.isoformat()} "
+            f"(audit {self.record.id}): {self.witness} was open, and {self.others} more"
+        )
+
+
+def never_looser(
+    steps: Iterable[Step],
+    canonical: State,
+    actor: str,
+    *,
+    initial: State | None = None,
+    pods: Sequence[Body] = (),
+    dialect: str = "kubernetes",
+    peer_namespaces: int = 6,
+) -> list[Violation]:
+    """Violations of "in every state, flows are within flows(before the run) or flows(canonical)", in each world.
+
+    `canonical` holds the objects that ought to exist in the namespaces it names; what is outside of those is taken as
+    it was before the run. `pods` join the synthetic ones. `peer_namespaces` bounds how many untouched namespaces are
+    asked about.
+    """
+    found: list[Violation] = []
+    for run in runs_of(steps, actor, initial):
+        found.extend(_violations(run, _overlaid(canonical, run.before), pods, dialect, peer_namespaces))
+    return found
+
+
+def runs_of(steps: Iterable[Step], actor: str, initial: State | None = None) -> Iterator[Run]:
+    """The maximal runs of an actor's commits between foreign ones."""
+    before, pending = initial or State(), list[Step]()
+    last = before
+    for step in steps:
+        if step.record.user == actor:
+            if not pending:
+                before = last
+            pending.append(step)
+        elif pending:
+            yield Run(before, tuple(pending))
+            pending = []
+        last = step.state
+    if pending:
+        yield Run(before, tuple(pending))
+
+
+def place_of(key: Key) -> str:
+    """The namespace an object speaks for: a Namespace stands for itself."""
+    return key.name if (key.group, key.resource) == NAMESPACES else key.namespace
+
+
+def universe_for(
+    states: Sequence[State], touched: frozenset[str], pods: Sequence[Body], peer_namespaces: int
+) -> Universe:
+    """Endpoints in the touched namespaces and in a few others, all addresses and ports their policies tell apart."""
+    clusters = [state.cluster() for state in states]
+    names = {place_of(key) for state in states for key in state.objects}
+    others = sorted(names - touched)[:peer_namespaces]
+    where = {*touched, *others} - {""}
+    policies: list[Body] = []
+    for cluster in clusters:
+        policies.extend(body for body in cluster.policies if namespace_of(body) in where and body not in policies)
+    synthetic = [
+        *representative_pods(policies, sorted(touched - {""}), limit=10),
+        *representative_pods(policies, others, limit=4),
+    ]
+    kept = [pod for pod in pods if namespace_of(pod) in where]
+    everybody = [*kept, *synthetic]
+    return Universe((*everybody, *atomic_addresses(policies)), atomic_ports(policies, everybody))
+
+
+def _violations(
+    run: Run, canonical: State, pods: Sequence[Body], dialect: str, peer_namespaces: int
+) -> Iterator[Violation]:
+    states = [run.before, canonical, *(step.state for step in run.steps)]
+    universe = universe_for(states, run.namespaces, pods, peer_namespaces)
+    live = [endpoint for endpoint in universe.endpoints if isinstance(endpoint, dict)]
+    worlds = _distinct_worlds(dialect, live)
+    entitled = {
+        world: flows_in(world, run.before.cluster(live), universe, run.namespaces)
+        | flows_in(world, canonical.cluster(live), universe, run.namespaces)
+        for world in worlds
+    }
+    for step in run.steps:
+        for world in worlds:
+            excess = flows_in(world, step.state.cluster(live), universe, run.namespaces) - entitled[world]
+            if excess:
+                yield Violation(step.record, min(excess), len(excess) - 1)
+                break
+
+
+def _overlaid(canonical: State, before: State) -> State:
+    """What ought to be: the canonical objects in their namespaces, everything else as it was."""
+    governed = {place_of(key) for key in canonical.objects}
+    kept = {
+        key: body
+        for key, body in before.objects.items()
+        if place_of(key) not in governed or ((key.group, key.resource) == NAMESPACES and key not in canonical.objects)
+    }
+    return State({**kept, **canonical.objects})
+
+
+def _distinct_worlds(dialect: str, pods: Sequence[Body]) -> list[World]:
+    """The worlds that can differ at all: without host-network pods the question about them is moot."""
+    if any(on_host_network(pod) for pod in pods):
+        return list(DIALECTS[dialect])
+    return sorted({replace(world, host_network_is_node=True) for world in DIALECTS[dialect]}, key=repr)

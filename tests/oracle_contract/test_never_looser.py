@@ -1,0 +1,115 @@
+"""The check of repairs: a hole that exists only between two writes is found, and an innocent order is not blamed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.oracle.bodies import Body
+from tests.oracle.never_looser import Violation, never_looser
+from tests.oracle.replay import Key, Record, State, Step
+
+START = datetime(2026, 11, 22, 10, tzinfo=UTC)
+GROUP = ("networking.k8s.io", "networkpolicies")
+
+
+def key(name: str, space: str = "a") -> Key:
+    return Key(*GROUP, space, name)
+
+
+def policy(name: str, space: str = "a", **spec: Any) -> Body:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": space},
+        "spec": spec,
+    }
+
+
+def state(*policies: Body, namespaces: dict[str, dict[str, str]] | None = None) -> State:
+    objects = {key(body["metadata"]["name"], body["metadata"]["namespace"]): body for body in policies}
+    for name, labels in (namespaces or {"a": {}, "b": {}}).items():
+        objects[Key("", "namespaces", "", name)] = {"kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    return State(objects)
+
+
+def history(initial: State, *after: tuple[str, State]) -> list[Step]:
+    steps, last = [], initial
+    for number, (user, now) in enumerate(after):
+        changed = frozenset(
+            one for one in last.objects.keys() | now.objects.keys() if last.objects.get(one) != now.objects.get(one)
+        )
+        at = START + timedelta(seconds=number)
+        record = Record(f"audit-{number}", "update", user, min(changed), "", 200, at, at, dry_run=False)
+        steps.append(Step(record, changed, now))
+        last = now
+    return steps
+
+
+def judge(initial: State, canonical: State, *after: tuple[str, State]) -> list[Violation]:
+    return never_looser(history(initial, *after), canonical, "driftd", initial=initial, dialect="calico")
+
+
+DENY = policy("deny", podSelector={}, policyTypes=["Ingress", "Egress"])
+IN = policy("in", podSelector={"matchLabels": {"app": "api"}}, ingress=[{"ports": [{"port": 8080}]}])
+WIDE = policy("in", podSelector={"matchLabels": {"app": "api"}}, ingress=[{}])
+CANONICAL = state(DENY, IN)
+
+
+def test_going_straight_from_wrong_to_canonical_is_fine() -> None:
+    wrong = state(DENY, WIDE)
+    assert judge(wrong, CANONICAL, ("driftd", CANONICAL)) == []
+
+
+def test_deleting_a_policy_before_creating_it_anew_is_a_hole() -> None:
+    (violation,) = judge(state(IN), state(IN), ("driftd", state()), ("driftd", state(IN)))
+    assert violation.record.id == "audit-0"
+    assert "a/probe" in violation.witness.target
+    assert "audit audit-0" in str(violation)
+
+
+def test_two_half_done_repairs_that_meet_are_a_hole() -> None:
+    """Egress of one pod and ingress of another: canonical opens port 1, before had port 2 half open on each side."""
+    web, api = {"matchLabels": {"app": "web"}}, {"matchLabels": {"app": "api"}}
+
+    def pair(out: list[Body], to: list[Body]) -> State:
+        return state(
+            DENY,
+            policy("out", podSelector=web, policyTypes=["Egress"], egress=out),
+            policy("in", podSelector=api, policyTypes=["Ingress"], ingress=to),
+        )
+
+    narrow: list[Body] = [{"ports": [{"port": 1}]}]
+    wide: list[Body] = [{"ports": [{"port": 1}, {"port": 2}]}]
+    other: list[Body] = [{"ports": [{"port": 2}]}]
+    before, canonical = pair(other, []), pair([], other)
+    assert len(judge(before, canonical, ("driftd", pair(other, other)), ("driftd", canonical))) == 1
+    assert judge(before, canonical, ("driftd", pair([], [])), ("driftd", canonical)) == []
+    assert judge(pair(wide, narrow), pair(narrow, wide), ("driftd", pair(narrow, narrow))) == []
+
+
+def test_a_foreign_write_starts_a_new_run_whose_flows_are_not_ours_to_answer_for() -> None:
+    opened = state(DENY, WIDE)
+    assert judge(CANONICAL, CANONICAL, ("eve", opened), ("driftd", CANONICAL)) == []
+    assert judge(CANONICAL, CANONICAL, ("driftd", opened), ("eve", CANONICAL)) != []
+
+
+def test_a_foreign_policy_in_another_namespace_is_not_taken_for_canonical() -> None:
+    foreign = policy("own", "b", podSelector={}, ingress=[])
+    before = state(DENY, foreign)
+    after = state(foreign)
+    found = judge(before, state(DENY, namespaces={"a": {}}), ("driftd", after))
+    assert len(found) == 1
+    assert {found[0].witness.source[:2], found[0].witness.target[:2]} & {"a/"}
+
+
+def test_labelling_a_namespace_into_a_foreign_peer_selector_is_a_hole() -> None:
+    gate = policy("gate", podSelector={}, ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"tier": "1"}}}]}])
+    before = state(gate, namespaces={"a": {}, "b": {}})
+    assert len(judge(before, before, ("driftd", state(gate, namespaces={"a": {}, "b": {"tier": "1"}})))) == 1
+
+
+def test_a_hole_that_opens_only_a_foreign_address_is_seen() -> None:
+    out = policy("out", podSelector={}, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}])
+    cut: Body = {"cidr": "10.0.0.0/8", "except": ["10.9.0.0/16"]}
+    right = policy("out", podSelector={}, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": cut}]}])
+    (violation,) = judge(state(right), state(right), ("driftd", state(out)))
+    assert violation.witness.target == "10.9.0.0"
