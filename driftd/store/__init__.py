@@ -1,0 +1,36 @@
+"""Findings, intents, outcomes, the hash-chained audit and remembered state: durable before anything is done."""
+
+from driftd.store.archive import Archive, Past, ReadOnly, Settled
+from driftd.store.chain import AuditRow, Head, Verification
+from driftd.store.condition import StoreMode, StoreOptions, StoreState
+from driftd.store.errors import (
+    EntryRefused,
+    SchemaTooNew,
+    StoreError,
+    StoreGone,
+    StoreInUse,
+    StoreUnreadable,
+    UnsupportedDatabase,
+)
+from driftd.store.store import Store
+
+__all__ = [
+    "Archive",
+    "AuditRow",
+    "EntryRefused",
+    "Head",
+    "Past",
+    "ReadOnly",
+    "SchemaTooNew",
+    "Settled",
+    "Store",
+    "StoreError",
+    "StoreGone",
+    "StoreInUse",
+    "StoreMode",
+    "StoreOptions",
+    "StoreState",
+    "StoreUnreadable",
+    "UnsupportedDatabase",
+    "Verification",
+]

@@ -1,0 +1,202 @@
+"""The archive: what the records answer. Reads only, for the store itself and for commands beside a running daemon."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+from sqlalchemy import Connection, Row, select
+
+from driftd.store.chain import GENESIS, AuditRow, Head, Verification, walk
+from driftd.store.database import Database
+from driftd.store.entries import finding_from, moment, stamp
+from driftd.store.errors import StoreUnreadable
+from driftd.store.ledger import head_of
+from driftd.store.schema import audit, findings, intents, state, writers
+from driftd.values import Clock, Direction, Intent, ObjectRef, Outcome, Result, Seen
+
+T = TypeVar("T")
+
+_BATCH = 2_000
+"""Rows of the chain in one reading: a walk along millions gives way to others in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One write with its end; `outcome` is None while nobody knows it."""
+
+    intent: Intent
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One life of a finding: `episode` counts how often it came back, `writes` what driftd did about it."""
+
+    seen: Seen
+    episode: int
+    writes: tuple[Settled, ...]
+
+
+class Reads(Protocol):
+    """Something that runs a body in a read transaction."""
+
+    async def read(self, body: Callable[[Connection], T]) -> T: ...
+
+
+class Archive:
+    """Questions to the records. Every one raises `StoreUnreadable` while the database is gone."""
+
+    def __init__(self, database: Reads) -> None:
+        self._database = database
+
+    async def open_findings(self) -> Sequence[Seen]:
+        """Findings that are open, oldest first."""
+        statement = select(findings).where(findings.c.closed.is_(None)).order_by(findings.c.opened, findings.c.id)
+        return await self._database.read(lambda c: [_seen(row) for row in c.execute(statement)])
+
+    async def unsettled(self) -> Sequence[Intent]:
+        """Intents whose end nobody recorded, oldest first: look at the cluster, then settle them."""
+        statement = select(intents).where(intents.c.result.is_(None)).order_by(intents.c.at, intents.c.id)
+        return await self._database.read(lambda c: [_intent(row) for row in c.execute(statement)])
+
+    async def history(
+        self,
+        *,
+        tenant: str | None = None,
+        namespace: str | None = None,
+        kind: str | None = None,
+        since: datetime | None = None,
+        direction: Direction | None = None,
+        limit: int = 100,
+    ) -> Sequence[Past]:
+        """Lives of findings, newest first; `since` bounds when they were last seen open, `kind` is the object's."""
+        statement = select(findings).order_by(findings.c.opened.desc(), findings.c.id).limit(limit)
+        if tenant is not None:
+            statement = statement.where(findings.c.tenant == tenant)
+        if namespace is not None:
+            statement = statement.where(findings.c.namespace == namespace)
+        if kind is not None:
+            statement = statement.where(findings.c.kind == kind)
+        if since is not None:
+            statement = statement.where(findings.c.confirmed >= stamp(since))
+        if direction is not None:
+            statement = statement.where(findings.c.direction == direction.value)
+        return await self._database.read(lambda c: [_past(c, row) for row in c.execute(statement).all()])
+
+    async def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
+        """Rows of evidence with `seq` above `after`, in order."""
+        statement = select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)
+        return await self._database.read(lambda c: [_audit(row) for row in c.execute(statement)])
+
+    async def head(self) -> Head:
+        """The newest row of the chain as the database has it."""
+        return await self._database.read(head_of)
+
+    async def recall(self, key: str) -> str | None:
+        """The value remembered under `key`."""
+        statement = select(state.c.value).where(state.c.key == key)
+        value: str | None = await self._database.read(lambda c: c.execute(statement).scalar_one_or_none())
+        return value
+
+    async def recall_all(self, prefix: str) -> dict[str, str]:
+        """Every remembered key that begins with `prefix`, with its value."""
+        # A range instead of LIKE: a prefix may hold `_` or `%`, and the primary key serves it.
+        statement = select(state.c.key, state.c.value).where(state.c.key >= prefix, state.c.key < prefix + "\U0010ffff")
+        rows = await self._database.read(lambda c: c.execute(statement).all())
+        return {key: value for key, value in rows if key.startswith(prefix)}
+
+    async def verify(self, anchor: Head | None = None) -> Verification:
+        """Walk the whole chain; then compare its end with the last transaction, and with `anchor` if one is given.
+
+        `anchor` is a head noted outside the database (log, lease): a chain that was cut off or rebuilt does not
+        contain it.
+        """
+        head, rows = Head(0, GENESIS), 0
+        while batch := await self.audit(after=head.seq, limit=_BATCH):
+            found = walk(batch, head)
+            head, rows = found.head, rows + found.rows
+            if not found.ok:
+                return Verification(ok=False, rows=rows, head=head, first_bad=found.first_bad, problem=found.problem)
+            if anchor is not None and anchor.seq and batch[0].seq <= anchor.seq <= head.seq:
+                there = batch[anchor.seq - batch[0].seq]
+                if there.hash != anchor.hash:
+                    return _broken(rows, head, anchor.seq, f"row {anchor.seq} is not the one anchored outside")
+        last = await self._database.read(_last_written)
+        for known, where in ((last, "the last transaction"), (anchor, "the anchor outside")):
+            if known is not None and known.seq > head.seq:
+                return _broken(rows, head, head.seq + 1, f"the chain ends at {head.seq}, {where} knew {known.seq}")
+        return Verification(ok=True, rows=rows, head=head)
+
+
+class ReadOnly(Archive):
+    """The archive of a database that somebody else writes (`driftd history`, `driftd verify`)."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._own = database
+
+    @classmethod
+    def at(cls, path: Path, clock: Clock) -> Self:
+        """The archive in the file at `path`; raises `StoreUnreadable` if there is none."""
+        if not path.is_file():
+            raise StoreUnreadable(f"there is no file {path}")
+        return cls(Database(path, clock, busy_ms=2_000, deadline_seconds=10.0))
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._own.close()
+
+
+def _broken(rows: int, head: Head, seq: int, problem: str) -> Verification:
+    return Verification(ok=False, rows=rows, head=head, first_bad=seq, problem=problem)
+
+
+def _last_written(connection: Connection) -> Head | None:
+    statement = select(writers.c.head_seq, writers.c.head_hash).order_by(writers.c.head_seq.desc()).limit(1)
+    row = connection.execute(statement).one_or_none()
+    return Head(row.head_seq, row.head_hash) if row else None
+
+
+def _past(connection: Connection, row: Row[Any]) -> Past:
+    seen = _seen(row)
+    statement = select(intents).where(intents.c.finding == row.id, intents.c.at >= row.opened).order_by(intents.c.at)
+    if row.closed is not None:
+        statement = statement.where(intents.c.at <= row.closed)
+    writes = tuple(Settled(_intent(found), _outcome(found)) for found in connection.execute(statement))
+    return Past(seen, row.episode, writes)
+
+
+def _seen(row: Row[Any]) -> Seen:
+    return Seen(
+        finding_from(row.body),
+        moment(row.opened),
+        moment(row.confirmed),
+        moment(row.closed) if row.closed is not None else None,
+        row.closed_by,
+    )
+
+
+def _intent(row: Row[Any]) -> Intent:
+    return Intent(
+        id=row.id,
+        finding=row.finding,
+        ref=ObjectRef(row.group, row.kind, row.namespace, row.name),
+        verb=row.verb,
+        uid=row.uid,
+        resource_version=row.resource_version,
+        epoch=row.epoch,
+        commit=row.commit,
+        at=moment(row.at),
+    )
+
+
+def _outcome(row: Row[Any]) -> Outcome | None:
+    if row.result is None:
+        return None
+    return Outcome(row.id, Result(row.result), moment(row.settled), row.result_version, row.message)
+
+
+def _audit(row: Row[Any]) -> AuditRow:
+    return AuditRow(row.seq, row.at, row.epoch, row.kind, row.subject, row.payload, row.prev_hash, row.hash)

@@ -1,0 +1,84 @@
+"""What can go wrong between driftd and its records, each condition under its own name."""
+
+from pathlib import Path
+
+
+class StoreError(Exception):
+    """Base of every error this room raises."""
+
+
+class StoreGone(StoreError):  # noqa: N818 - the engine reads it as a state of the world, not as a bug
+    """Neither database nor journal took the record.
+
+    Repairs that restore the canonical state may go on; final deletes and writes that come from a changed model
+    must wait (D9).
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(
+            f"{what} was not recorded: {reason}; free space or repair the volume of the store, "
+            "driftd tries again by itself"
+        )
+        self.reason = reason
+
+
+class StoreUnreadable(StoreError):  # noqa: N818 - see StoreGone
+    """The database cannot answer a question right now; what waits in the journal is safe."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the database cannot be read: {reason}; ask again once the store is back")
+        self.reason = reason
+
+
+class StoreInUse(StoreError):  # noqa: N818 - see StoreGone
+    """Another process owns this journal, and with it this database."""
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(
+            f"{journal} is locked by another driftd: one SQLite store has one owner; "
+            "stop the other process, or give this one its own directory"
+        )
+
+
+class SchemaTooNew(StoreError):  # noqa: N818 - see StoreGone
+    """The database was written by a newer driftd; migrations only go forward."""
+
+    def __init__(self, database: str, found: str, known: str) -> None:
+        super().__init__(
+            f"{database} has schema {found}, this driftd knows up to {known}: run the newer driftd, "
+            "or put back the copy made before the migration"
+        )
+
+
+class UnsupportedDatabase(StoreError):  # noqa: N818 - see StoreGone
+    """The address names a database this version cannot open."""
+
+    def __init__(self, address: str) -> None:
+        scheme = address.split(":", 1)[0]
+        super().__init__(f"store address of scheme {scheme!r}: expected a file path or sqlite:///path")
+
+
+class EntryRefused(StoreError):  # noqa: N818 - see StoreGone
+    """The database is well but will not take this one record: a fault of the record, not of the store."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} was refused by the database: {reason}; this is a defect, please report it")
+        self.reason = reason
+
+    def about(self, what: str) -> "EntryRefused":
+        """The same refusal, naming the entry it is about."""
+        return EntryRefused(what, self.reason)
+
+
+class DatabaseUnavailable(StoreError):  # noqa: N818 - see StoreGone
+    """A transaction failed for reasons of the database (locked, full, read-only, I/O, gone, corrupt).
+
+    Whether its commit landed is unknown. `corrupt` says that the file itself cannot be trusted any more, `suspect`
+    that it should be checked before it is used again.
+    """
+
+    def __init__(self, reason: str, *, corrupt: bool = False, suspect: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.corrupt = corrupt
+        self.suspect = suspect

@@ -1,0 +1,448 @@
+"""The ledger: turns entries into rows, inside one transaction that somebody else opens and commits.
+
+Statements are plain SQLAlchemy Core and prebuilt; rows are gathered for a whole group of entries and sent with one
+`executemany` a table, because the time before a write to the cluster is time a hole stays open. Applying is
+idempotent: an intent is written once, settled once, and a finding that is open does not open again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, assert_never
+
+import msgspec
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from driftd.store.chain import GENESIS, AuditRow, Head, link
+from driftd.store.entries import (
+    Begin,
+    Close,
+    Entry,
+    Finish,
+    Note,
+    Remember,
+    finding_from,
+    finding_text,
+    moment,
+    stamp,
+)
+from driftd.store.schema import audit, findings, intents, state, writers
+from driftd.values import Finding, Intent, ObjectRef, Outcome
+
+_CHUNK = 500
+"""Names in one IN list: far below every database's bound on parameters."""
+
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_LAST_EPISODES = (
+    select(findings.c.id, func.max(findings.c.episode).label("last"))
+    .where(findings.c.id.in_(_IDS))
+    .group_by(findings.c.id)
+    .subquery()
+)
+_SELECT_LIVES = select(
+    findings.c.id,
+    findings.c.episode,
+    findings.c.opened,
+    findings.c.confirmed,
+    findings.c.closed,
+    findings.c.closed_by,
+    findings.c.body,
+).join(_LAST_EPISODES, and_(findings.c.id == _LAST_EPISODES.c.id, findings.c.episode == _LAST_EPISODES.c.last))
+_SELECT_INTENTS = select(
+    intents.c.id, intents.c.group, intents.c.kind, intents.c.namespace, intents.c.name, intents.c.result
+).where(intents.c.id.in_(_IDS))
+_SELECT_STATE = select(state.c.key).where(state.c.key.in_(_IDS))
+_SELECT_HEAD = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+_SELECT_ROW = select(audit.c.hash).where(audit.c.seq == bindparam("seq"))
+_SELECT_WRITERS = select(writers.c.id, writers.c.applied).where(writers.c.id.in_(_IDS))
+_INSERT_FINDING = insert(findings)
+_UPDATE_FINDING = (
+    update(findings)
+    .where(findings.c.id == bindparam("at_id"), findings.c.episode == bindparam("at_episode"))
+    .values(
+        confirmed=bindparam("confirmed"),
+        closed=bindparam("closed"),
+        closed_by=bindparam("closed_by"),
+        direction=bindparam("direction"),
+        severity=bindparam("severity"),
+        body=bindparam("body"),
+    )
+)
+_CONFIRM = (
+    update(findings)
+    .where(findings.c.id == bindparam("at_id"), findings.c.closed.is_(None))
+    .values(
+        confirmed=case((findings.c.confirmed < bindparam("seen"), bindparam("seen")), else_=findings.c.confirmed),
+    )
+)
+_INSERT_INTENT = insert(intents)
+_SETTLE = (
+    update(intents)
+    .where(intents.c.id == bindparam("at_id"), intents.c.result.is_(None))
+    .values(
+        result=bindparam("outcome"),
+        settled=bindparam("settled_at"),
+        result_version=bindparam("version"),
+        message=bindparam("words"),
+    )
+)
+_INSERT_AUDIT = insert(audit)
+_INSERT_STATE = insert(state)
+_UPDATE_STATE: Update = (
+    update(state).where(state.c.key == bindparam("at_key")).values(value=bindparam("new"), at=bindparam("since"))
+)
+_DELETE_STATE = delete(state).where(state.c.key == bindparam("at_key"))
+_UPDATE_WRITER = (
+    update(writers)
+    .where(writers.c.id == bindparam("at_id"))
+    .values(applied=bindparam("n"), head_seq=bindparam("seq"), head_hash=bindparam("head"), at=bindparam("since"))
+)
+_INSERT_WRITER = insert(writers)
+
+
+@dataclass(slots=True)
+class _Life:
+    """One episode of a finding while a group is being applied."""
+
+    finding: Finding
+    episode: int
+    opened: str
+    confirmed: str
+    closed: str | None = None
+    closed_by: str = ""
+    new: bool = False
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class _Known:
+    """An intent the database has, or will have with this group."""
+
+    ref: ObjectRef
+    settled: bool
+
+
+@dataclass(slots=True)
+class _Group:
+    """Everything one transaction is about to write."""
+
+    head: Head
+    lives: dict[str, _Life]
+    known: dict[str, _Known]
+    touched: list[_Life] = field(default_factory=list)
+    intents: list[dict[str, Any]] = field(default_factory=list)
+    settled: list[dict[str, Any]] = field(default_factory=list)
+    audit: list[AuditRow] = field(default_factory=list)
+    state: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+
+    def evidence(self, entry: Entry, kind: str, subject: str, payload: str) -> None:
+        """Append one audit row."""
+        row = link(self.head, at=stamp(entry.at), epoch=entry.epoch, kind=kind, subject=subject, payload=payload)
+        self.head = Head(row.seq, row.hash)
+        self.audit.append(row)
+
+
+def head_of(connection: Connection) -> Head:
+    """The newest row of the chain."""
+    row = connection.execute(_SELECT_HEAD).one_or_none()
+    return Head(row.seq, row.hash) if row else Head(0, GENESIS)
+
+
+def chain_state(connection: Connection, expected: Head | None) -> tuple[Head, bool]:
+    """The newest row, and whether the chain still holds the row `expected`."""
+    if expected is None or not expected.seq:
+        return head_of(connection), True
+    there = connection.execute(_SELECT_ROW, {"seq": expected.seq}).scalar_one_or_none()
+    return head_of(connection), there == expected.hash
+
+
+def unapplied(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Those of `entries` (oldest first) that no committed transaction has applied yet."""
+    ids = sorted({entry.writer for entry in entries})
+    applied = {row.id: row.applied for row in connection.execute(_SELECT_WRITERS, {"ids": ids})}
+    return [entry for entry in entries if entry.n > applied.get(entry.writer, -1)]
+
+
+def apply(connection: Connection, entries: Sequence[Entry], head: Head) -> Head:
+    """Write `entries`, in order, behind `head`; returns the new head. The caller commits.
+
+    Raises whatever the database raises; then nothing of it counts and the caller rolls back.
+    """
+    if not entries:
+        return head
+    group = _Group(head, _lives(connection, entries), _known(connection, entries))
+    for entry in entries:
+        _one(group, entry)
+    _flush(connection, group)
+    _watermarks(connection, entries, group.head)
+    return group.head
+
+
+def confirm(connection: Connection, seen: Mapping[str, datetime]) -> None:
+    """Move the last-seen time of open findings forward. No evidence: it is no event."""
+    rows = [{"at_id": id, "seen": stamp(at)} for id, at in seen.items()]
+    if rows:
+        connection.execute(_CONFIRM, rows)
+
+
+def _one(group: _Group, entry: Entry) -> None:
+    match entry.act:
+        case Begin(findings=seen, intents=writes):
+            _begin(group, entry, seen, writes)
+        case Finish(outcomes=outcomes, reports=reports):
+            _finish(group, entry, outcomes, reports)
+        case Close(ids=ids, by=by, at=at):
+            for id in ids:
+                _close(group, entry, id, by, at)
+        case Note(kind=kind, subject=subject, detail=detail):
+            group.evidence(entry, kind, subject, _json(dict(detail)))
+        case Remember(values=values):
+            group.state.update({key: (value, stamp(entry.at)) for key, value in values.items()})
+        case _ as never:
+            assert_never(never)
+
+
+def _begin(group: _Group, entry: Entry, seen: Sequence[Finding], writes: Sequence[Intent]) -> None:
+    for finding in seen:
+        _see(group, entry, finding, reported=False)
+    for intent in writes:
+        _intend(group, entry, intent)
+
+
+def _finish(group: _Group, entry: Entry, outcomes: Sequence[Outcome], reports: Sequence[Finding]) -> None:
+    for outcome in outcomes:
+        _settle(group, entry, outcome)
+    for finding in reports:
+        _see(group, entry, finding, reported=True)
+
+
+def _see(group: _Group, entry: Entry, finding: Finding, *, reported: bool) -> None:
+    life = group.lives.get(finding.id)
+    now = stamp(entry.at)
+    if life is None or (life.closed is not None and not reported):
+        episode = life.episode + 1 if life else 1
+        life = _Life(finding, episode, opened=now, confirmed=now, new=True)
+        group.lives[finding.id] = life
+        group.touched.append(life)
+        group.evidence(entry, "finding.opened", str(finding.ref), finding_text(finding))
+        return
+    before = life.finding
+    life.finding = _merged(before, finding)
+    if life.closed is None:
+        life.confirmed = max(life.confirmed, now)
+    if not life.changed and not life.new:
+        life.changed = True
+        group.touched.append(life)
+    if life.finding != before:
+        kind = "finding.reported" if reported else "finding.changed"
+        group.evidence(entry, kind, str(finding.ref), finding_text(life.finding))
+
+
+def _merged(before: Finding, now: Finding) -> Finding:
+    """What is known together: a cycle that only compared digests does not wipe out an earlier report."""
+    if not now.changes and before.changes:
+        now = replace(now, changes=before.changes, omitted=before.omitted)
+    return replace(now, witness=now.witness or before.witness, claimed_by=now.claimed_by or before.claimed_by)
+
+
+def _intend(group: _Group, entry: Entry, intent: Intent) -> None:
+    if intent.id in group.known:
+        return
+    group.known[intent.id] = _Known(intent.ref, settled=False)
+    group.intents.append(
+        {
+            "id": intent.id,
+            "finding": intent.finding,
+            "group": intent.ref.group,
+            "kind": intent.ref.kind,
+            "namespace": intent.ref.namespace,
+            "name": intent.ref.name,
+            "verb": intent.verb,
+            "uid": intent.uid,
+            "resource_version": intent.resource_version,
+            "epoch": intent.epoch,
+            "commit": intent.commit,
+            "at": stamp(intent.at),
+            "trace": entry.trace,
+            "result": None,
+            "settled": None,
+            "result_version": "",
+            "message": "",
+        }
+    )
+    group.evidence(entry, "write.intended", str(intent.ref), _json(intent))
+
+
+def _settle(group: _Group, entry: Entry, outcome: Outcome) -> None:
+    known = group.known.get(outcome.intent)
+    if known is not None and known.settled:
+        return
+    if known is not None:
+        known.settled = True
+        group.settled.append(
+            {
+                "at_id": outcome.intent,
+                "outcome": outcome.result.value,
+                "settled_at": stamp(outcome.at),
+                "version": outcome.resource_version,
+                "words": outcome.message,
+            }
+        )
+    # An intent can be unknown when the file that held it was quarantined: its end is evidence all the same.
+    subject = str(known.ref) if known else f"intent {outcome.intent}"
+    group.evidence(entry, "write.settled", subject, _json(outcome))
+
+
+def _close(group: _Group, entry: Entry, id: str, by: str, at: datetime) -> None:
+    life = group.lives.get(id)
+    if life is None or life.closed is not None:
+        return
+    life.closed, life.closed_by = max(stamp(at), life.opened), by
+    if not life.changed and not life.new:
+        life.changed = True
+        group.touched.append(life)
+    seconds = (moment(life.closed) - moment(life.opened)).total_seconds()
+    payload = {"by": by, "closed": life.closed, "finding": id, "opened": life.opened, "open_seconds": seconds}
+    group.evidence(entry, "finding.closed", str(life.finding.ref), _json(payload))
+
+
+def _flush(connection: Connection, group: _Group) -> None:
+    new = [_finding_row(life) for life in group.touched if life.new]
+    changed = [_finding_update(life) for life in group.touched if not life.new]
+    if new:
+        connection.execute(_INSERT_FINDING, new)
+    if changed:
+        connection.execute(_UPDATE_FINDING, changed)
+    if group.intents:
+        connection.execute(_INSERT_INTENT, group.intents)
+    if group.settled:
+        connection.execute(_SETTLE, group.settled)
+    if group.state:
+        _flush_state(connection, group.state)
+    if group.audit:
+        connection.execute(_INSERT_AUDIT, [_audit_row(row) for row in group.audit])
+
+
+def _flush_state(connection: Connection, values: Mapping[str, tuple[str | None, str]]) -> None:
+    known = {row.key for chunk in _chunks(values) for row in connection.execute(_SELECT_STATE, {"ids": chunk})}
+    gone = [{"at_key": key} for key, (value, _) in values.items() if value is None and key in known]
+    kept = {key: (value, at) for key, (value, at) in values.items() if value is not None}
+    changed = [{"at_key": key, "new": value, "since": at} for key, (value, at) in kept.items() if key in known]
+    new = [{"key": key, "value": value, "at": at} for key, (value, at) in kept.items() if key not in known]
+    if gone:
+        connection.execute(_DELETE_STATE, gone)
+    if changed:
+        connection.execute(_UPDATE_STATE, changed)
+    if new:
+        connection.execute(_INSERT_STATE, new)
+
+
+def _watermarks(connection: Connection, entries: Sequence[Entry], head: Head) -> None:
+    last = {entry.writer: entry for entry in entries}
+    for id, entry in last.items():
+        values = {"n": entry.n, "seq": head.seq, "head": head.hash, "since": stamp(entry.at)}
+        if connection.execute(_UPDATE_WRITER, {"at_id": id, **values}).rowcount == 0:
+            row = {"id": id, "applied": entry.n, "head_seq": head.seq, "head_hash": head.hash, "at": stamp(entry.at)}
+            connection.execute(_INSERT_WRITER, row)
+
+
+def _lives(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Life]:
+    ids: set[str] = set()
+    for entry in entries:
+        match entry.act:
+            case Begin(findings=seen) | Finish(reports=seen):
+                ids.update(finding.id for finding in seen)
+            case Close(ids=closed):
+                ids.update(closed)
+            case _:
+                pass
+    lives: dict[str, _Life] = {}
+    for chunk in _chunks(sorted(ids)):
+        for row in connection.execute(_SELECT_LIVES, {"ids": chunk}):
+            lives[row.id] = _Life(
+                finding_from(row.body), row.episode, row.opened, row.confirmed, row.closed, row.closed_by
+            )
+    return lives
+
+
+def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Known]:
+    ids: set[str] = set()
+    for entry in entries:
+        match entry.act:
+            case Begin(intents=writes):
+                ids.update(intent.id for intent in writes)
+            case Finish(outcomes=outcomes):
+                ids.update(outcome.intent for outcome in outcomes)
+            case _:
+                pass
+    return {
+        row.id: _Known(ObjectRef(row.group, row.kind, row.namespace, row.name), row.result is not None)
+        for chunk in _chunks(sorted(ids))
+        for row in connection.execute(_SELECT_INTENTS, {"ids": chunk})
+    }
+
+
+def _finding_row(life: _Life) -> dict[str, Any]:
+    finding = life.finding
+    return {
+        "id": finding.id,
+        "episode": life.episode,
+        "opened": life.opened,
+        "confirmed": life.confirmed,
+        "closed": life.closed,
+        "closed_by": life.closed_by,
+        "tenant": finding.tenant,
+        "namespace": finding.scope.namespace,
+        "kind": finding.ref.kind,
+        "direction": finding.direction.value,
+        "severity": finding.severity.value,
+        "body": finding_text(finding),
+    }
+
+
+def _finding_update(life: _Life) -> dict[str, Any]:
+    return {
+        "at_id": life.finding.id,
+        "at_episode": life.episode,
+        "confirmed": life.confirmed,
+        "closed": life.closed,
+        "closed_by": life.closed_by,
+        "direction": life.finding.direction.value,
+        "severity": life.finding.severity.value,
+        "body": finding_text(life.finding),
+    }
+
+
+def _audit_row(row: AuditRow) -> dict[str, Any]:
+    return {
+        "seq": row.seq,
+        "at": row.at,
+        "epoch": row.epoch,
+        "kind": row.kind,
+        "subject": row.subject,
+        "payload": row.payload,
+        "prev_hash": row.prev_hash,
+        "hash": row.hash,
+    }
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
+    every = list(ids)
+    for start in range(0, len(every), _CHUNK):
+        yield every[start : start + _CHUNK]

@@ -1,0 +1,48 @@
+"""The schema's version: forward only, a copy of the file first, and Alembic imported only when there is work."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, MetaData, Table, inspect, select
+
+from driftd.store.errors import SchemaTooNew
+from driftd.store.schema import metadata
+
+HEAD = "0001"
+"""The newest revision in `migrations/versions`. Kept here so that an ordinary start need not import Alembic (0.9 s)."""
+
+KNOWN = ("0001",)
+"""Every revision, oldest first."""
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def version(connection: Connection) -> str:
+    """The revision the database is at; empty for a database without tables."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    table = Table("alembic_version", MetaData(), autoload_with=connection)
+    return str(connection.execute(select(table.c.version_num)).scalar_one_or_none() or "")
+
+
+def incomplete(connection: Connection) -> tuple[str, ...]:
+    """Tables of this schema that are missing although the version says that they exist."""
+    present = set(inspect(connection).get_table_names())
+    return tuple(sorted(set(metadata.tables) - present))
+
+
+def refuse_newer(database: str, found: str) -> None:
+    """Raise `SchemaTooNew` for a revision this driftd does not know."""
+    if found and found not in KNOWN:
+        raise SchemaTooNew(database, found, HEAD)
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the database to `HEAD`, inside the caller's transaction. Blocking, and slow to import: use a thread."""
+    from alembic import command  # noqa: PLC0415 - see HEAD
+    from alembic.config import Config  # noqa: PLC0415 - see HEAD
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,351 @@
+"""The scribe: the one task that writes, so that the order of records is the order of calls, whatever happens.
+
+Entries that wait at the same time share a transaction (group commit). When the database fails they go to the
+journal; when it is back the journal is replayed, in order and exactly once (a watermark for each writer, moved in
+the same transaction), before anything newer is written.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+from sqlalchemy import Connection
+
+from driftd.store import ledger
+from driftd.store.anchor import Anchor
+from driftd.store.chain import Head
+from driftd.store.condition import StoreMode, StoreOptions, StoreState
+from driftd.store.database import Database
+from driftd.store.entries import Act, Entry, Note, Remember, stamp
+from driftd.store.errors import DatabaseUnavailable, EntryRefused, StoreGone
+from driftd.store.journal import Journal, JournalRefused
+from driftd.values import Clock
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("driftd.store")
+
+_GROUP = 256
+"""Entries in one transaction."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """An entry whose caller waits until it is durable."""
+
+    entry: Entry
+    done: asyncio.Future[None]
+
+    def acknowledge(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Scribe:
+    """Owns the database's writing side and the journal. Not for use outside this room: see `Store`."""
+
+    def __init__(
+        self, database: Database, journal: Journal, anchor: Anchor, clock: Clock, options: StoreOptions
+    ) -> None:
+        self.state = StoreState(StoreMode.OK, clock.now())
+        self.head = Head()
+        self.overlay: dict[str, str | None] = {}
+        self.watchers: list[Callable[[StoreState], None]] = []
+        self._database, self._journal, self._anchor = database, journal, anchor
+        self._clock, self._options = clock, options
+        self._journal_thread = ThreadPoolExecutor(1, thread_name_prefix="driftd-journal")
+        self._writer, self._next = uuid4().hex, 0
+        # Its own notes run ahead of entries that still queue, so they must not move those entries' watermark.
+        self._own_writer, self._own_next = f"{self._writer}.own", 0
+        self._queue: deque[_Waiting] = deque()
+        self._group: list[_Waiting] = []
+        self._wake = asyncio.Event()
+        self._head_known = False
+        self._anchored = Head()
+        self._confirms: dict[str, datetime] = {}
+        self._idle_due = 0.0
+        self._retry_at, self._retry_after = 0.0, options.retry_first_seconds
+        self._well_since = clock.monotonic()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the database, replay what waits, begin to serve. A database that is away is no error."""
+        for entry in (await self._in_journal_thread(self._journal.read, 0)).entries:
+            self._overlay_with(entry)
+        try:
+            await self._database.open()
+            await self._come_back()
+        except DatabaseUnavailable as error:
+            self._degrade(error.reason)
+        self._task = asyncio.create_task(self._run(), name="store-writer")
+
+    async def stop(self) -> None:
+        """Write what is queued, then release database and journal."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        await self._database.close()
+        await self._in_journal_thread(self._journal.close)
+        self._journal_thread.shutdown(wait=False)
+
+    async def submit(self, act: Act, epoch: int, trace: str = "") -> None:
+        """Return when `act` is durable; raises `StoreGone` or `EntryRefused`."""
+        if self._closing:
+            raise StoreGone("a record", "the store is closed")
+        entry = Entry(self._writer, self._next, self._clock.now(), epoch, trace, act)
+        self._next += 1
+        waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._wake.set()
+        await waiting.done
+
+    def confirm(self, ids: Sequence[str], at: datetime) -> None:
+        """Take note that findings were seen again; written when there is nothing better to do."""
+        for id in ids:
+            self._confirms[id] = max(at, self._confirms.get(id, at))
+        self._wake.set()
+
+    # ----------------------------------------------------------------------------------------------------- the task
+
+    async def _run(self) -> None:
+        while self._queue or not self._closing:
+            try:
+                await self._turn()
+            except Exception as error:  # noqa: BLE001 - the supervisor of this task: nobody may wait for ever on a defect of ours
+                _log.exception("store.writer_fault")
+                for waiting in self._group:
+                    waiting.fail(StoreGone(waiting.entry.what, f"unexpected {type(error).__name__}, see the log"))
+                self._degrade(f"unexpected {type(error).__name__}")
+        if self._well:
+            await self._write_idle()
+
+    async def _turn(self) -> None:
+        if not self._queue:
+            await self._sleep()
+        self._group = [self._queue.popleft() for _ in range(min(_GROUP, len(self._queue)))]
+        if self._group and self._well:
+            await self._commit(self._group)
+        elif self._group:
+            await self._put_aside(self._group)
+        now = self._clock.monotonic()
+        if not self._well and now >= self._retry_at:
+            await self._try_to_come_back()
+        elif self._well and not self._queue and self._has_idle_work and now >= self._idle_due:
+            await self._write_idle()
+
+    @property
+    def _well(self) -> bool:
+        return self.state.mode is StoreMode.OK
+
+    @property
+    def _has_idle_work(self) -> bool:
+        return bool(self._confirms) or self.head != self._anchored
+
+    async def _sleep(self) -> None:
+        due = self._retry_at if not self._well else self._idle_due if self._has_idle_work else None
+        self._wake.clear()
+        if self._queue or self._closing:
+            return
+        timer = None
+        if due is not None:
+            delay = max(0.0, due - self._clock.monotonic())
+            timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        try:
+            await self._apply([waiting.entry for waiting in group])
+        except DatabaseUnavailable as error:
+            self._degrade(error.reason)
+            await self._put_aside(group)
+        except EntryRefused as error:
+            if len(group) == 1:
+                group[0].fail(error.about(group[0].entry.what))
+                return
+            for waiting in group:
+                await (self._commit([waiting]) if self._well else self._put_aside([waiting]))
+        else:
+            for waiting in group:
+                waiting.acknowledge()
+
+    async def _apply(self, entries: Sequence[Entry]) -> int:
+        """Commit those of `entries` that are not applied yet; returns how many that were."""
+        known, self._head_known = (self.head if self._head_known else None), False
+
+        def body(connection: Connection) -> tuple[Head, int]:
+            # With a known head nothing was ever uncertain, so nothing of these entries can be there already.
+            left = entries if known is not None else ledger.unapplied(connection, entries)
+            return ledger.apply(connection, left, known or ledger.head_of(connection)), len(left)
+
+        self.head, count = await self._database.write(body)
+        self._head_known = True
+        return count
+
+    async def _put_aside(self, group: Sequence[_Waiting]) -> None:
+        try:
+            await self._in_journal_thread(self._journal.append, [waiting.entry for waiting in group])
+        except (JournalRefused, EntryRefused) as error:
+            if len(group) > 1:  # what still fits is still taken, in order
+                for waiting in group:
+                    await self._put_aside([waiting])
+                return
+            what = group[0].entry.what
+            if isinstance(error, EntryRefused):
+                group[0].fail(error.about(what))
+                return
+            self._enter(StoreMode.GONE, f"{self.state.reason}; {error}" if self._journalling else str(error))
+            group[0].fail(StoreGone(what, self.state.reason))
+            return
+        for waiting in group:
+            self._overlay_with(waiting.entry)
+            waiting.acknowledge()
+        if self.state.mode is StoreMode.GONE:
+            self._enter(StoreMode.JOURNALLING, self.state.reason)
+
+    @property
+    def _journalling(self) -> bool:
+        return self.state.mode is StoreMode.JOURNALLING
+
+    async def _write_idle(self) -> None:
+        self._idle_due = self._clock.monotonic() + self._options.idle_seconds
+        seen, self._confirms = self._confirms, {}
+        try:
+            if seen:
+                await self._database.write(lambda connection: ledger.confirm(connection, seen))
+        except DatabaseUnavailable as error:
+            self._confirms = seen | self._confirms
+            self._degrade(error.reason)
+        if self.head != self._anchored:
+            self._anchored = self.head
+            await self._in_journal_thread(self._anchor.write, self.head)
+
+    # --------------------------------------------------------------------------------------- going, and coming back
+
+    def _degrade(self, reason: str) -> None:
+        self._head_known = False
+        now = self._clock.monotonic()
+        if now - self._well_since >= self._options.steady_seconds:
+            self._retry_after = self._options.retry_first_seconds
+        self._retry_at = now + self._retry_after
+        self._enter(StoreMode.JOURNALLING, reason)
+
+    async def _try_to_come_back(self) -> None:
+        try:
+            await self._database.recover()
+            await self._come_back()
+        except (DatabaseUnavailable, JournalRefused) as error:
+            self._head_known = False
+            self.state = replace(self.state, reason=str(error))
+        finally:
+            self._retry_after = min(self._retry_after * 2, self._options.retry_last_seconds)
+            self._retry_at = self._clock.monotonic() + self._retry_after
+
+    async def _come_back(self) -> None:
+        """Set right what the file suffered, replay the journal, and write to the database again."""
+        self._head_known = False
+        expected = self.head if self.head.seq else await self._in_journal_thread(self._anchor.read)
+        await self._record_setbacks(expected)
+        replayed, damaged = await self._replay_all()
+        outage = {"replayed": str(replayed), "since": stamp(self.state.since), "reason": self.state.reason}
+        kind = "store.opened" if self._task is None else "store.recovered"
+        await self._own_note(kind, self._database.path.name, outage if kind == "store.recovered" or replayed else {})
+        if damaged:
+            await self._own_note("journal.damaged", self._journal.path.name, {"unreadable_lines": str(damaged)})
+        await self._divert_queue_and_clear()
+        self.overlay.clear()
+        self._well_since = self._clock.monotonic()
+        self._enter(StoreMode.OK, "")
+
+    async def _record_setbacks(self, expected: Head | None) -> None:
+        found, knows = await self._database.write(lambda connection: ledger.chain_state(connection, expected))
+        setbacks = self._database.take_setbacks()
+        for setback in setbacks:
+            _log.error(setback.kind, reason=setback.reason, kept=setback.kept, last_head=setback.last_head)
+        details = [
+            (setback.kind, {"kept": setback.kept, "last_head": setback.last_head, "reason": setback.reason})
+            for setback in setbacks
+        ]
+        if expected is not None and not knows:
+            _log.error("chain.discontinued", expected=str(expected), found=str(found))
+            details.append(("chain.discontinued", {"expected": str(expected), "found": str(found)}))
+        if found.seq == 0:
+            begun = {key: value for _, detail in details for key, value in detail.items()}
+            details.insert(0, ("chain.begun", begun))
+            details = details[:1]
+        for kind, detail in details:
+            await self._own_note(kind, self._database.path.name, detail)
+
+    async def _replay_all(self) -> tuple[int, int]:
+        offset = replayed = damaged = 0
+        while True:
+            reading = await self._in_journal_thread(self._journal.read, offset)
+            if not reading.entries:
+                return replayed, damaged
+            offset, damaged = reading.end, damaged + reading.damaged
+            for start in range(0, len(reading.entries), _GROUP):
+                replayed += await self._replay(reading.entries[start : start + _GROUP])
+                await self._divert_queue()
+
+    async def _replay(self, entries: Sequence[Entry]) -> int:
+        self._head_known = False
+        try:
+            return await self._apply(entries)
+        except EntryRefused as error:
+            if len(entries) > 1:
+                return sum([await self._replay([entry]) for entry in entries])
+            # A record that the database will never take must not stop those behind it.
+            _log.error("store.entry_refused", what=entries[0].what, reason=str(error))
+            await self._own_note("store.refused", entries[0].what, {"reason": str(error)})
+            return 0
+
+    async def _divert_queue(self) -> None:
+        """While a long replay runs, newcomers go behind it into the journal instead of waiting for its end."""
+        while self._queue:
+            self._group = [self._queue.popleft() for _ in range(min(_GROUP, len(self._queue)))]
+            await self._put_aside(self._group)
+
+    async def _divert_queue_and_clear(self) -> None:
+        if self._journal.used:
+            try:
+                await self._in_journal_thread(self._journal.clear)
+            except JournalRefused as error:
+                # No harm: the watermarks know that these entries are applied. They only take room.
+                _log.warning("journal.not_cleared", reason=str(error))
+
+    async def _own_note(self, kind: str, subject: str, detail: Mapping[str, str]) -> None:
+        note = Note(kind, subject, dict(detail))
+        entry = Entry(self._own_writer, self._own_next, self._clock.now(), 0, "", note)
+        self._own_next += 1
+        await self._apply([entry])
+
+    def _enter(self, mode: StoreMode, reason: str) -> None:
+        if mode is self.state.mode:
+            return
+        self.state = StoreState(mode, self._clock.now(), reason)
+        level = _log.info if mode is StoreMode.OK else _log.error
+        level("store.mode", mode=mode.value, reason=reason, waiting_bytes=self._journal.used)
+        for watcher in self.watchers:
+            watcher(self.state)
+
+    def _overlay_with(self, entry: Entry) -> None:
+        if isinstance(entry.act, Remember):
+            self.overlay.update(entry.act.values)
+
+    async def _in_journal_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._journal_thread, work, *arguments)

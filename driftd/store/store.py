@@ -1,0 +1,128 @@
+"""The store: one door for everything driftd records, durable when a call returns."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from driftd.store.anchor import Anchor
+from driftd.store.archive import Archive
+from driftd.store.chain import Head
+from driftd.store.condition import StoreMode, StoreOptions, StoreState
+from driftd.store.database import Database
+from driftd.store.entries import Begin, Close, Finish, Note, Remember
+from driftd.store.errors import UnsupportedDatabase
+from driftd.store.journal import Journal
+from driftd.store.scribe import Scribe
+from driftd.values import Clock, Finding, Intent, Outcome
+
+
+class Store(Archive):
+    """Findings, intents, outcomes, evidence and remembered state.
+
+    Every writing method returns when its record is durable, in the database or in the journal, and raises
+    `StoreGone` when neither took it. Reading methods (see `Archive`) ask the database only: what still waits in
+    the journal shows once it is replayed; `recall` and `recall_all` alone look through to it.
+    """
+
+    def __init__(self, database: Database, scribe: Scribe) -> None:
+        super().__init__(database)
+        self._scribe = scribe
+        self.epoch = 0
+        """Leadership epoch stamped on every record from now on; the engine sets it when it takes the lead."""
+
+    @classmethod
+    async def open(
+        cls, url_or_path: str | Path, clock: Clock, journal_dir: Path, options: StoreOptions | None = None
+    ) -> Self:
+        """Open the database (a path or `sqlite:///path`) and its journal, migrate, replay what waits.
+
+        A database that is merely away (locked, disk full) gives a store that journals; `StoreInUse`,
+        `SchemaTooNew` and `UnsupportedDatabase` are raised.
+        """
+        options = options or StoreOptions()
+        path = path_of(url_or_path)
+        journal = await asyncio.to_thread(Journal, journal_dir / "store.journal", options.journal_bytes)
+        database = Database(path, clock, busy_ms=options.busy_ms, deadline_seconds=options.deadline_seconds)
+        scribe = Scribe(database, journal, Anchor(journal_dir / "store.head"), clock, options)
+        try:
+            await scribe.start()
+        except BaseException:
+            await database.close()
+            journal.close()
+            raise
+        return cls(database, scribe)
+
+    async def close(self) -> None:
+        """Write what is queued, fold the database's log into its file, release the journal."""
+        await self._scribe.stop()
+
+    @property
+    def state(self) -> StoreState:
+        """Where records go right now, since when and why."""
+        return self._scribe.state
+
+    @property
+    def durable(self) -> bool:
+        """Whether final deletes and writes that come from a changed model may go: only with the database itself."""
+        return self._scribe.state.mode is StoreMode.OK
+
+    @property
+    def known_head(self) -> Head:
+        """The chain's newest row as of the last commit, without asking the database: for log and lease."""
+        return self._scribe.head
+
+    def watch(self, callback: Callable[[StoreState], None]) -> None:
+        """Call `callback` on each change of mode, on the event loop; it must not block or raise."""
+        self._scribe.watchers.append(callback)
+
+    async def begin(self, findings: Sequence[Finding], intents: Sequence[Intent], trace_id: str = "") -> None:
+        """Record findings as open (or still open) and intents as about to leave, in one transaction."""
+        await self._scribe.submit(Begin(tuple(findings), tuple(intents)), self.epoch, trace_id)
+
+    async def finish(self, outcomes: Sequence[Outcome], reports: Sequence[Finding], trace_id: str = "") -> None:
+        """Record how writes ended, and findings again with their reports. The first outcome of an intent counts."""
+        await self._scribe.submit(Finish(tuple(outcomes), tuple(reports)), self.epoch, trace_id)
+
+    async def close_findings(self, ids: Sequence[str], by: str, at: datetime) -> None:
+        """End the open lives of `ids`; those not open are left alone."""
+        await self._scribe.submit(Close(tuple(ids), by, at), self.epoch)
+
+    async def confirm(self, ids: Sequence[str], at: datetime) -> None:
+        """Findings were seen open again: cheap, not journalled, written within a second or so."""
+        self._scribe.confirm(ids, at)
+
+    async def note(self, kind: str, subject: str, detail: Mapping[str, str]) -> None:
+        """Append one row of evidence about anything else. Never put a body or a secret into `detail`."""
+        await self._scribe.submit(Note(kind, subject, dict(detail)), self.epoch)
+
+    async def remember(self, key: str, value_json: str) -> None:
+        """Keep one value for the next start."""
+        await self.remember_all({key: value_json})
+
+    async def remember_all(self, values: Mapping[str, str | None]) -> None:
+        """Keep many values in one transaction; None forgets a key."""
+        await self._scribe.submit(Remember(dict(values)), self.epoch)
+
+    async def recall(self, key: str) -> str | None:
+        """The value remembered under `key`, also when it still waits in the journal."""
+        overlay = self._scribe.overlay
+        return overlay[key] if key in overlay else await super().recall(key)
+
+    async def recall_all(self, prefix: str) -> dict[str, str]:
+        """Every remembered key that begins with `prefix`, including what still waits in the journal."""
+        values: dict[str, str | None] = dict(await super().recall_all(prefix))
+        values.update({key: value for key, value in self._scribe.overlay.items() if key.startswith(prefix)})
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def path_of(url_or_path: str | Path) -> Path:
+    """The file behind a path or a `sqlite:///path` address; raises `UnsupportedDatabase` for any other scheme."""
+    text = str(url_or_path)
+    for prefix in ("sqlite+aiosqlite:///", "sqlite:///"):
+        if text.startswith(prefix):
+            return Path(text.removeprefix(prefix))
+    if "://" in text:
+        raise UnsupportedDatabase(text)
+    return Path(url_or_path)
