@@ -79,7 +79,7 @@ def strings(value: object, where: str) -> dict[str, str]:
     found = mapping(value, where)
     for key, entry in found.items():
         if type(entry) is not str:
-            raise MalformedObjectError(f"{where}.{key}", "a string", entry)
+            raise MalformedObjectError(f"{where}, key {key}", "a string", entry)
     return found
 
 

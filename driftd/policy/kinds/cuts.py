@@ -56,5 +56,5 @@ def _common(live: Body, desired: Body, direction: str) -> list[Any]:
     def name(rule: object) -> bytes:
         return canonical_bytes(canonical_rule(rule, direction))
 
-    wanted = {name(rule) for rule in sequence(desired.get(direction), f"spec.{direction}")}
-    return [rule for rule in sequence(live.get(direction), f"spec.{direction}") if name(rule) in wanted]
+    wanted = {name(rule) for rule in sequence(desired.get(direction), direction)}
+    return [rule for rule in sequence(live.get(direction), direction) if name(rule) in wanted]

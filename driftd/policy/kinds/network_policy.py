@@ -17,6 +17,7 @@ from driftd.policy.kinds.whole_spec import WholeSpec
 from driftd.values import Body, Resource
 
 _PEERS = {"ingress": "from", "egress": "to"}
+_PORT_FIELDS = frozenset({"protocol", "port", "endPort"})
 
 
 class NetworkPolicyKind(WholeSpec):
@@ -63,15 +64,15 @@ def policy_types(spec: Body) -> list[Any]:
 def canonical_rule(rule: object, direction: str) -> Body:
     """One rule of `ingress` or `egress`: empty parts left out, so `{}` allows everything in its direction."""
     if type(rule) is not dict:
-        raise MalformedObjectError(f"spec.{direction}", "a rule (a map; {} allows everything)", rule)
+        raise MalformedObjectError(direction, "a rule (a map; {} allows everything)", rule)
     peers = _PEERS[direction]
     canonical: Body = {}
     for key, value in rule.items():
         if key == peers:
-            if listed := sequence(value, f"spec.{direction}.{key}"):
+            if listed := sequence(value, direction):
                 canonical[key] = as_set([_peer(one, direction) for one in listed])
         elif key == "ports":
-            if listed := sequence(value, f"spec.{direction}.ports"):
+            if listed := sequence(value, direction):
                 canonical[key] = as_set([_port(one, direction) for one in listed])
         else:
             canonical[key] = value
@@ -79,17 +80,17 @@ def canonical_rule(rule: object, direction: str) -> Body:
 
 
 def _rules(value: object, direction: str) -> list[Any]:
-    return as_set([canonical_rule(rule, direction) for rule in sequence(value, f"spec.{direction}")])
+    return as_set([canonical_rule(rule, direction) for rule in sequence(value, direction)])
 
 
 def _peer(peer: object, direction: str) -> Body:
     if type(peer) is not dict:
-        raise MalformedObjectError(f"spec.{direction}", "a peer with podSelector, namespaceSelector or ipBlock", peer)
+        raise MalformedObjectError(direction, "a peer with podSelector, namespaceSelector or ipBlock", peer)
     canonical: Body = {}
     for key, value in peer.items():
         if key in ("podSelector", "namespaceSelector"):
             if value is not None:
-                canonical[key] = selector(value, f"spec.{direction}.{key}")
+                canonical[key] = selector(value, direction)
         elif key == "ipBlock":
             if value is not None:
                 canonical[key] = _ip_block(value, direction)
@@ -99,11 +100,11 @@ def _peer(peer: object, direction: str) -> Body:
 
 
 def _ip_block(value: object, direction: str) -> Body:
-    canonical = dict(mapping(value, f"spec.{direction}.ipBlock"))
+    canonical = dict(mapping(value, direction))
     if "cidr" in canonical:
         canonical["cidr"] = cidr(canonical["cidr"])
     if "except" in canonical:
-        if excepted := sequence(canonical["except"], f"spec.{direction}.ipBlock.except"):
+        if excepted := sequence(canonical["except"], direction):
             canonical["except"] = as_set([cidr(one) for one in excepted])
         else:
             del canonical["except"]
@@ -112,9 +113,11 @@ def _ip_block(value: object, direction: str) -> Body:
 
 def _port(port: object, direction: str) -> Body:
     if type(port) is not dict:
-        raise MalformedObjectError(f"spec.{direction}.ports", "a port with protocol, port or endPort", port)
-    canonical: Body = {"protocol": "TCP"}
-    for key, value in port.items():
-        if value is not None or key not in ("protocol", "port", "endPort"):
-            canonical[key] = value
+        raise MalformedObjectError(direction, "a port with protocol, port or endPort", port)
+    canonical = {"protocol": "TCP", **port}
+    if None in canonical.values():
+        for key in _PORT_FIELDS:
+            if key in canonical and canonical[key] is None:
+                del canonical[key]
+        canonical.setdefault("protocol", "TCP")
     return canonical

@@ -11,6 +11,7 @@ from driftd.policy.kinds.selectors import NAMESPACE_NAME, selector_text
 from driftd.values import Body
 
 _LONGEST = 160
+_FEW = 3
 
 
 def keyed_rules(rules: list[Any], peers: str) -> Body:
@@ -20,8 +21,8 @@ def keyed_rules(rules: list[Any], peers: str) -> Body:
 
 def rule_text(rule: Body, peers: str) -> str:
     """The words for one canonical rule, at most 161 characters, with an ellipsis if they leave something out."""
-    who = " or ".join(peer_text(peer) for peer in rule[peers]) if peers in rule else "anybody"
-    what = ", ".join(port_text(port) for port in rule["ports"]) if "ports" in rule else "any port"
+    who = " or ".join(sorted(map(peer_text, rule[peers]))) if peers in rule else "anybody"
+    what = ", ".join(sorted(map(port_text, rule["ports"]))) if "ports" in rule else "any port"
     more = "…" if rule.keys() - {peers, "ports"} else ""
     text = f"{who}: {what}{more}"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
@@ -39,7 +40,8 @@ def peer_text(peer: Body) -> str:
         block = peer["ipBlock"]
         words.append(str(block.get("cidr")))
         if excepted := block.get("except"):
-            words.append(f"except {len(excepted)} ranges…")
+            few = len(excepted) <= _FEW
+            words.append(f"except {' '.join(map(str, excepted))}" if few else f"except {len(excepted)} ranges…")
         if block.keys() - {"cidr", "except"}:
             words.append("…")
     if peer.keys() - {"podSelector", "namespaceSelector", "ipBlock"} or not words:

@@ -20,15 +20,16 @@ def selector(value: object, where: str) -> Body:
     Whether an absent selector means "all" or "none" is the caller's field to know.
     """
     found = mapping(value, where)
+    if not found:
+        return found
     canonical: Body = {}
     for key, part in found.items():
         if key == "matchLabels":
-            if labels := strings(part, f"{where}.matchLabels"):
+            if labels := strings(part, where):
                 canonical[key] = labels
         elif key == "matchExpressions":
-            listed = sequence(part, f"{where}.matchExpressions")
-            if expressions := as_set([expression(one, f"{where}.matchExpressions") for one in listed]):
-                canonical[key] = expressions
+            if listed := sequence(part, where):
+                canonical[key] = as_set([expression(one, where) for one in listed])
         else:
             canonical[key] = part
     return canonical

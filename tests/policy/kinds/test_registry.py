@@ -1,0 +1,56 @@
+"""Which kinds are governed, and what every other kind of a cluster means."""
+
+import pytest
+
+from driftd.policy.kinds import KINDS, POLICY_GROUPS, Bearing, UngovernedKindError, World, bearing, kind_of
+from driftd.values import ObjectRef
+
+
+def test_a_kind_is_found_by_group_and_kind() -> None:
+    kind = kind_of(ObjectRef("networking.k8s.io", "NetworkPolicy", "a", "b"))
+    assert (kind.resource.plural, kind.world) == ("networkpolicies", World.CLOSED)
+    with pytest.raises(UngovernedKindError, match="not governed"):
+        kind_of(ObjectRef("projectcalico.org", "Unheard", "a", "b"))
+
+
+def test_isolation_is_created_before_what_it_isolates() -> None:
+    ranks = [(kind.rank, kind.resource.kind) for kind in KINDS.values()]
+    assert ranks == sorted(ranks)
+    assert [kind for _, kind in ranks][:2] == ["Namespace", "NetworkPolicy"]
+
+
+def test_only_namespaces_and_accounts_are_open() -> None:
+    opened = {kind.resource.kind for kind in KINDS.values() if kind.world is World.OPEN}
+    assert opened == {"Namespace", "ServiceAccount"}
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "expected"),
+    [
+        ("networking.k8s.io", "NetworkPolicy", Bearing.GOVERNED),
+        ("networking.k8s.io", "Ingress", Bearing.FOREIGN),
+        ("", "Pod", Bearing.FOREIGN),
+        ("apps", "Deployment", Bearing.FOREIGN),
+        ("cilium.io", "CiliumNetworkPolicy", Bearing.POLICY),
+        ("cilium.io", "CiliumEndpoint", Bearing.HARMLESS),
+        ("cilium.io", "CiliumIdentity", Bearing.HARMLESS),
+        ("cilium.io", "CiliumOfTheFuture", Bearing.UNLISTED),
+        ("policy.networking.k8s.io", "ClusterNetworkPolicy", Bearing.POLICY),
+        ("networking.k8s.aws", "PolicyEndpoint", Bearing.HARMLESS),
+        ("crd.antrea.io", "Tier", Bearing.POLICY),
+        ("crd.projectcalico.org", "BlockAffinity", Bearing.HARMLESS),
+        ("policy.linkerd.io", "OfTheFuture", Bearing.UNLISTED),
+        ("networking.gke.io", "FQDNNetworkPolicy", Bearing.POLICY),
+        ("networking.gke.io", "ManagedCertificate", Bearing.FOREIGN),
+        ("cilium.io.evil.example", "CiliumNetworkPolicy", Bearing.FOREIGN),
+    ],
+)
+def test_the_table_says_what_a_kind_means(group: str, kind: str, expected: Bearing) -> None:
+    assert bearing(group, kind) is expected
+
+
+def test_calicos_two_groups_hold_the_same_kinds() -> None:
+    for kind in ("NetworkPolicy", "GlobalNetworkPolicy", "Tier", "IPAMBlock", "OfTheFuture"):
+        pair = {bearing("projectcalico.org", kind), bearing("crd.projectcalico.org", kind)}
+        assert len(pair) == 1
+    assert {"projectcalico.org", "crd.projectcalico.org"} <= POLICY_GROUPS
