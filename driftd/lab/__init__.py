@@ -1,6 +1,8 @@
 """A real cluster on this machine, for `driftd lab`, `driftd demo` and the tests. Nothing else knows that it exists."""
 
+from driftd.lab.audit import AuditedObject, AuditLog, AuditRecord
 from driftd.lab.control_plane import Lab
+from driftd.lab.doctor import Check, examine
 from driftd.lab.errors import (
     AdminRequestError,
     BuildFailedError,
@@ -10,23 +12,34 @@ from driftd.lab.errors import (
     ProgramsUnavailableError,
     SupervisorGoneError,
 )
+from driftd.lab.known import DEFAULT_NAME, KnownLabs, LabDocument, LabState, state_folder
 from driftd.lab.options import Deadlines, LabOptions
 from driftd.lab.parts import Part
 from driftd.lab.programs import Programs, ensure_programs, ready_programs
 
 __all__ = [
     "AdminRequestError",
+    "AuditLog",
+    "AuditRecord",
+    "AuditedObject",
     "BuildFailedError",
+    "Check",
+    "DEFAULT_NAME",
     "Deadlines",
+    "KnownLabs",
     "Lab",
+    "LabDocument",
     "LabError",
     "LabNotFoundError",
     "LabOptions",
+    "LabState",
     "Part",
     "PartFailedError",
     "Programs",
     "ProgramsUnavailableError",
     "SupervisorGoneError",
     "ensure_programs",
+    "examine",
     "ready_programs",
+    "state_folder",
 ]

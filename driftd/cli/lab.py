@@ -1,0 +1,168 @@
+"""`driftd lab`: a real control plane on this machine, started, found again, ended."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, help="A real etcd, API server and controller-manager on this machine's loopback."
+)
+
+
+class Output(StrEnum):
+    """How the document on stdout is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+_Name = Annotated[str, typer.Option("--name", help="Which lab; several may run side by side.")]
+_Output = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
+
+
+@app.command()
+def up(
+    name: _Name = "default",
+    kubeconfig: Annotated[
+        Path | None, typer.Option("--kubeconfig", help="Write the administrator's kubeconfig here as well.")
+    ] = None,
+    output: _Output = Output.TEXT,
+) -> None:
+    """Start a lab and leave it running; `driftd lab down` ends it. Starting a running lab again only prints it.
+
+    The first time, the programs are built for some minutes; after that a lab is ready in seconds.
+    """
+    import asyncio
+    import os
+    from dataclasses import replace
+
+    from driftd.lab import KnownLabs, state_folder
+    from driftd.lab.authority import write_private
+
+    labs = KnownLabs(state_folder(os.environ))
+    with _failures_told(), _progress() as say:
+        document = asyncio.run(labs.up(name, os.environ, say))
+        if kubeconfig is not None:
+            write_private(kubeconfig, Path(document.kubeconfig).read_bytes())
+            document = replace(document, kubeconfig=str(kubeconfig.absolute()))
+    _print(document.as_dict(), output)
+
+
+@app.command()
+def down(
+    name: _Name = "default",
+    everything: Annotated[bool, typer.Option("--all", help="End every lab of this user.")] = False,
+    output: _Output = Output.TEXT,
+) -> None:
+    """End a lab and remove its data."""
+    import asyncio
+    import os
+
+    from driftd.lab import KnownLabs, state_folder
+
+    labs = KnownLabs(state_folder(os.environ))
+    names = labs.names() if everything else (name,)
+    with _failures_told(), _progress() as say:
+        for each in names:
+            say(f"ending lab {each}")
+            asyncio.run(labs.down(each))
+    _print({"ended": list(names)}, output)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Option("--name", help="Only this lab.")] = None, output: _Output = Output.TEXT
+) -> None:
+    """Every lab of this user and how it is: running, degraded (a part is not), or dead (only its data is left)."""
+    import asyncio
+    import os
+
+    from driftd.lab import KnownLabs, state_folder
+
+    labs = KnownLabs(state_folder(os.environ))
+    with _failures_told():
+        states = [asyncio.run(labs.state(each)) for each in ((name,) if name is not None else labs.names())]
+    if output is Output.JSON:
+        _print([state.as_dict() for state in states], output)
+        return
+    for state in states:
+        _print(state.as_dict(), output)
+    if not states:
+        typer.echo("no lab is up; `driftd lab up` starts one", err=True)
+
+
+@app.command()
+def build(output: _Output = Output.TEXT) -> None:
+    """Make sure that the programs are there, so that the next `up` takes seconds."""
+    import os
+
+    from driftd.lab import ensure_programs
+
+    with _failures_told(), _progress() as say:
+        programs = ensure_programs(os.environ, say)
+    _print({"version": programs.version, "source": programs.source}, output)
+
+
+@app.command()
+def doctor(output: _Output = Output.TEXT) -> None:
+    """What this machine allows a lab to do, and what each lack costs. A lack is no failure of this command."""
+    import os
+
+    from driftd.lab import examine
+
+    with _failures_told():
+        checks = examine(os.environ)
+    if output is Output.JSON:
+        _print([check.as_dict() for check in checks], output)
+        return
+    for check in checks:
+        typer.echo(f"{'yes' if check.present else 'NO ':<4} {check.capability:<14} {check.seen}")
+        if not check.present:
+            typer.echo(f"{'':<20}{check.costs}")
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """What the lab could not do goes to stderr with exit code 3; stdout stays empty then."""
+    from driftd.cli.exits import Exit
+    from driftd.lab import LabError
+
+    try:
+        yield
+    except (LabError, OSError) as error:
+        typer.echo(f"driftd lab: {error}", err=True)
+        raise typer.Exit(Exit.UNKNOWN) from error
+    except KeyboardInterrupt:
+        typer.echo("driftd lab: interrupted; what was started has been ended", err=True)
+        raise typer.Exit(Exit.UNKNOWN) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What takes its time, on stderr: a line that renews itself on a terminal, one line a message elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda line: typer.echo(line, err=True)
+        return
+    with console.status("looking for the programs") as shown:
+        yield lambda line: shown.update(line)
+
+
+def _print(document: Any, output: Output) -> None:
+    if output is Output.JSON:
+        import json
+
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for key, value in document.items():
+        if isinstance(value, dict):
+            shown = " ".join(f"{name}={item}" for name, item in value.items())
+        else:
+            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        typer.echo(f"{key}: {shown}")
