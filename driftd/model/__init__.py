@@ -1,5 +1,6 @@
 """The canonical model: its language, the strict reader, the rules across documents. Pure: bytes in, values out."""
 
+from driftd.model.lint import lint
 from driftd.model.loader import Loaded, load
 from driftd.model.model import Model, Place, tenant_label
 from driftd.model.problems import Manifest, Problem, SourceFile
@@ -46,6 +47,7 @@ __all__ = [
     "SharedService",
     "SourceFile",
     "WorkloadAttachment",
+    "lint",
     "load",
     "network",
     "tenant_label",

@@ -1,0 +1,109 @@
+"""Rules about what everybody leans on: plans, the API server's ranges, the mesh, rule files, exemptions."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from driftd.model.explanations import closest
+from driftd.model.kinds import governed_kinds
+from driftd.model.lint.finding import Linted
+from driftd.model.places import Path
+from driftd.model.problems import Problem
+from driftd.model.schema import AnyDocument
+
+_NEEDS_MESH = "nothing reads requests without a mesh (the Cluster's `mesh.kind` is `none`)"
+
+
+def plans_exist(linted: Linted) -> Iterator[Problem]:
+    """An environment names a plan that the model holds."""
+    for environment in linted.environments():
+        if environment.spec.plan not in linted.model.plans:
+            message = f"there is no Plan {environment.spec.plan!r}"
+            remedy = closest(environment.spec.plan, linted.model.plans)
+            yield linted.tell("error", environment, ("spec", "plan"), message, remedy)
+
+
+def api_server_is_known(linted: Linted) -> Iterator[Problem]:
+    """Reaching the API server takes its addresses."""
+    cluster = linted.model.cluster
+    if cluster.spec.ranges.api_server:
+        return
+    for environment in linted.environments():
+        for name, service in environment.services.items():
+            if service.api_server:
+                yield linted.tell(
+                    "error",
+                    environment,
+                    ("spec", "services", name, "apiServer"),
+                    "the Cluster does not say where the API server is",
+                    "add its virtual address and its nodes to the Cluster's `ranges.apiServer`",
+                    against=(f"Cluster/{cluster.name}",),
+                )
+
+
+def requests_need_a_mesh(linted: Linted) -> Iterator[Problem]:
+    """What cannot be enforced is an error, never a silently weaker rule."""
+    if linted.model.cluster.spec.mesh.kind != "none":
+        return
+    remedy = "delete it, or set a mesh in the Cluster"
+    against = (f"Cluster/{linted.model.cluster.name}",)
+    wishes: list[tuple[AnyDocument, Path]] = []
+    for environment in linted.environments():
+        for name, service in environment.services.items():
+            for index, call in enumerate(service.calls):
+                at = ("spec", "services", name, "calls", index)
+                wishes.extend((environment, (*at, field)) for field in ("paths", "methods") if getattr(call, field))
+    for shared in linted.model.shared_services.values():
+        said = {"paths": shared.spec.paths, "methods": shared.spec.methods, "tenantHeader": shared.spec.tenant_header}
+        wishes.extend((shared, ("spec", field)) for field, value in said.items() if value)
+    for document, path in wishes:
+        yield linted.tell("error", document, path, f"`{path[-1]}`: {_NEEDS_MESH}", remedy, against=against, key=True)
+
+
+def remediation_kinds_are_governed(linted: Linted) -> Iterator[Problem]:
+    """A misspelt kind would leave the real one in another mode than its author thinks."""
+    cluster = linted.model.cluster
+    for kind in cluster.spec.remediation.kinds:
+        if kind not in governed_kinds():
+            path = ("spec", "remediation", "kinds", kind)
+            message = f"{kind!r} is no kind that driftd governs"
+            yield linted.tell("error", cluster, path, message, closest(kind, governed_kinds()), key=True)
+
+
+def rule_files_exist(linted: Linted) -> Iterator[Problem]:
+    """A ruleset lists files that stand below the model root."""
+    for ruleset in linted.model.falco_rulesets.values():
+        for index, path in enumerate(ruleset.spec.files):
+            if path not in linted.model.falco_files:
+                yield linted.tell(
+                    "error",
+                    ruleset,
+                    ("spec", "files", index),
+                    f"there is no file {path!r} below the model root",
+                    "add the file, or correct the path; it is relative to the model root",
+                )
+
+
+def exemptions_hold(linted: Linted) -> Iterator[Problem]:
+    """An exemption that has ended, or that nothing will ever ask for, is clutter that looks like a decision."""
+    known = governed_kinds()
+    for exemption in linted.model.exemptions:
+        subject = exemption.spec.object
+        if linted.today is not None and exemption.spec.until < linted.today:
+            message = f"this exemption ended on {exemption.spec.until.isoformat()} and holds no longer"
+            yield linted.tell("warning", exemption, ("spec", "until"), message, "delete it, or have it prolonged")
+        if subject.kind not in known and subject.group is None:
+            message = f"{subject.kind!r} is no kind that driftd governs, and no `group` is said"
+            yield linted.tell("warning", exemption, ("spec", "object", "kind"), message, closest(subject.kind, known))
+        elif subject.namespace is not None and subject.namespace not in linted.governed:
+            message = f"the namespace {subject.namespace!r} is not governed: nothing there is compared"
+            remedy = closest(subject.namespace, linted.governed)
+            yield linted.tell("warning", exemption, ("spec", "object", "namespace"), message, remedy)
+
+
+RULES: Sequence[Callable[[Linted], Iterator[Problem]]] = (
+    plans_exist,
+    api_server_is_known,
+    requests_need_a_mesh,
+    remediation_kinds_are_governed,
+    rule_files_exist,
+    exemptions_hold,
+)
