@@ -16,11 +16,15 @@ class Create:
     body: Body
     finding: str
     reason: str
+    interim: bool = False  # made without its rules first: what comes back is not yet canonical
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """PUT of the whole object, bound to the uid and resourceVersion that were judged."""
+    """PUT of the whole object, bound to the uid and resourceVersion that were judged.
+
+    Both are empty where an interim write of the same object goes before: the engine fills them in from its answer.
+    """
 
     ref: ObjectRef
     body: Body

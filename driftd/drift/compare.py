@@ -1,0 +1,215 @@
+"""Compare one scope: digests first, keyed set difference, closed and open worlds; what is not known stays unknown."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from driftd.compile import Compiled, Exempt, GovernedNamespace
+from driftd.drift.findings import Teller
+from driftd.drift.marks import foreign_finalizers, is_emptied
+from driftd.drift.meaning import UNJUDGED, Difference, Judge
+from driftd.drift.state import LiveScope
+from driftd.drift.twin import SUFFIX, has_twin, twin_of, twin_ref
+from driftd.policy.kinds import KINDS, Coverage, World
+from driftd.values import Desired, Finding, FindingType, Live, ObjectRef, Scope
+
+_JUDGED = frozenset(
+    {FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.TERMINATING},
+)
+_MAY_BE_EXEMPT = frozenset({FindingType.MODIFIED, FindingType.UNEXPECTED})
+_NAMED_FINALIZERS = b'"finalizers"'
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is known of one scope.
+
+    `unknown` names the kinds that could not be judged: of these nothing is said, neither "missing" nor "clean".
+    `to_prove` are canonical objects that the mirror does not hold and no GET has proved absent yet. `exempted` are the
+    exemptions that hid something today. `findings` are in a stable order; `differences` has the two sides of those
+    that lie between two objects, by finding id: what `report` and `plan` need.
+    """
+
+    scope: Scope
+    findings: tuple[Finding, ...] = ()
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    to_prove: tuple[ObjectRef, ...] = ()
+    exempted: tuple[Exempt, ...] = ()
+
+    @property
+    def unknown_reason(self) -> str:
+        """Why this scope is neither clean nor wholly judged, as a sentence; empty when everything is known."""
+        parts = []
+        if self.unknown:
+            parts.append(f"the mirror is not ready for {', '.join(self.unknown)}")
+        if self.to_prove:
+            named = ", ".join(str(ref) for ref in self.to_prove[:3])
+            more = f" and {len(self.to_prove) - 3} more" if len(self.to_prove) > 3 else ""
+            parts.append(f"not yet proved absent: {named}{more}")
+        return "; ".join(parts)
+
+    @property
+    def clean(self) -> bool:
+        """Everything is known and nothing differs."""
+        return not (self.findings or self.unknown or self.to_prove)
+
+
+def compare(
+    compiled: Compiled,
+    governed: GovernedNamespace,
+    live: LiveScope,
+    today: date,
+    *,
+    orphaned: bool = False,
+    judge: Judge | None = None,
+) -> Comparison:
+    """Compare a governed namespace with what the mirrors hold of it (D2, D4, D6).
+
+    Only digests are compared, so `governed` and `live` must have been made with the same `Coverage`. `orphaned` says
+    that its environment is gone from the model and `governed` is its last canonical state. Exemptions count through
+    the whole day (UTC) they name. Tenants' own policies are unexpected whatever `tenant_policies` says.
+    """
+    teller = Teller(compiled, governed, live.scope)
+    blind = frozenset(live.not_ready)
+    home = ObjectRef("", "Namespace", "", governed.name)
+    found = live.objects.get(home)
+    if found is not None and found.terminating:
+        return Comparison(live.scope, (teller.leaving(found),), live.not_ready)
+    exempt = {one.ref: one for one in compiled.exemptions if today <= one.until}
+    survey = _Survey(compiled.coverage, governed, live, home)
+    differences: list[Difference] = []
+    exempted: list[Exempt] = []
+    for one in survey.differences():
+        if _is_blind(one.ref, blind):
+            continue
+        if one.ref in exempt and one.type in _MAY_BE_EXEMPT:
+            exempted.append(exempt[one.ref])
+        else:
+            differences.append(one)
+    told = _told(teller, governed, live, differences, judge) if differences else {}
+    findings = [finding for finding, _ in told.values()]
+    findings.extend(_of_the_scope(teller, live, found, orphaned=orphaned))
+    findings.sort(key=lambda finding: (finding.ref, finding.type))
+    return Comparison(
+        scope=live.scope,
+        findings=tuple(findings),
+        differences={id_: difference for id_, (_, difference) in told.items()},
+        unknown=tuple(sorted(blind)),
+        to_prove=tuple(ref for ref in survey.unproved if not _is_blind(ref, blind)),
+        exempted=tuple(exempted),
+    )
+
+
+def _told(
+    teller: Teller,
+    governed: GovernedNamespace,
+    live: LiveScope,
+    differences: Sequence[Difference],
+    judge: Judge | None,
+) -> dict[str, tuple[Finding, Difference]]:
+    judged = [one for one in differences if one.type in _JUDGED]
+    judgements = judge(governed, live, judged) if judge is not None and judged else {}
+    told: dict[str, tuple[Finding, Difference]] = {}
+    for one in differences:
+        finding = teller.tell(one, judgements.get(one.ref, UNJUDGED))
+        told[finding.id] = (finding, one)
+    return told
+
+
+def _of_the_scope(teller: Teller, live: LiveScope, found: Live | None, *, orphaned: bool) -> Iterator[Finding]:
+    """Findings that are about the namespace as a whole, or about kinds nobody here understands."""
+    if orphaned:
+        yield teller.orphaned()
+    known = live.namespace_uid_known
+    if found is not None and known is not None and known != found.uid:
+        yield teller.recreated(found, known)
+    for one in live.unknown:
+        yield teller.unknown_kind(one)
+
+
+def _is_blind(ref: ObjectRef, blind: frozenset[str]) -> bool:
+    return bool(blind) and (ref.kind in blind or f"{ref.kind}.{ref.group}" in blind)
+
+
+class _Survey:
+    """One walk over both sides of a scope."""
+
+    def __init__(self, coverage: Coverage, governed: GovernedNamespace, live: LiveScope, home: ObjectRef) -> None:
+        self._coverage = coverage
+        self._governed = governed
+        self._live = live
+        self._home = home
+        self.unproved: list[ObjectRef] = []
+
+    def differences(self) -> list[Difference]:
+        wanted, found = self._governed.objects, self._live.objects
+        differences: list[Difference] = []
+        absent: list[Desired] = []
+        going: list[ObjectRef] = []
+        for ref, desired in wanted.items():  # hot: every object of the cluster passes here each cycle
+            present = found.get(ref)
+            if present is None:
+                absent.append(desired)
+                continue
+            if present.digest != desired.digest:
+                differences.append(Difference(FindingType.MODIFIED, ref, desired, present))
+            if present.terminating:
+                differences.append(Difference(FindingType.TERMINATING, ref, desired, present))
+                going.append(ref)
+            elif _NAMED_FINALIZERS in present.raw and foreign_finalizers(present):
+                differences.append(Difference(FindingType.FINALIZER, ref, desired, present))
+        if absent:
+            differences.extend(self._missing(absent))
+        if self._governed.closed and len(found) > len(wanted) - len(absent):
+            differences.extend(self._extra(frozenset(going).union(one.ref for one in absent)))
+        return differences
+
+    def _missing(self, absent: Iterable[Desired]) -> Iterator[Difference]:
+        """Canonical objects that nobody has. A namespace proved absent proves it for all that it would hold."""
+        proved = self._live.proved_absent
+        homeless = self._home in proved and self._home not in self._live.objects
+        if homeless and not self._may_create():
+            yield Difference(FindingType.MISSING, self._home, self._governed.objects.get(self._home), None)
+            return
+        for desired in absent:
+            if homeless or desired.ref in proved:
+                yield Difference(FindingType.MISSING, desired.ref, desired, None)
+            else:
+                self.unproved.append(desired.ref)
+
+    def _may_create(self) -> bool:
+        return self._governed.lifecycle == "create" and self._home in self._governed.objects
+
+    def _extra(self, needed: frozenset[ObjectRef]) -> Iterator[Difference]:
+        """Objects of closed kinds that the model does not name, and twins; `needed` are those a twin stands in for."""
+        wanted = self._governed.objects
+        for ref, present in self._live.objects.items():
+            if ref in wanted:
+                continue
+            kind = KINDS.get((ref.group, ref.kind))
+            if kind is None or kind.world is World.OPEN:
+                continue
+            yield from self._one_extra(ref, present, needed)
+
+    def _one_extra(self, ref: ObjectRef, present: Live, needed: frozenset[ObjectRef]) -> Iterator[Difference]:
+        if ref.name.endswith(SUFFIX) and (original := self._twins().get(ref)) is not None:
+            twin = twin_of(original, self._coverage)
+            same = present.digest == twin.digest
+            if original.ref in needed:
+                if not same:
+                    yield Difference(FindingType.MODIFIED, ref, twin, present)
+                return
+            if same:
+                yield Difference(FindingType.UNEXPECTED, ref, twin, present)
+                return
+        yield Difference(self._shape(present), ref, None, present)
+
+    def _twins(self) -> Mapping[ObjectRef, Desired]:
+        """Whose twin a name would be. Rarely asked: only when an object of such a name is there."""
+        return {twin_ref(ref): desired for ref, desired in self._governed.objects.items() if has_twin(ref)}
+
+    def _shape(self, present: Live) -> FindingType:
+        if present.terminating and foreign_finalizers(present) and is_emptied(present, self._coverage):
+            return FindingType.UNDELETABLE
+        return FindingType.UNEXPECTED

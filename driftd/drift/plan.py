@@ -1,0 +1,105 @@
+"""The plan of writes of one scope, what each finding asks for, and what stands against it (D7).
+
+A plan can be made again from every state that it passes through, and a plan of the canonical state is empty.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from driftd.compile import GovernedNamespace, Mode
+from driftd.drift.compare import Comparison
+from driftd.drift.meaning import Difference
+from driftd.drift.repair import Goal, Repair, Writer
+from driftd.drift.stages import Stages
+from driftd.drift.state import LiveScope
+from driftd.drift.twin import has_twin, twin_of, twin_ref
+from driftd.policy.kinds import Coverage
+from driftd.values import Desired, Finding, FindingType, ObjectRef, Plan
+
+_NOTHING_TO_WRITE = frozenset(
+    {FindingType.ORPHANED, FindingType.RECREATED, FindingType.FINALIZER, FindingType.BLOCKED, FindingType.DEFAULTED}
+)
+
+
+def plan(
+    comparison: Comparison,
+    governed: GovernedNamespace,
+    live: LiveScope,
+    *,
+    coverage: Coverage,
+    epoch: int,
+    waiting: frozenset[ObjectRef] = frozenset(),
+) -> Plan:
+    """The writes that bring a scope to its canonical state, and why what stays unrepaired does.
+
+    `waiting` are objects that the fight breaker wants left alone for now: they are still cut where that is needed for
+    the others, but not opened again. The writes are to be done in their order and none skipped: whoever cannot do one
+    stops, looks and plans again.
+    """
+    home = ObjectRef("", "Namespace", "", governed.name)
+    if any(one.type is FindingType.TERMINATING and one.ref == home for one in comparison.findings):
+        return Plan(comparison.scope, held=(f"{home} is being deleted: nothing is written into it",))
+    sorter = _Sorter(governed, live, coverage, home)
+    repairs = [one for finding in comparison.findings for one in sorter.repairs(finding, comparison)]
+    homeless = any(one.type is FindingType.MISSING and one.ref == home for one in comparison.findings)
+    if homeless and not any(one.ref == home for one in repairs):
+        return Plan(comparison.scope, held=(*sorter.held, f"{home} does not exist: nothing can be written into it"))
+    stages = Stages(Writer(coverage, epoch), comparison, waiting, held=sorter.held)
+    unsettled = [*comparison.to_prove, *stages.unreadable(repairs)]
+    stable = _untouched(comparison, governed, live)
+    return stages.plan(repairs, unsettled, stable)
+
+
+def _untouched(comparison: Comparison, governed: GovernedNamespace, live: LiveScope) -> tuple[Desired, ...]:
+    """Canonical objects that are there, equal and not on their way out: what may be relied upon meanwhile."""
+    touched = {one.ref for one in comparison.differences.values() if one.type is not FindingType.FINALIZER}
+    touched.update(one.ref for one in comparison.exempted)
+    return tuple(one for ref, one in governed.objects.items() if ref not in touched and ref in live.objects)
+
+
+@dataclass(slots=True)
+class _Sorter:
+    """Says of each finding what shall become of its object, or why nothing does."""
+
+    governed: GovernedNamespace
+    live: LiveScope
+    coverage: Coverage
+    home: ObjectRef
+    held: list[str] = field(default_factory=list)
+
+    def repairs(self, finding: Finding, comparison: Comparison) -> Iterator[Repair]:
+        if finding.type in _NOTHING_TO_WRITE:
+            return
+        difference = comparison.differences.get(finding.id)
+        if difference is None:
+            self.held.append(f"{finding.ref} is left alone: driftd does not understand its kind")
+            return
+        if self.governed.mode_of(finding.ref.kind) is Mode.REPORT:
+            self.held.append(f"{finding.ref} stays as it is: {finding.ref.kind} is in report mode in {self.home.name}")
+            return
+        repair = self._repair(finding, difference)
+        if repair is not None:
+            yield repair
+
+    def _repair(self, finding: Finding, difference: Difference) -> Repair | None:
+        ref, desired, live = difference.ref, difference.desired, difference.live
+        match difference.type:
+            case FindingType.MISSING:
+                if ref == self.home and (self.governed.lifecycle != "create" or desired is None):
+                    self.held.append(f"{ref} is adopted, not made: whoever owns it has to create it")
+                    return None
+                return Repair(finding, ref, Goal.EXIST, desired, None)
+            case FindingType.MODIFIED:
+                return Repair(finding, ref, Goal.EQUAL, desired, live)
+            case FindingType.UNEXPECTED:
+                return Repair(finding, ref, Goal.BE_GONE, None, live)
+            case FindingType.TERMINATING if desired is not None and has_twin(ref):
+                if twin_ref(ref) in self.live.objects:
+                    return None
+                twin = twin_of(desired, self.coverage)
+                return Repair(finding, twin.ref, Goal.EXIST, twin, None)
+            case FindingType.UNDELETABLE:
+                self.held.append(f"{ref} is empty and waits for the owners of its finalizers to let it go")
+            case _:
+                self.held.append(f"{ref} is being deleted and cannot be made again until it is gone")
+        return None

@@ -1,0 +1,188 @@
+"""The order of writes in which no moment is looser than before or after (D7).
+
+Why it holds. Let a pod's *allowance* be what it may send, or receive: everything while no policy isolates it in that
+direction, else the union of the rules of the policies that select it. A flow needs an allowance at both ends, so two
+half-done repairs may meet and open what neither state allowed. Therefore every allowance first only shrinks, until
+it is within the canonical one (`tightening`), and then only moves within the canonical one (`opening`, `deleting`). The
+first half leaves subsets of the flows before, the second subsets of the canonical flows. Where a single object
+differs there is no state between, and it is written at once.
+
+A Namespace that differs waits for the cuts: its labels decide whom the rules of other policies mean, so putting them
+back may open what a rule that is not canonical allows.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from driftd.drift.compare import Comparison
+from driftd.drift.cuts import Isolation
+from driftd.drift.repair import Goal, Repair, Writer, bears_flows
+from driftd.policy.kinds import MalformedObject
+from driftd.values import Desired, ObjectRef, Plan, Write
+
+
+class _Step(IntEnum):
+    """Steps of the opening half."""
+
+    NAMESPACE = 0
+    CREATE = 1
+    REPLACE = 2  # after the creates: a replaced policy may let go of pods that a created one has to isolate
+
+
+@dataclass(slots=True)
+class Stages:
+    """Collects the writes of all repairs of a scope; used once."""
+
+    writer: Writer
+    comparison: Comparison
+    waiting: frozenset[ObjectRef]
+    held: list[str]
+    _home: list[Write] = field(default_factory=list)
+    _tightening: list[Write] = field(default_factory=list)
+    _opening: list[tuple[_Step, int, ObjectRef, Write]] = field(default_factory=list)
+    _deleting: list[Write] = field(default_factory=list)
+
+    def unreadable(self, repairs: list[Repair]) -> Iterator[ObjectRef]:
+        """Drop the repairs whose object is not one of its kind, so that one of them does not stop all others."""
+        for repair in tuple(repairs):
+            try:
+                self.writer.check(repair)
+            except MalformedObject as fault:
+                repairs.remove(repair)
+                self.held.append(f"{repair.ref} cannot be written: {fault}")
+                yield repair.ref
+
+    def plan(self, repairs: Sequence[Repair], unsettled: Iterable[ObjectRef], stable: Sequence[Desired]) -> Plan:
+        """Order the repairs.
+
+        `unsettled` objects are in a state that nobody knows: while one of them bears flows, nothing is opened. `stable`
+        are canonical objects that stand and stay.
+        """
+        together = [one for one in repairs if _must_wait_for_others(one)]
+        doubts = [ref for ref in unsettled if bears_flows(ref)]
+        if len(together) + len(doubts) > 1:
+            self._in_stages(together, doubts, stable)
+        else:
+            self._at_once(together)
+        self._at_once([one for one in repairs if not _must_wait_for_others(one)])
+        opening = [write for *_, write in sorted(self._opening, key=lambda entry: entry[:3])]
+        return Plan(
+            scope=self.comparison.scope,
+            writes=(*self._home, *self._tightening, *opening, *self._deleting),
+            held=tuple(self.held),
+        )
+
+    def _at_once(self, repairs: Sequence[Repair]) -> None:
+        for repair in repairs:
+            if self._waits(repair, ()):
+                continue
+            match repair.goal:
+                case Goal.EXIST if repair.ref.kind == "Namespace":
+                    self._home.append(self.writer.create(repair))
+                case Goal.EXIST:
+                    self._open(_Step.CREATE, repair, self.writer.create(repair))
+                case Goal.EQUAL:
+                    self._open(_Step.REPLACE, repair, self.writer.replace(repair))
+                case Goal.BE_GONE:
+                    self._remove(repair, self._deleting, ())
+
+    def _in_stages(self, repairs: Sequence[Repair], doubts: Sequence[ObjectRef], stable: Sequence[Desired]) -> None:
+        if all(one.ref in self.waiting for one in repairs):
+            for repair in repairs:
+                self._waits(repair, ())
+            return
+        flows = sorted((one for one in repairs if one.bears_flows), key=self._urgency)
+        cover = _Cover(self.writer, [*stable, *self._kept_selections(flows)])
+        for repair in flows:
+            match repair.goal:
+                case Goal.EXIST:
+                    self._make(repair, doubts, cover)
+                case Goal.EQUAL:
+                    self._put_back(repair, doubts)
+                case Goal.BE_GONE:
+                    self._remove(repair, self._tightening, doubts)
+        for repair in repairs:
+            if not repair.bears_flows and not self._waits(repair, doubts):
+                self._open(_Step.NAMESPACE, repair, self.writer.replace(repair))
+
+    def _make(self, repair: Repair, doubts: Sequence[ObjectRef], cover: "_Cover") -> None:
+        if self.writer.isolates_only(repair.wanted()):
+            self._tightening.append(self.writer.create(repair))
+        elif cover.isolates(repair.wanted()):
+            if not self._waits(repair, doubts):
+                self._open(_Step.CREATE, repair, self.writer.create(repair))
+        else:
+            self._tightening.append(self.writer.create_without_rules(repair))
+            if not self._waits(repair, doubts):
+                self._open(_Step.REPLACE, repair, self.writer.replace_after(repair))
+
+    def _put_back(self, repair: Repair, doubts: Sequence[ObjectRef]) -> None:
+        cut = self.writer.cut(repair)
+        if cut is not None:
+            self._tightening.append(cut)
+            if not cut.interim:
+                return
+        if not self._waits(repair, doubts):
+            final = self.writer.replace(repair) if cut is None else self.writer.replace_after(repair)
+            self._open(_Step.REPLACE, repair, final)
+
+    def _remove(self, repair: Repair, condemning: list[Write], doubts: Sequence[ObjectRef]) -> None:
+        condemn = self.writer.condemn(repair)
+        if condemn is not None:
+            condemning.append(condemn)
+        delete = self.writer.delete(repair, condemned_before=condemn is None)
+        if delete is None:
+            self.held.append(f"{repair.ref} is being deleted by somebody else already")
+        elif not self._waits(repair, doubts):
+            self._deleting.append(delete)
+
+    def _open(self, step: _Step, repair: Repair, write: Write) -> None:
+        self._opening.append((step, repair.kind.rank, repair.ref, write))
+
+    def _waits(self, repair: Repair, doubts: Sequence[ObjectRef]) -> bool:
+        """Whether the opening half of a repair has to wait; says so in `held`."""
+        if doubts:
+            self.held.append(f"{repair.ref} opens no more until {doubts[0]} is known to be there or not")
+            return True
+        if repair.ref in self.waiting:
+            self.held.append(f"{repair.ref} waits: it is being changed back and forth, and its drift opens nothing")
+            return True
+        return False
+
+    def _urgency(self, repair: Repair) -> tuple[int, ObjectRef]:
+        """Isolators first, since they close most; then what the model does not have; then the other cuts."""
+        if repair.goal is Goal.BE_GONE:
+            return 1, repair.ref
+        return (0 if self.writer.isolates_only(repair.wanted()) else 2), repair.ref
+
+    def _kept_selections(self, flows: Sequence[Repair]) -> Iterator[Desired]:
+        """Canonical objects among the repairs whose pods stay isolated from their first write to their last."""
+        for repair in flows:
+            if (repair.goal is Goal.EQUAL and not repair.present().terminating) or (
+                repair.goal is Goal.EXIST and self.writer.isolates_only(repair.wanted())
+            ):
+                yield repair.wanted()
+
+
+class _Cover:
+    """What isolates pods all through the plan, whatever is written."""
+
+    def __init__(self, writer: Writer, kept: Iterable[Desired]) -> None:
+        self._writer = writer
+        self._kept = kept
+        self._isolations: list[Isolation] | None = None
+
+    def isolates(self, desired: Desired) -> bool:
+        """Whether all pods of a canonical object stay isolated in its directions without it."""
+        mine = self._writer.isolation(desired)
+        if mine is None:
+            return True  # a kind that is not cut by rules has no interim form
+        if self._isolations is None:
+            found = (self._writer.isolation(one) for one in self._kept)
+            self._isolations = [one for one in found if one is not None]
+        return all(any(one.reaches(mine, direction) for one in self._isolations) for direction in mine.types)
+
+
+def _must_wait_for_others(repair: Repair) -> bool:
+    return repair.bears_flows or (repair.ref.kind == "Namespace" and repair.goal is Goal.EQUAL)
