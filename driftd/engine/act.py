@@ -1,0 +1,163 @@
+"""Execute a plan: intents first, then write by write, stopped at the first that is not done."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from driftd.cluster import Answer, ClusterError, Writer
+from driftd.engine.observe import Observer
+from driftd.store import Store, StoreGone
+from driftd.telemetry import Metrics
+from driftd.values import (
+    Clock,
+    Condemn,
+    Create,
+    Delete,
+    Finding,
+    Intent,
+    ObjectRef,
+    Outcome,
+    Plan,
+    Replace,
+    Result,
+    Write,
+)
+
+_log = structlog.get_logger()
+
+_VERBS: Mapping[type, str] = {Create: "create", Replace: "replace", Condemn: "condemn", Delete: "delete"}
+
+
+@dataclass(slots=True)
+class Acts:
+    """What came of a plan. `stopped_by` is the answer that ended it early, with the object it was about."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    repaired: dict[ObjectRef, int] = field(default_factory=dict)
+    stopped_by: Answer | None = None
+    stopped_at: ObjectRef | None = None
+    waiting_for_store: bool = False
+
+
+class Actor:
+    """Carries plans to the API server.
+
+    Args:
+        new_id: unique ids that sort by time, for intents.
+        epoch, commit: of the present term and the model in force.
+        told: called after each write that was done, for Events and the like; must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        store: Store,
+        observer: Observer,
+        clock: Clock,
+        metrics: Metrics,
+        new_id: Callable[[], str],
+        epoch: Callable[[], int],
+        commit: Callable[[], str],
+        told: Callable[[Write], None],
+    ) -> None:
+        self._writer = writer
+        self._store = store
+        self._observer = observer
+        self._clock = clock
+        self._metrics = metrics
+        self._new_id = new_id
+        self._epoch = epoch
+        self._commit = commit
+        self._told = told
+
+    async def execute(self, plan: Plan, opened: Sequence[Finding]) -> Acts:
+        """Record `opened` and the intents, durably and in one transaction, then write (D9).
+
+        While the store is gone, what restores the canonical state goes on; the final DELETE waits, and so does
+        everything planned after it.
+        """
+        acts = Acts()
+        writes = plan.writes
+        if not self._store.durable:
+            writes = tuple(itertools.takewhile(lambda write: not isinstance(write, Delete), writes))
+            acts.waiting_for_store = len(writes) < len(plan.writes)
+        epoch = self._epoch()
+        intents = [self._intent(write, epoch) for write in writes]
+        try:
+            await self._store.begin(opened, intents)
+        except StoreGone as error:
+            _log.error("store.gone", why=str(error), writes=[f"{_VERBS[type(write)]} {write.ref}" for write in writes])
+        versions: dict[ObjectRef, tuple[str, str]] = {}
+        for write, intent in zip(writes, intents, strict=True):
+            ready = _bound(write, versions)
+            answer = await self._writer.execute(ready, epoch)
+            self._account(acts, ready, intent, answer)
+            await self._mirror(ready, answer, versions)
+            if answer.result is not Result.DONE:
+                acts.stopped_by, acts.stopped_at = answer, write.ref
+                break
+            self._told(ready)
+        return acts
+
+    def _intent(self, write: Write, epoch: int) -> Intent:
+        return Intent(
+            id=self._new_id(),
+            finding=write.finding,
+            ref=write.ref,
+            verb=_VERBS[type(write)],
+            uid="" if isinstance(write, Create) else write.uid,
+            resource_version="" if isinstance(write, Create) else write.resource_version,
+            epoch=epoch,
+            commit=self._commit(),
+            at=self._clock.now(),
+        )
+
+    def _account(self, acts: Acts, write: Write, intent: Intent, answer: Answer) -> None:
+        version = answer.live.resource_version if answer.live else ""
+        acts.outcomes.append(Outcome(intent.id, answer.result, self._clock.now(), version, answer.message))
+        self._metrics.writes.labels(write.ref.kind, intent.verb, answer.result.value).inc()
+        if answer.result is Result.DONE:
+            acts.repaired[write.ref] = acts.repaired.get(write.ref, 0) + 1
+        level = _log.info if answer.result is Result.DONE else _log.warning
+        level(
+            "write.done" if answer.result is Result.DONE else "write.not_done",
+            verb=intent.verb,
+            kind=write.ref.kind,
+            namespace=write.ref.namespace,
+            name=write.ref.name,
+            result=answer.result.value,
+            message=answer.message,
+            intent=intent.id,
+            finding=write.finding,
+            epoch=intent.epoch,
+        )
+
+    async def _mirror(self, write: Write, answer: Answer, versions: dict[ObjectRef, tuple[str, str]]) -> None:
+        """Let the mirror know at once what the answer proves; after a conflict, look afresh."""
+        match answer.result:
+            case Result.DONE | Result.DIFFERS if answer.live is not None:
+                self._observer.absorb(answer.live)
+                versions[write.ref] = (answer.live.uid, answer.live.resource_version)
+            case Result.DONE if isinstance(write, Delete):
+                await self._refresh(write.ref)  # gone, or held by a finalizer: the server knows
+            case Result.CONFLICT | Result.UNKNOWN:
+                await self._refresh(write.ref)
+            case _:
+                pass
+
+    async def _refresh(self, ref: ObjectRef) -> None:
+        try:
+            await self._observer.refresh(ref)
+        except ClusterError as error:
+            _log.warning("observe.failed", kind=ref.kind, namespace=ref.namespace, name=ref.name, why=str(error))
+
+
+def _bound(write: Write, versions: Mapping[ObjectRef, tuple[str, str]]) -> Write:
+    """A write that follows another one of the same object is bound to the very version that one made (D10)."""
+    if isinstance(write, Replace | Delete) and not write.resource_version:
+        uid, version = versions[write.ref]
+        return replace(write, uid=uid, resource_version=version)
+    return write

@@ -1,0 +1,306 @@
+"""One cycle of one scope: observe, compare, judge, act, verify, record."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import structlog
+
+from driftd.cluster import Answer, ClusterError
+from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, plan, report
+from driftd.engine.act import Actor, Acts
+from driftd.engine.dirty import Ticket
+from driftd.engine.inforce import InForce
+from driftd.engine.namespaces import KnownNamespaces
+from driftd.engine.observe import Observer
+from driftd.engine.record import OpenFindings
+from driftd.engine.setbacks import Setbacks
+from driftd.store import Store, StoreGone
+from driftd.telemetry import Metrics
+from driftd.values import Clock, Finding, FindingType, Live, ObjectRef, Outcome, Result, Scope
+
+_log = structlog.get_logger()
+
+ROUNDS = 8
+"""Looks a cycle takes at most: a scope that is still not settled then gets its next turn after the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleEnd:
+    """How a cycle ended. `again` is the pause in seconds after which the scope wants another look, None for never."""
+
+    outcome: str  # clean | repaired | drift | unknown | ungoverned
+    again: float | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a cycle has gathered so far."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    repaired: set[ObjectRef] = field(default_factory=set)
+    opened: dict[str, Finding] = field(default_factory=dict)
+    lives: dict[str, Live | None] = field(default_factory=dict)
+    proved: frozenset[ObjectRef] = frozenset()
+    again: list[float] = field(default_factory=list)
+
+    @property
+    def pause(self) -> float | None:
+        return min(self.again, default=None)
+
+
+class Cycle:
+    """Judges scopes. Safe to run for different scopes at the same time, never for one scope twice."""
+
+    def __init__(
+        self,
+        *,
+        in_force: Callable[[], InForce],
+        observer: Observer,
+        actor: Actor,
+        store: Store,
+        findings: OpenFindings,
+        breaker: FightBreaker,
+        setbacks: Setbacks,
+        namespaces: KnownNamespaces,
+        epoch: Callable[[], int],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._epoch = epoch
+        self._in_force = in_force
+        self._observer = observer
+        self._actor = actor
+        self._store = store
+        self._findings = findings
+        self._breaker = breaker
+        self._setbacks = setbacks
+        self._namespaces = namespaces
+        self._clock = clock
+        self._metrics = metrics
+
+    async def run(self, ticket: Ticket) -> CycleEnd:
+        """Bring one scope to its canonical state, as far as mode, guard and cluster allow, and record all of it."""
+        work = _Work()
+        comparison: Comparison | None = None
+        for _ in range(ROUNDS):
+            comparison = self._compare(ticket.scope, work)
+            if comparison is None:
+                return await self._ungoverned(ticket.scope)
+            if comparison.to_prove:
+                if await self._prove(comparison, work):
+                    continue
+                break
+            if not await self._step(ticket, comparison, work):
+                break
+        else:
+            work.again.append(0.0)
+        assert comparison is not None  # noqa: S101 - ROUNDS is positive
+        return await self._conclude(ticket.scope, comparison, work)
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def _compare(self, scope: Scope, work: _Work) -> Comparison | None:
+        model = self._in_force()
+        governed = model.governed(scope)
+        if governed is None:
+            return None
+        comparison = compare(
+            model.compiled,
+            governed,
+            self._observer.look(scope, work.proved),
+            self._today(),
+            orphaned=scope.namespace in model.orphaned,
+        )
+        extra = self._extra(comparison.findings, model.compiled.cluster)
+        if extra:
+            comparison = replace(comparison, findings=(*comparison.findings, *extra))
+        return comparison
+
+    def _extra(self, findings: Iterable[Finding], cluster: str) -> list[Finding]:
+        """Findings about repairs that cannot be written."""
+        extra = []
+        for finding in findings:
+            why = self._setbacks.refused(finding.ref)
+            if why:
+                extra.append(blocked(finding, why, cluster))
+            if self._setbacks.differs(finding.ref):
+                extra.append(defaulted(finding, cluster))
+        return extra
+
+    async def _prove(self, comparison: Comparison, work: _Work) -> bool:
+        """Ask etcd for what the mirror lacks; False when nothing could be learned."""
+        try:
+            work.proved |= await self._observer.prove(comparison.to_prove)
+        except ClusterError as error:
+            _log.warning("observe.failed", scope=str(comparison.scope), why=str(error))
+            work.again.append(self._setbacks.pause(comparison.scope))
+            return False
+        return True
+
+    # -- acting ---------------------------------------------------------------------------------------------------
+
+    async def _step(self, ticket: Ticket, comparison: Comparison, work: _Work) -> bool:
+        """Plan and execute once; True when another look is due."""
+        sift = self._findings.sift(ticket.scope, comparison.findings, comparison.unknown)
+        fresh = [finding for finding in sift.opened if finding.id not in work.opened]
+        live = self._observer.look(ticket.scope, work.proved)
+        for finding in fresh:
+            work.opened[finding.id] = finding
+            work.lives[finding.id] = live.objects.get(finding.ref)
+            self._say("drift.found", finding)
+        model = self._in_force()
+        governed = model.governed(ticket.scope)
+        if governed is None:
+            return False
+        workable, waiting = self._workable(comparison, work)
+        planned = plan(workable, governed, live, coverage=model.compiled.coverage, epoch=self._epoch(), waiting=waiting)
+        if not planned.writes:
+            await self._begin(fresh)
+            return False
+        acts = await self._actor.execute(planned, fresh)
+        self._learn(ticket, acts, work)
+        return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
+
+    def _workable(self, comparison: Comparison, work: _Work) -> tuple[Comparison, frozenset[ObjectRef]]:
+        """The comparison without what cannot be written now, and the objects that a fight makes wait."""
+        now = self._clock.monotonic()
+        kept, waiting = [], set()
+        for finding in comparison.findings:
+            setback = self._setbacks.wait(finding.ref, now)
+            fight = self._breaker.permit(finding.ref, finding.direction, now) if finding.type in _REPAIRABLE else 0.0
+            if setback > 0 or fight > 0:
+                work.again.append(max(setback, fight))
+            if setback <= 0:
+                kept.append(finding)
+            if fight > 0:
+                waiting.add(finding.ref)
+        whole = len(kept) == len(comparison.findings)
+        return comparison if whole else replace(comparison, findings=tuple(kept)), frozenset(waiting)
+
+    def _learn(self, ticket: Ticket, acts: Acts, work: _Work) -> None:
+        now = self._clock.monotonic()
+        work.outcomes += acts.outcomes
+        for ref, writes in acts.repaired.items():
+            work.repaired.add(ref)
+            self._setbacks.clear(ref)
+            self._metrics.heal_seconds.labels(ref.kind).observe(now - ticket.since)
+            if self._breaker.repaired(ref, now, writes):
+                _log.warning("fight.known", kind=ref.kind, namespace=ref.namespace, name=ref.name)
+                self._metrics.fights.set(len(self._breaker.fights(now)))
+        if acts.waiting_for_store:
+            work.again.append(1.0)
+        if acts.stopped_by is not None and acts.stopped_at is not None:
+            self._setback(acts.stopped_at, acts.stopped_by, now, work)
+
+    def _setback(self, ref: ObjectRef, answer: Answer, now: float, work: _Work) -> None:
+        match answer.result:
+            case Result.REFUSED:
+                self._setbacks.refuse(ref, answer.message, now)
+            case Result.DIFFERS:
+                self._setbacks.stop_kind(ref, answer.message)
+            case Result.FAILED | Result.UNKNOWN:
+                self._setbacks.fail(ref, now, answer.retry_after)
+            case _:
+                pass
+        wait = self._setbacks.wait(ref, now)
+        if wait > 0:
+            work.again.append(wait)
+
+    # -- recording ------------------------------------------------------------------------------------------------
+
+    async def _conclude(self, scope: Scope, comparison: Comparison, work: _Work) -> CycleEnd:
+        sift = self._findings.sift(scope, comparison.findings, comparison.unknown)
+        late = [finding for finding in sift.opened if finding.id not in work.opened]
+        for finding in late:
+            work.opened[finding.id] = finding
+            work.lives[finding.id] = self._observer.look(scope).objects.get(finding.ref)
+            self._say("drift.found", finding)
+        reports = [await self._report(finding, work) for finding in work.opened.values()]
+        passed = [finding for id, finding in work.opened.items() if id not in {one.id for one in comparison.findings}]
+        gone = {finding.id: finding for finding in (*sift.gone, *passed)}
+        if work.outcomes or reports:
+            await self._store_or_log(self._store.finish(work.outcomes, reports))
+        await self._close(gone.values(), work)
+        self._findings.take(scope, sift)
+        now = self._clock.monotonic()
+        for finding in gone.values():
+            self._breaker.settled(finding.ref, now)
+        self._namespaces.saw(scope, self._observer.look(scope), comparison)
+        if not comparison.unknown and not comparison.to_prove:
+            self._setbacks.settled(scope)
+        if comparison.unknown or comparison.to_prove:
+            return CycleEnd("unknown", work.pause)
+        if comparison.findings:
+            return CycleEnd("drift", work.pause)
+        return CycleEnd("repaired" if work.repaired else "clean", work.pause)
+
+    async def _ungoverned(self, scope: Scope) -> CycleEnd:
+        """The model says nothing of this scope (any more): what was open there is closed."""
+        sift = self._findings.sift(scope, (), ())
+        await self._close(sift.gone, _Work(), by="no longer governed")
+        self._findings.take(scope, sift)
+        return CycleEnd("ungoverned")
+
+    async def _report(self, finding: Finding, work: _Work) -> Finding:
+        if finding.type not in _REPORTED:
+            return finding
+        model = self._in_force()
+        governed = model.governed(finding.scope)
+        desired = governed.objects.get(finding.ref) if governed else None
+        return await asyncio.to_thread(report, finding, desired, work.lives[finding.id], model.compiled.coverage)
+
+    async def _begin(self, opened: list[Finding]) -> None:
+        if opened:
+            await self._store_or_log(self._store.begin(opened, ()))
+
+    async def _close(self, gone: Iterable[Finding], work: _Work, by: str = "") -> None:
+        at = self._clock.now()
+        repaired, others = [], []
+        for finding in gone:
+            (repaired if finding.ref in work.repaired else others).append(finding)
+            self._say("drift.healed" if finding.ref in work.repaired else "drift.gone", finding)
+        if repaired:
+            await self._store_or_log(
+                self._store.close_findings([one.id for one in repaired], f"driftd {self._in_force().commit}", at)
+            )
+        if others:
+            await self._store_or_log(self._store.close_findings([one.id for one in others], by or "elsewhere", at))
+
+    async def _store_or_log(self, recording: Awaitable[None]) -> None:
+        try:
+            await recording
+        except StoreGone as error:
+            _log.error("store.gone", why=str(error))
+
+    @staticmethod
+    def _say(event: str, finding: Finding) -> None:
+        _log.info(
+            event,
+            finding=finding.id,
+            type=finding.type.value,
+            kind=finding.ref.kind,
+            namespace=finding.ref.namespace,
+            name=finding.ref.name,
+            tenant=finding.tenant,
+            direction=finding.direction.value,
+            severity=finding.severity.value,
+            summary=finding.summary,
+        )
+
+    def _today(self) -> date:
+        return self._clock.now().date()
+
+
+_REPAIRABLE = frozenset(
+    {
+        FindingType.MISSING,
+        FindingType.MODIFIED,
+        FindingType.UNEXPECTED,
+        FindingType.TERMINATING,
+        FindingType.UNDELETABLE,
+    }
+)
+_REPORTED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED})
+_LOOK_AGAIN = frozenset({Result.CONFLICT, Result.REFUSED, Result.DIFFERS})

@@ -1,0 +1,110 @@
+"""What is known of one scope right now: the mirror's objects, what is not ready, and proofs of absence from etcd."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+
+import structlog
+
+from driftd.cluster import Mirror, Truth
+from driftd.drift import KindState, LiveScope
+from driftd.policy.kinds import KINDS
+from driftd.values import Live, ObjectRef, Resource, Scope, scope_of
+
+_log = structlog.get_logger()
+_PROOFS_AT_ONCE = 8
+
+
+class Observer:
+    """Reads scopes from the mirror.
+
+    Args:
+        mirror: holds the governed kinds, and the objects of policy-bearing kinds that nobody here understands.
+        truth: GETs past every cache, for proofs of absence.
+        uid_of: the uid a namespace was last known by, None if it was never seen.
+    """
+
+    def __init__(self, mirror: Mirror, truth: Truth, uid_of: Callable[[str], str | None]) -> None:
+        self._mirror = mirror
+        self._truth = truth
+        self._uid_of = uid_of
+        self._foreign: dict[Scope, dict[ObjectRef, Live]] = {}
+        self._not_ready: tuple[str, ...] = tuple(kind for _, kind in KINDS)
+        mirror.subscribe(self._follow)
+        mirror.subscribe_states(self._states_changed)
+        self._count_states()
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """Governed kinds that may not be judged now."""
+        return self._not_ready
+
+    def look(self, scope: Scope, proved: Collection[ObjectRef] = ()) -> LiveScope:
+        """The scope as the mirror has it. `proved` are absences proved since the caller began."""
+        objects = self._mirror.scope(scope)
+        foreign = self._foreign.get(scope)
+        if foreign:
+            objects = {ref: live for ref, live in objects.items() if ref not in foreign}
+        return LiveScope(
+            scope=scope,
+            objects=objects,
+            not_ready=self._not_ready,
+            unknown=tuple(foreign.values()) if foreign else (),
+            proved_absent=frozenset(proved),
+            namespace_uid_known=self._uid_of(scope.namespace),
+        )
+
+    async def prove(self, refs: Iterable[ObjectRef]) -> frozenset[ObjectRef]:
+        """Those of `refs` that etcd does not have. One that it has is put into the mirror.
+
+        Raises:
+            ClusterError: for the first ref of which nothing could be learned.
+        """
+        gate = asyncio.Semaphore(_PROOFS_AT_ONCE)
+
+        async def one(ref: ObjectRef) -> ObjectRef | None:
+            async with gate:
+                return None if await self.refresh(ref) is not None else ref
+
+        answers = await asyncio.gather(*(one(ref) for ref in refs), return_exceptions=True)
+        absent = set()
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer is not None:
+                absent.add(answer)
+        return frozenset(absent)
+
+    async def refresh(self, ref: ObjectRef) -> Live | None:
+        """The object from etcd, put into the mirror; None is the proof that it is gone, taken there as well."""
+        known = self._mirror.get(ref)
+        fresh = await self._truth.get(ref)
+        if fresh is not None:
+            self._mirror.absorb(fresh)
+        elif known is not None:
+            self._mirror.bury(ref, known.uid)
+        return fresh
+
+    def absorb(self, live: Live) -> None:
+        """Put an answer to a write into the mirror, ahead of its event."""
+        self._mirror.absorb(live)
+
+    def _follow(self, ref: ObjectRef, _before: Live | None, after: Live | None) -> None:
+        if (ref.group, ref.kind) in KINDS:
+            return
+        scope = scope_of(ref)
+        held = self._foreign.setdefault(scope, {})
+        if after is None:
+            held.pop(ref, None)
+        else:
+            held[ref] = after
+        if not held:
+            del self._foreign[scope]
+
+    def _states_changed(self, resource: Resource, _state: KindState, _why: str) -> None:
+        if (resource.group, resource.kind) in KINDS:
+            self._count_states()
+
+    def _count_states(self) -> None:
+        self._not_ready = tuple(
+            kind.resource.kind for kind in KINDS.values() if self._mirror.state(kind.resource) is not KindState.READY
+        )

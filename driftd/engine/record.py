@@ -1,0 +1,79 @@
+"""What is open in each scope, what was just opened and what is gone: the difference between two looks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from driftd.telemetry import Metrics
+from driftd.values import Finding, Scope, Seen
+
+
+@dataclass(slots=True)
+class Sift:
+    """One look held against what was open before."""
+
+    opened: list[Finding] = field(default_factory=list)
+    still: list[Finding] = field(default_factory=list)
+    gone: list[Finding] = field(default_factory=list)
+
+
+class OpenFindings:
+    """The open findings of every scope, as the store has them."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._by_scope: dict[Scope, dict[str, Finding]] = {}
+
+    def load(self, seen: Iterable[Seen]) -> None:
+        """Take over what the store holds open, at the start of a term."""
+        self._by_scope.clear()
+        for one in seen:
+            self._by_scope.setdefault(one.finding.scope, {})[one.finding.id] = one.finding
+        self._count()
+
+    def of(self, scope: Scope) -> Mapping[str, Finding]:
+        return self._by_scope.get(scope, {})
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """Scopes with an open finding."""
+        return tuple(self._by_scope)
+
+    def __len__(self) -> int:
+        return sum(len(found) for found in self._by_scope.values())
+
+    def sift(self, scope: Scope, findings: Iterable[Finding], unknown: Iterable[str]) -> Sift:
+        """Sort a look's findings. What concerns a kind that is not known just now is never called gone."""
+        before = self._by_scope.get(scope, {})
+        blind = frozenset(unknown)
+        result = Sift()
+        now = {finding.id: finding for finding in findings}
+        for id, finding in now.items():
+            (result.still if id in before else result.opened).append(finding)
+        for id, finding in before.items():
+            if id in now:
+                continue
+            (result.still if finding.ref.kind in blind else result.gone).append(finding)
+        return result
+
+    def take(self, scope: Scope, sift: Sift) -> None:
+        """Make a sift the new truth, once the store has it."""
+        if not (sift.opened or sift.gone):
+            return
+        held = {finding.id: finding for finding in (*sift.still, *sift.opened)}
+        if held:
+            self._by_scope[scope] = held
+        else:
+            self._by_scope.pop(scope, None)
+        for finding in sift.opened:
+            self._gauge(finding, 1)
+        for finding in sift.gone:
+            self._gauge(finding, -1)
+
+    def _gauge(self, finding: Finding, step: int) -> None:
+        labels = (finding.ref.kind, finding.type.value, finding.direction.value, finding.severity.value)
+        self._metrics.findings.labels(*labels).inc(step)
+
+    def _count(self) -> None:
+        self._metrics.findings.clear()
+        for found in self._by_scope.values():
+            for finding in found.values():
+                self._gauge(finding, 1)

@@ -1,0 +1,71 @@
+"""Writes that did not work: what the API server refused, what failed for now, which kinds are not written any more."""
+
+from dataclasses import dataclass
+
+from driftd.values import ObjectRef, Scope
+
+
+@dataclass(slots=True)
+class _Setback:
+    pause: float
+    until: float
+    refused: str = ""
+
+
+class Setbacks:
+    """Remembers each object's last failure and how long to leave it alone; pauses double up to a bound.
+
+    A refused object is tried again as well, at the longest pause: admission and rights change without telling.
+    """
+
+    def __init__(self, *, first_seconds: float, longest_seconds: float) -> None:
+        self._first = first_seconds
+        self._longest = longest_seconds
+        self._objects: dict[ObjectRef, _Setback] = {}
+        self._scopes: dict[Scope, float] = {}
+        self._stopped: dict[tuple[str, str], tuple[ObjectRef, str]] = {}
+
+    def refuse(self, ref: ObjectRef, why: str, now: float) -> None:
+        """The server said no, and will again until something changes."""
+        self._objects[ref] = _Setback(self._longest, now + self._longest, why or "refused by the API server")
+
+    def fail(self, ref: ObjectRef, now: float, retry_after: float | None = None) -> None:
+        """It did not work this time. The server's own Retry-After counts where it is longer."""
+        before = self._objects.get(ref)
+        pause = min(self._longest, before.pause * 2) if before else self._first
+        self._objects[ref] = _Setback(pause, now + max(pause, retry_after or 0.0), before.refused if before else "")
+
+    def stop_kind(self, ref: ObjectRef, why: str) -> None:
+        """What came back was not what was sent: nothing of this kind is written any more (D3)."""
+        self._stopped.setdefault((ref.group, ref.kind), (ref, why))
+
+    def clear(self, ref: ObjectRef) -> None:
+        """A write of this object went through."""
+        self._objects.pop(ref, None)
+
+    def wait(self, ref: ObjectRef, now: float) -> float:
+        """Seconds to leave the object alone; a stopped kind is left alone for the longest pause, over and over."""
+        if (ref.group, ref.kind) in self._stopped:
+            return self._longest
+        setback = self._objects.get(ref)
+        return max(0.0, setback.until - now) if setback else 0.0
+
+    def refused(self, ref: ObjectRef) -> str:
+        """Why the server refuses the object; empty when it does not."""
+        setback = self._objects.get(ref)
+        return setback.refused if setback else ""
+
+    def differs(self, ref: ObjectRef) -> str:
+        """Why the kind is stopped, told for the one object that showed it; empty for all others: one finding a kind."""
+        stopped = self._stopped.get((ref.group, ref.kind))
+        return stopped[1] if stopped and stopped[0] == ref else ""
+
+    def pause(self, scope: Scope) -> float:
+        """The next pause of a scope that could not be observed."""
+        pause = min(self._longest, self._scopes.get(scope, self._first / 2) * 2)
+        self._scopes[scope] = pause
+        return pause
+
+    def settled(self, scope: Scope) -> None:
+        """The scope could be observed."""
+        self._scopes.pop(scope, None)

@@ -1,0 +1,123 @@
+"""One term of leadership: take over what is open, settle what was cut off, then work until the lease is gone."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from driftd.cluster import ClusterError
+from driftd.drift import FightBreaker
+from driftd.engine.inforce import InForce
+from driftd.engine.loop import ScopeLoop
+from driftd.engine.namespaces import KnownNamespaces
+from driftd.engine.observe import Observer
+from driftd.engine.record import OpenFindings
+from driftd.store import Store, StoreGone
+from driftd.telemetry import Metrics
+from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result
+
+_log = structlog.get_logger()
+
+HOUSEKEEPING_SECONDS = 1.0
+
+
+class Term:
+    """Leader-only work. `lead` is started when the lease is won and cancelled when it is lost."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        loop: ScopeLoop,
+        findings: OpenFindings,
+        namespaces: KnownNamespaces,
+        observer: Observer,
+        breaker: FightBreaker,
+        in_force: Callable[[], InForce | None],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._loop = loop
+        self._findings = findings
+        self._namespaces = namespaces
+        self._observer = observer
+        self._breaker = breaker
+        self._in_force = in_force
+        self._clock = clock
+        self._metrics = metrics
+
+    async def lead(self, epoch: int) -> None:
+        """Work as the leader of this epoch until cancelled."""
+        self._store.epoch = epoch
+        self._metrics.epoch.set(epoch)
+        await self._note("leadership.taken", {"epoch": str(epoch)})
+        self._findings.load(await self._store.open_findings())
+        await self._namespaces.load(self._store)
+        await self._settle()
+        for scope in self._findings.scopes():
+            self._loop.dirty.mark(scope, "open finding", urgent=False)
+        self._loop.sweep("leadership")
+        self._metrics.leading.set(1)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._loop.run(), name="scope-loop")
+                group.create_task(self._housekeeping(), name="housekeeping")
+        finally:
+            self._metrics.leading.set(0)
+
+    async def _settle(self) -> None:
+        """Give every intent without an outcome one, by what the cluster holds now (D9)."""
+        outcomes = []
+        for intent in await self._store.unsettled():
+            try:
+                live = await self._observer.refresh(intent.ref)
+            except ClusterError as error:
+                _log.warning("intent.unsettled", intent=intent.id, why=str(error))
+                continue
+            result = self._verdict(intent, live)
+            version = live.resource_version if live else ""
+            outcomes.append(Outcome(intent.id, result, self._clock.now(), version, "settled after a restart"))
+            _log.info("intent.settled", intent=intent.id, verb=intent.verb, result=result.value)
+        if outcomes:
+            await self._store.finish(outcomes, ())
+
+    def _verdict(self, intent: Intent, live: Live | None) -> Result:
+        """DONE where the cluster shows what the write would have left behind; else it counts as not written."""
+        if intent.verb == "delete":
+            return Result.DONE if live is None or live.uid != intent.uid else Result.FAILED
+        if live is None:
+            return Result.FAILED
+        if intent.verb == "condemn":
+            annotations = live.body()["metadata"].get("annotations") or {}
+            return Result.DONE if CONDEMNED in annotations else Result.FAILED
+        model = self._in_force()
+        governed = model.governed_by(intent.ref) if model else None
+        desired = governed.objects.get(intent.ref) if governed else None
+        return Result.DONE if desired is not None and desired.digest == live.digest else Result.FAILED
+
+    async def _housekeeping(self) -> None:
+        """What may wait a second: namespace uids into the store, fights that have gone quiet."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            unsaved = self._namespaces.unsaved()
+            if unsaved:
+                try:
+                    await self._store.remember_all(unsaved)
+                    self._namespaces.saved(unsaved)
+                except StoreGone as error:
+                    _log.error("store.gone", why=str(error))
+            now = self._clock.monotonic()
+            for fight in self._breaker.cool(now):
+                await self._note(
+                    "fight.over",
+                    {"repairs": str(fight.repairs), "loosened_seconds": f"{fight.loosened_seconds:.1f}"},
+                    str(fight.ref),
+                )
+            self._metrics.fights.set(len(self._breaker.fights(now)))
+
+    async def _note(self, kind: str, detail: dict[str, str], subject: str = "driftd") -> None:
+        try:
+            await self._store.note(kind, subject, detail)
+        except StoreGone as error:
+            _log.error("store.gone", why=str(error), note=kind, **detail)
