@@ -1,0 +1,35 @@
+"""The command tree. Each command's module imports only typer; its work comes in when it runs."""
+
+from typing import Annotated
+
+import typer
+
+from driftd import __version__
+from driftd.cli import lab, run
+
+app = typer.Typer(
+    name="driftd",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="What the model says can talk is all that can talk, and if that stops being true somebody knows within a second.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"driftd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of driftd itself."""
+
+
+app.command()(run.run)
+app.add_typer(lab.app, name="lab")
