@@ -1,0 +1,55 @@
+"""The only room that talks to the Kubernetes API: session, discovery, reflectors, mirror, writer, lease."""
+
+from driftd.cluster.credentials import Credentials, InCluster, Kubeconfig, default_credentials
+from driftd.cluster.errors import (
+    ApiError,
+    BadAnswer,
+    ClusterError,
+    Conflict,
+    CredentialsUnusable,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    ServerFault,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+)
+from driftd.cluster.mirror import KindNotWatched, Mirror
+from driftd.cluster.pace import Backoff, Pace
+from driftd.cluster.reflector import Reflector, ReflectorCounts, ReflectorSettings
+from driftd.cluster.session import Response, Session, Timeouts
+from driftd.cluster.truth import KindNotServed, Truth
+
+__all__ = [
+    "ApiError",
+    "Backoff",
+    "BadAnswer",
+    "ClusterError",
+    "Conflict",
+    "Credentials",
+    "CredentialsUnusable",
+    "Forbidden",
+    "Gone",
+    "InCluster",
+    "Invalid",
+    "KindNotServed",
+    "KindNotWatched",
+    "Kubeconfig",
+    "Mirror",
+    "NotFound",
+    "Pace",
+    "Reflector",
+    "ReflectorCounts",
+    "ReflectorSettings",
+    "Response",
+    "ServerFault",
+    "Session",
+    "Timeouts",
+    "TooManyRequests",
+    "Truth",
+    "Unauthorized",
+    "Unreachable",
+    "default_credentials",
+]

@@ -1,0 +1,311 @@
+"""What driftd knows of the cluster: one store a kind, indexed by scope, with how far each may be believed.
+
+The mirror is written by reflectors (and by answers to our own writes) in the event loop and read there; subscribers
+are called synchronously, so what they see is never half a change.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeAlias
+
+import structlog
+
+from driftd.cluster.pace import Pace
+from driftd.cluster.versions import older, passed
+from driftd.cluster.wire import DigestOf, ObjectReader
+from driftd.drift import KindState
+from driftd.values import Body, Digest, Live, ObjectRef, Resource, Scope, scope_of
+
+Subscriber: TypeAlias = Callable[[ObjectRef, Live | None, Live | None], None]
+"""Called with what was known before and after. `after` None: the object vanished, which is a hint and no proof."""
+
+StateSubscriber: TypeAlias = Callable[[Resource, KindState, str], None]
+"""Called with a kind, its new state and why."""
+
+_EMPTY: Mapping[ObjectRef, Live] = MappingProxyType({})
+_log = structlog.get_logger()
+
+
+class KindNotWatched(KeyError):  # noqa: N818 (named for the condition)
+    """The mirror holds no store for the kind of this object."""
+
+
+@dataclass(slots=True)
+class _Store:
+    """One kind. `watermark` is the version up to which the server has told everything."""
+
+    resource: Resource
+    reader: ObjectReader
+    state: KindState = KindState.SYNCING
+    why: str = "not listed yet"
+    since: float = 0.0
+    watermark: str = ""
+    objects: dict[ObjectRef, Live] = field(default_factory=dict)
+    buried: set[str] = field(default_factory=set)
+    waiters: list[tuple[ObjectRef, str, asyncio.Future[None]]] = field(default_factory=list)
+
+
+class Mirror:
+    """The objects of the watched kinds as the API server last told them.
+
+    `digest` gives the covered digest of an object; it changes with the model's coverage, see `rebase`. Not READY
+    means unknown: objects of such a kind stay as last seen, and no absence may be read from it (D6).
+    """
+
+    def __init__(self, digest: DigestOf, pace: Pace) -> None:
+        self._digest, self._pace = digest, pace
+        self._stores: dict[tuple[str, str], _Store] = {}
+        self._scopes: dict[Scope, dict[ObjectRef, Live]] = {}
+        self._subscribers: list[Subscriber] = []
+        self._state_subscribers: list[StateSubscriber] = []
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def get(self, ref: ObjectRef) -> Live | None:
+        """The object as last seen. None means nothing known, never "absent" (that takes a 404 and a READY kind)."""
+        return self._scopes.get(scope_of(ref), _EMPTY).get(ref)
+
+    def scope(self, scope: Scope) -> Mapping[ObjectRef, Live]:
+        """All watched objects of a scope, a read-only view that follows changes."""
+        return MappingProxyType(self._scopes[scope]) if scope in self._scopes else _EMPTY
+
+    def scopes(self) -> frozenset[Scope]:
+        """Scopes with at least one object."""
+        return frozenset(scope for scope, objects in self._scopes.items() if objects)
+
+    def of_kind(self, resource: Resource) -> Mapping[ObjectRef, Live]:
+        """All objects of one kind, a read-only view."""
+        store = self._stores.get((resource.group, resource.kind))
+        return MappingProxyType(store.objects) if store else _EMPTY
+
+    def state(self, resource: Resource) -> KindState:
+        """How far the kind may be believed; a kind nobody watches is ABSENT."""
+        store = self._stores.get((resource.group, resource.kind))
+        return store.state if store else KindState.ABSENT
+
+    def states(self) -> Mapping[Resource, tuple[KindState, str]]:
+        """Every watched kind with its state and the reason for it."""
+        return {store.resource: (store.state, store.why) for store in self._stores.values()}
+
+    def since(self, resource: Resource) -> float:
+        """Monotonic second at which the kind came into its state."""
+        return self._store(resource).since
+
+    def watermark(self, resource: Resource) -> str:
+        """The version up to which the kind's list and watch have told everything; empty before the first list."""
+        store = self._stores.get((resource.group, resource.kind))
+        return store.watermark if store else ""
+
+    def reader(self, resource: Resource) -> ObjectReader:
+        """The reader that makes this kind's `Live` values."""
+        return self._store(resource).reader
+
+    def resource_of(self, ref: ObjectRef) -> Resource:
+        """The watched kind of an object. Raises KindNotWatched."""
+        try:
+            return self._stores[ref.group, ref.kind].resource
+        except KeyError:
+            raise KindNotWatched(f"{ref}: kind {ref.kind} of group {ref.group!r} is not watched") from None
+
+    # -- wiring -------------------------------------------------------------------------------------------------
+
+    def watch(self, resource: Resource, *, partial: bool = False) -> None:
+        """Opens a store, SYNCING. The same kind in another version keeps its objects until the new list comes."""
+        key = (resource.group, resource.kind)
+        reader = ObjectReader(resource, self._current_digest, partial=partial)
+        store = self._stores.get(key)
+        if store is None:
+            self._stores[key] = _Store(resource, reader, since=self._pace.clock.monotonic())
+        else:
+            store.resource, store.reader = resource, reader
+        self.mark(resource, KindState.SYNCING, "not listed yet")
+
+    def subscribe(self, callback: Subscriber) -> None:
+        """Callbacks must be quick and must not raise: they run inside the reflector's step."""
+        self._subscribers.append(callback)
+
+    def subscribe_states(self, callback: StateSubscriber) -> None:
+        self._state_subscribers.append(callback)
+
+    def mark(self, resource: Resource, state: KindState, why: str = "") -> None:
+        """Sets how far a kind may be believed. Its objects stay as they are: a blind kind is not an empty one."""
+        store = self._store(resource)
+        if store.state is state:
+            store.why = why
+            return
+        store.state, store.why, store.since = state, why, self._pace.clock.monotonic()
+        _log.info("cluster.kind.state", kind=str(resource), state=state.value, why=why)
+        for callback in self._state_subscribers:
+            callback(resource, state, why)
+
+    def rebase(self, digest: DigestOf | None = None) -> int:
+        """Digests all objects again after the coverage changed; returns how many digests are new.
+
+        Subscribers hear of those only. Takes about 40 µs an object; call it in slices with `rebase_kind` if that is
+        too long for the loop.
+        """
+        if digest is not None:
+            self._digest = digest
+        return sum(self.rebase_kind(store.resource) for store in tuple(self._stores.values()))
+
+    def rebase_kind(self, resource: Resource) -> int:
+        """The same for one kind."""
+        store, changed = self._store(resource), 0
+        for live in tuple(store.objects.values()):
+            fresh = store.reader.digest_of(live.raw)
+            if fresh != live.digest:
+                changed += 1
+                self._put(store, replace(live, digest=fresh))
+        return changed
+
+    # -- writing: the reflector -----------------------------------------------------------------------------------
+
+    def replace_all(self, resource: Resource, listed: Iterable[Live], version: str, *, rewound: bool = False) -> None:
+        """Takes a complete list as of `version`; objects that it lacks vanish.
+
+        An object we know at a later version than the list (an answer to our own write) is kept, unless `rewound`:
+        history went back (a restored etcd), and the list is all there is.
+        """
+        store = self._store(resource)
+        known = {live.ref: live for live in listed}
+        store.buried.clear()  # the list decides; deletions it does not know yet follow in the watch
+        for live in known.values():
+            self._offer(store, live, authoritative=rewound)
+        for ref, live in tuple(store.objects.items()):
+            if ref not in known and (rewound or not older(version, live.resource_version)):
+                self._drop(store, ref)
+        self._advance(store, version, force=rewound)
+
+    def apply(self, resource: Resource, live: Live) -> None:
+        """Takes one ADDED or MODIFIED event."""
+        store = self._store(resource)
+        self._offer(store, live)
+        self._advance(store, live.resource_version)
+
+    def vanish(self, resource: Resource, live: Live) -> None:
+        """Takes one DELETED event; ignored if a later version, or a successor of the name, is known."""
+        store = self._store(resource)
+        known = store.objects.get(live.ref)
+        if known is not None and (known.uid == live.uid or older(known.resource_version, live.resource_version)):
+            self._drop(store, live.ref)
+        store.buried.discard(live.uid)
+        self._advance(store, live.resource_version)
+
+    def bookmark(self, resource: Resource, version: str) -> None:
+        """Takes a bookmark: nothing else happened up to `version`."""
+        self._advance(self._store(resource), version)
+
+    # -- writing: ourselves ---------------------------------------------------------------------------------------
+
+    def absorb(self, live: Live) -> bool:
+        """Takes an object from an answer to a write or a GET at once; False if it is no news.
+
+        An object that is not known, at a version the watch has passed, was deleted in between: it stays away.
+        """
+        store = self._stores.get((live.ref.group, live.ref.kind))
+        if store is None:
+            return False
+        if live.ref not in store.objects and store.watermark and passed(store.watermark, live.resource_version):
+            return False
+        taken = self._offer(store, live)
+        self._wake(store)
+        return taken
+
+    def bury(self, ref: ObjectRef, uid: str) -> None:
+        """Takes the proof (a 404, or the answer to a DELETE) that this very object is gone.
+
+        Its events that are still under way, told before its deletion, do not bring it back.
+        """
+        store = self._stores.get((ref.group, ref.kind))
+        known = store.objects.get(ref) if store else None
+        if store is not None and known is not None and known.uid == uid:
+            store.buried.add(uid)
+            self._drop(store, ref)
+
+    async def seen(self, ref: ObjectRef, version: str, seconds: float) -> bool:
+        """Waits until the mirror has passed a version that was written (read your own writes, KEP-5647).
+
+        Returns False when `seconds` have gone by before.
+        """
+        store = self._stores.get((ref.group, ref.kind))
+        if store is None:
+            return False
+        if self._has(store, ref, version):
+            return True
+        waiter = asyncio.get_running_loop().create_future()
+        entry = (ref, version, waiter)
+        store.waiters.append(entry)
+        try:
+            async with asyncio.timeout(seconds):
+                await waiter
+        except TimeoutError:
+            return False
+        finally:
+            if entry in store.waiters:
+                store.waiters.remove(entry)
+        return True
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _current_digest(self, resource: Resource, body: Body) -> Digest:
+        return self._digest(resource, body)  # bound late: `rebase` may have changed it
+
+    def _store(self, resource: Resource) -> _Store:
+        try:
+            return self._stores[resource.group, resource.kind]
+        except KeyError:
+            raise KindNotWatched(f"{resource} is not watched; call watch() first") from None
+
+    def _offer(self, store: _Store, live: Live, *, authoritative: bool = False) -> bool:
+        known = store.objects.get(live.ref)
+        if live.uid in store.buried:
+            return False
+        if known is not None:
+            if known.resource_version == live.resource_version and known.uid == live.uid:
+                return False
+            if not authoritative and older(live.resource_version, known.resource_version):
+                return False
+        self._put(store, live)
+        return True
+
+    def _put(self, store: _Store, live: Live) -> None:
+        before = store.objects.get(live.ref)
+        if before is not None:
+            live = replace(live, ref=before.ref)  # one ref object for key, value and index
+        store.objects[live.ref] = live
+        self._scopes.setdefault(scope_of(live.ref), {})[live.ref] = live
+        for callback in self._subscribers:
+            callback(live.ref, before, live)
+
+    def _drop(self, store: _Store, ref: ObjectRef) -> None:
+        before = store.objects.pop(ref, None)
+        if before is None:
+            return
+        scope = scope_of(ref)
+        objects = self._scopes[scope]
+        objects.pop(ref, None)
+        if not objects:
+            del self._scopes[scope]
+        for callback in self._subscribers:
+            callback(ref, before, None)
+
+    def _advance(self, store: _Store, version: str, *, force: bool = False) -> None:
+        if force or not older(version, store.watermark):
+            store.watermark = version
+        self._wake(store)
+
+    def _wake(self, store: _Store) -> None:
+        if not store.waiters:
+            return
+        for ref, version, waiter in tuple(store.waiters):
+            if not waiter.done() and self._has(store, ref, version):
+                waiter.set_result(None)
+
+    @staticmethod
+    def _has(store: _Store, ref: ObjectRef, version: str) -> bool:
+        if passed(store.watermark, version):
+            return True
+        known = store.objects.get(ref)
+        return known is not None and passed(known.resource_version, version)

@@ -1,0 +1,184 @@
+"""The mirror holds what the server last told, says how far to believe it, and never goes back in time."""
+
+import asyncio
+import hashlib
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.cluster import KindNotWatched, Mirror, Pace
+from driftd.drift import KindState
+from driftd.values import Body, Digest, Live, ObjectRef, Resource, Scope
+from tests.support.cluster import NAMESPACE, NETPOL, HandClock, policy, spec_digest
+
+
+def told(mirror: Mirror, namespace: str, name: str, version: int, uid: str = "", **spec: object) -> Live:
+    body = policy(namespace, name, **spec)
+    body["metadata"] |= {"uid": uid or f"uid-{name}", "resourceVersion": str(version)}
+    return mirror.reader(NETPOL).live(orjson.dumps(body))
+
+
+@pytest.fixture
+def watched(mirror: Mirror) -> Mirror:
+    mirror.watch(NETPOL)
+    return mirror
+
+
+def test_an_object_keeps_unknown_fields_and_odd_numbers_but_no_managed_fields(watched: Mirror) -> None:
+    data = (
+        b'{"metadata":{"name":"p","namespace":"a","uid":"u","resourceVersion":"5","managedFields":'
+        b'[{"manager":"b","operation":"Update","time":"2026-01-02T00:00:00Z"},'
+        b'{"manager":"a","operation":"Apply","time":"2026-01-01T00:00:00Z"}],"later":1},'
+        b'"spec":{"future":123456789012345678901234567890}}'
+    )
+    reader = watched.reader(NETPOL)
+    with pytest.raises(ValueError):  # what a decoder that makes numbers of it would do
+        orjson.loads(data.replace(b"}}", b"}"))
+    live = reader.live(data.replace(b"123456789012345678901234567890", b"1.50"))
+    assert live.raw == (
+        b'{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"p","namespace":"a","uid":"u",'
+        b'"resourceVersion":"5","later":1},"spec":{"future":1.50}}'
+    )
+    assert [manager.name for manager in live.managers] == ["a", "b"]
+    assert live.ref == ObjectRef("networking.k8s.io", "NetworkPolicy", "a", "p")
+    assert not live.terminating
+
+
+def test_an_object_the_digest_cannot_read_stays_visible_and_equals_nothing(pace: Pace) -> None:
+    def picky(_resource: Resource, _body: Body) -> Digest:
+        raise ValueError("malformed")
+
+    mirror = Mirror(picky, pace)
+    mirror.watch(NETPOL)
+    one, two = told(mirror, "a", "one", 1), told(mirror, "a", "two", 1)
+    assert one.digest != two.digest
+    assert len(one.digest) == 16
+
+
+def test_a_list_makes_the_missing_vanish_and_tells_the_subscribers(watched: Mirror) -> None:
+    heard: list[tuple[str, bool, bool]] = []
+    watched.subscribe(lambda ref, before, after: heard.append((ref.name, before is not None, after is not None)))
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 1), told(watched, "a", "y", 2)], "5")
+    watched.replace_all(NETPOL, [told(watched, "a", "y", 2)], "9")
+    assert heard == [("x", False, True), ("y", False, True), ("x", True, False)]
+    assert [ref.name for ref in watched.scope(Scope("a"))] == ["y"]
+
+
+def test_an_answer_to_our_own_write_outlives_a_list_that_is_older(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [], "5")
+    mine = told(watched, "a", "x", 8)
+    assert watched.absorb(mine)
+    watched.replace_all(NETPOL, [], "7")
+    assert watched.get(mine.ref) is not None
+    watched.replace_all(NETPOL, [], "8")
+    assert watched.get(mine.ref) is None
+
+
+def test_an_answer_that_the_watch_has_passed_does_not_bring_a_deleted_object_back(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [], "5")
+    stale = told(watched, "a", "x", 4)
+    assert not watched.absorb(stale)
+    assert watched.get(stale.ref) is None
+
+
+def test_an_event_older_than_what_we_know_changes_nothing(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 7, policyTypes=["Egress"])], "7")
+    watched.apply(NETPOL, told(watched, "a", "x", 6))
+    assert watched.get(ObjectRef(NETPOL.group, NETPOL.kind, "a", "x")).resource_version == "7"  # type: ignore[union-attr]
+
+
+def test_a_deletion_of_an_old_object_leaves_its_successor_of_the_same_name(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 9, uid="new")], "9")
+    watched.vanish(NETPOL, told(watched, "a", "x", 8, uid="old"))
+    assert watched.get(ObjectRef(NETPOL.group, NETPOL.kind, "a", "x")) is not None
+
+
+def test_events_told_before_a_proved_deletion_do_not_bring_the_object_back(watched: Mirror) -> None:
+    live = told(watched, "a", "x", 5)
+    watched.replace_all(NETPOL, [live], "5")
+    watched.bury(live.ref, live.uid)
+    watched.apply(NETPOL, told(watched, "a", "x", 6))
+    assert watched.get(live.ref) is None
+    watched.vanish(NETPOL, told(watched, "a", "x", 7))
+    watched.apply(NETPOL, told(watched, "a", "x", 8, uid="again"))
+    assert watched.get(live.ref) is not None
+
+
+def test_when_history_went_back_the_list_wins(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 90), told(watched, "a", "new", 95)], "95")
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 40)], "50", rewound=True)
+    assert watched.watermark(NETPOL) == "50"
+    assert [live.resource_version for live in watched.scope(Scope("a")).values()] == ["40"]
+
+
+def test_a_blind_kind_keeps_its_objects_and_says_why(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 1)], "1")
+    heard: list[KindState] = []
+    watched.subscribe_states(lambda _resource, state, _why: heard.append(state))
+    watched.mark(NETPOL, KindState.BLIND, "403")
+    assert watched.states()[NETPOL] == (KindState.BLIND, "403")
+    assert len(watched.scope(Scope("a"))) == 1
+    assert heard == [KindState.BLIND]
+
+
+def test_a_kind_nobody_watches_is_absent_and_its_objects_have_no_resource(mirror: Mirror) -> None:
+    assert mirror.state(NETPOL) is KindState.ABSENT
+    with pytest.raises(KindNotWatched):
+        mirror.resource_of(ObjectRef("x", "Y", "", "z"))
+
+
+def test_a_namespace_object_belongs_to_the_scope_of_its_name(mirror: Mirror) -> None:
+    mirror.watch(NAMESPACE)
+    data = b'{"metadata":{"name":"acme","uid":"u","resourceVersion":"1"}}'
+    mirror.replace_all(NAMESPACE, [mirror.reader(NAMESPACE).live(data)], "1")
+    assert mirror.scopes() == {Scope("acme")}
+
+
+def test_rebase_digests_again_and_tells_only_of_what_is_new(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 1), told(watched, "a", "y", 1)], "1")
+    heard: list[str] = []
+    watched.subscribe(lambda ref, _before, _after: heard.append(ref.name))
+
+    def other(resource: Resource, body: Body) -> Digest:
+        if body["metadata"]["name"] == "x":
+            return Digest(hashlib.blake2b(b"else", digest_size=16).digest())
+        return spec_digest(resource, body)
+
+    assert watched.rebase(other) == 1
+    assert heard == ["x"]
+
+
+async def test_waiting_for_our_own_write_ends_with_the_event_that_passes_it(watched: Mirror) -> None:
+    ref = ObjectRef(NETPOL.group, NETPOL.kind, "a", "x")
+    watched.replace_all(NETPOL, [], "5")
+    waiting = asyncio.create_task(watched.seen(ref, "9", 5.0))
+    await asyncio.sleep(0)
+    watched.bookmark(NETPOL, "8")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    watched.bookmark(NETPOL, "12")
+    assert await waiting
+
+
+async def test_waiting_for_a_write_that_never_shows_ends_in_time(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [], "5")
+    assert not await watched.seen(ObjectRef(NETPOL.group, NETPOL.kind, "a", "x"), "9", 0.02)
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.integers(1, 30), st.booleans()), max_size=30))
+def test_in_any_order_of_arrival_the_newest_version_stands(steps: list[tuple[str, int, bool]]) -> None:
+    clock = HandClock()
+    mirror = Mirror(spec_digest, Pace(clock, clock.sleep, lambda: 0.5))
+    mirror.watch(NETPOL)
+    newest: dict[str, int] = {}
+    for name, version, absorbed in steps:
+        live = told(mirror, "a", name, version)
+        if absorbed and name in newest:
+            mirror.absorb(live)
+        else:
+            mirror.apply(NETPOL, live)
+            newest.setdefault(name, version)
+        newest[name] = max(newest[name], version)
+    assert {ref.name: int(live.resource_version) for ref, live in mirror.scope(Scope("a")).items()} == newest
