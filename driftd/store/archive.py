@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, select
 
 from driftd.store.chain import GENESIS, AuditRow, Head, Verification, walk
 from driftd.store.database import Database
@@ -161,9 +161,8 @@ def _last_written(connection: Connection) -> Head | None:
 
 def _past(connection: Connection, row: Row[Any]) -> Past:
     seen = _seen(row)
-    statement = select(intents).where(intents.c.finding == row.id, intents.c.at >= row.opened).order_by(intents.c.at)
-    if row.closed is not None:
-        statement = statement.where(intents.c.at <= row.closed)
+    mine = and_(intents.c.finding == row.id, intents.c.episode == row.episode)
+    statement = select(intents).where(mine).order_by(intents.c.at, intents.c.id)
     writes = tuple(Settled(_intent(found), _outcome(found)) for found in connection.execute(statement))
     return Past(seen, row.episode, writes)
 

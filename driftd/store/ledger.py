@@ -265,6 +265,7 @@ def _intend(group: _Group, entry: Entry, intent: Intent) -> None:
         {
             "id": intent.id,
             "finding": intent.finding,
+            "episode": life.episode if (life := group.lives.get(intent.finding)) else 0,
             "group": intent.ref.group,
             "kind": intent.ref.kind,
             "namespace": intent.ref.namespace,
@@ -362,7 +363,10 @@ def _lives(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Life]
     ids: set[str] = set()
     for entry in entries:
         match entry.act:
-            case Begin(findings=seen) | Finish(reports=seen):
+            case Begin(findings=seen, intents=writes):
+                ids.update(finding.id for finding in seen)
+                ids.update(intent.finding for intent in writes)
+            case Finish(reports=seen):
                 ids.update(finding.id for finding in seen)
             case Close(ids=closed):
                 ids.update(closed)

@@ -35,6 +35,7 @@ intents = Table(
     metadata,
     Column("id", String(128), primary_key=True),
     Column("finding", String(128), nullable=False),
+    Column("episode", Integer, nullable=False),  # of the finding; 0 if it was never told
     Column("group", String(253), nullable=False),
     Column("kind", String(253), nullable=False),
     Column("namespace", String(253), nullable=False),
@@ -51,7 +52,7 @@ intents = Table(
     Column("result_version", String(64), nullable=False),
     Column("message", Text, nullable=False),
     Index("ix_intents_result", "result"),
-    Index("ix_intents_finding", "finding"),
+    Index("ix_intents_finding", "finding", "episode"),
 )
 """Writes to the cluster: durable before they leave, completed by what came of them."""
 

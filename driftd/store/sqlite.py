@@ -191,6 +191,10 @@ class SqliteFile:
         connection.rollback()
         # Closing first: the last connection to a WAL database removes the side files by *name*.
         self.close()
+        # A WAL that is still ours must not lie beside a foreign file: SQLite would play it into it.
+        wal = Path(f"{self.path}-wal")
+        if wal.exists() and wal.stat().st_ino in self._inodes:
+            wal.unlink()
         kept = self._aside("foreign").name if self.path.exists() else ""
         for side in _SIDES:
             Path(f"{self.path}{side}").unlink(missing_ok=True)

@@ -34,6 +34,7 @@ def upgrade() -> None:
         "intents",
         sa.Column("id", sa.String(128), primary_key=True),
         sa.Column("finding", sa.String(128), nullable=False),
+        sa.Column("episode", sa.Integer, nullable=False),
         sa.Column("group", sa.String(253), nullable=False),
         sa.Column("kind", sa.String(253), nullable=False),
         sa.Column("namespace", sa.String(253), nullable=False),
@@ -51,7 +52,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text, nullable=False),
     )
     op.create_index("ix_intents_result", "intents", ["result"])
-    op.create_index("ix_intents_finding", "intents", ["finding"])
+    op.create_index("ix_intents_finding", "intents", ["finding", "episode"])
     op.create_table(
         "audit",
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),

@@ -1,0 +1,292 @@
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from driftd.store import SchemaTooNew, Store, StoreGone, StoreMode, StoreOptions, StoreUnreadable
+from tests.support.records import START, SteppingClock, finding, intent, outcome
+
+OPTIONS = StoreOptions(
+    journal_bytes=1 << 20, busy_ms=1, retry_first_seconds=0.02, retry_last_seconds=0.05, idle_seconds=0.0
+)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def opened(folder: Path, options: StoreOptions = OPTIONS) -> Store:
+    return await Store.open(folder / "s.db", SteppingClock(), folder, options)
+
+
+async def story(store: Store) -> list[str]:
+    """The evidence without what the store says about itself."""
+    rows = await store.audit(limit=10_000)
+    return [f"{row.kind} {row.subject}" for row in rows if row.kind.split(".")[0] in ("finding", "write", "note")]
+
+
+class Lock:
+    """Somebody else's write lock on the database."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def release(self) -> None:
+        self.connection.execute("ROLLBACK")
+        self.connection.close()
+
+
+async def test_while_the_database_is_locked_records_wait_in_the_journal_and_then_arrive_in_order(
+    tmp_path: Path,
+) -> None:
+    store = await opened(tmp_path)
+    lock = Lock(tmp_path / "s.db")
+    await store.begin([finding()], [intent()])
+    await store.finish([outcome()], [])
+    await store.remember("accepted", '"dir:1"')
+    assert store.state.mode is StoreMode.JOURNALLING
+    assert "locked" in store.state.reason
+    assert not store.durable
+    assert await store.recall("accepted") == '"dir:1"'
+    await store.close_findings(["f1"], "driftd", START)
+    lock.release()
+    await until(lambda: store.durable)
+    assert [line.split()[0] for line in await story(store)] == [
+        "finding.opened",
+        "write.intended",
+        "write.settled",
+        "finding.closed",
+    ]
+    assert await store.unsettled() == []
+    assert await store.recall("accepted") == '"dir:1"'
+    assert (await store.verify()).ok
+    await store.close()
+
+
+async def test_a_store_that_opens_while_the_database_is_locked_journals_until_it_is_free(tmp_path: Path) -> None:
+    await (await opened(tmp_path)).close()
+    lock = Lock(tmp_path / "s.db")
+    store = await opened(tmp_path)
+    await store.note("note.a", "x", {})
+    assert store.state.mode is StoreMode.JOURNALLING
+    lock.release()
+    await until(lambda: store.durable)
+    assert await story(store) == ["note.a x"]
+    await store.close()
+
+
+async def test_what_waits_in_the_journal_survives_a_restart(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    lock = Lock(tmp_path / "s.db")
+    await store.begin([finding()], [intent()])
+    await store.remember("k", '"v"')
+    await store.close()
+    again = await opened(tmp_path)
+    assert not again.durable
+    assert await again.recall("k") == '"v"'
+    lock.release()
+    await until(lambda: again.durable)
+    assert [left.id for left in await again.unsettled()] == ["i1"]
+    assert await again.recall("k") == '"v"'
+    await again.close()
+
+
+async def test_a_full_journal_is_told_to_the_caller_and_ends_with_the_outage(tmp_path: Path) -> None:
+    changes: list[StoreMode] = []
+    store = await opened(
+        tmp_path,
+        StoreOptions(journal_bytes=2048, busy_ms=1, retry_first_seconds=0.02, retry_last_seconds=0.05),
+    )
+    store.watch(lambda state: changes.append(state.mode))
+    lock = Lock(tmp_path / "s.db")
+    kept = 0
+    with pytest.raises(StoreGone, match="is full"):
+        for n in range(100):
+            await store.note("note.n", str(n), {})
+            kept += 1
+    assert store.state.mode is StoreMode.GONE
+    lock.release()
+    await until(lambda: store.durable)
+    assert await story(store) == [f"note.n {n}" for n in range(kept)]
+    assert changes == [StoreMode.JOURNALLING, StoreMode.GONE, StoreMode.OK]
+    await store.close()
+
+
+async def test_a_full_disk_sends_records_to_the_reserved_journal(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.note("note.a", "before", {})
+
+    def cap(connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}").fetchone()
+
+    owned = store._scribe._database._file._connection
+    assert owned is not None
+    raw = owned.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    cap(raw)
+    for n in range(40):
+        await store.note("note.b", f"{n}", {"filler": "x" * 500})
+    assert store.state.mode is StoreMode.JOURNALLING or len(await story(store)) == 41
+    await until(lambda: store.durable)  # a new connection has no such bound
+    assert await story(store) == ["note.a before", *(f"note.b {n}" for n in range(40))]
+    reasons = [row.payload for row in await store.audit(limit=1000) if row.kind == "store.recovered"]
+    assert any("full" in reason for reason in reasons)
+    assert (await store.verify()).ok
+    await store.close()
+
+
+async def test_a_database_deleted_under_a_running_daemon_is_put_back_with_all_its_rows(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.begin([finding()], [intent()])
+    for file in tmp_path.glob("s.db*"):
+        file.unlink()
+    await store.finish([outcome()], [])
+    await until(lambda: store.durable)
+    assert [line.split()[0] for line in await story(store)] == ["finding.opened", "write.intended", "write.settled"]
+    assert "store.restored" in [row.kind for row in await store.audit(limit=100)]
+    assert (await store.verify()).ok
+    await store.close()
+    again = await opened(tmp_path)
+    assert len(await story(again)) == 3
+    await again.close()
+
+
+async def test_a_foreign_file_in_place_of_the_database_is_kept_aside(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.note("note.a", "x", {})
+    (tmp_path / "other").write_text("not ours")
+    (tmp_path / "other").replace(tmp_path / "s.db")
+    await store.note("note.b", "y", {})
+    await until(lambda: store.durable)
+    assert await story(store) == ["note.a x", "note.b y"]
+    (kept,) = tmp_path.glob("s.db.foreign-*Z")
+    assert kept.read_text() == "not ours"
+    await store.close()
+
+
+def scribble(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for page in range(1, len(data) // 4096):
+        data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(bytes(data))
+
+
+async def test_a_corrupt_file_is_kept_aside_and_the_new_chain_names_it(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    for n in range(50):
+        await store.begin([finding(f"f{n}")], [])
+    last = store.known_head
+    await store.close()
+    scribble(tmp_path / "s.db")
+    store = await opened(tmp_path)
+    assert store.durable
+    (kept,) = tmp_path.glob("s.db.corrupt-*")
+    first = (await store.audit(limit=1))[0]
+    assert first.kind == "chain.begun"
+    assert kept.name in first.payload
+    assert str(last) in first.payload
+    assert (await store.verify()).ok
+    await store.close()
+
+
+async def test_a_file_that_is_no_database_at_all_is_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / "s.db").write_bytes(b"hello" * 1000)
+    store = await opened(tmp_path)
+    (kept,) = tmp_path.glob("s.db.corrupt-*")
+    assert kept.read_bytes() == b"hello" * 1000
+    await store.note("note.a", "x", {})
+    await store.close()
+
+
+async def test_a_database_that_loses_its_tables_is_kept_aside_while_running(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.note("note.a", "x", {})
+    other = sqlite3.connect(tmp_path / "s.db")
+    other.execute("DROP TABLE audit")
+    other.commit()
+    other.close()
+    await store.note("note.b", "y", {})
+    await until(lambda: store.durable)
+    assert await story(store) == ["note.b y"]
+    assert len(list(tmp_path.glob("s.db.corrupt-*"))) == 1
+    await store.close()
+
+
+async def test_an_older_copy_put_in_its_place_while_stopped_is_noticed(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.note("note.a", "x", {})
+    await store.close()
+    old = (tmp_path / "s.db").read_bytes()
+    store = await opened(tmp_path)
+    await store.note("note.b", "hidden", {})
+    head = store.known_head
+    await store.close()
+    (tmp_path / "s.db").write_bytes(old)
+    store = await opened(tmp_path)
+    rows = await store.audit(limit=100)
+    (row,) = [row for row in rows if row.kind == "chain.discontinued"]
+    assert str(head) in row.payload
+    assert not (await store.verify(head)).ok
+    assert (await store.verify()).ok
+    await store.close()
+
+
+async def test_rows_cut_off_the_end_of_the_chain_are_missed(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    for n in range(5):
+        await store.note("note.n", str(n), {})
+    other = sqlite3.connect(tmp_path / "s.db")
+    other.execute("DELETE FROM audit WHERE seq >= 5")
+    other.commit()
+    other.close()
+    found = await store.verify()
+    assert not found.ok
+    assert found.first_bad == 5
+    await store.close()
+
+
+async def test_a_row_altered_in_place_is_named(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    for n in range(5):
+        await store.note("note.n", str(n), {})
+    other = sqlite3.connect(tmp_path / "s.db")
+    other.execute("UPDATE audit SET subject='innocent' WHERE seq=4")
+    other.commit()
+    other.close()
+    found = await store.verify()
+    assert (found.ok, found.first_bad) == (False, 4)
+    assert "altered" in found.problem
+    await store.close()
+
+
+async def test_a_schema_of_a_newer_driftd_is_refused_and_left_untouched(tmp_path: Path) -> None:
+    await (await opened(tmp_path)).close()
+    other = sqlite3.connect(tmp_path / "s.db")
+    other.execute("UPDATE alembic_version SET version_num='9999'")
+    other.commit()
+    other.close()
+    before = (tmp_path / "s.db").read_bytes()
+    with pytest.raises(SchemaTooNew, match="9999"):
+        await opened(tmp_path)
+    assert (tmp_path / "s.db").read_bytes() == before
+
+
+async def test_questions_say_when_the_database_cannot_answer(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    for file in tmp_path.glob("s.db*"):
+        file.unlink()
+    (tmp_path / "s.db").mkdir()
+    with pytest.raises(StoreUnreadable):
+        await store.open_findings()
+    await store.note("note.a", "x", {})
+    assert store.state.mode is StoreMode.JOURNALLING
+    (tmp_path / "s.db").rmdir()
+    await until(lambda: store.durable)
+    assert await story(store) == ["note.a x"]
+    await store.close()

@@ -1,0 +1,110 @@
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftd.store import StoreInUse
+from driftd.store.entries import Begin, Close, Entry, Finish, Note, Remember
+from driftd.store.journal import Journal, JournalRefused
+from tests.support.records import START, change, finding, intent, outcome
+
+ACTS = [
+    Begin((finding(),), (intent(),)),
+    Finish((outcome(),), (finding(changes=(change(),)),)),
+    Close(("f1", "f2"), "driftd", START),
+    Note("model.accepted", "dir:abc", {"files": "3"}),
+    Remember({"a": '{"x":1}', "b": None}),
+]
+
+
+def entry(n: int) -> Entry:
+    return Entry("writer", n, START, 4, "trace", ACTS[n % len(ACTS)])
+
+
+def test_every_kind_of_entry_comes_back_equal_after_a_restart(tmp_path: Path) -> None:
+    written = [entry(n) for n in range(len(ACTS))]
+    journal = Journal(tmp_path / "j", 65536)
+    journal.append(written[:2])
+    journal.append(written[2:])
+    journal.close()
+    again = Journal(tmp_path / "j", 65536)
+    assert list(again.read(0).entries) == written
+    again.close()
+
+
+def test_reading_goes_on_where_the_last_reading_ended(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 65536)
+    journal.append([entry(0)])
+    first = journal.read(0)
+    journal.append([entry(1), entry(2)])
+    assert [e.n for e in journal.read(first.end).entries] == [1, 2]
+    journal.close()
+
+
+def test_a_full_journal_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 2048)
+    kept = 0
+    with pytest.raises(JournalRefused, match="full"):
+        for n in range(100):
+            journal.append([entry(n)])
+            kept += 1
+    assert kept > 0
+    assert [e.n for e in journal.read(0).entries] == list(range(kept))
+    journal.clear()
+    journal.append([entry(1)])
+    assert [e.n for e in journal.read(0).entries] == [1]
+    journal.close()
+
+
+def test_its_space_is_reserved_before_it_is_needed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 65536)
+    assert (tmp_path / "j").stat().st_blocks * 512 >= 65536
+    journal.close()
+
+
+def test_a_second_owner_is_refused_by_name(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 65536)
+    with pytest.raises(StoreInUse, match="locked by another driftd"):
+        Journal(tmp_path / "j", 65536)
+    journal.close()
+    Journal(tmp_path / "j", 65536).close()
+
+
+def test_damage_in_the_middle_is_counted_and_does_not_hide_what_follows(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 65536)
+    journal.append([entry(0)])
+    start = journal.used
+    journal.append([entry(1)])
+    journal.append([entry(2)])
+    with (tmp_path / "j").open("r+b") as file:
+        file.seek(start + 30)
+        file.write(b"#")
+    reading = journal.read(0)
+    assert [e.n for e in reading.entries] == [0, 2]
+    assert reading.damaged == 1
+    journal.close()
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 6), st.integers(0, 5000), st.binary(max_size=40))
+def test_after_a_torn_write_exactly_the_whole_lines_before_it_are_left(count: int, cut: int, garbage: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "j"
+        journal = Journal(path, 65536)
+        ends = []
+        for n in range(count):
+            journal.append([entry(n)])
+            ends.append(journal.used)
+        journal.close()
+        at = min(cut, ends[-1])
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(garbage.replace(b"\n", b"?") + b"\0" * (65536 - at - len(garbage)))
+        again = Journal(path, 65536)
+        whole = sum(end <= at for end in ends)
+        assert [e.n for e in again.read(0).entries] == list(range(whole))
+        again.append([entry(9)])
+        assert [e.n for e in again.read(0).entries] == [*range(whole), 9]
+        again.close()
