@@ -159,9 +159,14 @@ class Stages:
     def _kept_selections(self, flows: Sequence[Repair]) -> Iterator[Desired]:
         """Canonical objects among the repairs whose pods stay isolated from their first write to their last."""
         for repair in flows:
-            if (repair.goal is Goal.EQUAL and not repair.present().terminating) or (
-                repair.goal is Goal.EXIST and self.writer.isolates_only(repair.wanted())
-            ):
+            match repair.goal:
+                case Goal.EQUAL:
+                    stays = not repair.present().terminating
+                case Goal.EXIST:
+                    stays = self.writer.isolates_only(repair.wanted())
+                case Goal.BE_GONE:
+                    stays = False
+            if stays:
                 yield repair.wanted()
 
 
