@@ -1,0 +1,25 @@
+"""The compiler: a model into the exact objects that the cluster must hold."""
+
+from driftd.compile.compiled import Compiled, Exempt, GovernedNamespace, Mode
+from driftd.compile.compiler import compile_model
+from driftd.compile.edges import Edge, Elsewhere, InNamespace, InService, Outside, Shared, Target, edges_of
+from driftd.compile.faults import CompileError
+from driftd.compile.internet import public_internet
+
+__all__ = [
+    "CompileError",
+    "Compiled",
+    "Edge",
+    "Elsewhere",
+    "Exempt",
+    "GovernedNamespace",
+    "InNamespace",
+    "InService",
+    "Mode",
+    "Outside",
+    "Shared",
+    "Target",
+    "compile_model",
+    "edges_of",
+    "public_internet",
+]

@@ -1,0 +1,67 @@
+"""What compiling yields: the exact objects that each governed namespace must hold, and how far driftd may go there."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from driftd.policy.kinds import Coverage
+from driftd.values import Desired, ObjectRef, Origin
+
+
+class Mode(StrEnum):
+    """Whether drift is only told or also repaired. Wherever two places speak, REPORT wins."""
+
+    REPORT = "report"
+    ENFORCE = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class GovernedNamespace:
+    """One namespace that the model governs, with every object it must hold.
+
+    `environment` is empty where a plain Namespace manifest governs. `closed` is False where only the named objects are
+    ours (a SharedService with `policies: write`): nothing else there is drift, and `tenant` is empty. `objects` is in
+    the order of creation.
+    """
+
+    name: str
+    tenant: str
+    environment: str
+    lifecycle: Literal["create", "adopt"]
+    mode: Mode
+    kind_modes: Mapping[str, Mode]
+    tenant_policies: Literal["never", "inertOrTightening", "withinEnvironment"]
+    closed: bool
+    origin: Origin
+    objects: Mapping[ObjectRef, Desired]
+
+    def mode_of(self, kind: str) -> Mode:
+        """The mode for objects of a kind here: what was said of the kind, unless the namespace reports anyway."""
+        if self.mode is Mode.REPORT:
+            return Mode.REPORT
+        return self.kind_modes.get(kind, self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Exempt:
+    """One object that may differ from the model through the day `until`."""
+
+    ref: ObjectRef
+    until: dt.date
+    owner: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The whole desired state. `governed` is by namespace name, sorted; the model's order leaves no trace in it."""
+
+    cluster: str
+    dialect: str
+    governed: Mapping[str, GovernedNamespace]
+    coverage: Coverage
+    exemptions: tuple[Exempt, ...]
+    mass_objects: int
+    mass_percent: int

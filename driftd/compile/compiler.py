@@ -1,0 +1,183 @@
+"""The model into exact objects: every governed namespace, layer by layer, nothing about commits, lines or time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from driftd.compile.compiled import Compiled, Exempt, GovernedNamespace, Mode
+from driftd.compile.coverage import coverage_of
+from driftd.compile.edges import Edge, edges_of
+from driftd.compile.faults import CompileError, problem
+from driftd.compile.kubernetes import general_egress, network_policies
+from driftd.compile.ledger import Ledger
+from driftd.compile.namespace import namespace_objects
+from driftd.compile.shared_services import guards
+from driftd.compile.site import Site
+from driftd.model import Environment, Manifest, Model, Plan, Problem, tenant_label
+from driftd.values import PROVENANCE, Body
+
+
+def compile_model(model: Model) -> Compiled:
+    """The desired state of a model that has passed the linter: pure and deterministic, equal bytes for equal meaning.
+
+    Raises:
+        CompileError: objects that cannot be (a manifest with the identity of a compiled object or with a malformed
+            spec, a call that leads nowhere), all of them with their places.
+    """
+    return _Compiler(model).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A namespace under construction: what it will be, still without objects, and the objects so far."""
+
+    head: GovernedNamespace
+    ledger: Ledger
+
+    def closed(self) -> GovernedNamespace:
+        return replace(self.head, objects=self.ledger.objects())
+
+
+class _Compiler:
+    """One run over one model."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.problems: list[Problem] = []
+        self.coverage = coverage_of(model.manifests)
+        self.opened: dict[str, _Opened] = {}
+        self.edges: dict[str, tuple[Edge, ...]] = {}
+        self.general: dict[str, tuple[Body, ...]] = {
+            name: general_egress(model.cluster, plan) for name, plan in model.plans.items()
+        }
+        remediation = model.cluster.spec.remediation
+        self.kind_modes: Mapping[str, Mode] = {kind: Mode(mode) for kind, mode in sorted(remediation.kinds.items())}
+
+    def run(self) -> Compiled:
+        for name, environment in sorted(self.model.environments.items()):
+            self._environment(name, environment)
+        for namespace, manifest in sorted(self.model.namespace_manifests().items()):
+            if namespace not in self.opened:
+                self._open(self._plain_head(namespace, manifest))
+        self._guards()
+        for manifest in self.model.manifests:
+            self._manifest(manifest)
+        if self.problems:
+            raise CompileError(self.problems)
+        spec = self.model.cluster.spec
+        return Compiled(
+            cluster=self.model.cluster.name,
+            dialect=spec.cni.dialect,
+            governed={name: self.opened[name].closed() for name in sorted(self.opened)},
+            coverage=self.coverage,
+            exemptions=_exemptions(self.model),
+            mass_objects=spec.remediation.mass_change.objects,
+            mass_percent=spec.remediation.mass_change.percent,
+        )
+
+    def _open(self, head: GovernedNamespace) -> Ledger:
+        ledger = Ledger(self.coverage, self.problems)
+        self.opened[head.name] = _Opened(head, ledger)
+        return ledger
+
+    def _environment(self, name: str, environment: Environment) -> None:
+        origin = self.model.origin("Environment", name)
+        plan = self.model.plans.get(environment.spec.plan)
+        if plan is None:
+            message = f"there is no Plan {environment.spec.plan!r}"
+            self.problems.append(problem(origin, "spec.plan", message, "correct the name, or add the document"))
+            return
+        if (taken := self.opened.get(environment.namespace)) is not None:
+            other = taken.head.origin
+            message = f"namespace {environment.namespace} already belongs to {other}"
+            remedy = "give each environment a namespace of its own"
+            self.problems.append(problem(origin, "spec.namespace.name", message, remedy, other.file))
+            return
+        edges, faults = edges_of(self.model, environment)
+        self.problems += faults
+        self.edges[name] = edges
+        site = Site(self.model.cluster, environment, plan, edges, origin)
+        ledger = self._open(self._head(site, plan))
+        for body in namespace_objects(site):
+            ledger.add(body, origin)
+        for body in network_policies(site, self.general[environment.spec.plan]):
+            ledger.add(body, origin)
+
+    def _head(self, site: Site, plan: Plan) -> GovernedNamespace:
+        return GovernedNamespace(
+            name=site.namespace,
+            tenant=site.tenant,
+            environment=site.environment.name,
+            lifecycle=site.environment.spec.namespace.lifecycle,
+            mode=self._mode(plan.spec.remediation.mode, site.environment.spec.remediation.mode),
+            kind_modes=self.kind_modes,
+            tenant_policies=plan.spec.tenant_policies,
+            closed=True,
+            origin=site.origin,
+            objects={},
+        )
+
+    def _plain_head(self, namespace: str, manifest: Manifest) -> GovernedNamespace:
+        return GovernedNamespace(
+            name=namespace,
+            tenant=tenant_label(manifest),
+            environment="",
+            lifecycle="create",
+            mode=self._mode(),
+            kind_modes=self.kind_modes,
+            tenant_policies="never",
+            closed=True,
+            origin=manifest.origin,
+            objects={},
+        )
+
+    def _guards(self) -> None:
+        """Policies that guard shared services: named objects in namespaces that stay the platform's."""
+        for service, body in guards(self.model, self.edges):
+            origin = self.model.origin("SharedService", service.name)
+            namespace = service.spec.namespace
+            taken = self.opened.get(namespace)
+            if taken is not None and taken.head.closed:
+                message = f"namespace {namespace} is governed by {taken.head.origin}"
+                remedy = "a shared service stands in a namespace of the platform: move it, or use policies: print"
+                self.problems.append(problem(origin, "spec.namespace", message, remedy, taken.head.origin.file))
+                continue
+            if taken is None:
+                head = GovernedNamespace(
+                    name=namespace,
+                    tenant="",
+                    environment="",
+                    lifecycle="adopt",
+                    mode=self._mode(),
+                    kind_modes=self.kind_modes,
+                    tenant_policies="never",
+                    closed=False,
+                    origin=origin,
+                    objects={},
+                )
+                self._open(head).add(body, origin)
+            else:
+                taken.ledger.add(body, origin)
+
+    def _manifest(self, manifest: Manifest) -> None:
+        """A plain manifest, word for word, plus the annotation that says where it comes from."""
+        namespace = manifest.ref.namespace or manifest.ref.name
+        opened = self.opened.get(namespace)
+        if opened is None or not opened.head.closed:
+            message = f"{manifest.ref} stands in a namespace that the model does not govern"
+            remedy = f"add an Environment or a Namespace manifest for {namespace}, or take the manifest out"
+            self.problems.append(problem(manifest.origin, "metadata.namespace", message, remedy))
+            return
+        metadata = manifest.body["metadata"]
+        annotations = {**(metadata.get("annotations") or {}), PROVENANCE: manifest.origin.provenance}
+        body = {**manifest.body, "metadata": {**metadata, "annotations": annotations}}
+        opened.ledger.add(body, manifest.origin)
+
+    def _mode(self, *said: str | None) -> Mode:
+        """The cluster's mode unless it, or anything nearer, says report."""
+        modes = (self.model.cluster.spec.remediation.mode, *said)
+        return Mode.REPORT if "report" in modes else Mode.ENFORCE
+
+
+def _exemptions(model: Model) -> tuple[Exempt, ...]:
+    found = [Exempt(one.ref, one.spec.until, one.spec.owner, one.spec.reason) for one in model.exemptions]
+    return tuple(sorted(found, key=lambda one: (one.ref, one.until)))

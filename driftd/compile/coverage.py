@@ -1,0 +1,51 @@
+"""Which Namespace labels decide something in this model: those that selectors read, and those that manifests name."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from driftd.model import Manifest
+from driftd.policy.kinds import Coverage
+from driftd.values import Body
+
+
+def coverage_of(manifests: Iterable[Manifest]) -> Coverage:
+    """The coverage of a model.
+
+    Only plain manifests can add to it: compiled policies name other namespaces by `kubernetes.io/metadata.name` alone,
+    which is covered anyway. A selector key counts on every governed Namespace, since a label that appears there makes
+    the namespace a match.
+    """
+    read: set[str] = set()
+    named: dict[str, frozenset[str]] = {}
+    for manifest in manifests:
+        if manifest.ref.kind == "Namespace":
+            metadata = manifest.body["metadata"]
+            named[manifest.ref.name] = frozenset(
+                [*(metadata.get("labels") or ()), *(metadata.get("annotations") or ())]
+            )
+        else:
+            read.update(_namespace_keys(manifest.body))
+    return Coverage(frozenset(read), named)
+
+
+def _namespace_keys(body: Body) -> Iterator[str]:
+    """Keys of every `namespaceSelector` anywhere in an object."""
+    waiting: list[Any] = [body]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, list):
+            waiting.extend(found)
+        elif isinstance(found, dict):
+            waiting.extend(found.values())
+            if isinstance(chosen := found.get("namespaceSelector"), dict):
+                yield from _selector_keys(chosen)
+
+
+def _selector_keys(selector: Body) -> Iterator[str]:
+    labels = selector.get("matchLabels")
+    if isinstance(labels, dict):
+        yield from labels
+    expressions = selector.get("matchExpressions")
+    for one in expressions if isinstance(expressions, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("key"), str):
+            yield one["key"]
