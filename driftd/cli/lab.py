@@ -129,10 +129,12 @@ def doctor(output: _Output = Output.TEXT) -> None:
 def _failures_told() -> Iterator[None]:
     """What the lab could not do goes to stderr with exit code 3; stdout stays empty then."""
     from driftd.cli.exits import Exit
-    from driftd.lab import LabError
+    from driftd.lab import LabError, LabNameError
 
     try:
         yield
+    except LabNameError as error:
+        raise typer.BadParameter(str(error), param_hint="--name") from error
     except (LabError, OSError) as error:
         typer.echo(f"driftd lab: {error}", err=True)
         raise typer.Exit(Exit.UNKNOWN) from error
@@ -144,14 +146,16 @@ def _failures_told() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """What takes its time, on stderr: a line that renews itself on a terminal, one line a message elsewhere."""
+    from functools import partial
+
     from rich.console import Console
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda line: typer.echo(line, err=True)
+        yield partial(typer.echo, err=True)
         return
     with console.status("looking for the programs") as shown:
-        yield lambda line: shown.update(line)
+        yield shown.update
 
 
 def _print(document: Any, output: Output) -> None:

@@ -7,6 +7,7 @@ from driftd.lab.errors import (
     AdminRequestError,
     BuildFailedError,
     LabError,
+    LabNameError,
     LabNotFoundError,
     PartFailedError,
     ProgramsUnavailableError,
@@ -18,18 +19,19 @@ from driftd.lab.parts import Part
 from driftd.lab.programs import Programs, ensure_programs, ready_programs
 
 __all__ = [
+    "DEFAULT_NAME",
     "AdminRequestError",
     "AuditLog",
     "AuditRecord",
     "AuditedObject",
     "BuildFailedError",
     "Check",
-    "DEFAULT_NAME",
     "Deadlines",
     "KnownLabs",
     "Lab",
     "LabDocument",
     "LabError",
+    "LabNameError",
     "LabNotFoundError",
     "LabOptions",
     "LabState",

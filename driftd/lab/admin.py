@@ -24,7 +24,7 @@ class Reply:
 
 
 class Admin:
-    """HTTPS with a client certificate of the lab's authority. Each request has a connection and a deadline of its own."""
+    """HTTPS with a client certificate of the lab's authority; a connection and a deadline for each request."""
 
     def __init__(self, keys: Keys, client: KeyPairFiles, seconds: float) -> None:
         self._tls = ssl.create_default_context(cafile=str(keys.root))

@@ -1,4 +1,4 @@
-"""Reads an API server's audit log while it grows, into small records: who did what to which object, when, and what came of it."""
+"""Reads an API server's audit log while it grows: who did what to which object, when, and what came of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True, slots=True)
 class AuditedObject:
-    """What a request was about, in the API's words: a resource's plural, not a kind. Empty strings where there is nothing."""
+    """What a request was about, in the API's words: a resource's plural, not a kind. Empty means none."""
 
     group: str
     version: str
@@ -35,8 +35,8 @@ class AuditedObject:
 class AuditRecord:
     """One stage of one request (`k8s.io/apiserver/pkg/apis/audit/v1` Event). Times are aware UTC, to the microsecond.
 
-    Records stand in the order in which answers were finished. Of several writes to one object the order of the responses'
-    resourceVersions is the truth; see `resource_version`.
+    Records stand in the order in which answers were finished. Of several writes to one object the order of the
+    responses' resourceVersions is the truth; see `resource_version`.
     """
 
     audit_id: str

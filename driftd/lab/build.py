@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import os
 import platform
 import re
 import shutil
@@ -25,8 +24,8 @@ _SAY_EVERY_SECONDS = 10.0
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """The per-user cache, after the XDG base directory specification."""
-    base = environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if os.path.isabs(base) else Path(environ.get("HOME") or Path.home()) / ".cache"
+    base = Path(environ.get("XDG_CACHE_HOME", ""))
+    root = base if base.is_absolute() else Path(environ.get("HOME") or Path.home()) / ".cache"
     return root / "driftd" / "lab"
 
 
@@ -67,8 +66,8 @@ def cached_program(cache: Path, module: Path = MODULE) -> Path | None:
 def ensure_program(cache: Path, environ: Mapping[str, str], say: Say, module: Path = MODULE) -> Path:
     """The program, built now if need be. Blocks for minutes the first time; raises `ProgramsUnavailableError`.
 
-    Only a whole program ever has the final name: it is linked in a scratch folder and renamed. Whoever comes second waits at the lock
-    and finds it done; the kernel drops the lock of a builder that was killed.
+    Only a whole program ever has the final name: it is linked in a scratch folder and renamed. Whoever comes second
+    waits at the lock and finds it done; the kernel drops the lock of a builder that was killed.
     """
     program = cached_program(cache, module)
     if program is not None:
@@ -95,7 +94,7 @@ def _locked(path: Path, say: Say) -> Iterator[None]:
 
 
 def _build(go: Path, cache: Path, environ: Mapping[str, str], say: Say, module: Path) -> Path:
-    """Build in a scratch folder, then rename. The caller holds the lock, so scratch folders found here are leftovers."""
+    """Build in a scratch folder, then rename. The caller holds the lock, so any scratch folder is a leftover."""
     for leftover in cache.glob("building-*"):
         shutil.rmtree(leftover)
     version = kubernetes_version(module)
@@ -158,5 +157,5 @@ def _failure(what: str, lines: list[str]) -> str:
     said = "\n".join(lines[-_TAIL_LINES:])
     return (
         f"{what} for the lab failed. Go said:\n{said}\n"
-        "Check that Go's module proxy can be reached (`go env GOPROXY`) and that the disk has 4 GB free, then try again."
+        "Check that Go's module proxy can be reached (`go env GOPROXY`) and that 4 GB of disk are free; try again."
     )

@@ -33,17 +33,25 @@ _Run = Callable[[str], Awaitable[Part]]
 class Lab:
     """A running control plane. `async with Lab.start() as lab:` is the usual way to have one.
 
-    It may be used from any event loop: nothing stays open between calls. If this process dies, however, so does all of it, unless
-    `detach` was called. `parts` holds the programs by name, in the order in which they started: `etcd`, `kube-apiserver` (then
-    `kube-apiserver-2`, ...), `kube-controller-manager`.
+    It may be used from any event loop: nothing stays open between calls. If this process dies, however, so does all
+    of it, unless `detach` was called. `parts` holds the programs by name, in the order in which they started: `etcd`,
+    `kube-apiserver` (then `kube-apiserver-2`, ...), `kube-controller-manager`.
     """
 
     def __init__(
-        self, name: str, layout: Layout, owner: Owner, programs: Programs, identities: Identities, options: LabOptions
+        self,
+        name: str,
+        layout: Layout,
+        *,
+        owner: Owner,
+        programs: Programs,
+        identities: Identities,
+        options: LabOptions,
+        ephemeral: bool,
     ) -> None:
         self.name = name
         self.parts: dict[str, Part] = {}
-        self.ephemeral = False
+        self.ephemeral = ephemeral
         self.seconds_to_ready = 0.0
         self._layout = layout
         self._owner = owner
@@ -82,24 +90,36 @@ class Lab:
     ) -> "Lab":
         """Start a control plane and wait until it is ready; the caller calls `close`.
 
-        Without `data_dir` the data is temporary and goes with the lab. With it the data stays, and a folder of an earlier lab is resumed:
-        same authority, same objects, new ports. Raises `LabError`; nothing runs then.
+        Without `data_dir` the data is temporary and goes with the lab. With it the data stays, and a folder of an
+        earlier lab is resumed: same authority, same objects, new ports. Raises `LabError`; nothing runs then.
         """
         chosen = options or LabOptions()
         programs = await asyncio.to_thread(ensure_programs, os.environ, say)
         started = time.monotonic()
         name = name or f"lab-{secrets.token_hex(3)}"
-        layout = Layout(data_dir.absolute() if data_dir else Path(tempfile.mkdtemp(prefix="driftd-lab-")))
-        layout.create()
-        shutil.copyfile(POLICY_FILE, layout.audit_policy)
-        owner = await Owner.launch(layout, ephemeral=data_dir is None, stop_grace=chosen.deadlines.stop_grace)
+        ephemeral = data_dir is None
+        layout = _make_folder(data_dir)
         try:
-            lab = cls(name, layout, owner, programs, issue(layout, name, chosen), chosen)
-            lab.ephemeral = data_dir is None
-            say(f"starting {programs.version} ({programs.source})")
-            await lab._bring_up(apiservers)
+            owner = await Owner.launch(layout, ephemeral=ephemeral, stop_grace=chosen.deadlines.stop_grace)
+            try:
+                identities = issue(layout, name, chosen)
+                lab = cls(
+                    name,
+                    layout,
+                    owner=owner,
+                    programs=programs,
+                    identities=identities,
+                    options=chosen,
+                    ephemeral=ephemeral,
+                )
+                say(f"starting {programs.version} ({programs.source})")
+                await lab._bring_up(apiservers)
+            except BaseException:
+                await asyncio.to_thread(owner.abandon)
+                raise
         except BaseException:
-            await asyncio.to_thread(owner.abandon)
+            if ephemeral:
+                shutil.rmtree(layout.root, ignore_errors=True)
             raise
         lab.seconds_to_ready = time.monotonic() - started
         return lab
@@ -152,15 +172,16 @@ class Lab:
     async def compact(self) -> int:
         """Make etcd forget all but the newest revision, and answer that revision.
 
-        A list or watch from an older resourceVersion that reaches etcd is now answered 410 Gone. An API server still serves watches from
-        the events in its own cache: stop and start it too, for a watch to see 410.
+        A list or watch from an older resourceVersion that reaches etcd is now answered 410 Gone. An API server still
+        serves watches from the events in its own cache: stop and start it too, for a watch to see 410.
         """
         return await admin.compact(self._identities.etcd, self._etcd_port)
 
     def kubeconfig_for(self, user: str, groups: tuple[str, ...] = (), *, server: str | None = None) -> Path:
         """A kubeconfig with a client certificate for this user and these groups; RBAC decides what it may do.
 
-        `server` is the address of another API server than the first. The file lies in the data folder and is made anew by each call.
+        `server` is the address of another API server than the first. The file lies in the data folder and is made
+        anew by each call.
         """
         path = self._layout.kubeconfigs / f"{_file_name(user)}-{secrets.token_hex(4)}"
         access = self._identities.access(server or self.server)
@@ -233,7 +254,12 @@ class Lab:
         url = f"https://{LOOPBACK}:{port}"
         log = self._layout.audit_log(name)
         arguments = flags.apiserver_flags(
-            self._identities.keys, port, self._etcd_port, self._layout.audit_policy, log, self._options
+            self._identities.keys,
+            port,
+            self._etcd_port,
+            audit_policy=self._layout.audit_policy,
+            audit_log=log,
+            options=self._options,
         )
         seconds = self._options.deadlines.apiserver_ready
         part = self._part(name, url, seconds, lambda: self._identities.api.answers(f"{url}/readyz"))
@@ -266,6 +292,13 @@ class Lab:
         )
 
 
+def _make_folder(data_dir: Path | None) -> Layout:
+    layout = Layout(data_dir.absolute() if data_dir else Path(tempfile.mkdtemp(prefix="driftd-lab-")))
+    layout.create()
+    shutil.copyfile(POLICY_FILE, layout.audit_policy)
+    return layout
+
+
 def _file_name(user: str) -> str:
-    """A user's name as part of a file's: `system:serviceaccount:a:b` holds what some tools take for a drive or a list."""
+    """A user's name as part of a file's: some tools take the colons of `system:serviceaccount:a:b` for a list."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", user)

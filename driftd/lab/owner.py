@@ -4,6 +4,7 @@ Because nothing stays open between requests, a lab started in one event loop can
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -55,7 +56,8 @@ class Owner:
     async def launch(cls, layout: Layout, *, ephemeral: bool, stop_grace: float) -> "Owner":
         """Start a supervisor that ends with this process, unless `detach` is called.
 
-        It gets a session of its own, so that a Ctrl-C at the terminal reaches us first and the parts are stopped in order.
+        It gets a session of its own, so that a Ctrl-C at the terminal reaches us first and the parts are stopped in
+        order.
         """
         # -I: no environment, no user site, no current folder on the path: the script needs the standard library alone.
         command = [sys.executable, "-I", supervisor.__file__, str(layout.root), str(stop_grace)]
@@ -68,20 +70,23 @@ class Owner:
                 start_new_session=True,
             )
         owner = cls(layout, process)
+        try:
+            await owner._wait_for_start(process)
+        except BaseException:
+            await asyncio.to_thread(owner.abandon)
+            raise
+        return owner
+
+    async def _wait_for_start(self, process: subprocess.Popen[bytes]) -> None:
+        """Until our own supervisor answers: in a folder that is in use, it is another one that does."""
         deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                await owner.status()
-            except SupervisorGoneError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    owner.abandon()
-                    said = layout.supervisor_log.read_text(errors="replace")[-2000:]
-                    raise SupervisorGoneError(
-                        f"The lab's supervisor did not start: {said or 'it said nothing'}"
-                    ) from None
-                await asyncio.sleep(_POLL_SECONDS)
-            else:
-                return owner
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(SupervisorGoneError):
+                if (await self.status()).pid == process.pid:
+                    return
+            await asyncio.sleep(_POLL_SECONDS)
+        said = (self._layout.supervisor_log.read_text(errors="replace").splitlines() or ["it said nothing"])[-1]
+        raise SupervisorGoneError(f"The lab's supervisor did not start: {said}")
 
     async def status(self) -> OwnerState:
         said = await self.ask("status", seconds=_START_SECONDS)
@@ -132,7 +137,7 @@ class Owner:
             self._process.wait()
 
     async def ask(self, operation: str, *, seconds: float, **arguments: Any) -> dict[str, Any]:
-        """One request, one answer. Raises `LabError` with the supervisor's words, `SupervisorGoneError` if it is not there."""
+        """One request, one answer. Raises `LabError` with the supervisor's words, or `SupervisorGoneError`."""
         try:
             async with asyncio.timeout(seconds):
                 line = await self._exchange({"op": operation, **arguments})

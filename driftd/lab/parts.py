@@ -18,8 +18,8 @@ Ready = Callable[[], Awaitable[bool]]
 class Part:
     """A program of the lab. Every call returns only when what it asks for is so.
 
-    `start` runs it again on the same ports and data. `stop` asks and then insists; `kill` is SIGKILL; a frozen part (SIGSTOP) keeps its
-    connections open and answers nothing, which is how a hung machine looks from outside.
+    `start` runs it again on the same ports and data. `stop` asks and then insists; `kill` is SIGKILL; a frozen part
+    (SIGSTOP) keeps its connections open and answers nothing, which is how a hung machine looks from outside.
     """
 
     def __init__(

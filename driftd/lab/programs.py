@@ -14,7 +14,8 @@ APISERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 NAMES = (ETCD, APISERVER, CONTROLLER_MANAGER)
 
-# ValidatingAdmissionPolicy, which fences an old leader, is served as v1 from 1.30 on; 3.5 is the oldest etcd that 1.30 supports.
+# ValidatingAdmissionPolicy, which fences an old leader, is served as v1 from 1.30 on; 3.5 is the oldest etcd that
+# 1.30 supports.
 OLDEST: Mapping[str, tuple[int, int]] = {ETCD: (3, 5), APISERVER: (1, 30), CONTROLLER_MANAGER: (1, 30)}
 _QUESTION_SECONDS = 30
 

@@ -1,16 +1,18 @@
-"""The process that owns one lab's parts and ports, so that nothing outlives it and it does not outlive whoever wanted it.
+"""The process that owns one lab's parts and ports: nothing outlives it, and it does not outlive whoever wanted it.
 
-Run as a plain script (`python -I supervisor.py DATA_DIR`), with the standard library alone: it stays small and starts at once.
-It listens on `supervisor.sock` in the data folder: one JSON line in, one JSON line out, one connection a request.
+Run as a plain script (`python -I supervisor.py DATA_DIR STOP_GRACE`), with the standard library alone: it stays small
+and starts at once. It listens on `supervisor.sock` in the data folder: one JSON line in, one JSON line out, one
+connection a request.
 
-Three things end it. A `shutdown` request, or SIGTERM: parts are stopped in order, highest rank first. The end of standard input,
-unless a `detach` came first: whoever started it is gone, however that happened, so everything is killed at once. And its own death:
-each part asked the kernel to die with it (PR_SET_PDEATHSIG).
+Three things end it. A `shutdown` request, or SIGTERM: parts are stopped in order, highest rank first. The end of
+standard input, unless a `detach` came first: whoever started it is gone, however that happened, so everything is killed
+at once. And its own death: each part asked the kernel to die with it (PR_SET_PDEATHSIG).
 """
 
 import asyncio
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import random
@@ -50,7 +52,8 @@ class Part:
         supervisor = os.getpid()
 
         def die_with_supervisor() -> None:
-            # Safe between fork and exec because this process has one thread. The check closes the race with our own death.
+            # Safe between fork and exec because this process has one thread. The check closes the race with our own
+            # death.
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != supervisor:
                 os._exit(1)
@@ -83,7 +86,7 @@ class Part:
             self.frozen = number == signal.SIGSTOP
 
     async def stop(self, grace: float) -> int | None:
-        """Ask it to end, kill it when the grace is over, and wait until it is really gone: only then are its ports free."""
+        """Ask it to end, kill it when the grace is over, wait until it is gone: only then are its ports free."""
         if not self.ended.is_set():
             self.send(signal.SIGTERM)
             if self.frozen:
@@ -113,9 +116,10 @@ class Part:
 class Ports:
     """TCP ports of loopback that stay this lab's own while it lives, its parts running or not.
 
-    A reservation is a name in the kernel's abstract socket namespace, which other labs see, which no crash leaves behind, and which is as
-    wide as the ports are: one network namespace. Ports lie below the range the kernel takes for outgoing connections: from inside that
-    range a client knocking at a stopped server's port can be handed that very port and end up connected to itself.
+    A reservation is a name in the kernel's abstract socket namespace, which other labs see, which no crash leaves
+    behind, and which is as wide as the ports are: one network namespace. Ports lie below the range the kernel takes
+    for outgoing connections: from inside that range a client knocking at a stopped server's port can be handed that
+    very port and end up connected to itself.
     """
 
     def __init__(self) -> None:
@@ -275,6 +279,11 @@ async def run(folder: Path, *, ephemeral: bool, stop_grace: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, begin_end, lambda: supervisor.stop_all(stop_grace))
     _watch_tether(supervisor, loop, lambda: begin_end(supervisor.kill_all))
+    folder_lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another lab is running in {folder}: end it first, or choose another folder")
     # A relative name: the path of a Unix socket is limited to about 100 bytes, the path of a data folder is not.
     os.chdir(folder)
     server = await asyncio.start_unix_server(supervisor.serve, SOCKET_NAME, limit=_LARGEST_REQUEST)

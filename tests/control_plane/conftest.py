@@ -14,8 +14,8 @@ from tests.support.control_plane import lacking, required, run_apart
 def lab() -> Iterator[Lab]:
     """One control plane for the whole session; a test that breaks parts starts a lab of its own.
 
-    Its methods may be awaited from any loop. Programs are built only if `DRIFTD_REQUIRE` names `control_plane`: a developer's quick
-    run should not turn into a build of minutes.
+    Its methods may be awaited from any loop. Programs are built only if `DRIFTD_REQUIRE` names `control_plane`: a
+    developer's quick run should not turn into a build of minutes.
     """
     if ready_programs(os.environ) is None and "control_plane" not in required():
         lacking("control_plane", "etcd and kube-apiserver are not built yet; `driftd lab up` builds them")

@@ -1,6 +1,7 @@
 """A shared control plane for tests, and the rule about what may be skipped.
 
-`DRIFTD_REQUIRE` names the capabilities that have to be there, separated by commas: what it names fails when it lacks, anything else skips.
+`DRIFTD_REQUIRE` names the capabilities that have to be there, separated by commas: what it names fails when it lacks,
+anything else skips.
 """
 
 import asyncio
