@@ -1,5 +1,6 @@
 """The only room that talks to the Kubernetes API: session, discovery, reflectors, mirror, writer, lease."""
 
+from driftd.cluster.answers import Answer
 from driftd.cluster.credentials import Credentials, InCluster, Kubeconfig, default_credentials
 from driftd.cluster.errors import (
     ApiError,
@@ -16,13 +17,17 @@ from driftd.cluster.errors import (
     Unauthorized,
     Unreachable,
 )
+from driftd.cluster.fence import Fence, FenceState
 from driftd.cluster.mirror import KindNotWatched, Mirror
 from driftd.cluster.pace import Backoff, Pace
 from driftd.cluster.reflector import Reflector, ReflectorCounts, ReflectorSettings
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.truth import KindNotServed, Truth
+from driftd.cluster.writer import FIELD_MANAGER, NamespaceDeletion, Writer
 
 __all__ = [
+    "FIELD_MANAGER",
+    "Answer",
     "ApiError",
     "Backoff",
     "BadAnswer",
@@ -30,6 +35,8 @@ __all__ = [
     "Conflict",
     "Credentials",
     "CredentialsUnusable",
+    "Fence",
+    "FenceState",
     "Forbidden",
     "Gone",
     "InCluster",
@@ -38,6 +45,7 @@ __all__ = [
     "KindNotWatched",
     "Kubeconfig",
     "Mirror",
+    "NamespaceDeletion",
     "NotFound",
     "Pace",
     "Reflector",
@@ -51,5 +59,6 @@ __all__ = [
     "Truth",
     "Unauthorized",
     "Unreachable",
+    "Writer",
     "default_credentials",
 ]

@@ -121,16 +121,17 @@ class ObjectReader:
     digest: DigestOf
     partial: bool = False
 
-    def live(self, data: memoryview | bytes) -> Live:
+    def live(self, data: memoryview | bytes, *, stored: bool = True) -> Live:
         """The object as driftd keeps it: no managedFields, apiVersion and kind always there, a copy of the bytes.
 
-        Items of a list come without apiVersion and kind, and metadata-only ones with those of the wrapper.
+        Items of a list come without apiVersion and kind, and metadata-only ones with those of the wrapper. What a
+        dry run answers is not `stored` and has no version.
 
         Raises:
             Malformed: no object, or one without name, uid or resourceVersion.
         """
         meta, fields, metadata = _open(data)
-        if not (meta.name and meta.uid and meta.resource_version):
+        if not meta.name or (stored and not (meta.uid and meta.resource_version)):
             raise Malformed(f"a {self.resource.kind} without metadata.name, uid or resourceVersion")
         metadata.pop("managedFields", None)
         head: dict[str, object] = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
