@@ -4,6 +4,7 @@ from driftd.model.lint import lint
 from driftd.model.loader import Loaded, load
 from driftd.model.model import Model, Place, tenant_label
 from driftd.model.problems import Manifest, Problem, SourceFile
+from driftd.model.quarantine import Admitted, admit
 from driftd.model.reading import Parser
 from driftd.model.schema import (
     API_VERSION,
@@ -26,6 +27,7 @@ from driftd.model.schema import (
 
 __all__ = [
     "API_VERSION",
+    "Admitted",
     "Attachment",
     "Call",
     "CidrAttachment",
@@ -47,6 +49,7 @@ __all__ = [
     "SharedService",
     "SourceFile",
     "WorkloadAttachment",
+    "admit",
     "lint",
     "load",
     "network",

@@ -62,11 +62,11 @@ def parse_all(files: Iterable[SourceFile], parser: Parser) -> tuple[ParsedFile, 
     """All files that are read for documents, by path; Falco's rule files are left out."""
     by_path = {file.path: file for file in files if is_document_path(file.path)}
     parsed = {path: parser.parse(by_path[path]) for path in sorted(by_path)}
-    claimed = {path for file in parsed.values() for path in _rule_files(file)}
+    claimed = {path for file in parsed.values() for path in rule_files(file)}
     return tuple(file for path, file in parsed.items() if path not in claimed)
 
 
-def _rule_files(file: ParsedFile) -> Iterable[str]:
+def rule_files(file: ParsedFile) -> Iterable[str]:
     """Paths that the file's rulesets claim, also those of a ruleset that is not valid: fewer false alarms follow."""
     for entry in file.entries:
         if isinstance(entry.document, FalcoRuleset):
