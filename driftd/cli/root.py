@@ -12,7 +12,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    help="What the model says can talk is all that can talk; when that stops being true, somebody knows within a second.",
+    help="What the model says can talk is all that can talk; when that ends, somebody knows in a second.",
 )
 
 
