@@ -2,6 +2,8 @@
 
 from driftd.cluster.answers import Answer
 from driftd.cluster.credentials import Credentials, InCluster, Kubeconfig, default_credentials
+from driftd.cluster.elector import Elector, LeaseSettings, NotLeading, Term, WorkOutlivedLease
+from driftd.cluster.epoch_parameter import EpochParameter
 from driftd.cluster.errors import (
     ApiError,
     BadAnswer,
@@ -35,6 +37,8 @@ __all__ = [
     "Conflict",
     "Credentials",
     "CredentialsUnusable",
+    "Elector",
+    "EpochParameter",
     "Fence",
     "FenceState",
     "Forbidden",
@@ -44,9 +48,11 @@ __all__ = [
     "KindNotServed",
     "KindNotWatched",
     "Kubeconfig",
+    "LeaseSettings",
     "Mirror",
     "NamespaceDeletion",
     "NotFound",
+    "NotLeading",
     "Pace",
     "Reflector",
     "ReflectorCounts",
@@ -54,11 +60,13 @@ __all__ = [
     "Response",
     "ServerFault",
     "Session",
+    "Term",
     "Timeouts",
     "TooManyRequests",
     "Truth",
     "Unauthorized",
     "Unreachable",
+    "WorkOutlivedLease",
     "Writer",
     "default_credentials",
 ]

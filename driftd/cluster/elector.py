@@ -1,0 +1,324 @@
+"""Who leads: one Lease, held by renewing it in time, and an epoch that lets the API server refuse a former leader.
+
+A lease is not a lock (client-go says so itself), so leadership is only a permission with an end: each write asks
+`state` for the seconds left. Time is monotonic and judged by change seen here, never by times written in the Lease.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from driftd.cluster.epoch_parameter import EpochParameter
+from driftd.cluster.errors import ClusterError, Conflict, NotFound
+from driftd.cluster.fence import NOT_LEADING, FenceState
+from driftd.cluster.lease import CHAIN_HEAD, COMMIT, LeaseObject, LeaseRecord
+from driftd.cluster.pace import Pace
+from driftd.cluster.session import Session, Timeouts
+from driftd.values import EPOCH
+
+_LONGEST: Final = 4
+"""A foreign holder's own duration counts up to this many times ours: nobody may lock driftd out with a number."""
+
+_log = structlog.get_logger()
+
+
+class WorkOutlivedLease(RuntimeError):  # noqa: N818 (named for the condition)
+    """The leader's work did not stop when leadership ended. The process must end: it cannot be trusted any more."""
+
+
+class NotLeading(RuntimeError):  # noqa: N818 (named for the condition)
+    """Something only a leader may do was asked of one who does not lead, or no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """Seconds, with client-go's defaults. `renew_deadline` must be below `duration`: the gap is the allowed skew.
+
+    `stop` is how long the leader's work may take to end.
+    """
+
+    duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+    stop: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retry * 1.2 < self.renew_deadline < self.duration:
+            raise ValueError(f"lease settings need retry * 1.2 < renew deadline < duration, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One leadership: its epoch, and what the former leader left behind (empty strings for the first ever)."""
+
+    epoch: int
+    commit: str
+    chain_head: str
+
+
+@dataclass(slots=True)
+class Elector:
+    """Competes for the Lease and runs the leader's work while it is held.
+
+    `session` must be this elector's own: a lease that waits behind watches is lost. `identity` must be unique to the
+    process. `known_epoch` gives the highest epoch the store remembers, 0 if the store cannot say.
+    """
+
+    session: Session
+    pace: Pace
+    namespace: str
+    identity: str
+    known_epoch: Callable[[], Awaitable[int]]
+    name: str = "driftd"
+    settings: LeaseSettings = field(default_factory=LeaseSettings)
+    parameter: EpochParameter | None = None
+    _lease: LeaseObject = field(init=False)
+    _record: LeaseRecord | None = field(default=None, init=False)
+    _seen: tuple[str, str, str, int] = field(default=("", "", "", 0), init=False)
+    _seen_at: float = field(default=float("-inf"), init=False)
+    _epoch: int = field(default=0, init=False)
+    _deadline: float = field(default=float("-inf"), init=False)
+    _leading: bool = field(default=False, init=False)
+    _notes: dict[str, str] = field(default_factory=dict, init=False)
+    _noted: list[asyncio.Future[None]] = field(default_factory=list, init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        seconds = min(3.0, self.settings.renew_deadline / 3)
+        self._lease = LeaseObject(self.session, self.namespace, self.name, Timeouts(seconds, seconds, seconds))
+        if self.parameter is None:
+            self.parameter = EpochParameter(self.session, self.namespace)
+
+    # -- what others ask --------------------------------------------------------------------------------------------
+
+    def state(self) -> FenceState:
+        """Whether writes may leave now, under which epoch, for how long. To be asked before each write."""
+        remaining = self._deadline - self.pace.clock.monotonic()
+        if not self._leading or remaining <= 0:
+            return NOT_LEADING
+        return FenceState(leading=True, epoch=self._epoch, remaining=remaining)
+
+    @property
+    def leading(self) -> bool:
+        return self.state().leading
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of this leadership, or of the last one."""
+        return self._epoch
+
+    @property
+    def holder(self) -> str:
+        """Who held the Lease when it was last looked at."""
+        return self._record.holder if self._record else ""
+
+    async def publish(self, *, commit: str | None = None, chain_head: str | None = None) -> None:
+        """Writes the accepted commit or the audit chain's head into the Lease; returns when it is stored.
+
+        A commit must be published before anything is enforced from it: the next leader starts there.
+
+        Raises:
+            NotLeading: not the leader, or leadership ended before it was stored.
+        """
+        if not self.leading:
+            raise NotLeading("only the leader writes into the lease")
+        notes = {COMMIT: commit, CHAIN_HEAD: chain_head}
+        self._notes |= {key: value for key, value in notes.items() if value is not None}
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._noted.append(stored)
+        self._wake.set()
+        await stored
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    async def run(self, work: Callable[[Term], Awaitable[None]]) -> None:
+        """Leads whenever it can, until `work` ends by itself or this is cancelled; the Lease is released then.
+
+        `work` is started once a term and cancelled, and awaited, when the term ends.
+
+        Raises:
+            WorkOutlivedLease: the work did not end in `settings.stop` seconds. Whatever `work` raises.
+        """
+        while True:
+            if not await self._acquire():
+                await self._pause()
+                continue
+            try:
+                term = await self._open_term()
+            except (ClusterError, TimeoutError) as error:
+                _log.warning("cluster.lease.term_failed", error=str(error) or "took longer than the lease")
+                await self._release()
+                await self._pause()
+                continue
+            except asyncio.CancelledError:
+                await asyncio.shield(asyncio.ensure_future(self._release()))
+                raise
+            _log.info("cluster.lease.acquired", epoch=term.epoch, identity=self.identity)
+            if await self._lead(work, term):
+                return
+
+    async def _pause(self) -> None:
+        await self.pace.sleep(self.settings.retry * (1 + 0.2 * self.pace.random()))
+
+    async def _acquire(self) -> bool:
+        """One attempt; every trouble is a no."""
+        sent = self.pace.clock.monotonic()
+        try:
+            record = await self._lease.read()
+            if record is not None and self._held_by_other(record):
+                return False
+            self._record = await self._write(record)
+        except ClusterError as error:
+            if not isinstance(error, Conflict):
+                _log.info("cluster.lease.unreadable", error=str(error))
+            return False
+        self._deadline = sent + self.settings.renew_deadline
+        return True
+
+    def _held_by_other(self, record: LeaseRecord) -> bool:
+        now = self.pace.clock.monotonic()
+        # Not the version: an edit of the annotations by somebody is no sign of life of the holder.
+        seen = (record.uid, record.holder, record.renewed, record.transitions)
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, now
+        self._record = record
+        if record.holder in {"", self.identity}:
+            return False
+        patience = max(self.settings.duration, min(record.duration, _LONGEST * self.settings.duration))
+        return now < self._seen_at + patience
+
+    async def _open_term(self) -> Term:
+        """From holding the Lease to leading: a new epoch, first in the fence's parameter, then in the Lease."""
+        assert self.parameter is not None  # noqa: S101 (set in __post_init__)
+        assert self._record is not None  # noqa: S101 (set by _acquire)
+        async with self._in_time():
+            record = self._record
+            epoch = max(await self.known_epoch(), record.epoch, await self.parameter.read()) + 1
+            while (ruling := await self.parameter.raise_to(epoch)) != epoch:
+                epoch = ruling + 1
+            sent = self.pace.clock.monotonic()
+            self._record = await self._write(record, {EPOCH: str(epoch)})
+        self._epoch, self._deadline, self._leading = epoch, sent + self.settings.renew_deadline, True
+        return Term(epoch, record.annotations.get(COMMIT, ""), record.annotations.get(CHAIN_HEAD, ""))
+
+    def _in_time(self) -> asyncio.Timeout:
+        return asyncio.timeout(max(0.0, self._deadline - self.pace.clock.monotonic()))
+
+    async def _lead(self, work: Callable[[Term], Awaitable[None]], term: Term) -> bool:
+        """Runs the work under a kept lease. True: it ended by itself; False: the lease was lost."""
+        task = asyncio.ensure_future(work(term))
+        try:
+            while not task.done():
+                self._wake.clear()
+                if not await self._keep(task):
+                    _log.warning("cluster.lease.lost", epoch=term.epoch, identity=self.identity)
+                    return False
+            await self._finish(task)
+            await self._release()
+            task.result()
+            return True
+        except asyncio.CancelledError:
+            await self._stop_and_release(task)
+            raise
+        finally:
+            self._abdicate()
+            await self._finish(task)
+
+    async def _keep(self, task: "asyncio.Future[None]") -> bool:
+        """Waits for the next renewal and renews, again and again until the deadline; False when the lease is lost."""
+        pause = asyncio.sleep(0) if self._notes else self._pause()
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(pause)]
+        try:
+            await asyncio.wait([task, *waits], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        return task.done() or await self._renew()
+
+    async def _renew(self) -> bool:
+        while (left := self._deadline - self.pace.clock.monotonic()) > 0:
+            notes, noted, sent = dict(self._notes), tuple(self._noted), self.pace.clock.monotonic()
+            try:
+                async with asyncio.timeout(left):
+                    self._record = await self._write(self._record, notes)
+            except NotFound:
+                return False  # deleted: whoever takes it next rules; compete again, with a new epoch
+            except Conflict:
+                if not await self._still_mine():
+                    return False
+                continue
+            except (ClusterError, TimeoutError) as error:
+                _log.info("cluster.lease.renew_failed", left=round(left, 1), error=str(error))
+                await self.pace.sleep(min(self.settings.retry, 1.0))
+                continue
+            self._deadline = sent + self.settings.renew_deadline
+            self._notes = {key: value for key, value in self._notes.items() if notes.get(key) != value}
+            for stored in noted:
+                self._noted.remove(stored)
+                if not stored.done():
+                    stored.set_result(None)
+            return True
+        return False
+
+    async def _still_mine(self) -> bool:
+        """After a conflict: somebody edited the Lease; take its new version if it still names us and our epoch."""
+        try:
+            record = await self._lease.read()
+        except ClusterError:
+            return self._deadline > self.pace.clock.monotonic()
+        if record is None or record.holder != self.identity or record.epoch > self._epoch:
+            return False
+        self._record = record
+        return True
+
+    async def _write(self, before: LeaseRecord | None, notes: dict[str, str] | None = None) -> LeaseRecord:
+        annotations = {**(notes or {})}
+        if self._leading:
+            annotations[EPOCH] = str(self._epoch)
+        return await self._lease.write(
+            before, self.identity, round(self.settings.duration), self.pace.clock.now(), annotations
+        )
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _abdicate(self) -> None:
+        self._leading = False
+        self._deadline = float("-inf")
+        self._notes.clear()
+        for stored in self._noted:
+            if not stored.done():
+                stored.set_exception(NotLeading("leadership ended before the lease was written"))
+        self._noted.clear()
+
+    async def _finish(self, task: "asyncio.Future[None]") -> None:
+        """Ends the work and waits for it: the old leader's hands must be still before anything else happens."""
+        if task.done():
+            return
+        task.cancel()
+        await asyncio.wait({task}, timeout=self.settings.stop)
+        if not task.done():
+            raise WorkOutlivedLease(f"the leader's work did not end within {self.settings.stop} s; ending the process")
+
+    async def _stop_and_release(self, task: "asyncio.Future[None]") -> None:
+        async def stop() -> None:
+            await self._finish(task)
+            await self._release()
+
+        await asyncio.shield(asyncio.ensure_future(stop()))
+
+    async def _release(self) -> None:
+        """Gives the Lease back, best effort and time-boxed: if it fails the next leader only waits longer."""
+        record, self._leading = self._record, False
+        if record is None or record.holder != self.identity:
+            return
+        try:
+            async with asyncio.timeout(3.0):
+                self._record = await self._lease.write(record, "", 1, self.pace.clock.now(), {})
+        except (ClusterError, TimeoutError) as error:
+            _log.info("cluster.lease.release_failed", error=str(error))
+        else:
+            _log.info("cluster.lease.released", epoch=self._epoch)

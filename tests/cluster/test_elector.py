@@ -1,0 +1,280 @@
+"""At most one leads, each leadership has a higher epoch, and nobody works a moment longer than the lease allows."""
+# ruff: noqa: PLR0917 (fixtures are arguments)
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftd.cluster import (
+    Elector,
+    EpochParameter,
+    Kubeconfig,
+    LeaseSettings,
+    NotLeading,
+    Pace,
+    Session,
+    Term,
+    Timeouts,
+    WorkOutlivedLease,
+)
+from tests.support.api_server import ApiServer, answer, reset, silence, status
+from tests.support.cluster import FastClock, write_kubeconfig
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/driftd/leases/driftd"
+FENCE = "/api/v1/namespaces/driftd/configmaps/driftd-fence"
+
+
+class Work:
+    """A leader's work that notes when it starts and stops."""
+
+    def __init__(self) -> None:
+        self.terms: list[Term] = []
+        self.running = 0
+
+    async def __call__(self, term: Term) -> None:
+        self.terms.append(term)
+        self.running += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.running -= 1
+
+
+@pytest.fixture
+def fast() -> Pace:
+    clock = FastClock()
+    return Pace(clock, clock.sleep, lambda: 0.5)
+
+
+@pytest.fixture
+async def make(server: ApiServer, fast: Pace, tmp_path: Path) -> AsyncIterator[Callable[..., Elector]]:
+    config = write_kubeconfig(tmp_path / "k", server.host)
+    sessions: list[Session] = []
+
+    def build(identity: str, known: int = 0, **settings: Any) -> Elector:
+        session = Session(Kubeconfig(str(config)), fast, Timeouts(1, 1, 1), pool=2)
+        sessions.append(session)
+
+        async def known_epoch() -> int:
+            return known
+
+        return Elector(session, fast, "driftd", identity, known_epoch, settings=LeaseSettings(**settings))
+
+    yield build
+    for session in sessions:
+        await session.close()
+
+
+@asynccontextmanager
+async def running(elector: Elector, work: Callable[[Term], Awaitable[None]]) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(elector.run(work))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def annotations(server: ApiServer) -> dict[str, str]:
+    found: dict[str, str] = server.objects[LEASE]["metadata"]["annotations"]
+    return found
+
+
+async def test_one_alone_leads_raises_the_fence_before_the_lease_and_releases_when_stopped(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        assert elector.state().leading
+        assert elector.state().epoch == 1
+        assert 0 < elector.state().remaining <= 10
+        assert server.objects[FENCE]["data"] == {"epoch": "1"}
+        assert annotations(server)["driftd.dev/epoch"] == "1"
+    assert not elector.leading
+    assert work.running == 0
+    assert server.objects[LEASE]["spec"]["holderIdentity"] == ""
+    writes = [line.split("?")[0].rsplit("/", 1)[-1] for line in server.seen if not line.startswith("GET")]
+    assert writes[:3] == ["leases", "configmaps", "driftd"]
+
+
+@pytest.mark.parametrize(("known", "lease", "fence"), [(41, 7, 3), (3, 41, 7), (7, 3, 41)])
+async def test_the_epoch_is_above_all_that_anybody_remembers(
+    server: ApiServer, make: Callable[..., Elector], until: Until, known: int, lease: int, fence: int
+) -> None:
+    meta = {"name": "driftd", "annotations": {"driftd.dev/epoch": str(lease), "driftd.dev/commit": "abc"}}
+    server.put(LEASE, {"metadata": meta, "spec": {"holderIdentity": ""}})
+    server.put(FENCE, {"metadata": {"name": "driftd-fence"}, "data": {"epoch": str(fence), "other": "kept"}})
+    work = Work()
+    async with running(make("one", known), work):
+        await until(lambda: work.running == 1)
+    assert work.terms == [Term(42, "abc", "")]
+    assert server.objects[FENCE]["data"] == {"epoch": "42", "other": "kept"}
+
+
+async def test_a_second_waits_and_takes_over_when_the_first_falls_silent(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    first, second, one, two = make("one"), make("two"), Work(), Work()
+    async with running(first, one):
+        await until(lambda: one.running == 1)
+        async with running(second, two):
+            await asyncio.sleep(0.6)  # two lease durations
+            assert (one.running, two.running) == (1, 0)
+            server.fail("PUT", "leases", reset, times=10**6)
+            await until(lambda: one.running == 0)
+            assert not first.state().leading
+            assert two.running == 0
+            server.faults.clear()
+            await until(lambda: one.running + two.running == 1)
+    terms = sorted(term.epoch for term in one.terms + two.terms)
+    assert terms == [1, 2]
+
+
+async def test_a_clean_stop_hands_over_without_waiting_out_the_lease(
+    make: Callable[..., Elector], until: Until
+) -> None:
+    one, two = Work(), Work()
+    async with running(make("one"), one) as first:
+        await until(lambda: one.running == 1)
+        async with running(make("two"), two):
+            await asyncio.sleep(0.1)
+            first.cancel()
+            loop = asyncio.get_running_loop()
+            stopped = loop.time()
+            await until(lambda: two.running == 1)
+            assert loop.time() - stopped < 0.25  # 15 s are 0.3 s here
+
+
+async def test_when_the_server_hangs_leadership_ends_by_the_clock(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        server.fail("PUT", "leases", silence, times=10**6)
+        await until(lambda: not elector.state().leading)
+        await until(lambda: work.running == 0)
+
+
+async def test_a_lease_taken_by_another_ends_the_work_at_once(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        thief = {**server.objects[LEASE], "spec": {"holderIdentity": "thief", "leaseDurationSeconds": 10**9}}
+        server.put(LEASE, thief)
+        await until(lambda: work.running == 0)
+        assert not elector.leading
+        # The thief never renews, and the absurd duration it claims does not lock anybody out.
+        await until(lambda: work.running == 1)
+    assert [term.epoch for term in work.terms] == [1, 2]
+
+
+async def test_a_deleted_lease_ends_the_term_and_the_next_has_a_higher_epoch(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    work = Work()
+    async with running(make("one"), work):
+        await until(lambda: work.running == 1)
+        server.remove(LEASE)
+        await until(lambda: len(work.terms) == 2)
+    assert [term.epoch for term in work.terms] == [1, 2]
+
+
+async def test_an_edit_of_the_lease_by_somebody_does_not_cost_the_leadership(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        for _ in range(5):
+            lease = server.objects[LEASE]
+            lease["metadata"]["labels"] = {"touched": "yes"}
+            server.put(LEASE, lease)
+            await asyncio.sleep(0.06)
+        assert len(work.terms) == 1
+        assert elector.leading
+        assert server.objects[LEASE]["metadata"]["labels"] == {"touched": "yes"}
+
+
+async def test_the_commit_is_in_the_lease_when_publish_returns(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    with pytest.raises(NotLeading):
+        await elector.publish(commit="abc")
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        await elector.publish(commit="abc")
+        assert annotations(server)["driftd.dev/commit"] == "abc"
+        await elector.publish(chain_head="ff")
+        assert annotations(server)["driftd.dev/commit"] == "abc"
+        assert annotations(server)["driftd.dev/chain-head"] == "ff"
+
+
+async def test_a_publication_that_loses_the_lease_fails(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        server.fail("PUT", "leases", answer(500, status(500, "InternalError")), times=10**6)
+        with pytest.raises(NotLeading):
+            await elector.publish(commit="abc")
+
+
+async def test_work_that_does_not_end_with_the_lease_is_fatal(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(_term: Term) -> None:
+        started.set()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    elector = make("one", stop=0.05)
+    task = asyncio.create_task(elector.run(stubborn))
+    await started.wait()
+    server.remove(LEASE)
+    with pytest.raises(WorkOutlivedLease):
+        await task
+    assert not elector.leading
+    release.set()
+    await asyncio.sleep(0)
+
+
+async def test_a_failure_of_the_work_is_raised_after_the_lease_is_given_back(
+    server: ApiServer, make: Callable[..., Elector]
+) -> None:
+    async def broken(_term: Term) -> None:
+        raise LookupError("bug")
+
+    with pytest.raises(LookupError, match="bug"):
+        await make("one").run(broken)
+    assert server.objects[LEASE]["spec"]["holderIdentity"] == ""
+
+
+async def test_a_fence_without_a_number_is_given_one_again(server: ApiServer, session: Session) -> None:
+    server.put(FENCE, {"metadata": {"name": "driftd-fence"}, "data": {"epoch": "many"}})
+    parameter = EpochParameter(session, "driftd")
+    assert await parameter.read() == 0
+    assert await parameter.raise_to(7) == 7
+    assert await parameter.raise_to(5) == 7
+    assert server.objects[FENCE]["data"] == {"epoch": "7"}
+
+
+@pytest.mark.parametrize("wrong", [{"duration": 10.0}, {"retry": 9.0}, {"renew_deadline": 20.0}])
+def test_settings_that_leave_no_room_for_skew_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="renew deadline"):
+        LeaseSettings(**wrong)
