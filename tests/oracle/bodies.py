@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from functools import cache, partial
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, TypeAlias
 
 Body: TypeAlias = dict[str, Any]
 Address: TypeAlias = IPv4Address | IPv6Address
 Endpoint: TypeAlias = Body | Address | str
 """A pod (its body) or somebody known by an address only."""
+
+# Reading text is the only thing remembered: the answers never are.
+address_of = cache(ip_address)
+network_of = cache(partial(ip_network, strict=False))
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
@@ -53,14 +58,14 @@ def addresses_of(pod: Body) -> list[Address]:
     """Every address of a pod (two when dual-stack), none for one that is only a template yet."""
     status = pod.get("status") or {}
     found = [entry["ip"] for entry in listed(status.get("podIPs"))] or [status.get("podIP")]
-    return [ip_address(text) for text in found if text]
+    return [address_of(text) for text in found if text]
 
 
 def node_addresses_of(pod: Body) -> list[Address]:
     """The addresses of the node that runs a pod, as far as the pod's status tells."""
     status = pod.get("status") or {}
     found = [entry["ip"] for entry in listed(status.get("hostIPs"))] or [status.get("hostIP")]
-    return [ip_address(text) for text in found if text]
+    return [address_of(text) for text in found if text]
 
 
 def on_host_network(pod: Body) -> bool:
@@ -99,7 +104,7 @@ def resolved(cluster: Cluster, endpoint: Endpoint) -> Body | Address:
     """Who stands behind an address: a pod's own is that pod; a node's is shared, so it stays an address."""
     if isinstance(endpoint, dict):
         return endpoint
-    address = ip_address(endpoint) if isinstance(endpoint, str) else endpoint
+    address = address_of(endpoint) if isinstance(endpoint, str) else endpoint
     for pod in cluster.pods:
         if not on_host_network(pod) and not finished(pod) and address in addresses_of(pod):
             return pod

@@ -4,7 +4,6 @@ Written from the API reference (networking.k8s.io/v1) and the concept page only.
 this is what clever engines are checked against.
 """
 
-from ipaddress import ip_network
 from typing import NamedTuple
 
 from tests.oracle.bodies import (
@@ -21,6 +20,7 @@ from tests.oracle.bodies import (
     listed,
     namespace_labels,
     namespace_of,
+    network_of,
     node_addresses_of,
     on_host_network,
     resolved,
@@ -66,7 +66,11 @@ def allowed(
 
 def allowed_in(world: World, cluster: Cluster, source: Endpoint, target: Endpoint, port: tuple[str, int]) -> bool:
     """The same within one world, where there is always an answer. `port` is (protocol, number)."""
-    one, other = resolved(cluster, source), resolved(cluster, target)
+    return between(world, cluster, resolved(cluster, source), resolved(cluster, target), port)
+
+
+def between(world: World, cluster: Cluster, one: Body | Address, other: Body | Address, port: tuple[str, int]) -> bool:
+    """The same for those whom addresses turned out to be."""
     # A finished pod has given its address back: nothing flows.
     if (isinstance(one, dict) and finished(one)) or (isinstance(other, dict) and finished(other)):
         return False
@@ -203,7 +207,7 @@ def _block_matches(world: World, cluster: Cluster, block: Body, other: Party) ->
 
 
 def _within(address: Address, cidr: str) -> bool:
-    network = ip_network(cidr, strict=False)
+    network = network_of(cidr)  # host bits do not matter
     return address.version == network.version and address in network
 
 

@@ -5,7 +5,7 @@ small probe universe shows (nearly) every difference that two sets of policies c
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import product
 from typing import NamedTuple
@@ -20,8 +20,9 @@ from tests.oracle.bodies import (
     listed,
     name_of,
     namespace_of,
+    resolved,
 )
-from tests.oracle.networkpolicy import COVERED_PROTOCOLS, allowed_in, is_network_policy
+from tests.oracle.networkpolicy import COVERED_PROTOCOLS, between, is_network_policy, selects
 from tests.oracle.selectors import matches
 from tests.oracle.worlds import DIALECTS, World
 
@@ -75,15 +76,26 @@ def flows_in(
 ) -> frozenset[Flow]:
     """The allowed connections in one world; with `touching`, only those with a pod in one of these namespaces."""
     found = set()
-    for source, target in product(universe.endpoints, repeat=2):
-        if not isinstance(source, dict) and not isinstance(target, dict):
-            continue  # no policy has a say between two addresses
-        if touching is not None and not {_where(source), _where(target)} & touching:
-            continue
+    # A NetworkPolicy that selects neither side has no say: leaving it out early is all the cleverness there is here.
+    known = [(identity(one), resolved(cluster, one)) for one in universe.endpoints]
+    told = [(name, who, [body for body in cluster.policies if _concerns(body, who)]) for name, who in known]
+    for (source, one, source_policies), (target, other, target_policies) in product(told, repeat=2):
+        spaces = {_where(one), _where(other)} - {""}
+        if not spaces or (touching is not None and not spaces & touching):
+            continue  # two addresses, in which no policy has a say; or nobody of interest
+        concerning = replace(
+            cluster,
+            policies=[*source_policies, *target_policies],
+            namespaces=[body for body in cluster.namespaces if name_of(body) in spaces],
+        )
         for protocol, port in universe.ports:
-            if allowed_in(world, cluster, source, target, (protocol, port)):
-                found.add(Flow(identity(source), identity(target), protocol, port))
+            if between(world, concerning, one, other, (protocol, port)):
+                found.add(Flow(source, target, protocol, port))
     return frozenset(found)
+
+
+def _concerns(policy: Body, endpoint: Body | Address) -> bool:
+    return isinstance(endpoint, dict) and is_network_policy(policy) and selects(policy, endpoint)
 
 
 def identity(endpoint: Endpoint) -> str:
