@@ -7,13 +7,14 @@ from driftd.compile.compiled import Compiled, Exempt, GovernedNamespace, Mode
 from driftd.compile.coverage import coverage_of
 from driftd.compile.edges import Edge, edges_of
 from driftd.compile.faults import CompileError, problem
-from driftd.compile.kubernetes import general_egress, network_policies
+from driftd.compile.kubernetes import network_policies
 from driftd.compile.ledger import Ledger
 from driftd.compile.namespace import namespace_objects
 from driftd.compile.shared_services import guards
 from driftd.compile.site import Site
+from driftd.compile.terms import Terms, terms_of
 from driftd.model import Environment, Manifest, Model, Plan, Problem, tenant_label
-from driftd.values import PROVENANCE, Body
+from driftd.values import PROVENANCE
 
 
 def compile_model(model: Model) -> Compiled:
@@ -46,9 +47,7 @@ class _Compiler:
         self.coverage = coverage_of(model.manifests)
         self.opened: dict[str, _Opened] = {}
         self.edges: dict[str, tuple[Edge, ...]] = {}
-        self.general: dict[str, tuple[Body, ...]] = {
-            name: general_egress(model.cluster, plan) for name, plan in model.plans.items()
-        }
+        self.terms: dict[str, Terms] = {name: terms_of(model.cluster, plan) for name, plan in model.plans.items()}
         remediation = model.cluster.spec.remediation
         self.kind_modes: Mapping[str, Mode] = {kind: Mode(mode) for kind, mode in sorted(remediation.kinds.items())}
 
@@ -81,8 +80,8 @@ class _Compiler:
 
     def _environment(self, name: str, environment: Environment) -> None:
         origin = self.model.origin("Environment", name)
-        plan = self.model.plans.get(environment.spec.plan)
-        if plan is None:
+        terms = self.terms.get(environment.spec.plan)
+        if terms is None:
             message = f"there is no Plan {environment.spec.plan!r}"
             self.problems.append(problem(origin, "spec.plan", message, "correct the name, or add the document"))
             return
@@ -95,11 +94,11 @@ class _Compiler:
         edges, faults = edges_of(self.model, environment)
         self.problems += faults
         self.edges[name] = edges
-        site = Site(self.model.cluster, environment, plan, edges, origin)
-        ledger = self._open(self._head(site, plan))
+        site = Site(self.model.cluster, environment, terms, edges, origin)
+        ledger = self._open(self._head(site, terms.plan))
         for body in namespace_objects(site):
             ledger.add(body, origin)
-        for body in network_policies(site, self.general[environment.spec.plan]):
+        for body in network_policies(site):
             ledger.add(body, origin)
 
     def _head(self, site: Site, plan: Plan) -> GovernedNamespace:

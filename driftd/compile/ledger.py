@@ -24,7 +24,10 @@ class Ledger:
             self._twice(ref, taken.origin, origin)
             return
         try:
-            self._found[ref] = Desired(ref, canonical_bytes(body), digest_of(kind, body, self._coverage), origin)
+            raw = bytes(
+                memoryview(canonical_bytes(body))
+            )  # orjson hands out blocks of several KiB: keep the bytes alone
+            self._found[ref] = Desired(ref, raw, digest_of(kind, body, self._coverage), origin)
         except MalformedObjectError as fault:
             self._problems.append(problem(origin, fault.where, str(fault), f"correct {ref}"))
 

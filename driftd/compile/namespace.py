@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from driftd.compile.site import Site, namespaced, sorted_map
 from driftd.model import Cluster
 from driftd.policy.kinds import KINDS, NAMESPACE_NAME
-from driftd.policy.kinds.limit_range import LimitRangeKind
 from driftd.values import PROVENANCE, TENANT, Body
 
 QUOTA = "quota"
@@ -25,11 +24,10 @@ _ACCOUNTS = KINDS["", "ServiceAccount"].resource
 def namespace_objects(site: Site) -> Iterator[Body]:
     """The Namespace, ResourceQuota, LimitRange and ServiceAccounts of an environment."""
     yield _namespace(site)
-    if site.plan.spec.quota:
-        spec = {"hard": sorted_map(site.plan.spec.quota)}
-        yield namespaced(_QUOTAS, site.namespace, QUOTA, site.origin, spec=spec)
-    if limits := _container_limits(site):
-        yield namespaced(_LIMITS, site.namespace, LIMITS, site.origin, spec={"limits": [limits]})
+    if site.terms.quota:
+        yield namespaced(_QUOTAS, site.namespace, QUOTA, site.origin, spec=site.terms.quota)
+    if site.terms.limits:
+        yield namespaced(_LIMITS, site.namespace, LIMITS, site.origin, spec=site.terms.limits)
     yield from _accounts(site)
 
 
@@ -37,7 +35,7 @@ def _namespace(site: Site) -> Body:
     mesh_labels, mesh_annotations = mesh_marks(site.cluster)
     labels = {NAMESPACE_NAME: site.namespace, TENANT: site.tenant, **mesh_labels}
     for what in ("enforce", "audit", "warn"):
-        labels[f"{_POD_SECURITY}/{what}"] = site.plan.spec.pod_security
+        labels[f"{_POD_SECURITY}/{what}"] = site.terms.plan.spec.pod_security
         labels[f"{_POD_SECURITY}/{what}-version"] = "latest"
     return {
         "apiVersion": _NAMESPACES.api_version,
@@ -59,25 +57,6 @@ def mesh_marks(cluster: Cluster) -> tuple[dict[str, str], dict[str, str]]:
             return {}, {"linkerd.io/inject": "enabled"}
         case "none":
             return {}, {}
-
-
-def _container_limits(site: Site) -> Body:
-    """The one limit of the plan with the server's defaults written out; empty if the plan limits nothing."""
-    limits = site.plan.spec.limits
-    if limits is None:
-        return {}
-    stated = {
-        "default": limits.default,
-        "defaultRequest": limits.default_request,
-        "max": limits.max,
-        "min": limits.min,
-    }
-    amounts = {name: sorted_map(amount) for name, amount in stated.items() if amount}
-    if not amounts:
-        return {}
-    spec: Body = LimitRangeKind().canonical_spec({"limits": [{"type": "Container", **amounts}]})
-    written: Body = spec["limits"][0]
-    return written
 
 
 def _accounts(site: Site) -> Iterator[Body]:

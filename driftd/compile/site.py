@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftd.compile.edges import Edge
-from driftd.model import Cluster, Environment, Plan
+from driftd.compile.terms import Terms
+from driftd.model import Cluster, Environment
 from driftd.values import PROVENANCE, Body, Origin, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An environment in its cluster, under its plan, with its graph."""
+    """An environment in its cluster, under the terms of its plan, with its graph."""
 
     cluster: Cluster
     environment: Environment
-    plan: Plan
+    terms: Terms
     edges: tuple[Edge, ...]
     origin: Origin
 

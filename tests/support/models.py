@@ -1,10 +1,14 @@
-"""Small models as text, for tests."""
+"""Models for tests: the example platform, and small ones written in a test."""
 
-from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
 
-from driftd.model import Loaded, Model, Problem, SourceFile, lint, load
+from driftd.compile import Compiled, compile_model
+from driftd.model import Model, SourceFile, load
 
-CLUSTER = """\
+EXAMPLE = Path(__file__).parents[2] / "models"
+
+CLUSTER = """
 apiVersion: driftd.dev/v1alpha1
 kind: Cluster
 metadata: {name: test}
@@ -12,58 +16,38 @@ spec:
   ranges: {pods: [10.244.0.0/16], services: [10.96.0.0/16], nodes: [10.99.0.0/24], apiServer: [10.96.0.1/32]}
   dns: {namespace: kube-system, labels: {k8s-app: kube-dns}}
   gateway: {namespace: ingress, labels: {app: gateway}}
-  platformNamespaces: [kube-system, ingress, platform-logs]
+  platformNamespaces: [kube-system, ingress, platform]
 """
-
-PLAN = """\
+PLAN = """
 apiVersion: driftd.dev/v1alpha1
 kind: Plan
 metadata: {name: shared}
-"""
-
-LOGS = """\
-apiVersion: driftd.dev/v1alpha1
-kind: SharedService
-metadata: {name: logs}
-spec: {namespace: platform-logs, labels: {app: logs}, port: 8080, callers: {tenants: all}}
+spec: {egress: {dns: false}}
 """
 
 
-def environment(name: str, tenant: str, *, namespace: str = "", port: int = 8080) -> str:
-    """A small environment without faults."""
-    named = f"\n  namespace: {{name: {namespace}}}" if namespace else ""
-    return f"""\
-apiVersion: driftd.dev/v1alpha1
-kind: Environment
-metadata: {{name: {name}}}
-spec:
-  tenant: {tenant}
-  plan: shared{named}
-  services:
-    web:
-      ports: {{http: {port}}}
-      expose:
-        - {{port: http, host: {name}.example.org}}
-"""
+def example_files() -> tuple[SourceFile, ...]:
+    """The files of the example platform."""
+    found = sorted(path for path in EXAMPLE.rglob("*") if path.is_file())
+    return tuple(SourceFile(path.relative_to(EXAMPLE).as_posix(), path.read_bytes()) for path in found)
 
 
-def files(texts: Mapping[str, str]) -> tuple[SourceFile, ...]:
-    """Source files from texts by path."""
-    return tuple(SourceFile(path, text.encode()) for path, text in texts.items())
+def model_of(files: tuple[SourceFile, ...]) -> Model:
+    """The model of some files; fails on the first problem that is an error."""
+    loaded = load(files)
+    errors = [str(problem) for problem in loaded.problems if problem.is_error]
+    assert not errors, "\n".join(errors)
+    assert loaded.model is not None
+    return loaded.model
 
 
-def loaded(**texts: str) -> Loaded:
-    """Load documents given by file name (without `.yaml`), beside a cluster and a plan unless these are given too."""
-    return load(files({f"{name}.yaml": text for name, text in {"cluster": CLUSTER, "plan": PLAN, **texts}.items()}))
+def written(*documents: str, cluster: str = CLUSTER, plan: str = PLAN) -> Model:
+    """A small model: each document is a file of its own, `documents-<n>.yaml`."""
+    texts = {"cluster.yaml": cluster, "plan.yaml": plan}
+    texts |= {f"documents-{number}.yaml": text for number, text in enumerate(documents)}
+    return model_of(tuple(SourceFile(path, dedent(text).encode()) for path, text in texts.items()))
 
 
-def model(**texts: str) -> Model:
-    """The same, which must load."""
-    result = loaded(**texts)
-    assert result.model is not None, "\n".join(map(str, result.problems))
-    return result.model
-
-
-def linted(**texts: str) -> tuple[Problem, ...]:
-    """The linter's problems of documents that load."""
-    return lint(model(**texts))
+def compiled_example() -> Compiled:
+    """The example platform, compiled."""
+    return compile_model(model_of(example_files()))
