@@ -6,6 +6,7 @@ from driftd.model.model import Model, Place, tenant_label
 from driftd.model.problems import Manifest, Problem, SourceFile
 from driftd.model.quarantine import Admitted, admit
 from driftd.model.reading import Parser
+from driftd.model.reference import json_schema
 from driftd.model.schema import (
     API_VERSION,
     Attachment,
@@ -50,6 +51,7 @@ __all__ = [
     "SourceFile",
     "WorkloadAttachment",
     "admit",
+    "json_schema",
     "lint",
     "load",
     "network",

@@ -30,7 +30,7 @@ def namespaces_name_their_tenant(linted: Linted) -> Iterator[Problem]:
 
 
 def manifests_stand_in_governed_namespaces(linted: Linted) -> Iterator[Problem]:
-    """Driftd writes only into namespaces that the model governs."""
+    """Nothing is written into a namespace that the model does not govern."""
     for manifest in linted.model.manifests:
         namespace = manifest.ref.namespace
         if namespace and namespace not in linted.governed:

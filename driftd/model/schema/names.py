@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.config import JsonDict, JsonValue
 from pydantic_core import PydanticCustomError
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -175,23 +176,37 @@ def _group(value: str) -> str:
     return value
 
 
-DnsLabel = Annotated[str, AfterValidator(_dns_label), Field(json_schema_extra={"pattern": f"^{_LABEL.pattern}$"})]
+def _documented(name: str, pattern: re.Pattern[str] | None = None, **more: JsonValue) -> JsonDict:
+    """JSON Schema keywords of a scalar type: its name for readers, its pattern for editors."""
+    return {"$comment": name, **({"pattern": f"^{pattern.pattern}$"} if pattern else {}), **more}
+
+
+DnsLabel = Annotated[str, AfterValidator(_dns_label), Field(json_schema_extra=_documented("DNS label", _LABEL))]
 Subdomain = Annotated[
-    str, AfterValidator(_subdomain), Field(json_schema_extra={"pattern": f"^{_SUBDOMAIN.pattern}$", "maxLength": 253})
+    str, AfterValidator(_subdomain), Field(json_schema_extra=_documented("object name", _SUBDOMAIN, maxLength=253))
 ]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-Host = Annotated[str, AfterValidator(_host), Field(json_schema_extra={"pattern": f"^{_HOST.pattern}$"})]
-Cidr = Annotated[str, AfterValidator(_cidr), Field(json_schema_extra={"examples": ["203.0.113.8/32", "2001:db8::/64"]})]
-PathPattern = Annotated[str, AfterValidator(_path), Field(json_schema_extra={"pattern": f"^{_PATH.pattern}$"})]
-PathTemplate = Annotated[
-    str, AfterValidator(_path_template), Field(json_schema_extra={"pattern": f"^{_PATH_TEMPLATE.pattern}$"})
+LabelValue = Annotated[str, AfterValidator(_label_value), Field(json_schema_extra=_documented("label value"))]
+Host = Annotated[str, AfterValidator(_host), Field(json_schema_extra=_documented("host name", _HOST))]
+Cidr = Annotated[
+    str,
+    AfterValidator(_cidr),
+    Field(json_schema_extra=_documented("CIDR", examples=["203.0.113.8/32", "2001:db8::/64"])),
 ]
-Quantity = Annotated[str, BeforeValidator(_quantity, json_schema_input_type=str | int), AfterValidator(_quantity_form)]
-FilePath = Annotated[str, AfterValidator(_file), Field(json_schema_extra={"pattern": f"^{_FILE.pattern}$"})]
-HeaderName = Annotated[str, AfterValidator(_header), Field(json_schema_extra={"pattern": f"^{_HEADER.pattern}$"})]
-KindName = Annotated[str, AfterValidator(_kind), Field(json_schema_extra={"pattern": f"^{_KIND.pattern}$"})]
-GroupName = Annotated[str, AfterValidator(_group)]
+PathPattern = Annotated[str, AfterValidator(_path), Field(json_schema_extra=_documented("path pattern", _PATH))]
+PathTemplate = Annotated[
+    str, AfterValidator(_path_template), Field(json_schema_extra=_documented("path pattern", _PATH_TEMPLATE))
+]
+Quantity = Annotated[
+    str,
+    BeforeValidator(_quantity, json_schema_input_type=str | int),
+    AfterValidator(_quantity_form),
+    Field(json_schema_extra=_documented("quantity")),
+]
+FilePath = Annotated[str, AfterValidator(_file), Field(json_schema_extra=_documented("path", _FILE))]
+HeaderName = Annotated[str, AfterValidator(_header), Field(json_schema_extra=_documented("header name", _HEADER))]
+KindName = Annotated[str, AfterValidator(_kind), Field(json_schema_extra=_documented("kind", _KIND))]
+GroupName = Annotated[str, AfterValidator(_group), Field(json_schema_extra=_documented("API group"))]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 RemediationMode: TypeAlias = Literal["report", "enforce"]
