@@ -178,7 +178,7 @@ def test_a_manifest_may_not_take_the_name_of_a_compiled_object() -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     calls = ENVIRONMENT.replace("{app: web}}", "{app: web}, calls: [{to: nobody}, {to: shared/nothing}]}")
-    broken = POLICY.replace("ingress: [", "egress: [[]], ingress: [")
+    broken = POLICY.replace("podSelector: {}", "egress: [[]]")
     stray = POLICY.replace("namespace: shop", "namespace: elsewhere")
     with pytest.raises(CompileError) as caught:
         compile_model(written(calls, broken, stray))
