@@ -77,8 +77,9 @@ def flows_in(
     """The allowed connections in one world; with `touching`, only those with a pod in one of these namespaces."""
     found = set()
     # A NetworkPolicy that selects neither side has no say: leaving it out early is all the cleverness there is here.
-    known = [(identity(one), resolved(cluster, one)) for one in universe.endpoints]
-    told = [(name, who, [body for body in cluster.policies if _concerns(body, who)]) for name, who in known]
+    # An address that is a pod's is that pod, asked about once and under its name.
+    known = {identity(who): who for one in universe.endpoints for who in [resolved(cluster, one)]}
+    told = [(name, who, [body for body in cluster.policies if _concerns(body, who)]) for name, who in known.items()]
     for (source, one, source_policies), (target, other, target_policies) in product(told, repeat=2):
         spaces = {_where(one), _where(other)} - {""}
         if not spaces or (touching is not None and not spaces & touching):
