@@ -1,0 +1,160 @@
+"""Who is who in two snapshots: endpoints that kept their class, that exist in one of them only, and that moved."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from driftd.policy.reach.endpoints import Outside
+from driftd.policy.reach.inventory import NamespaceView, Plans
+from driftd.policy.reach.relation import positions
+from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
+
+ABSENT: Final[tuple[str, str]] = ("absent", "absent")
+"""Stands where plans would, for a class without members in one of the snapshots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Endpoints that are in class `before` and then in class `after`; None where they do not exist."""
+
+    before: int | None
+    after: int | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Classes with the same plans in either snapshot; None where they have no members there."""
+
+    before: Plans | None
+    after: Plans | None
+    bits: int
+
+
+class Cells:
+    """The endpoints of two snapshots of one lineage, put side by side.
+
+    `shared` holds classes that stand for the same endpoints in both, or for endpoints of only one; `single` those
+    among them with one member. `moved` holds the others. `changed` groups the shared classes whose plans differ.
+    """
+
+    def __init__(self, before: Snapshot, after: Snapshot) -> None:
+        self.before = before
+        self.after = after
+        self.moved: list[Moved] = []
+        self.shared = 0
+        self.changed: list[Group] = []
+        self._quiet: list[NamespaceView] = []
+        self._loud: list[Group] = []
+        self._counts: dict[int, int] = {}
+        self._views()
+        self._outside()
+
+    def _views(self) -> None:
+        old_views, new_views = self.before.namespaces, self.after.namespaces
+        for name, new in new_views.items():
+            old = old_views.get(name)
+            if old is new:
+                self._quiet.append(new)
+                self.shared |= new.live
+            else:
+                self._compare(old, new)
+        for name, old in old_views.items():
+            if name not in new_views:
+                self._compare(old, None)
+
+    def _compare(self, old: NamespaceView | None, new: NamespaceView | None) -> None:
+        was = old.classes if old else {}
+        now = new.classes if new else {}
+        if was is now:
+            stays = Counter(old.counts) if old else Counter[int]()
+            gone: Counter[tuple[int | None, int | None]] = Counter()
+        else:
+            stays, gone = Counter(), Counter()
+            for name in was.keys() | now.keys():
+                pair = (was.get(name), now.get(name))
+                if pair[0] == pair[1] and pair[0] is not None:
+                    stays[pair[0]] += 1
+                else:
+                    gone[pair] += 1
+        old_live, new_live = (old.live if old else 0), (new.live if new else 0)
+        alone = self._appearing(gone, old_live, new_live)
+        groups: dict[tuple[Plans | None, Plans | None], int] = {}
+        for position, count in (*stays.items(), *alone.items()):
+            self._counts[position] = count
+            pair_of_plans = (
+                old.plans.get(position, NO_PLANS) if old and position in old.counts else None,
+                new.plans.get(position, NO_PLANS) if new and position in new.counts else None,
+            )
+            groups[pair_of_plans] = groups.get(pair_of_plans, 0) | (1 << position)
+        for (plans_before, plans_after), bits in groups.items():
+            group = Group(plans_before, plans_after, bits)
+            self._loud.append(group)
+            self.shared |= bits
+            if plans_before != plans_after:
+                self.changed.append(group)
+
+    def _appearing(self, gone: Counter[tuple[int | None, int | None]], old_live: int, new_live: int) -> dict[int, int]:
+        """Of the endpoints that do not stay: those that a class of their own can stand for; the rest is `moved`."""
+        alone: dict[int, int] = {}
+        for (was, now), count in gone.items():
+            if was is None and now is not None and not old_live >> now & 1:
+                arriving = sum(n for (_, there), n in gone.items() if there == now)
+                if arriving == count:
+                    alone[now] = count
+                    continue
+            if now is None and was is not None and not new_live >> was & 1:
+                leaving = sum(n for (there, _), n in gone.items() if there == was)
+                if leaving == count:
+                    alone[was] = count
+                    continue
+            self.moved.append(Moved(was, now, count))
+        return alone
+
+    def _outside(self) -> None:
+        pods = self.after.core.endpoints.labels.everything
+        old, new = self.before.live & ~pods, self.after.live & ~pods
+        self.shared |= old & new
+        if old == new:
+            return
+        classes = self.after.core.endpoints.classes
+        for was in positions(old & ~new):
+            for now in positions(new & ~old):
+                left, right = classes[was], classes[now]
+                if (
+                    isinstance(left, Outside)
+                    and isinstance(right, Outside)
+                    and left.low <= right.high
+                    and right.low <= left.high
+                ):
+                    self.moved.append(Moved(was, now, 2))
+
+    def groups(self, within: int) -> Iterator[Group]:
+        """Shared classes in a bitset, by their plans."""
+        within &= self.shared
+        for view in self._quiet:
+            if view.live & within:
+                for plans, bits in view.groups.items():
+                    if bits & within:
+                        yield Group(plans, plans, bits & within)
+        for group in self._loud:
+            if group.bits & within:
+                yield Group(group.before, group.after, group.bits & within)
+        outside = within & ~self.after.core.endpoints.labels.everything
+        if outside:
+            yield Group(NO_PLANS, NO_PLANS, outside)
+
+    def alone(self, bits: int) -> int:
+        """Those classes of a bitset that have only one member here, so that they hold no pair of distinct pods."""
+        found = 0
+        classes = self.after.core.endpoints.classes
+        for position in positions(bits & self.after.core.endpoints.labels.everything):
+            count = self._counts.get(position)
+            if count is None:
+                endpoint = classes[position]
+                view = None if isinstance(endpoint, Outside) else self.after.namespaces.get(endpoint.namespace)
+                count = 0 if view is None else view.counts.get(position, 0)
+            if count <= 1:
+                found |= 1 << position
+        return found

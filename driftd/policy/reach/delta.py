@@ -1,0 +1,304 @@
+"""The difference between two snapshots as sets of flows, exact, touching only what can differ.
+
+Flows are between endpoints that exist. For classes that stand for the same endpoints in both snapshots whole
+rectangles are compared; endpoints that moved between classes are compared one by one, and only with those whose
+policies can tell their two classes apart.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from driftd.policy.reach.cells import Cells, Group, Moved
+from driftd.policy.reach.edits import align
+from driftd.policy.reach.flows import Flows, Rectangle
+from driftd.policy.reach.inventory import Plans
+from driftd.policy.reach.policies import Policy
+from driftd.policy.reach.ports import NONE, PortSet
+from driftd.policy.reach.relation import EMPTY, Relation, at, joint
+from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
+from driftd.policy.reach.walk import Verdict
+from driftd.values import Direction
+
+_Joint = tuple[tuple[PortSet, int, int], ...]
+_Bound = Callable[[Verdict], Relation]
+
+
+class DifferentDialects(ValueError):
+    """Two snapshots read in different dialects were compared; their difference would mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What `after` lets pass and `before` does not (`added`), and the other way round (`removed`).
+
+    `added` and `removed` are about what may pass in some reading; `added_surely` and `removed_surely` about what
+    must pass in every one. Where nothing is open both are equal.
+    """
+
+    before: Snapshot
+    after: Snapshot
+    added: Flows
+    removed: Flows
+    added_surely: Flows
+    removed_surely: Flows
+
+    @property
+    def direction(self) -> Direction:
+        """The difference on endpoints that exist now; see `judge` for those that could exist tomorrow."""
+        return direction(
+            loosens=bool(self.added or self.added_surely), tightens=bool(self.removed or self.removed_surely)
+        )
+
+    def __bool__(self) -> bool:
+        return self.direction is not Direction.NEUTRAL
+
+
+def direction(*, loosens: bool, tightens: bool) -> Direction:
+    """The word for what opened and what closed."""
+    if loosens:
+        return Direction.MIXED if tightens else Direction.LOOSENS
+    return Direction.TIGHTENS if tightens else Direction.NEUTRAL
+
+
+def delta(before: Snapshot, after: Snapshot) -> Delta:
+    """Every flow that the step from `before` to `after` opens or closes.
+
+    Snapshots of different lineages are compared too, at the cost of reading `before` into the lineage of `after`.
+    Raises DifferentDialects.
+    """
+    if before.dialect is not after.dialect:
+        raise DifferentDialects(f"{before.dialect} against {after.dialect}: build both snapshots with one dialect")
+    if before.core is not after.core:
+        before = align(before, onto=after)
+    cells = Cells(before, after)
+    may = _Comparison(cells, _may)
+    may.run()
+    if may.certain:
+        surely = may
+    else:
+        surely = _Comparison(cells, _must)
+        surely.run()
+    return Delta(
+        before,
+        after,
+        Flows(after, tuple(may.added)),
+        Flows(before, tuple(may.removed)),
+        Flows(after, tuple(surely.added)),
+        Flows(before, tuple(surely.removed)),
+    )
+
+
+def _may(verdict: Verdict) -> Relation:
+    return verdict.may
+
+
+def _must(verdict: Verdict) -> Relation:
+    return verdict.must
+
+
+class _Comparison:
+    """One bound of the difference."""
+
+    def __init__(self, cells: Cells, bound: _Bound) -> None:
+        self.cells = cells
+        self.core = cells.after.core
+        self.bound = bound
+        self.certain = True
+        self.added: list[Rectangle] = []
+        self.removed: list[Rectangle] = []
+
+    def run(self) -> None:
+        cells = self.cells
+        for group in cells.changed:
+            self._changed_targets(group)
+        for group in cells.changed:
+            self._changed_sources(group)
+        for moved in cells.moved:
+            self._moved_against_shared(moved)
+        for source in cells.moved:
+            for target in cells.moved:
+                self._moved_pair(source, target)
+
+    # -- relations -------------------------------------------------------------------------------------------------
+
+    def _relation(self, plans: Plans | None, side: int, within: int) -> Relation:
+        if plans is None:
+            return EMPTY
+        verdict = self.core.verdict(plans[side], within)
+        if verdict.must is not verdict.may:
+            self.certain = False
+        return self.bound(verdict)
+
+    def _both(self, before: Plans | None, after: Plans | None, side: int, within: int) -> _Joint:
+        old = self._relation(before, side, within)
+        return joint(old, old if _same(before, after, side) else self._relation(after, side, within))
+
+    # -- shared classes --------------------------------------------------------------------------------------------
+
+    def _changed_targets(self, target: Group) -> None:
+        if _same(target.before, target.after, 0):
+            return
+        shared = self.cells.shared
+        into = self._both(target.before, target.after, 0, shared.bit_length())
+        differing = _differing(into) & shared
+        for source in self.cells.groups(differing):
+            out = self._both(source.before, source.after, 1, target.bits.bit_length())
+            self._rectangles(source.bits, target.bits, into, out)
+
+    def _changed_sources(self, source: Group) -> None:
+        if _same(source.before, source.after, 1):
+            return
+        shared = self.cells.shared
+        out = self._both(source.before, source.after, 1, shared.bit_length())
+        differing = _differing(out) & shared
+        for target in self.cells.groups(differing):
+            into = self._both(target.before, target.after, 0, source.bits.bit_length())
+            if not _same(target.before, target.after, 0):
+                # The other pass has seen every source that this target's own change could concern.
+                seen = _differing(into)
+                self._rectangles(source.bits & ~seen, target.bits, into, out)
+            else:
+                self._rectangles(source.bits, target.bits, into, out)
+
+    def _rectangles(self, sources: int, targets: int, into: _Joint, out: _Joint) -> None:
+        if not sources:
+            return
+        for in_ports, in_before, in_after in into:
+            from_before, from_after = sources & in_before, sources & in_after
+            if not (from_before or from_after):
+                continue
+            for out_ports, out_before, out_after in out:
+                traffic = in_ports & out_ports
+                if traffic:
+                    to_before, to_after = targets & out_before, targets & out_after
+                    self._split(self.added, traffic, (from_after, to_after), (from_before, to_before))
+                    self._split(self.removed, traffic, (from_before, to_before), (from_after, to_after))
+
+    def _split(self, found: list[Rectangle], traffic: PortSet, have: tuple[int, int], less: tuple[int, int]) -> None:
+        """Append `have` minus `less`, both being sources times targets."""
+        sources, targets = have
+        self._keep(found, sources & ~less[0], targets, traffic)
+        self._keep(found, sources & less[0], targets & ~less[1], traffic)
+
+    def _keep(self, found: list[Rectangle], sources: int, targets: int, traffic: PortSet) -> None:
+        """Append a rectangle without the pairs of a pod with itself, which no policy governs."""
+        if not sources or not targets:
+            return
+        alone = self.cells.alone(sources & targets)
+        if not alone:
+            found.append(Rectangle(sources, targets, traffic))
+            return
+        if sources & ~alone:
+            found.append(Rectangle(sources & ~alone, targets, traffic))
+        while alone:
+            one = alone & -alone
+            alone ^= one
+            if targets & ~one:
+                found.append(Rectangle(one, targets & ~one, traffic))
+
+    # -- endpoints that moved --------------------------------------------------------------------------------------
+
+    def _moved_against_shared(self, moved: Moved) -> None:
+        before, after = self._plans(moved)
+        watching = self._watching(moved)
+        outside = ~self.core.endpoints.labels.everything
+        is_pod = before is not NO_PLANS or after is not NO_PLANS or not self._is_outside(moved)
+        for side in (1, 0):
+            mine = self._both(before, after, side, self.cells.shared.bit_length())
+            candidates = _differing(mine) | watching
+            for group in self.cells.changed:
+                if not _same(group.before, group.after, 1 - side):
+                    candidates |= group.bits
+            if not is_pod:
+                candidates &= ~outside
+            for group in self.cells.groups(candidates):
+                highest = max(moved.before or 0, moved.after or 0) + 1
+                theirs = self._both(group.before, group.after, 1 - side, highest)
+                self._one_against_many(moved, group.bits, mine, theirs, outgoing=side == 1)
+
+    def _one_against_many(self, moved: Moved, others: int, mine: _Joint, theirs: _Joint, *, outgoing: bool) -> None:
+        for my_ports, my_before, my_after in mine:
+            for their_ports, their_before, their_after in theirs:
+                traffic = my_ports & their_ports
+                if not traffic:
+                    continue
+                met_before = others & my_before if _has(their_before, moved.before) else 0
+                met_after = others & my_after if _has(their_after, moved.after) else 0
+                for found, gained, at in (
+                    (self.added, met_after & ~met_before, moved.after),
+                    (self.removed, met_before & ~met_after, moved.before),
+                ):
+                    if gained and at is not None:
+                        one = 1 << at
+                        found.append(Rectangle(one, gained, traffic) if outgoing else Rectangle(gained, one, traffic))
+
+    def _moved_pair(self, source: Moved, target: Moved) -> None:
+        if source is target and source.count <= 1:
+            return
+        if self._is_outside(source) and self._is_outside(target):
+            return
+        before = self._traffic(source.before, target.before, 0)
+        after = self._traffic(source.after, target.after, 1)
+        for found, traffic, ends in (
+            (self.added, after - before, (source.after, target.after)),
+            (self.removed, before - after, (source.before, target.before)),
+        ):
+            if traffic and ends[0] is not None and ends[1] is not None:
+                found.append(Rectangle(1 << ends[0], 1 << ends[1], traffic))
+
+    def _traffic(self, source: int | None, target: int | None, when: int) -> PortSet:
+        if source is None or target is None:
+            return NONE
+        snapshot = self.cells.after if when else self.cells.before
+        out = self._relation(snapshot.plans_of(source), 1, target + 1)
+        into = self._relation(snapshot.plans_of(target), 0, source + 1)
+        return at(out, target) & at(into, source)
+
+    def _plans(self, moved: Moved) -> tuple[Plans | None, Plans | None]:
+        return (
+            None if moved.before is None else self.cells.before.plans_of(moved.before),
+            None if moved.after is None else self.cells.after.plans_of(moved.after),
+        )
+
+    def _is_outside(self, moved: Moved) -> bool:
+        at = moved.after if moved.after is not None else moved.before
+        return at is not None and not self.core.endpoints.labels.everything >> at & 1
+
+    def _watching(self, moved: Moved) -> int:
+        """Shared classes under a policy, in force both before and after, that can tell the two classes apart."""
+        if moved.before is None or moved.after is None:
+            return 0
+        endpoints, peers = self.core.endpoints, self.core.matcher.peers
+        classes = (endpoints.classes[moved.before], endpoints.classes[moved.after])
+        local = self.core.matcher.local_sources
+        if (local >> moved.before ^ local >> moved.after) & 1:
+            return self.cells.shared
+        found = 0
+        for policy in self.core.watch.telling_apart(peers, moved.before, moved.after, classes):
+            if self._in_force(policy):
+                found |= peers.bits(policy.subject, self.cells.shared.bit_length())[1]
+        return found & self.cells.shared
+
+    def _in_force(self, policy: Policy) -> bool:
+        for snapshot in (self.cells.before, self.cells.after):
+            view = snapshot.namespaces.get(policy.namespace) if policy.namespace else snapshot.cluster
+            if view is not None and view.policies.get(policy.ref) is policy:
+                return True
+        return False
+
+
+def _same(before: Plans | None, after: Plans | None, side: int) -> bool:
+    if before is None or after is None:
+        return before is after
+    return before[side] is after[side]
+
+
+def _differing(parts: Iterable[tuple[PortSet, int, int]]) -> int:
+    found = 0
+    for _, before, after in parts:
+        found |= before ^ after
+    return found
+
+
+def _has(bits: int, position: int | None) -> bool:
+    return position is not None and bool(bits >> position & 1)

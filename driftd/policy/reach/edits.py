@@ -1,0 +1,163 @@
+"""From one snapshot to the next: only what an edit touches is placed and planned anew."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from driftd.policy.reach.dialects import Dialect
+from driftd.policy.reach.draft import Draft, Space
+from driftd.policy.reach.endpoints import Surroundings, labels_of
+from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
+from driftd.policy.reach.planning import Placed, grouped, in_order, plans_for
+from driftd.policy.reach.pods import Pod
+from driftd.policy.reach.policies import Policy, label_keys, peers_of, ranges_of
+from driftd.policy.reach.snapshot import Core, Edit, Snapshot
+from driftd.values import Body
+
+
+def snapshot_of(objects: Iterable[Body | Pod], dialect: Dialect, surroundings: Surroundings | None = None) -> Snapshot:
+    """The snapshot of a whole cluster or model: an edit of nothing."""
+    return apply(Snapshot.empty(dialect, surroundings), Edit(put=tuple(objects)))
+
+
+def apply(before: Snapshot, edit: Edit) -> Snapshot:
+    """The snapshot after an edit: removals first, then puts in order. `before` stays as it is."""
+    draft = Draft(before)
+    for ref in edit.remove:
+        draft.remove(ref)
+    for item in edit.put:
+        draft.put(item)
+    draft.ground()
+    return _finish(before, draft)
+
+
+def align(other: Snapshot, onto: Snapshot) -> Snapshot:
+    """A snapshot with the content of `other` in the lineage of `onto`, sharing whatever is equal."""
+    draft = Draft(onto)
+    draft.become(other)
+    return _finish(onto, draft)
+
+
+def _finish(before: Snapshot, draft: Draft) -> Snapshot:
+    core = before.core
+    fresh = [policy for policy in draft.changed() if policy in draft.in_force]
+    for policy in fresh:
+        core.watch.add(policy)
+    _mention(draft, fresh)
+    live = before.live
+    stale = _cut(draft, fresh)
+    if stale:
+        live = (live & ~stale) | core.endpoints.outside()
+    cluster = draft.cluster_view()
+    everywhere, cluster_bits = _cluster_changes(before, cluster, core)
+    if everywhere or cluster_bits:
+        for name, view in before.namespaces.items():
+            if everywhere or view.live & cluster_bits:
+                draft.space(name)
+    views = dict(before.namespaces)
+    for name, space in draft.spaces.items():
+        old = before.namespaces.get(name)
+        view = _view(core, old, space, cluster, cluster_bits, everywhere=everywhere)
+        live = (live & ~(old.live if old else 0)) | view.live
+        if view.empty:
+            views.pop(name, None)
+        else:
+            views[name] = view
+    return Snapshot(core, views, cluster, live)
+
+
+def _mention(draft: Draft, policies: Iterable[Policy]) -> None:
+    """Let new label keys count, and mark the pods that carry them for placing."""
+    keys = {key for policy in policies for peer in peers_of(policy) for key in label_keys(peer)}
+    new = draft.core.endpoints.mention(keys)
+    if not new:
+        return
+    for name, view in draft.before.namespaces.items():
+        carriers = [key for key, pod in view.pods.items() if not new.isdisjoint(pod.labels)]
+        if carriers:
+            draft.space(name).moved.update(carriers)
+
+
+def _cut(draft: Draft, policies: Iterable[Policy]) -> int:
+    """Let new CIDR edges count, mark the pods they may tell apart; returns outside classes no longer current."""
+    endpoints = draft.core.endpoints
+    ranges = {found for policy in policies for peer in peers_of(policy) for found in ranges_of(peer)}
+    torn, stale = endpoints.cut(ranges)
+    if torn:
+        for name, view in draft.before.namespaces.items():
+            if view.live & torn:
+                members = [key for key, position in view.classes.items() if torn >> position & 1]
+                draft.space(name).moved.update(members)
+    return stale
+
+
+def _cluster_changes(before: Snapshot, cluster: ClusterView, core: Core) -> tuple[bool, int]:
+    """Whether every class must be planned anew, and else those that changed cluster-wide policies select."""
+    if cluster is before.cluster:
+        return False, 0
+    if cluster.tiers != before.cluster.tiers:
+        return True, 0
+    old, new = before.cluster.policies, cluster.policies
+    bits = 0
+    for ref in old.keys() | new.keys():
+        if old.get(ref) is not new.get(ref):
+            for policy in (old.get(ref), new.get(ref)):
+                if policy is not None:
+                    bits |= core.matcher.peers.bits(policy.subject)[1]
+    return False, bits
+
+
+def _view(
+    core: Core,
+    old: NamespaceView | None,
+    space: Space,
+    cluster: ClusterView,
+    cluster_bits: int,
+    *,
+    everywhere: bool,
+) -> NamespaceView:
+    before = old or NamespaceView(space.name)
+    view = replace(
+        before,
+        labels=space.labels,
+        declared=space.declared,
+        accounts=space.accounts,
+        pods=space.pods,
+        policies=space.policies,
+    )
+    classes, counts, live = before.classes, before.counts, before.live
+    if space.everything_moved or space.moved:
+        classes = _placed(core, before, view, space)
+        counts = Counter(classes.values())
+        live = 0
+        for position in counts:
+            live |= 1 << position
+    dirty = live if everywhere else (live & ~before.live) | (live & cluster_bits)
+    if not everywhere:
+        for policy in space.changed:
+            dirty |= core.matcher.peers.bits(policy.subject)[1] & live
+    plans: Mapping[int, Plans] = before.plans
+    if live != before.live:
+        plans = {position: pair for position, pair in plans.items() if live >> position & 1}
+    if dirty:
+        plans = {**plans, **plans_for(core, _ordered(core, view, cluster), dirty)}
+    groups = before.groups if plans is before.plans else grouped(plans)
+    return replace(view, classes=classes, counts=counts, live=live, plans=plans, groups=groups)
+
+
+def _ordered(core: Core, view: NamespaceView, cluster: ClusterView) -> list[Placed]:
+    return in_order([*view.policies.values(), *cluster.policies.values()], cluster, core)
+
+
+def _placed(core: Core, before: NamespaceView, view: NamespaceView, space: Space) -> dict[str, int]:
+    """Pods to classes: those that moved placed anew, the others where they were."""
+    namespace = view.effective_labels()
+    accounts = {name: labels_of(labels) for name, labels in view.accounts.items()}
+    classes = {} if space.everything_moved else dict(before.classes)
+    for name in view.pods if space.everything_moved else sorted(space.moved):
+        pod = view.pods.get(name)
+        if pod is None or pod.finished:
+            classes.pop(name, None)
+        else:
+            classes[name] = core.endpoints.place(pod, namespace, accounts.get(pod.service_account, ()))
+    return classes

@@ -1,0 +1,333 @@
+"""Endpoint classes: pods that no policy in use can tell apart, and ranges of outside addresses, one bit each.
+
+An `Endpoints` only ever grows: a class, once made, means the same for ever, so that bitsets and everything computed
+from them stay true for older snapshots. A pod whose labels change moves to another class; a new label key or a new
+CIDR edge moves the pods it tells apart.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, V6_BASE, Range, Ranges, address
+from driftd.policy.reach.pods import NamedPorts, Pod
+from driftd.policy.reach.selectors import LabelIndex
+
+Labels = tuple[tuple[str, str], ...]
+_Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True, slots=True)
+class PodClass:
+    """What the members share. `labels` holds only keys that a selector mentions."""
+
+    namespace: str
+    namespace_labels: Labels
+    account: str
+    account_labels: Labels
+    labels: Labels
+    host_network: bool
+    ports: NamedPorts
+
+    def __str__(self) -> str:
+        labels = ",".join(f"{key}={value}" for key, value in self.labels)
+        return f"{self.namespace}/[{labels}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A range of addresses that all CIDRs in use treat alike, as far as no pod holds them."""
+
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        return str(Ranges(((self.low, self.high),)))
+
+
+EndpointClass = PodClass | Outside
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Address ranges of the cluster, as far as known: they place pods and nodes whose addresses are not."""
+
+    pods: Ranges = NOWHERE
+    nodes: Ranges = NOWHERE
+
+
+class Endpoints:
+    """All classes so far, with the indexes that policies are evaluated on. Grows only; one thread at a time."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self.classes: list[EndpointClass] = []
+        self.labels = LabelIndex()
+        self.namespaces = LabelIndex()
+        self.accounts = LabelIndex()
+        self.by_namespace: dict[str, int] = {}
+        self.by_account: dict[str, int] = {}
+        self.by_ports: dict[NamedPorts, int] = {}
+        self.host = 0
+        self.keys: set[str] = set()
+        self._records: dict[tuple[str, Labels], int] = {}
+        self._record_members: list[int] = []
+        self._accounts: dict[Labels, int] = {}
+        self._account_members: list[int] = []
+        self._by_key: dict[PodClass, list[int]] = {}
+        self._addresses: dict[int, tuple[int, ...]] = {}
+        self._hulls: dict[int, list[int]] = {}
+        self._sorted: tuple[list[Range], list[Range]] = ([], [])
+        self._having: list[int] = [0, 0]
+        self._placeless = 0
+        self._edges: list[int] = []
+        self._starts: list[int] = []
+        self._current: list[int] = []
+        self._split: list[int] = []
+        for low, high in (IPV4.spans[0], IPV6.spans[0]):
+            self._starts.append(low)
+            self._current.append(self._append(Outside(low, high)))
+
+    # -- growing ---------------------------------------------------------------------------------------------------
+
+    def _append(self, endpoint: EndpointClass) -> int:
+        self.classes.append(endpoint)
+        return len(self.classes) - 1
+
+    def mention(self, keys: Iterable[str]) -> frozenset[str]:
+        """Make label keys count; returns those that did not count before: pods carrying them must be placed anew."""
+        new = frozenset(keys) - self.keys
+        self.keys |= new
+        return new
+
+    def place(self, pod: Pod, namespace: Labels, account: Labels) -> int:
+        """The class of a pod, made if there is none yet."""
+        keys = self.keys
+        key = PodClass(
+            pod.namespace,
+            namespace,
+            pod.service_account,
+            account,
+            tuple(sorted([item for item in pod.labels.items() if item[0] in keys])),
+            pod.host_network,
+            pod.ports,
+        )
+        addresses = tuple(sorted(address(ip) for ip in pod.ips)) if pod.ips else ()
+        known = self._by_key.get(key)
+        if known is not None:
+            for found in known:
+                if self._alike(self._addresses[found], addresses):
+                    self._widen(found, addresses)
+                    return found
+        return self._new_class(key, addresses)
+
+    def _new_class(self, key: PodClass, addresses: tuple[int, ...]) -> int:
+        found = self._append(key)
+        bit = 1 << found
+        self._by_key.setdefault(key, []).append(found)
+        self.labels.put(found, dict(key.labels))
+        _mark(self.by_namespace, key.namespace, bit)
+        _mark(self.by_account, key.account, bit)
+        if key.ports:
+            _mark(self.by_ports, key.ports, bit)
+        if key.host_network:
+            self.host |= bit
+        self._member(self._records, self._record_members, self.namespaces, (key.namespace, key.namespace_labels), bit)
+        self._account_member(key.account_labels, bit)
+        self._addresses[found] = addresses
+        self._hulls[found] = [point for at in addresses for point in (at, at)]
+        if not addresses:
+            self._placeless |= bit
+        for at in addresses:
+            family = int(at >= V6_BASE)
+            insort(self._sorted[family], (at, found))
+            self._having[family] |= bit
+        return found
+
+    @staticmethod
+    def _member(
+        known: dict[tuple[str, Labels], int],
+        members: list[int],
+        index: LabelIndex,
+        record: tuple[str, Labels],
+        bit: int,
+    ) -> None:
+        position = known.get(record)
+        if position is None:
+            known[record] = index.add(dict(record[1]))
+            members.append(bit)
+        else:
+            members[position] |= bit
+
+    def _account_member(self, labels: Labels, bit: int) -> None:
+        position = self._accounts.get(labels)
+        if position is None:
+            self._accounts[labels] = self.accounts.add(dict(labels))
+            self._account_members.append(bit)
+        else:
+            self._account_members[position] |= bit
+
+    def _alike(self, left: tuple[int, ...], right: tuple[int, ...]) -> bool:
+        if len(left) != len(right):
+            return False
+        edges = self._edges
+        return all(
+            a == b or ((a < V6_BASE) == (b < V6_BASE) and bisect_right(edges, a) == bisect_right(edges, b))
+            for a, b in zip(left, right, strict=True)
+        )
+
+    def _widen(self, found: int, addresses: tuple[int, ...]) -> None:
+        hull = self._hulls[found]
+        for index, at in enumerate(addresses):
+            if at < hull[2 * index]:
+                hull[2 * index] = at
+            elif at > hull[2 * index + 1]:
+                hull[2 * index + 1] = at
+
+    def cut(self, ranges: Iterable[Ranges]) -> tuple[int, int]:
+        """Make the edges of address sets count.
+
+        Returns two bitsets: pod classes whose members may now be on different sides, so that they must be placed
+        anew, and outside classes that are no longer current (their parts are in `outside()`).
+        """
+        new = sorted({edge for found in ranges for edge in found.edges()} - set(self._edges))
+        if not new:
+            return 0, 0
+        self._edges = sorted([*self._edges, *new])
+        stale = self._cut_outside(new)
+        torn = 0
+        for found, hull in self._hulls.items():
+            for index in range(0, len(hull), 2):
+                low, high = hull[index], hull[index + 1]
+                if low != high and bisect_right(new, low) != bisect_right(new, high):
+                    torn |= 1 << found
+        return torn, stale
+
+    def _cut_outside(self, new: list[int]) -> int:
+        stale = 0
+        by_range: dict[int, list[int]] = {}
+        for edge in new:
+            by_range.setdefault(bisect_right(self._starts, edge) - 1, []).append(edge)
+        starts: list[int] = []
+        current: list[int] = []
+        for index, old in enumerate(self._current):
+            edges = by_range.get(index)
+            endpoint = self.classes[old]
+            if not edges or not isinstance(endpoint, Outside):
+                starts.append(self._starts[index])
+                current.append(old)
+                continue
+            stale |= 1 << old
+            self._split.append(old)
+            bounds = [endpoint.low, *edges, endpoint.high + 1]
+            for low, after in zip(bounds, bounds[1:], strict=False):
+                starts.append(low)
+                current.append(self._append(Outside(low, after - 1)))
+        self._starts, self._current = starts, current
+        return stale
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        return len(self.classes)
+
+    def outside(self) -> int:
+        """The current outside classes."""
+        found = 0
+        for position in self._current:
+            found |= 1 << position
+        return found
+
+    def outside_at(self, point: int) -> int:
+        """The current outside class that holds an address."""
+        return self._current[bisect_right(self._starts, point) - 1]
+
+    def parts_of(self, old: int) -> list[int]:
+        """The current outside classes that make up an older one."""
+        endpoint = self.classes[old]
+        if not isinstance(endpoint, Outside):
+            return []
+        first = bisect_right(self._starts, endpoint.low) - 1
+        return self._current[first : bisect_right(self._starts, endpoint.high)]
+
+    def in_namespaces(self, selected: int) -> int:
+        """Classes of the namespace records in a bitset over `namespaces`."""
+        return _spread(selected, self._record_members)
+
+    def in_accounts(self, selected: int) -> int:
+        """Classes of the service account label sets in a bitset over `accounts`."""
+        return _spread(selected, self._account_members)
+
+    def outside_in(self, ranges: Ranges) -> int:
+        """Outside classes, older ones too, that lie wholly within the addresses."""
+        found = 0
+        for low, high in ranges.spans:
+            first = bisect_left(self._starts, low)
+            last = bisect_right(self._starts, high)
+            members = self._current[first:last]
+            if members and members[-1] - members[0] == len(members) - 1:
+                found |= ((1 << len(members)) - 1) << members[0]
+            else:
+                for position in members:
+                    found |= 1 << position
+        for position in self._split:
+            endpoint = self.classes[position]
+            if isinstance(endpoint, Outside) and ranges.covers(Ranges(((endpoint.low, endpoint.high),))):
+                found |= 1 << position
+        return found
+
+    def pods_in(self, ranges: Ranges) -> tuple[int, int]:
+        """Pod classes by address: those with every address within, and those with at least one, perhaps, within."""
+        inside = [0, 0]
+        for low, high in ranges.spans:
+            family = int(low >= V6_BASE)
+            inside[family] |= self._between(family, low, high)
+        four, six = self._having
+        somewhere = inside[0] | inside[1]
+        wholly = (four | six) & (inside[0] | ~four) & (inside[1] | ~six)
+        if self._placeless:
+            for bits, place in (
+                (self._placeless & ~self.host, self.surroundings.pods),
+                (self._placeless & self.host, self.surroundings.nodes),
+            ):
+                if bits and place and ranges.covers(place):
+                    wholly |= bits
+                if bits and (ranges.meets(place) if place else bool(ranges)):
+                    somewhere |= bits
+        return wholly, somewhere
+
+    def _between(self, family: int, low: int, high: int) -> int:
+        entries = self._sorted[family]
+        first, last = bisect_left(entries, (low, 0)), bisect_right(entries, (high, self.size))
+        if first == last:
+            return 0
+        if last - first == len(entries):
+            return self._having[family]
+        return _bitset([position for _, position in entries[first:last]], self.size)
+
+
+def _bitset(members: list[int], size: int) -> int:
+    found = bytearray(size // 8 + 1)
+    for position in members:
+        found[position >> 3] |= 1 << (position & 7)
+    return int.from_bytes(found, "little")
+
+
+def _mark(index: dict[_Key, int], key: _Key, bit: int) -> None:
+    index[key] = index.get(key, 0) | bit
+
+
+def _spread(selected: int, members: list[int]) -> int:
+    found = 0
+    while selected:
+        low = selected & -selected
+        found |= members[low.bit_length() - 1]
+        selected ^= low
+    return found
+
+
+def labels_of(labels: Mapping[str, str]) -> Labels:
+    """Labels as a key: sorted pairs."""
+    return tuple(sorted(labels.items()))

@@ -1,0 +1,132 @@
+"""Sets of flows: rectangles of sources, targets and traffic, named in the snapshot in which they exist."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from driftd.policy.reach.addresses import PUBLIC, Ranges
+from driftd.policy.reach.endpoints import Outside, PodClass
+from driftd.policy.reach.ports import NONE, PortSet
+from driftd.policy.reach.relation import positions
+from driftd.policy.reach.snapshot import Snapshot
+from driftd.values import Witness
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """Every flow from a source class to a target class over this traffic."""
+
+    sources: int
+    targets: int
+    traffic: PortSet
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """A set of flows between classes of `snapshot`. Rectangles may overlap; their union is the set."""
+
+    snapshot: Snapshot
+    rectangles: tuple[Rectangle, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.rectangles)
+
+    def between(self, source: int, target: int) -> PortSet:
+        """The traffic of one ordered pair of classes."""
+        found = NONE
+        for part in self.rectangles:
+            if part.sources >> source & 1 and part.targets >> target & 1:
+                found = found | part.traffic
+        return found
+
+    def pairs(self) -> dict[tuple[int, int], PortSet]:
+        """Every ordered pair of classes with its traffic: the set in canonical, and possibly large, form."""
+        found: dict[tuple[int, int], PortSet] = {}
+        for part in self.rectangles:
+            for source in positions(part.sources):
+                for target in positions(part.targets):
+                    found[source, target] = found.get((source, target), NONE) | part.traffic
+        return found
+
+    def witnesses(self, tenants: "Tenancy", limit: int = 3) -> tuple[Witness, ...]:
+        """The most telling flows: across tenants first, then to or from outside, then the rest; one a rectangle."""
+        ranked = sorted(self._samples(tenants), key=lambda sample: sample[0])
+        found: list[Witness] = []
+        for _, source, target, traffic in ranked:
+            protocol, ports = traffic.pieces()[0]
+            witness = Witness(self.snapshot.describe(source), self.snapshot.describe(target), protocol, ports)
+            if witness not in found:
+                found.append(witness)
+            if len(found) == limit:
+                break
+        return tuple(found)
+
+    def _samples(self, tenants: "Tenancy") -> Iterator[tuple[tuple[int, int, int], int, int, PortSet]]:
+        for order, part in enumerate(self.rectangles):
+            pair = tenants.crossing(self.snapshot, part)
+            rank = 0
+            if pair is None:
+                pair = (_first(part.sources), _first(part.targets))
+                rank = 1 if self.touches_internet(part) else 2
+            yield (rank, sum(high - low for low, high in part.traffic.spans), order), *pair, part.traffic
+
+    def touches_internet(self, part: Rectangle) -> bool:
+        return bool(_public(self.snapshot, part.sources) or _public(self.snapshot, part.targets))
+
+    def to_internet(self) -> bool:
+        """Whether a flow leads to public addresses."""
+        return any(_public(self.snapshot, part.targets) for part in self.rectangles)
+
+    def from_internet(self) -> bool:
+        """Whether a flow comes from public addresses."""
+        return any(_public(self.snapshot, part.sources) for part in self.rectangles)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """Which tenant owns a namespace: "" for the platform's; a namespace that is not listed is a stranger's own."""
+
+    tenants: Mapping[str, str]
+
+    def tenant(self, namespace: str) -> str:
+        return self.tenants.get(namespace, f"?{namespace}")
+
+    def apart(self, left: str, right: str) -> bool:
+        """Whether a border between tenants lies between two namespaces."""
+        one, other = self.tenant(left), self.tenant(right)
+        return one != other and bool(one) and bool(other)
+
+    def crossing(self, snapshot: Snapshot, part: Rectangle) -> tuple[int, int] | None:
+        """A pair of pod classes of the rectangle with a tenant border between them, if there is one."""
+        sources, targets = self._by_tenant(snapshot, part.sources), self._by_tenant(snapshot, part.targets)
+        for mine, source in sources.items():
+            for other, target in targets.items():
+                if mine and other and mine != other:
+                    return source, target
+        return None
+
+    def _by_tenant(self, snapshot: Snapshot, bits: int) -> dict[str, int]:
+        """One class a tenant; two tenants are as many as anybody needs."""
+        found: dict[str, int] = {}
+        endpoints = snapshot.core.endpoints
+        bits &= endpoints.labels.everything
+        while bits and len(found) < 3:
+            position = (bits & -bits).bit_length() - 1
+            endpoint = endpoints.classes[position]
+            if not isinstance(endpoint, PodClass):
+                break
+            found.setdefault(self.tenant(endpoint.namespace), position)
+            bits &= ~endpoints.by_namespace[endpoint.namespace]
+        return found
+
+
+def _first(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
+
+
+def _public(snapshot: Snapshot, bits: int) -> bool:
+    endpoints = snapshot.core.endpoints
+    for position in positions(bits & ~endpoints.labels.everything):
+        endpoint = endpoints.classes[position]
+        if isinstance(endpoint, Outside) and PUBLIC.meets(Ranges(((endpoint.low, endpoint.high),))):
+            return True
+    return False

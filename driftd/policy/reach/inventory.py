@@ -1,0 +1,79 @@
+"""What a snapshot knows besides rules: namespaces with their pods, and the cluster's tiers, sets and services."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from driftd.policy.reach.addresses import Ranges
+from driftd.policy.reach.endpoints import Labels, labels_of
+from driftd.policy.reach.pods import Pod
+from driftd.policy.reach.policies import Policy, Tier
+from driftd.policy.reach.ports import PortSet
+from driftd.policy.reach.walk import Plan
+from driftd.values import Body, ObjectRef
+
+Plans = tuple[Plan | None, Plan | None]
+"""(ingress, egress) of a class; None where nothing applies."""
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamespaceView:
+    """One namespace of a snapshot. Shared between snapshots for as long as nothing in it changes.
+
+    `classes` places every pod that is an endpoint; `counts` says how many pods a class has; `live` is its bitset.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    declared: bool = False
+    accounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pods: Mapping[str, Pod] = field(default_factory=dict)
+    policies: Mapping[ObjectRef, Policy] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[int, int] = field(default_factory=dict)
+    plans: Mapping[int, Plans] = field(default_factory=dict)
+    live: int = 0
+    groups: Mapping[Plans, int] = field(default_factory=dict)
+
+    def effective_labels(self) -> Labels:
+        """The labels as the API server guarantees them: the name label is always there, and true."""
+        return labels_of({**self.labels, NAME_LABEL: self.name})
+
+    @property
+    def empty(self) -> bool:
+        return not (self.declared or self.accounts or self.pods or self.policies)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSet:
+    """Labelled addresses (Calico NetworkSet, or GlobalNetworkSet with no namespace)."""
+
+    namespace: str
+    labels: Labels
+    ranges: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Addresses behind a service and the traffic they serve, as one EndpointSlice lists them."""
+
+    service: str
+    namespace: str
+    ranges: Ranges
+    ports: PortSet
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """What belongs to no namespace, or is looked up across them.
+
+    `bodies` keeps the objects of policies whose meaning depends on network sets or services, to read them again.
+    """
+
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+    policies: Mapping[ObjectRef, Policy] = field(default_factory=dict)
+    network_sets: Mapping[ObjectRef, NetworkSet] = field(default_factory=dict)
+    slices: Mapping[ObjectRef, Slice] = field(default_factory=dict)
+    bodies: Mapping[ObjectRef, Body] = field(default_factory=dict)
+    unread: Mapping[ObjectRef, str] = field(default_factory=dict)

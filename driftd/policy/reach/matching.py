@@ -1,0 +1,137 @@
+"""Peer expressions evaluated over endpoint classes: bitsets of those surely matched and of those perhaps matched."""
+
+from collections.abc import Mapping
+from typing import TypeAlias, assert_never
+
+from driftd.policy.reach.dialects import Answer, Reading
+from driftd.policy.reach.endpoints import Endpoints
+from driftd.policy.reach.policies import Anyone, Block, Both, Either, Nobody, Peer, Perhaps, Pods, Unless
+from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector
+
+Bits: TypeAlias = tuple[int, int]
+"""(must, may): the first is within the second; both may be without an end (negative)."""
+
+
+class Matcher:
+    """Evaluates expressions, each distinct one once for as long as no class is added that it could match."""
+
+    def __init__(self, endpoints: Endpoints, reading: Reading) -> None:
+        self._endpoints = endpoints
+        self._reading = reading
+        self._calico = _CalicoLabels(endpoints)
+        self._cache: dict[Peer, tuple[int, Bits]] = {}
+
+    def bits(self, peer: Peer, within: int = -1) -> Bits:
+        """(must, may) over all classes; with `within`, right at least for classes below that position."""
+        if isinstance(peer, Anyone):
+            return -1, -1
+        size = self._endpoints.size
+        found = self._cache.get(peer)
+        if found is not None and (found[0] == size or 0 <= within <= found[0]):
+            return found[1]
+        bits = self._evaluate(peer)
+        self._cache[peer] = (size, bits)
+        return bits
+
+    def _evaluate(self, peer: Peer) -> Bits:
+        match peer:
+            case Pods():
+                return self._pods(peer)
+            case Block():
+                return self._block(peer)
+            case Either(parts):
+                must = may = 0
+                for part in parts:
+                    part_must, part_may = self.bits(part)
+                    must, may = must | part_must, may | part_may
+                return must, may
+            case Both(parts):
+                must = may = -1
+                for part in parts:
+                    part_must, part_may = self.bits(part)
+                    must, may = must & part_must, may & part_may
+                return must, may
+            case Unless(part):
+                must, may = self.bits(part)
+                return ~may, ~must
+            case Perhaps(part, _):
+                return 0, self.bits(part)[1]
+            case Anyone():
+                return -1, -1
+            case Nobody():
+                return 0, 0
+            case _:
+                assert_never(peer)
+
+    def _pods(self, peer: Pods) -> Bits:
+        endpoints = self._endpoints
+        found = endpoints.by_namespace.get(peer.namespace, 0) if peer.namespace else endpoints.labels.everything
+        if found and peer.namespaces != ALWAYS:
+            found &= endpoints.in_namespaces(endpoints.namespaces.match(peer.namespaces))
+        if found and peer.labels != ALWAYS:
+            index = self._calico if peer.calico else endpoints.labels
+            found &= index.match(peer.labels)
+        if found and peer.accounts:
+            named = 0
+            for account in peer.accounts:
+                named |= endpoints.by_account.get(account, 0)
+            found &= named
+        if found and peer.account_labels != ALWAYS:
+            found &= endpoints.in_accounts(endpoints.accounts.match(peer.account_labels))
+        host = endpoints.host
+        if not found & host:
+            return found, found
+        answer = self._reading.host_pod_selected if peer.host_pods else Answer.NO
+        return found & ~host, found if answer is not Answer.NO else found & ~host
+
+    def _block(self, peer: Block) -> Bits:
+        endpoints, reading = self._endpoints, self._reading
+        outside = endpoints.outside_in(peer.ranges)
+        wholly, somewhere = endpoints.pods_in(peer.ranges)
+        must = may = outside
+        host = endpoints.host
+        for mask, answer in (
+            (~host, Answer.YES if peer.pods else reading.pod_in_block),
+            (host, reading.host_pod_in_block),
+        ):
+            if answer is Answer.YES:
+                must |= wholly & mask
+            if answer is not Answer.NO:
+                may |= somewhere & mask
+        return must, may
+
+
+class _CalicoLabels(LabelIndex):
+    """Pod labels as Calico sees them: with those of namespace and service account under their prefixes."""
+
+    __slots__ = ("_endpoints",)
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        super().__init__()
+        self._endpoints = endpoints
+
+    def match(self, selector: Selector) -> int:
+        self.everything = self._endpoints.labels.everything
+        return super().match(selector)
+
+    def by_value(self, key: str) -> Mapping[str, int]:
+        endpoints = self._endpoints
+        if key.startswith("pcns."):
+            by_value = endpoints.namespaces.by_value(key.removeprefix("pcns."))
+            return {value: endpoints.in_namespaces(bits) for value, bits in by_value.items()}
+        if key.startswith("pcsa."):
+            by_value = endpoints.accounts.by_value(key.removeprefix("pcsa."))
+            return {value: endpoints.in_accounts(bits) for value, bits in by_value.items()}
+        if key == "projectcalico.org/namespace":
+            return endpoints.by_namespace
+        if key == "projectcalico.org/serviceaccount":
+            return endpoints.by_account
+        if key == "projectcalico.org/orchestrator":
+            return {"k8s": endpoints.labels.everything}
+        return endpoints.labels.by_value(key)
+
+    def having(self, key: str) -> int:
+        found = 0
+        for bits in self.by_value(key).values():
+            found |= bits
+        return found

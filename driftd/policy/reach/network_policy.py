@@ -1,0 +1,215 @@
+"""Kubernetes NetworkPolicy (networking.k8s.io/v1) read into the one policy form.
+
+Defaults of the API are applied here, since a manifest has not been through the server. What is unknown or malformed
+is never dropped: it becomes a condition that may or may not hold, and a note. Source: kubernetes/api
+`networking/v1/types.go`.
+"""
+
+from typing import Final
+
+from driftd.policy.reach.addresses import Ranges, block, has_host_bits
+from driftd.policy.reach.policies import (
+    ANY_PORT,
+    ANYONE,
+    NOBODY,
+    Action,
+    Block,
+    Peer,
+    Perhaps,
+    Pods,
+    Policy,
+    PortMatch,
+    Rule,
+    either,
+)
+from driftd.policy.reach.ports import NONE, PortSet, of_spans, ports, protocol
+from driftd.policy.reach.selectors import ALWAYS, MalformedSelector, Selector, kubernetes_selector
+from driftd.values import Body, ObjectRef
+
+GROUP: Final = "networking.k8s.io"
+TIER: Final = "default"
+RANK: Final = 1000.0
+"""Where Calico places NetworkPolicy within its default tier (`conversion.go`)."""
+
+
+def read_network_policy(body: Body) -> Policy:
+    """The policy's meaning. Never raises on a strange spec: it widens the answer and says so in `notes`."""
+    metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
+    namespace, name = metadata.get("namespace") or "default", str(metadata.get("name") or "")
+    reader = _Reader()
+    subject = reader.pods(namespace, spec.get("podSelector"), "spec.podSelector")
+    surely = reader.known(spec, {"podSelector", "ingress", "egress", "policyTypes"}, "spec")
+    kinds = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
+    for kind in kinds:
+        if kind not in ("Ingress", "Egress"):
+            surely = False
+            reader.notes.append(f"spec.policyTypes: {kind!r} is neither Ingress nor Egress")
+    ingress = reader.rules(spec, "ingress", "from", namespace, surely=surely) if "Ingress" in kinds else None
+    egress = reader.rules(spec, "egress", "to", namespace, surely=surely) if "Egress" in kinds else None
+    return Policy(
+        ref=ObjectRef(GROUP, "NetworkPolicy", namespace, name),
+        tier=TIER,
+        rank=(RANK, f"{name}/{namespace}/NetworkPolicy"),
+        subject=subject,
+        ingress=ingress,
+        egress=egress,
+        namespace=namespace,
+        notes=tuple(reader.notes),
+    )
+
+
+class _Reader:
+    """Reads one object and gathers what it did not understand."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def known(self, body: Body, fields: set[str], where: str) -> bool:
+        """Whether only these fields occur; notes the others."""
+        unknown = sorted(body.keys() - fields)
+        self.notes.extend(f"{where}.{name}: unknown field" for name in unknown)
+        return not unknown
+
+    def rules(self, spec: Body, section: str, ends: str, namespace: str, *, surely: bool) -> tuple[Rule, ...]:
+        found = [
+            self.rule(item, f"spec.{section}[{index}]", ends, namespace, surely=surely)
+            for index, item in enumerate(spec.get(section) or ())
+        ]
+        if not surely:
+            why = "the policy has a part that driftd does not know"
+            found.append(Rule(Action.ALLOW, Perhaps(ANYONE, why), f"spec.{section}", certain=False, note=why))
+        return tuple(found)
+
+    def rule(self, item: Body, where: str, ends: str, namespace: str, *, surely: bool) -> Rule:
+        before = len(self.notes)
+        certain = self.known(item, {ends, "ports"}, where) and surely
+        peers = item.get(ends)
+        far: Peer = ANYONE
+        if peers:
+            far = either(tuple(self.peer(peer, f"{where}.{ends}[{i}]", namespace) for i, peer in enumerate(peers)))
+        match, known_ports = self.ports(item.get("ports"), f"{where}.ports")
+        note = "; ".join(self.notes[before:])
+        return Rule(Action.ALLOW, far, where, match, certain=certain and known_ports, note=note)
+
+    def peer(self, peer: Body, where: str, namespace: str) -> Peer:
+        before = len(self.notes)
+        known = self.known(peer, {"ipBlock", "podSelector", "namespaceSelector"}, where)
+        found = self._peer(peer, where, namespace, bare=not known)
+        return found if known else Perhaps(found, "; ".join(self.notes[before:]))
+
+    def _peer(self, peer: Body, where: str, namespace: str, *, bare: bool) -> Peer:
+        cidr, pods, namespaces = peer.get("ipBlock"), peer.get("podSelector"), peer.get("namespaceSelector")
+        if cidr is not None:
+            if pods is not None or namespaces is not None:
+                self.notes.append(f"{where}: ipBlock beside a selector is invalid; the API server refuses it")
+                return NOBODY
+            return self.ip_block(cidr, where)
+        if namespaces is None and pods is None:
+            if bare:
+                return ANYONE
+            self.notes.append(f"{where}: an empty peer is invalid; the API server refuses it")
+            return NOBODY
+        if namespaces is None:
+            return self.pods(namespace, pods, f"{where}.podSelector")
+        labels = self.selector(pods, f"{where}.podSelector")
+        where_from = self.selector(namespaces, f"{where}.namespaceSelector")
+        if labels is None or where_from is None:
+            return Perhaps(
+                Pods(namespaces=where_from or ALWAYS, labels=labels or ALWAYS), f"{where}: malformed selector"
+            )
+        name = _named_namespace(namespaces)
+        return Pods(namespace=name, labels=labels) if name else Pods(namespaces=where_from, labels=labels)
+
+    def pods(self, namespace: str, selector: Body | None, where: str) -> Peer:
+        labels = self.selector(selector, where)
+        if labels is None:
+            return Perhaps(Pods(namespace=namespace), f"{where}: malformed selector")
+        return Pods(namespace=namespace, labels=labels)
+
+    def selector(self, body: Body | None, where: str) -> Selector | None:
+        try:
+            return kubernetes_selector(body)
+        except MalformedSelector as problem:
+            self.notes.append(f"{where}: {problem}")
+            return None
+
+    def ip_block(self, body: Body, where: str) -> Peer:
+        unknown = not self.known(body, {"cidr", "except"}, f"{where}.ipBlock")
+        ranges = self.cidr(body.get("cidr"), f"{where}.ipBlock.cidr")
+        if ranges is None:
+            return Perhaps(ANYONE, f"{where}: malformed CIDR")
+        for index, text in enumerate(body.get("except") or ()):
+            cut = self.cidr(text, f"{where}.ipBlock.except[{index}]")
+            if cut is None:
+                unknown = True
+            else:
+                ranges = ranges - cut
+        return Perhaps(Block(ranges), f"{where}: not wholly understood") if unknown else Block(ranges)
+
+    def cidr(self, text: object, where: str) -> Ranges | None:
+        try:
+            found = block(str(text))
+        except ValueError:
+            self.notes.append(f"{where}: {text!r} is no CIDR block")
+            return None
+        if has_host_bits(str(text)):
+            self.notes.append(f"{where}: {text} has host bits; read as {found}")
+        return found
+
+    def ports(self, items: list[Body] | None, where: str) -> tuple[PortMatch, bool]:
+        """The traffic of a rule's `ports`, and whether all of it was understood."""
+        if not items:
+            return ANY_PORT, True
+        numbers: list[PortSet] = []
+        names: list[tuple[str, str]] = []
+        certain = True
+        for index, item in enumerate(items):
+            place = f"{where}[{index}]"
+            certain = self.known(item, {"protocol", "port", "endPort"}, place) and certain
+            try:
+                name = _port_name(item)
+                if name is None:
+                    numbers.append(_port_numbers(item))
+                else:
+                    names.append(name)
+            except ValueError as problem:
+                self.notes.append(f"{place}: {problem}")
+        found = of_spans(span for part in numbers for span in part.spans) if len(numbers) != 1 else numbers[0]
+        return PortMatch(found if numbers else NONE, tuple(sorted(set(names)))), certain
+
+
+def _named_namespace(selector: Body) -> str:
+    """The one namespace that a selector names through the label every live namespace carries."""
+    labels = selector.get("matchLabels") or {}
+    if labels.keys() == {"kubernetes.io/metadata.name"} and not selector.get("matchExpressions"):
+        return str(labels["kubernetes.io/metadata.name"])
+    return ""
+
+
+def _port_name(item: Body) -> tuple[str, str] | None:
+    port = item.get("port")
+    if not isinstance(port, str):
+        return None
+    if item.get("endPort") is not None:
+        raise ValueError("endPort beside a port name is invalid: a range needs a number to start from")
+    return _protocol(item), port
+
+
+def _port_numbers(item: Body) -> PortSet:
+    name, port, end = _protocol(item), item.get("port"), item.get("endPort")
+    if port is None:
+        if end is not None:
+            raise ValueError("endPort without port is invalid: a range needs a number to start from")
+        return protocol(name)
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
+        raise ValueError(f"port {port!r} is neither a name nor a number within 1..65535")
+    if end is not None and (isinstance(end, bool) or not isinstance(end, int)):
+        raise ValueError(f"endPort {end!r} is not a number")
+    return ports(name, port, end)
+
+
+def _protocol(item: Body) -> str:
+    name = item.get("protocol") or "TCP"
+    if name not in ("TCP", "UDP", "SCTP"):
+        raise ValueError(f"protocol {name!r} is none of TCP, UDP, SCTP")
+    return str(name)

@@ -1,0 +1,119 @@
+"""Which policies apply to which class, and the shared plan that follows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+
+from driftd.policy.reach.inventory import ClusterView, Plans
+from driftd.policy.reach.policies import ANYONE, Flow, Policy, Rule, Tier
+from driftd.policy.reach.relation import positions
+from driftd.policy.reach.rules import PLAIN, Near
+from driftd.policy.reach.snapshot import NO_PLANS, Core
+from driftd.policy.reach.tiers import tier_named
+from driftd.policy.reach.walk import Applied, Plan, Stage
+
+Placed = tuple[Tier, Policy]
+
+
+def in_order(policies: Iterable[Policy], cluster: ClusterView, core: Core) -> list[Placed]:
+    """Policies with their tiers in the order in which they are asked."""
+    known = cluster.tiers
+    placed = [(tier_named(policy.tier, known, core.dialect), policy) for policy in policies]
+    placed.sort(key=_order)
+    return placed
+
+
+def _order(placed: Placed) -> tuple[float, str, tuple[float, str]]:
+    tier, policy = placed
+    return tier.order, tier.name, policy.rank
+
+
+def plans_for(core: Core, ordered: Sequence[Placed], classes: int) -> dict[int, Plans]:
+    """The plans of each class of the bitset, all within one namespace."""
+    peers = core.matcher.peers
+    within = classes.bit_length()
+    ingress: dict[int, list[tuple[Tier, Applied]]] = {}
+    egress: dict[int, list[tuple[Tier, Applied]]] = {}
+    for tier, policy in ordered:
+        must, may = peers.bits(policy.subject, within)
+        must, may = must & classes if policy.certain else 0, may & classes
+        for members, certain in ((must, True), (may & ~must, False)):
+            if not members:
+                continue
+            entry = (tier, _applied(core, policy, certain=certain))
+            for position in positions(members):
+                if policy.ingress is not None:
+                    ingress.setdefault(position, []).append(entry)
+                if policy.egress is not None:
+                    egress.setdefault(position, []).append(entry)
+    return {
+        position: (
+            _plan(core, Flow.INGRESS, ingress.get(position), position),
+            _plan(core, Flow.EGRESS, egress.get(position), position),
+        )
+        if position in ingress or position in egress
+        else NO_PLANS
+        for position in positions(classes)
+    }
+
+
+def _applied(core: Core, policy: Policy, *, certain: bool) -> Applied:
+    key = (policy, certain)
+    found = core.applied.get(key)
+    if found is None:
+        found = core.applied[key] = Applied(policy, certain)
+    return found
+
+
+def _plan(core: Core, flow: Flow, entries: list[tuple[Tier, Applied]] | None, position: int) -> Plan | None:
+    if entries is None:
+        return None
+    stages: tuple[Stage, ...] = tuple(
+        (tier, tuple(applied for _, applied in members))
+        for tier, members in groupby(entries, key=lambda entry: entry[0])
+    )
+    near = _near(core, flow, (applied.policy for _, applied in entries), position)
+    key = (flow, stages, near)
+    found = core.plans.get(key)
+    if found is None:
+        found = core.plans[key] = Plan(flow, stages, near)
+    return found
+
+
+def _near(core: Core, flow: Flow, policies: Iterable[Policy], position: int) -> Near:
+    """What of the class itself its plan depends on; nothing, for most."""
+    named = False
+    narrowed: list[tuple[Rule, bool]] = []
+    missed: set[Rule] = set()
+    for policy in policies:
+        names, conditioned = _traits(core, policy, flow)
+        named = named or names
+        for rule in conditioned:
+            must, may = core.matcher.peers.bits(rule.near, position + 1)
+            if not may >> position & 1:
+                missed.add(rule)
+            else:
+                narrowed.append((rule, bool(must >> position & 1)))
+    if not named and not narrowed and not missed:
+        return PLAIN
+    endpoint = core.endpoints.classes[position]
+    own_ports = getattr(endpoint, "ports", ()) if named else ()
+    return Near(own_ports, tuple(narrowed), frozenset(missed))
+
+
+def _traits(core: Core, policy: Policy, flow: Flow) -> tuple[bool, tuple[Rule, ...]]:
+    """Whether the policy's rules name ports of the protected pod, and its rules with a condition on that pod."""
+    key = (policy, flow)
+    found = core.traits.get(key)
+    if found is None:
+        rules = policy.rules(flow) or ()
+        names = flow is Flow.INGRESS and any(rule.ports.names or rule.ports.not_names for rule in rules)
+        found = core.traits[key] = (names, tuple(rule for rule in rules if rule.near is not ANYONE))
+    return found
+
+
+def grouped(plans: Mapping[int, Plans]) -> dict[Plans, int]:
+    """Classes by the pair of plans that they share."""
+    found: dict[Plans, int] = {}
+    for position, pair in plans.items():
+        found[pair] = found.get(pair, 0) | (1 << position)
+    return found

@@ -1,0 +1,120 @@
+"""What a single rule matches: rectangles of traffic and peers, named ports resolved at the destination."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from driftd.policy.reach.dialects import Answer, Reading
+from driftd.policy.reach.endpoints import Endpoints
+from driftd.policy.reach.matching import Matcher
+from driftd.policy.reach.pods import NamedPorts
+from driftd.policy.reach.policies import ANYONE, Flow, PortMatch, Rule
+from driftd.policy.reach.ports import NONE, PortSet, ports
+
+Pairs: TypeAlias = tuple[tuple[PortSet, int], ...]
+"""Rectangles: all of this traffic with all of these endpoints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Where a rule surely and where it perhaps matches; the same object where there is no doubt."""
+
+    must: Pairs
+    may: Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What about the protected class bears on its own rules: its port names, and how it meets rules' `near` ends.
+
+    `narrowed` holds only rules with such a condition: whether the class perhaps (False) or surely (True) meets it;
+    rules it does not meet are in `missed`.
+    """
+
+    ports: NamedPorts = ()
+    narrowed: tuple[tuple[Rule, bool], ...] = ()
+    missed: frozenset[Rule] = frozenset()
+
+    def reaches(self, rule: Rule) -> bool:
+        return rule not in self.missed
+
+    def surely(self, rule: Rule) -> bool:
+        return rule.near is ANYONE or (rule, True) in self.narrowed
+
+
+PLAIN: Final = Near()
+
+
+class RuleMatcher:
+    """Evaluates rules over the classes of one `Endpoints` in one dialect."""
+
+    def __init__(self, endpoints: Endpoints, reading: Reading) -> None:
+        self.endpoints = endpoints
+        self.peers = Matcher(endpoints, reading)
+        self._reading = reading
+
+    @property
+    def size(self) -> int:
+        return self.endpoints.size
+
+    @property
+    def local_sources(self) -> int:
+        """Sources that may be a pod's own node, from which traffic is always let in (kubelet probes)."""
+        endpoints = self.endpoints
+        nodes = endpoints.surroundings.nodes
+        return endpoints.host | (endpoints.outside_in(nodes) if nodes else 0)
+
+    def match(self, rule: Rule, flow: Flow, near: Near) -> Match:
+        """The rule's rectangles for a protected class; the far end is the source (ingress) or destination (egress)."""
+        must_bits, may_bits = self.peers.bits(rule.far)
+        match = rule.ports
+        if not match.names and not match.not_names:
+            traffic = match.numbers - match.not_numbers
+            may: Pairs = ((traffic, may_bits),)
+            if not rule.certain or rule.request is not None:
+                return Match((), may)
+            return Match(may if must_bits == may_bits else ((traffic, must_bits),), may)
+        must_pairs: list[tuple[PortSet, int]] = []
+        may_pairs: list[tuple[PortSet, int]] = []
+        groups = {near.ports: -1} if flow is Flow.INGRESS else self._destinations()
+        for names, members in groups.items():
+            sure, perhaps = self.resolve(match, names)
+            must_pairs.append((sure, must_bits & members))
+            may_pairs.append((perhaps, may_bits & members))
+        if not rule.certain or rule.request is not None:
+            return Match((), tuple(may_pairs))
+        if must_pairs == may_pairs:
+            pairs = tuple(may_pairs)
+            return Match(pairs, pairs)
+        return Match(tuple(must_pairs), tuple(may_pairs))
+
+    def _destinations(self) -> Mapping[NamedPorts, int]:
+        """Endpoints by their named-port map; addresses have none, so a name never matches them."""
+        named = self.endpoints.by_ports
+        rest = -1
+        for bits in named.values():
+            rest &= ~bits
+        return {**named, (): rest}
+
+    def resolve(self, match: PortMatch, names: NamedPorts) -> tuple[PortSet, PortSet]:
+        """The traffic a port match means for a destination with these port names: (surely, perhaps)."""
+        sure, perhaps = self._named(match.names, dict(names))
+        sure_not, perhaps_not = self._named(match.not_names, dict(names))
+        return (
+            (match.numbers | sure) - (match.not_numbers | perhaps_not),
+            (match.numbers | perhaps) - (match.not_numbers | sure_not),
+        )
+
+    def _named(
+        self, wanted: tuple[tuple[str, str], ...], have: Mapping[tuple[str, str], tuple[int, ...]]
+    ) -> tuple[PortSet, PortSet]:
+        sure = perhaps = NONE
+        for name in wanted:
+            numbers = have.get(name, ())
+            found = NONE
+            for number in numbers:
+                found = found | ports(name[0], number)
+            perhaps = perhaps | found
+            if len(numbers) == 1 or self._reading.repeated_port_name is Answer.YES:
+                sure = sure | found
+        return sure, perhaps

@@ -1,0 +1,191 @@
+"""A snapshot: everything that decides who can reach whom, immutable, with point queries; edits give new ones."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from driftd.policy.reach import relation
+from driftd.policy.reach.addresses import address, block
+from driftd.policy.reach.dialects import Dialect
+from driftd.policy.reach.endpoints import Endpoints, Outside, PodClass, Surroundings
+from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
+from driftd.policy.reach.pods import Pod
+from driftd.policy.reach.policies import Flow, Policy, Rule
+from driftd.policy.reach.ports import ALL, NONE, PortSet
+from driftd.policy.reach.rules import RuleMatcher
+from driftd.policy.reach.walk import UNRESTRICTED, Applied, Plan, Stage, Verdict
+from driftd.policy.reach.watch import Watch
+from driftd.values import Body, ObjectRef
+
+NO_PLANS: Final[Plans] = (None, None)
+
+
+class UnknownEndpoint(LookupError):
+    """No pod, workload or address of that name is in the snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Traffic from one endpoint to another: `must` is allowed in every reading, `may` in some (D12)."""
+
+    must: PortSet
+    may: PortSet
+    dialect: Dialect
+
+    @property
+    def certain(self) -> bool:
+        return self.must == self.may
+
+    def __str__(self) -> str:
+        text = str(self.must) if self.certain else f"{self.must}; perhaps {self.may - self.must}"
+        return f"{text} ({self.dialect})"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Objects to put (added, or replacing those of the same identity) and to remove.
+
+    Bodies are Kubernetes objects; kinds that cannot bear on reachability are passed over. A Pod's identity is
+    `ObjectRef("", "Pod", namespace, name)`. Removal of what is not there is no error.
+    """
+
+    put: tuple[Body | Pod, ...] = ()
+    remove: tuple[ObjectRef, ...] = ()
+
+
+class Core:
+    """What snapshots of one lineage share: classes, matcher and interned plans. Grows only; one thread at a time."""
+
+    def __init__(self, dialect: Dialect, surroundings: Surroundings) -> None:
+        self.dialect = dialect
+        self.reading = dialect.reading
+        self.endpoints = Endpoints(surroundings)
+        self.matcher = RuleMatcher(self.endpoints, self.reading)
+        self.plans: dict[tuple[Flow, tuple[Stage, ...], object], Plan] = {}
+        self.traits: dict[tuple[Policy, Flow], tuple[bool, tuple[Rule, ...]]] = {}
+        self.watch = Watch()
+        self.applied: dict[tuple[Policy, bool], Applied] = {}
+
+    def verdict(self, plan: Plan | None, within: int = -1) -> Verdict:
+        return UNRESTRICTED if plan is None else plan.verdict(self.matcher, within)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """The state of a cluster, or of a model, as one dialect reads it. Make the first with `Snapshot.empty`.
+
+    Snapshots of one lineage share caches that only grow: use a lineage from one thread at a time.
+    """
+
+    core: Core
+    namespaces: dict[str, NamespaceView]
+    cluster: ClusterView
+    live: int
+
+    @staticmethod
+    def empty(dialect: Dialect, surroundings: Surroundings | None = None) -> "Snapshot":
+        """A cluster with nothing in it."""
+        core = Core(dialect, surroundings or Surroundings())
+        core.endpoints.cut((core.endpoints.surroundings.nodes,))
+        return Snapshot(core, {}, ClusterView(), core.endpoints.outside())
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.core.dialect
+
+    def plans_of(self, position: int) -> Plans:
+        """The plans of a class that is live in this snapshot."""
+        endpoint = self.core.endpoints.classes[position]
+        if isinstance(endpoint, Outside):
+            return NO_PLANS
+        view = self.namespaces.get(endpoint.namespace)
+        return NO_PLANS if view is None else view.plans.get(position, NO_PLANS)
+
+    def pod(self, namespace: str, name: str) -> Pod:
+        """The pod. Raises UnknownEndpoint when there is none."""
+        view = self.namespaces.get(namespace)
+        found = None if view is None else view.pods.get(name)
+        if found is None:
+            raise UnknownEndpoint(
+                f"no pod {namespace}/{name} in this snapshot: give namespace/pod as the cluster has it"
+            )
+        return found
+
+    def class_of(self, end: "Pod | str") -> int:
+        """The class of a pod, or of an outside address.
+
+        Raises UnknownEndpoint for a pod that is no endpoint here (absent or finished) and for text that is no address.
+        """
+        if isinstance(end, Pod):
+            view = self.namespaces.get(end.namespace)
+            position = None if view is None else view.classes.get(end.name)
+            if position is None:
+                raise UnknownEndpoint(f"pod {end} is not running in this snapshot, so it reaches nothing")
+            return position
+        try:
+            return self.core.endpoints.outside_at(address(end))
+        except ValueError:
+            raise UnknownEndpoint(f"{end!r} is neither a pod of this snapshot nor an IP address") from None
+
+    def resolve(self, text: str) -> "tuple[Pod | str, ...]":
+        """The endpoints that `namespace/name` (a pod or a workload) or an address means.
+
+        Raises UnknownEndpoint when it means nothing.
+        """
+        namespace, slash, name = text.partition("/")
+        view = self.namespaces.get(namespace)
+        if slash and view is not None:
+            if name in view.pods:
+                return (view.pods[name],)
+            members = tuple(pod for key, pod in sorted(view.pods.items()) if pod.workload == name)
+            if members:
+                return members
+        try:
+            block(text)
+        except ValueError:
+            raise UnknownEndpoint(
+                f"{text!r} names no pod, workload or address: expected namespace/pod, namespace/workload or an IP"
+            ) from None
+        return (text.partition("/")[0],)
+
+    def reach(self, source: "Pod | str", target: "Pod | str") -> Reach:
+        """The traffic that can pass from one endpoint to another; a pod always reaches itself."""
+        if isinstance(source, Pod) and source == target:
+            return Reach(ALL, ALL, self.dialect)
+        return self.reach_of(self.class_of(source), self.class_of(target))
+
+    def reach_of(self, source: int, target: int) -> Reach:
+        """The same between two members of classes live in this snapshot."""
+        out = self.core.verdict(self.plans_of(source)[1], target + 1)
+        into = self.core.verdict(self.plans_of(target)[0], source + 1)
+        may = relation.at(out.may, target) & relation.at(into.may, source)
+        if out.must is out.may and into.must is into.may:
+            return Reach(may, may, self.dialect)
+        must = relation.at(out.must, target) & relation.at(into.must, source) if may else NONE
+        return Reach(must, may, self.dialect)
+
+    def settled(self) -> int:
+        """Evaluate every plan in use now, rather than when asked; returns how many there are."""
+        plans = {plan for view in self.namespaces.values() for pair in view.groups for plan in pair if plan is not None}
+        for plan in plans:
+            plan.verdict(self.core.matcher)
+        return len(plans)
+
+    def notes(self) -> tuple[str, ...]:
+        """Everything that was not understood and thereby widened answers, one sentence each."""
+        found = [f"{ref}: {why}" for ref, why in self.cluster.unread.items()]
+        policies = [*self.cluster.policies.values()]
+        for view in self.namespaces.values():
+            policies.extend(view.policies.values())
+        found.extend(f"{policy.ref}: {note}" for policy in policies for note in policy.notes)
+        return tuple(sorted(found))
+
+    def describe(self, position: int) -> str:
+        """A class as people name it: one of its workloads, or its addresses."""
+        endpoint = self.core.endpoints.classes[position]
+        if isinstance(endpoint, PodClass):
+            view = self.namespaces.get(endpoint.namespace)
+            if view is not None:
+                for name, at in view.classes.items():
+                    if at == position:
+                        return f"{endpoint.namespace}/{view.pods[name].workload}"
+        return str(endpoint)

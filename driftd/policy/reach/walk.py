@@ -1,0 +1,183 @@
+"""The ordered walk: tiers, policies and rules over undecided traffic, for all peers at once.
+
+One routine serves every question. A rule that surely matches takes traffic out of the undecided; one that perhaps
+matches acts on it and leaves it undecided as well. What can end in Allow by some path is the *may*, what can end in
+Deny by none is the *must*.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from driftd.policy.reach.policies import Action, Flow, Policy, Rule, Tier
+from driftd.policy.reach.ports import PortSet
+from driftd.policy.reach.relation import EMPTY, FULL, Relation, join, meet, minus, of_pairs
+from driftd.policy.reach.rules import Near, RuleMatcher
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """A policy as it applies to a class: surely, or (`certain` False) perhaps. Interned; compared by identity."""
+
+    policy: Policy
+    certain: bool
+
+
+Stage = tuple[Tier, tuple[Applied, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a class may exchange in one direction, over all peers: `must` is allowed in every reading, `may` in some."""
+
+    must: Relation
+    may: Relation
+
+
+UNRESTRICTED: Final = Verdict(FULL, FULL)
+
+
+class Plan:
+    """Everything that decides one direction of a class: stages in order, and its own port names where they matter.
+
+    Plans are shared by all classes to which the same applies; compare them by identity.
+    """
+
+    __slots__ = ("_size", "_verdict", "flow", "near", "stages")
+
+    def __init__(self, flow: Flow, stages: tuple[Stage, ...], near: Near) -> None:
+        self.flow = flow
+        self.stages = stages
+        self.near = near
+        self._size = -1
+        self._verdict = UNRESTRICTED
+
+    def verdict(self, matcher: RuleMatcher, within: int = -1) -> Verdict:
+        """The verdict over all classes; with `within`, right at least for classes below that position."""
+        size = matcher.size
+        if self._size != size and not 0 <= within <= self._size:
+            self._verdict = walk(self.flow, self.stages, self.near, matcher)
+            self._size = size
+        return self._verdict
+
+
+def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) -> Verdict:
+    """Evaluate the stages in order and settle what is left after the last one: allowed."""
+    state = _State()
+    for tier, applied in stages:
+        state.enter()
+        for group in _groups(applied):
+            start, rest = state.here, FULL
+            for one in group:
+                state.here = start
+                for batch in _batches(flow, one, near):
+                    state.act(batch[0][0].action, *_hits(batch, flow, near, matcher))
+                rest = meet(rest, state.here) if len(group) > 1 else state.here
+            state.here = rest
+            state.certain = state.certain and len(group) == 1
+        sure = tier.certain and any(one.certain for one in applied)
+        state.leave(tier, sure=sure)
+    state.allow_rest()
+    local = matcher.local_sources if flow is Flow.INGRESS else 0
+    may = join(state.allowed, of_pairs(((FULL[0][0], local),))) if local else state.allowed
+    if state.certain:
+        return Verdict(state.allowed, may)
+    return Verdict(meet(minus(FULL, state.denied), state.allowed), may)
+
+
+def _groups(applied: tuple[Applied, ...]) -> list[list[tuple[Applied, ...]]]:
+    """Runs of policies whose order counts, and between them sets of policies whose mutual order is undefined.
+
+    In such a set any policy that matches may be the one that decides: each member is tried on the same traffic.
+    """
+    found: list[list[tuple[Applied, ...]]] = []
+    run: list[Applied] = []
+    for key, members in groupby(applied, key=lambda one: one.policy.ambiguous):
+        peers = tuple(members)
+        if not key or len(peers) == 1:
+            run.extend(peers)
+            continue
+        if run:
+            found.append([tuple(run)])
+            run = []
+        found.append([(one,) for one in peers])
+    if run:
+        found.append([tuple(run)])
+    return found
+
+
+def _batches(flow: Flow, applied: tuple[Applied, ...], near: Near) -> list[list[tuple[Rule, bool]]]:
+    """Rules in order, neighbours of equal action together: among those, order means nothing."""
+    found: list[list[tuple[Rule, bool]]] = []
+    for one in applied:
+        for rule in one.policy.rules(flow) or ():
+            if not near.reaches(rule):
+                continue
+            item = (rule, one.certain and near.surely(rule))
+            if found and found[-1][0][0].action is rule.action:
+                found[-1].append(item)
+            else:
+                found.append([item])
+    return found
+
+
+def _hits(batch: list[tuple[Rule, bool]], flow: Flow, near: Near, matcher: RuleMatcher) -> tuple[Relation, Relation]:
+    must_pairs: list[tuple[PortSet, int]] = []
+    may_pairs: list[tuple[PortSet, int]] = []
+    same = True
+    for rule, certain in batch:
+        match = matcher.match(rule, flow, near)
+        may_pairs.extend(match.may)
+        if certain:
+            must_pairs.extend(match.must)
+            same = same and match.must is match.may
+        else:
+            same = False
+    may = of_pairs(may_pairs)
+    return (may if same else of_pairs(must_pairs)), may
+
+
+class _State:
+    """Traffic by fate. All four relations may overlap once something is uncertain."""
+
+    __slots__ = ("allowed", "certain", "denied", "here", "onward")
+
+    def __init__(self) -> None:
+        self.allowed = EMPTY
+        self.denied = EMPTY
+        self.here = EMPTY
+        self.onward = FULL
+        self.certain = True
+
+    def enter(self) -> None:
+        self.here, self.onward = self.onward, EMPTY
+
+    def act(self, action: Action, must: Relation, may: Relation) -> None:
+        hit = meet(self.here, may)
+        self.settle(action, hit)
+        if must is not may:
+            self.certain = False
+        self.here = minus(self.here, must)
+
+    def settle(self, action: Action, hit: Relation) -> None:
+        match action:
+            case Action.ALLOW:
+                self.allowed = join(self.allowed, hit)
+            case Action.DENY:
+                self.denied = join(self.denied, hit)
+            case Action.PASS:
+                self.onward = join(self.onward, hit)
+
+    def leave(self, tier: Tier, *, sure: bool) -> None:
+        self.settle(tier.default, self.here)
+        if not sure:
+            self.certain = False
+            self.onward = join(self.onward, self.here)
+        elif tier.open_ports and tier.default is Action.DENY:
+            self.certain = False
+            self.allowed = join(self.allowed, meet(self.here, of_pairs(((tier.open_ports, -1),))))
+        self.here = EMPTY
+
+    def allow_rest(self) -> None:
+        self.allowed = join(self.allowed, self.onward)
