@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.model import SourceFile, admit
-from tests.support.models import CLUSTER, PLAN, environment, files
+from tests.support.model_texts import CLUSTER, PLAN, environment, files
 
 TENANTS = ("acme", "globex", "initech", "umbrella")
 PLATFORM = {"cluster.yaml": CLUSTER, "plans.yaml": PLAN}
@@ -153,7 +153,9 @@ FAULTS = st.sampled_from(
     ),
     gone=st.sets(st.sampled_from(TENANTS), max_size=2),
 )
-def test_the_files_in_force_are_the_new_ones_but_for_the_broken_tenants(faults: Mapping[tuple[str, str], Callable[[str], str]], gone: set[str]) -> None:
+def test_the_files_in_force_are_the_new_ones_but_for_the_broken_tenants(
+    faults: Mapping[tuple[str, str], Callable[[str], str]], gone: set[str]
+) -> None:
     old, fresh = revision(), revision(port=9000)
     texts: dict[str, str | None] = {}
     for tenant in gone:
