@@ -24,6 +24,13 @@ def version(connection: Connection) -> str:
     return str(connection.execute(select(table.c.version_num)).scalar_one_or_none() or "")
 
 
+def holds_anything(connection: Connection) -> bool:
+    """Whether there is a table at all, and so something that a migration could harm."""
+    names = inspect(connection).get_table_names()
+    connection.rollback()
+    return bool(names)
+
+
 def incomplete(connection: Connection) -> tuple[str, ...]:
     """Tables of this schema that are missing although the version says that they exist."""
     present = set(inspect(connection).get_table_names())

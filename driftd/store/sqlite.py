@@ -225,7 +225,7 @@ class SqliteFile:
         migrate.refuse_newer(str(self.path), found)
         if found == migrate.HEAD:
             return
-        if found:
+        if migrate.holds_anything(connection):
             copy = self.path.with_name(f"{self.path.name}.before-{migrate.HEAD}")
             copy.unlink(missing_ok=True)
             _copy(connection, copy)

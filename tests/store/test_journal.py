@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.store import StoreInUse
-from driftd.store.entries import Begin, Close, Entry, Finish, Note, Remember
+from driftd.store.entries import Act, Begin, Close, Entry, Finish, Note, Remember
 from driftd.store.journal import Journal, JournalRefused
 from tests.support.records import START, change, finding, intent, outcome
 
-ACTS = [
+ACTS: list[Act] = [
     Begin((finding(),), (intent(),)),
     Finish((outcome(),), (finding(changes=(change(),)),)),
     Close(("f1", "f2"), "driftd", START),
@@ -45,12 +45,11 @@ def test_reading_goes_on_where_the_last_reading_ended(tmp_path: Path) -> None:
 
 def test_a_full_journal_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", 2048)
-    kept = 0
+    kept = 3
+    for n in range(kept):
+        journal.append([entry(n)])
     with pytest.raises(JournalRefused, match="full"):
-        for n in range(100):
-            journal.append([entry(n)])
-            kept += 1
-    assert kept > 0
+        journal.append([entry(n) for n in range(100)])
     assert [e.n for e in journal.read(0).entries] == list(range(kept))
     journal.clear()
     journal.append([entry(1)])
