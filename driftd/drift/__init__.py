@@ -1,5 +1,34 @@
 """Compare desired with live, report, plan writes that never loosen, guard the model, and outlast fights; pure."""
 
+from driftd.drift.breaker import Fight, FightBreaker
+from driftd.drift.compare import Comparison, compare
+from driftd.drift.findings import FIELD_MANAGER, blocked, defaulted, finding_id
+from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
+from driftd.drift.meaning import Difference, Judge, Judgement, severity
+from driftd.drift.plan import plan
+from driftd.drift.report import report
 from driftd.drift.state import KindState, LiveScope
 
-__all__ = ["KindState", "LiveScope"]
+__all__ = [
+    "FIELD_MANAGER",
+    "Comparison",
+    "Difference",
+    "Fight",
+    "FightBreaker",
+    "Held",
+    "Judge",
+    "Judgement",
+    "KindState",
+    "LiveScope",
+    "blocked",
+    "compare",
+    "defaulted",
+    "deletions",
+    "finding_id",
+    "guard",
+    "orphans",
+    "plan",
+    "report",
+    "severity",
+    "switched_on",
+]

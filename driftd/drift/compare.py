@@ -75,7 +75,7 @@ def compare(
     home = ObjectRef("", "Namespace", "", governed.name)
     found = live.objects.get(home)
     if found is not None and found.terminating:
-        return Comparison(live.scope, (teller.leaving(found),), live.not_ready)
+        return Comparison(live.scope, (teller.leaving(found),), unknown=tuple(sorted(blind)))
     exempt = {one.ref: one for one in compiled.exemptions if today <= one.until}
     survey = _Survey(compiled.coverage, governed, live, home)
     differences: list[Difference] = []

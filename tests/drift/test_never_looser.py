@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from driftd.values import Body, ObjectRef
@@ -76,6 +76,32 @@ specs = st.builds(
 )
 DENY_ALL: Body = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 zones = st.sampled_from([{}, {"zone": "red"}, {"zone": "blue"}])
+
+
+# A world so small that half-done repairs often meet: two pods, selections of one or both, everything or nothing.
+small_specs = st.builds(
+    lambda selector, types, ingress, egress: {
+        "podSelector": selector,
+        "policyTypes": types,
+        **({"ingress": ingress} if "Ingress" in types else {}),
+        **({"egress": egress} if "Egress" in types else {}),
+    },
+    st.sampled_from([{}, {"matchLabels": {"app": "a"}}, {"matchLabels": {"app": "b"}}]),
+    st.sampled_from([["Ingress"], ["Egress"], ["Ingress", "Egress"]]),
+    st.sampled_from([[], [{}]]),
+    st.sampled_from([[], [{}]]),
+)
+
+
+@st.composite
+def small_worlds(draw: st.DrawFn) -> tuple[list[Body], list[Body]]:
+    """Two to four policies, each kept, gone, new, or replaced by any other."""
+    canonical, live = [namespace()], [namespace()]
+    for n in range(draw(st.integers(2, 4))):
+        wanted, found = draw(st.none() | small_specs), draw(st.none() | small_specs)
+        canonical += [policy(f"p{n}", wanted)] if wanted else []
+        live += [policy(f"p{n}", found)] if found else []
+    return canonical, live
 
 
 @st.composite
@@ -157,6 +183,42 @@ class Watch:
 many = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+
+
+FIRST_B_THEN_A = (
+    [
+        namespace(),
+        policy("p0", {"podSelector": {"matchLabels": {"app": "b"}}, "policyTypes": ["Ingress"], "ingress": [{}]}),
+        policy(
+            "p1", {"podSelector": {"matchLabels": {"app": "a"}}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}]}
+        ),
+    ],
+    [
+        namespace(),
+        policy("rogue", {"podSelector": {"matchLabels": {"app": "b"}}, "policyTypes": ["Ingress"]}),
+    ],
+)
+"""Both policies are missing; without a step between, the one that opens b is made before the one that closes a."""
+
+
+@settings(many, max_examples=400)
+@given(small_worlds())
+@example(FIRST_B_THEN_A)
+def test_half_done_repairs_never_meet(states: tuple[list[Body], list[Body]]) -> None:
+    watch = Watch(*states)
+    watch.straight()
+    watch.assert_canonical()
+
+
+@settings(many, max_examples=200)
+@given(small_worlds())
+@example(FIRST_B_THEN_A)
+def test_half_done_repairs_never_meet_when_planned_again_after_every_write(
+    states: tuple[list[Body], list[Body]],
+) -> None:
+    watch = Watch(*states)
+    watch.step_by_step()
+    watch.assert_canonical()
 
 
 @many

@@ -131,7 +131,7 @@ def compiled_of(*governed: GovernedNamespace, exemptions: tuple[Exempt, ...] = (
     return Compiled(**{**known, **changes})
 
 
-def scope_of_bodies(bodies: Iterable[Body], **changes: Any) -> LiveScope:
+def scope_of_bodies(bodies: Iterable[Body | Live], **changes: Any) -> LiveScope:
     lives = [body if isinstance(body, Live) else live_of(body) for body in bodies]
     known: dict[str, Any] = {"scope": Scope(NAME), "objects": {live.ref: live for live in lives}}
     return LiveScope(**{**known, **changes})
