@@ -1,7 +1,10 @@
 """The only room that talks to the Kubernetes API: session, discovery, reflectors, mirror, writer, lease."""
 
 from driftd.cluster.answers import Answer
+from driftd.cluster.audit import Audited, Auditor, Divergence, Gap, RollingCheck
+from driftd.cluster.canary import HARMLESS, Beat, Canary
 from driftd.cluster.credentials import Credentials, InCluster, Kubeconfig, default_credentials
+from driftd.cluster.discovery import Discovery, Interest, Served
 from driftd.cluster.elector import Elector, LeaseSettings, NotLeading, Term, WorkOutlivedLease
 from driftd.cluster.epoch_parameter import EpochParameter
 from driftd.cluster.errors import (
@@ -19,31 +22,50 @@ from driftd.cluster.errors import (
     Unauthorized,
     Unreachable,
 )
+from driftd.cluster.events import EventRecorder, Notice
 from driftd.cluster.fence import Fence, FenceState
+from driftd.cluster.lease import CHAIN_HEAD, COMMIT
 from driftd.cluster.mirror import KindNotWatched, Mirror
 from driftd.cluster.pace import Backoff, Pace
 from driftd.cluster.reflector import Reflector, ReflectorCounts, ReflectorSettings
+from driftd.cluster.rights import TOO_MUCH, Granted, Right, Rights, watching, writing
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.truth import KindNotServed, Truth
+from driftd.cluster.watchers import Watchers
+from driftd.cluster.wire import ObjectReader
 from driftd.cluster.writer import FIELD_MANAGER, NamespaceDeletion, Writer
 
 __all__ = [
+    "CHAIN_HEAD",
+    "COMMIT",
     "FIELD_MANAGER",
+    "HARMLESS",
+    "TOO_MUCH",
     "Answer",
     "ApiError",
+    "Audited",
+    "Auditor",
     "Backoff",
     "BadAnswer",
+    "Beat",
+    "Canary",
     "ClusterError",
     "Conflict",
     "Credentials",
     "CredentialsUnusable",
+    "Discovery",
+    "Divergence",
     "Elector",
     "EpochParameter",
+    "EventRecorder",
     "Fence",
     "FenceState",
     "Forbidden",
+    "Gap",
     "Gone",
+    "Granted",
     "InCluster",
+    "Interest",
     "Invalid",
     "KindNotServed",
     "KindNotWatched",
@@ -53,11 +75,17 @@ __all__ = [
     "NamespaceDeletion",
     "NotFound",
     "NotLeading",
+    "Notice",
+    "ObjectReader",
     "Pace",
     "Reflector",
     "ReflectorCounts",
     "ReflectorSettings",
     "Response",
+    "Right",
+    "Rights",
+    "RollingCheck",
+    "Served",
     "ServerFault",
     "Session",
     "Term",
@@ -66,7 +94,10 @@ __all__ = [
     "Truth",
     "Unauthorized",
     "Unreachable",
+    "Watchers",
     "WorkOutlivedLease",
     "Writer",
     "default_credentials",
+    "watching",
+    "writing",
 ]

@@ -213,6 +213,14 @@ class Mirror:
         self._wake(store)
         return taken
 
+    def correct(self, live: Live) -> bool:
+        """Takes an object that a GET has proved to be there, however far the watch claims to be; False if no news."""
+        store = self._stores.get((live.ref.group, live.ref.kind))
+        if store is None:
+            return False
+        store.buried.discard(live.uid)
+        return self._offer(store, live)
+
     def bury(self, ref: ObjectRef, uid: str) -> None:
         """Takes the proof (a 404, or the answer to a DELETE) that this very object is gone.
 

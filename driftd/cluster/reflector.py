@@ -6,6 +6,7 @@ when history is gone, back off with jitter, never trust a stream to end. What di
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
@@ -87,7 +88,10 @@ class _ShortWatch(ClusterError):  # noqa: N818 (named for the condition)
 
 @dataclass(slots=True)
 class Reflector:
-    """The list-and-watch loop of one kind. `run` ends only by cancellation."""
+    """The list-and-watch loop of one kind. `run` ends only by cancellation.
+
+    `partial` asks for metadata only. `turns` bounds how many reflectors list at the same time.
+    """
 
     session: Session
     mirror: Mirror
@@ -95,6 +99,7 @@ class Reflector:
     pace: Pace
     settings: ReflectorSettings = ReflectorSettings()
     partial: bool = False
+    turns: asyncio.Semaphore | None = None
     counts: ReflectorCounts = field(default_factory=ReflectorCounts)
     _version: str = field(default="", init=False)
     _stuck_at: str = field(default="", init=False)
@@ -144,7 +149,8 @@ class Reflector:
         """Replaces the store by a complete list; a list that breaks off leaves the store untouched."""
         confirmed = False
         while True:
-            found, version = await self._collect()
+            async with self.turns or contextlib.nullcontext():
+                found, version = await self._collect()
             before = self.mirror.watermark(self.resource)
             if older(version, before) and not confirmed:
                 # Either a stale server or an etcd restored from a backup. One more consistent list tells: it cannot

@@ -1,0 +1,179 @@
+"""Compares the mirror with the truth: a rolling GET of single objects, and a full list of a kind now and then.
+
+Both heal what they find and count it: a watch cache that loses events does so silently, and the count is the only
+sign of it. A difference counts only after the watch had time to tell, and after a second look past all caches.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from driftd.cluster.errors import BadAnswer, ClusterError
+from driftd.cluster.mirror import KindNotWatched, Mirror
+from driftd.cluster.pace import Pace
+from driftd.cluster.paths import collection_path
+from driftd.cluster.session import Session
+from driftd.cluster.truth import ListExpired, Truth, pages
+from driftd.cluster.versions import older
+from driftd.cluster.wire import Malformed
+from driftd.drift import KindState
+from driftd.values import Live, ObjectRef, Resource
+
+_SLICE: Final = 64
+_LIST_TRIES: Final = 3
+_log = structlog.get_logger()
+
+
+class Gap(StrEnum):
+    """What the mirror did not know."""
+
+    MISSED_ADD = "missed-add"
+    MISSED_CHANGE = "missed-change"
+    MISSED_DELETE = "missed-delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """One object the watch failed to tell the truth about; the mirror has been put right already."""
+
+    ref: ObjectRef
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The end of a full comparison of one kind: objects compared, and what differed."""
+
+    resource: Resource
+    compared: int
+    divergences: tuple[Divergence, ...]
+
+
+@dataclass(slots=True)
+class Auditor:
+    """Looks past the caches. `grace` is how many seconds a watch may lag before a difference counts."""
+
+    session: Session
+    truth: Truth
+    mirror: Mirror
+    pace: Pace
+    grace: float = 5.0
+    counts: Counter[tuple[str, Gap]] = field(default_factory=Counter)
+    checked: int = 0
+
+    async def check(self, ref: ObjectRef) -> Divergence | None:
+        """Compares one object; None if the mirror is right, or its kind is not READY and claims nothing.
+
+        Raises:
+            ClusterError: nothing is known. KindNotWatched.
+        """
+        resource = self.mirror.resource_of(ref)
+        if self.mirror.state(resource) is not KindState.READY:
+            return None
+        self.checked += 1
+        if self._gap(ref, await self.truth.get(ref)) is None:
+            return None
+        await self.pace.sleep(self.grace)
+        now = await self.truth.get(ref)
+        gap = self._gap(ref, now)
+        if gap is None or self.mirror.state(resource) is not KindState.READY:
+            return None
+        self._heal(ref, now)
+        self.counts[str(resource), gap] += 1
+        _log.error("cluster.mirror.diverged", kind=str(resource), gap=gap.value)
+        return Divergence(ref, gap)
+
+    async def audit(self, resource: Resource) -> Audited:
+        """Compares a whole kind with a fresh, consistent list; what differs is looked at one by one.
+
+        Raises:
+            ClusterError: nothing is known of the kind, or of one of the differing objects.
+        """
+        listed, version = await self._list(resource)
+        held = self.mirror.of_kind(resource)
+        suspects = [ref for ref, live in listed.items() if self._behind(held.get(ref), live)]
+        suspects += [
+            ref for ref, live in held.items() if ref not in listed and not older(version, live.resource_version)
+        ]
+        found = []
+        for ref in suspects:
+            divergence = await self.check(ref)
+            if divergence is not None:
+                found.append(divergence)
+        return Audited(resource, len(listed), tuple(found))
+
+    async def _list(self, resource: Resource) -> tuple[dict[ObjectRef, Live], str]:
+        reader = self.mirror.reader(resource)
+        for _ in range(_LIST_TRIES):
+            listed: dict[ObjectRef, Live] = {}
+            version = ""
+            try:
+                async for page in pages(self.session, reader):
+                    for count, item in enumerate(page.items, start=1):
+                        live = reader.live(item)
+                        listed[live.ref] = live
+                        if count % _SLICE == 0:
+                            await asyncio.sleep(0)
+                    version = page.resource_version
+            except ListExpired:
+                continue
+            except Malformed as error:
+                raise BadAnswer("GET", collection_path(resource), str(error)) from error
+            return listed, version
+        raise ListExpired(f"GET {collection_path(resource)}: expired {_LIST_TRIES} times; the server forgets too fast")
+
+    @staticmethod
+    def _behind(held: Live | None, told: Live) -> bool:
+        return held is None or held.uid != told.uid or older(held.resource_version, told.resource_version)
+
+    def _gap(self, ref: ObjectRef, told: Live | None) -> Gap | None:
+        held = self.mirror.get(ref)
+        if told is None:
+            return None if held is None else Gap.MISSED_DELETE
+        if held is None:
+            return Gap.MISSED_ADD
+        return Gap.MISSED_CHANGE if self._behind(held, told) else None
+
+    def _heal(self, ref: ObjectRef, told: Live | None) -> None:
+        held = self.mirror.get(ref)
+        if told is not None:
+            self.mirror.correct(told)
+        elif held is not None:
+            self.mirror.bury(ref, held.uid)
+
+
+@dataclass(slots=True)
+class RollingCheck:
+    """Goes round all expected objects at a steady rate, for ever.
+
+    `expected` is asked at the start of each round; `rate` is objects a second; `found` hears of each divergence.
+    """
+
+    auditor: Auditor
+    expected: Callable[[], Collection[ObjectRef]]
+    found: Callable[[Divergence], None]
+    rate: float = 5.0
+    rounds: int = 0
+
+    async def run(self) -> None:
+        """Ends only by cancellation. An object that cannot be asked about is skipped until the next round."""
+        pace = self.auditor.pace
+        while True:
+            refs = tuple(self.expected())
+            for ref in refs:
+                await pace.sleep(1.0 / self.rate)
+                try:
+                    divergence = await self.auditor.check(ref)
+                except (ClusterError, KindNotWatched) as error:
+                    _log.info("cluster.rolling.skipped", kind=ref.kind, error=str(error))
+                    continue
+                if divergence is not None:
+                    self.found(divergence)
+            self.rounds += 1
+            if not refs:
+                await pace.sleep(1.0)
