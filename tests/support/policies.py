@@ -42,7 +42,7 @@ def selectors(draw: st.DrawFn) -> Json:
 def blocks(draw: st.DrawFn) -> Json:
     cidr = draw(st.sampled_from(sorted(RANGES)))
     found: Json = {"cidr": cidr}
-    if RANGES[cidr] and draw(st.booleans()):
+    if draw(st.booleans()) and RANGES[cidr]:
         found["except"] = draw(st.lists(st.sampled_from(list(RANGES[cidr])), max_size=2))
     return found
 
@@ -144,3 +144,35 @@ def _places(value: Any) -> Any:
     for key, inner in list(entries):
         yield value, key
         yield from _places(inner)
+
+
+def meaning(spec: Json) -> Any:
+    """The rules of equality said naively, with sets instead of sorting."""
+
+    def selector(found: Json) -> Any:
+        matched = frozenset(found.get("matchLabels", {}).items())
+        required = frozenset(
+            (one.get("key"), one.get("operator"), frozenset(one.get("values", ())))
+            for one in found.get("matchExpressions", ())
+        )
+        return matched, required
+
+    def peer(found: Json) -> Any:
+        block = found.get("ipBlock")
+        return (
+            selector(found["podSelector"]) if "podSelector" in found else None,
+            selector(found["namespaceSelector"]) if "namespaceSelector" in found else None,
+            (block.get("cidr"), frozenset(block.get("except", ()))) if block is not None else None,
+        )
+
+    def port(found: Json) -> Any:
+        return found.get("protocol", "TCP"), found.get("port"), found.get("endPort")
+
+    def rules(direction: str, side: str) -> Any:
+        return frozenset(
+            (frozenset(map(peer, rule.get(side, ()))), frozenset(map(port, rule.get("ports", ()))))
+            for rule in spec.get(direction, ())
+        )
+
+    types = frozenset(spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]))
+    return selector(spec.get("podSelector", {})), types, rules("ingress", "from"), rules("egress", "to")

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftd.policy.kinds import KINDS, Coverage, MalformedObject, digest_of
-from tests.support.policies import Json, changed, policy, specs
+from tests.support.policies import Json, changed, meaning, policy, specs
 
 KIND = KINDS["networking.k8s.io", "NetworkPolicy"]
 COVERAGE = Coverage()
@@ -16,38 +16,6 @@ COVERAGE = Coverage()
 
 def digest(spec: Json) -> bytes:
     return digest_of(KIND, policy(spec), COVERAGE)
-
-
-def meaning(spec: Json) -> Any:
-    """The rules of equality said naively, with sets instead of sorting."""
-
-    def selector(found: Json) -> Any:
-        matched = frozenset(found.get("matchLabels", {}).items())
-        required = frozenset(
-            (one.get("key"), one.get("operator"), frozenset(one.get("values", ())))
-            for one in found.get("matchExpressions", ())
-        )
-        return matched, required
-
-    def peer(found: Json) -> Any:
-        block = found.get("ipBlock")
-        return (
-            selector(found["podSelector"]) if "podSelector" in found else None,
-            selector(found["namespaceSelector"]) if "namespaceSelector" in found else None,
-            (block.get("cidr"), frozenset(block.get("except", ()))) if block is not None else None,
-        )
-
-    def port(found: Json) -> Any:
-        return found.get("protocol", "TCP"), found.get("port"), found.get("endPort")
-
-    def rules(direction: str, side: str) -> Any:
-        return frozenset(
-            (frozenset(map(peer, rule.get(side, ()))), frozenset(map(port, rule.get("ports", ()))))
-            for rule in spec.get(direction, ())
-        )
-
-    types = frozenset(spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]))
-    return selector(spec.get("podSelector", {})), types, rules("ingress", "from"), rules("egress", "to")
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
