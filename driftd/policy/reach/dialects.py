@@ -31,6 +31,8 @@ class Reading:
     * `pod_in_block`: does an ipBlock or CIDR match a pod by its address?
     * `host_pod_selected`: does a pod selector, of a policy or of a rule, match a pod in the host's network?
     * `host_pod_in_block`: does a CIDR with the node's address match it?
+    * `own_pod`: does a pod always reach itself, whatever policies say?
+    * `own_node`: may a pod always open connections to its own node? (From it, every dialect lets them in.)
     * `undefined_protocols`: is traffic other than TCP, UDP, SCTP to an isolated pod left open by NetworkPolicy?
     * `repeated_port_name`: if containers of a pod give one name to several ports, does the name mean all of them?
     * `calico_kinds`, `admin_kinds`: are Calico's own, and the admin policy kinds enforced?
@@ -39,6 +41,8 @@ class Reading:
     pod_in_block: Answer
     host_pod_selected: Answer
     host_pod_in_block: Answer
+    own_pod: Answer
+    own_node: Answer
     undefined_protocols: bool
     repeated_port_name: Answer
     calico_kinds: Answer
@@ -50,6 +54,8 @@ _READINGS = {
         pod_in_block=Answer.MAYBE,
         host_pod_selected=Answer.MAYBE,
         host_pod_in_block=Answer.MAYBE,
+        own_pod=Answer.YES,
+        own_node=Answer.YES,
         undefined_protocols=True,
         repeated_port_name=Answer.MAYBE,
         calico_kinds=Answer.MAYBE,
@@ -59,6 +65,8 @@ _READINGS = {
         pod_in_block=Answer.YES,
         host_pod_selected=Answer.NO,
         host_pod_in_block=Answer.YES,
+        own_pod=Answer.YES,
+        own_node=Answer.NO,
         undefined_protocols=False,
         repeated_port_name=Answer.YES,
         calico_kinds=Answer.YES,
@@ -68,6 +76,8 @@ _READINGS = {
         pod_in_block=Answer.NO,
         host_pod_selected=Answer.NO,
         host_pod_in_block=Answer.NO,
+        own_pod=Answer.MAYBE,
+        own_node=Answer.NO,
         undefined_protocols=False,
         repeated_port_name=Answer.MAYBE,
         calico_kinds=Answer.NO,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from driftd.policy.reach.addresses import address, of_ranges
 from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.draft import Draft, Space
 from driftd.policy.reach.endpoints import Surroundings, labels_of
@@ -82,6 +83,11 @@ def _cut(draft: Draft, policies: Iterable[Policy]) -> int:
     """Let new CIDR edges count, mark the pods they may tell apart; returns outside classes no longer current."""
     endpoints = draft.core.endpoints
     ranges = {found for policy in policies for peer in peers_of(policy) for found in ranges_of(peer)}
+    hosts = {ip for space in draft.spaces.values() for name in space.moved for ip in _node_ips(space, name)}
+    if hosts:
+        nodes = of_ranges((at, at) for at in map(address, hosts))
+        if endpoints.meet_nodes(nodes):
+            ranges.add(nodes)
     torn, stale = endpoints.cut(ranges)
     if torn:
         for name, view in draft.before.namespaces.items():
@@ -89,6 +95,13 @@ def _cut(draft: Draft, policies: Iterable[Policy]) -> int:
                 members = [key for key, position in view.classes.items() if torn >> position & 1]
                 draft.space(name).moved.update(members)
     return stale
+
+
+def _node_ips(space: Space, name: str) -> tuple[str, ...]:
+    pod = space.pods.get(name)
+    if pod is None:
+        return ()
+    return pod.node_ips + pod.ips if pod.host_network else pod.node_ips
 
 
 def _cluster_changes(before: Snapshot, cluster: ClusterView, core: Core) -> tuple[bool, int]:

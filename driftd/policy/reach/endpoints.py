@@ -71,6 +71,7 @@ class Endpoints:
         self.by_ports: dict[NamedPorts, int] = {}
         self.host = 0
         self.keys: set[str] = set()
+        self.nodes = surroundings.nodes
         self._records: dict[tuple[str, Labels], int] = {}
         self._record_members: list[int] = []
         self._accounts: dict[Labels, int] = {}
@@ -100,6 +101,13 @@ class Endpoints:
         new = frozenset(keys) - self.keys
         self.keys |= new
         return new
+
+    def meet_nodes(self, found: Ranges) -> bool:
+        """Remember addresses of nodes; whether any is new."""
+        if self.nodes.covers(found):
+            return False
+        self.nodes = self.nodes | found
+        return True
 
     def place(self, pod: Pod, namespace: Labels, account: Labels) -> int:
         """The class of a pod, made if there is none yet."""

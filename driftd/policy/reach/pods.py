@@ -29,7 +29,8 @@ class Pod:
     """One pod: everything about it that a policy can tell apart, and nothing else.
 
     `ips` holds at most one address a family (dual stack); empty means not known yet. `finished` pods (Succeeded,
-    Failed) are no endpoints. `owner` is `Kind/name` of the workload, empty for a bare pod.
+    Failed) are no endpoints. `owner` is `Kind/name` of the workload, empty for a bare pod. `node_ips` are addresses
+    of the node it runs on.
     """
 
     namespace: str
@@ -41,6 +42,7 @@ class Pod:
     ports: NamedPorts = ()
     finished: bool = False
     owner: str = ""
+    node_ips: tuple[str, ...] = ()
 
     @property
     def workload(self) -> str:
@@ -62,6 +64,9 @@ def pod_from_body(body: Body) -> Pod:
     if not ips and status.get("podIP"):
         ips = (status["podIP"],)
     labels = metadata.get("labels") or {}
+    hosts = tuple(entry["ip"] for entry in status.get("hostIPs") or () if entry.get("ip"))
+    if not hosts and status.get("hostIP"):
+        hosts = (status["hostIP"],)
     return Pod(
         namespace=metadata.get("namespace") or "default",
         name=name,
@@ -72,6 +77,7 @@ def pod_from_body(body: Body) -> Pod:
         ports=_named_ports(spec),
         finished=status.get("phase") in ("Succeeded", "Failed"),
         owner=_owner(metadata, labels),
+        node_ips=hosts,
     )
 
 

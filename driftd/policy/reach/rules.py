@@ -61,8 +61,12 @@ class RuleMatcher:
     def local_sources(self) -> int:
         """Sources that may be a pod's own node, from which traffic is always let in (kubelet probes)."""
         endpoints = self.endpoints
-        nodes = endpoints.surroundings.nodes
-        return endpoints.host | (endpoints.outside_in(nodes) if nodes else 0)
+        return endpoints.host | endpoints.outside_in(endpoints.nodes)
+
+    @property
+    def local_targets(self) -> int:
+        """Targets that may be a pod's own node, if the dialect always lets a pod speak to that."""
+        return self.local_sources if self._reading.own_node is not Answer.NO else 0
 
     def match(self, rule: Rule, flow: Flow, near: Near) -> Match:
         """The rule's rectangles for a protected class; the far end is the source (ingress) or destination (egress)."""
@@ -77,16 +81,38 @@ class RuleMatcher:
         must_pairs: list[tuple[PortSet, int]] = []
         may_pairs: list[tuple[PortSet, int]] = []
         groups = {near.ports: -1} if flow is Flow.INGRESS else self._destinations()
+        host = self.endpoints.host if flow is Flow.EGRESS else 0
         for names, members in groups.items():
             sure, perhaps = self.resolve(match, names)
-            must_pairs.append((sure, must_bits & members))
-            may_pairs.append((perhaps, may_bits & members))
+            must_pairs.append((sure, must_bits & members & ~host))
+            may_pairs.append((perhaps, may_bits & members & ~host))
+        if host:
+            self._host_pods(match, groups, (must_bits, may_bits), (must_pairs, may_pairs))
         if not rule.certain or rule.request is not None:
             return Match((), tuple(may_pairs))
         if must_pairs == may_pairs:
             pairs = tuple(may_pairs)
             return Match(pairs, pairs)
         return Match(tuple(must_pairs), tuple(may_pairs))
+
+    def _host_pods(
+        self,
+        match: PortMatch,
+        groups: Mapping[NamedPorts, int],
+        bits: tuple[int, int],
+        pairs: tuple[list[tuple[PortSet, int]], list[tuple[PortSet, int]]],
+    ) -> None:
+        """Targets in the host's network: where they count as their node, they have no port names."""
+        nameless = self.resolve(match, ())
+        for names, members in groups.items():
+            if not members & self.endpoints.host:
+                continue
+            sure, perhaps = nameless
+            if self._reading.host_pod_selected is not Answer.NO:
+                named = self.resolve(match, names)
+                sure, perhaps = sure & named[0], perhaps | named[1]
+            pairs[0].append((sure, bits[0] & members & self.endpoints.host))
+            pairs[1].append((perhaps, bits[1] & members & self.endpoints.host))
 
     def _destinations(self) -> Mapping[NamedPorts, int]:
         """Endpoints by their named-port map; addresses have none, so a name never matches them."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from driftd.policy.reach import relation
 from driftd.policy.reach.addresses import address, block
-from driftd.policy.reach.dialects import Dialect
+from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.endpoints import Endpoints, Outside, PodClass, Surroundings
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
 from driftd.policy.reach.pods import Pod
@@ -139,6 +139,10 @@ class Snapshot:
             members = tuple(pod for key, pod in sorted(view.pods.items()) if pod.workload == name)
             if members:
                 return members
+        for other in self.namespaces.values():
+            for pod in other.pods.values():
+                if text in pod.ips and not pod.host_network and not pod.finished:
+                    return (pod,)
         try:
             block(text)
         except ValueError:
@@ -148,10 +152,12 @@ class Snapshot:
         return (text.partition("/")[0],)
 
     def reach(self, source: "Pod | str", target: "Pod | str") -> Reach:
-        """The traffic that can pass from one endpoint to another; a pod always reaches itself."""
-        if isinstance(source, Pod) and source == target:
-            return Reach(ALL, ALL, self.dialect)
-        return self.reach_of(self.class_of(source), self.class_of(target))
+        """The traffic that can pass from one endpoint to another."""
+        found = self.reach_of(self.class_of(source), self.class_of(target))
+        if isinstance(source, Pod) and isinstance(target, Pod) and str(source) == str(target):
+            must = ALL if self.core.reading.own_pod is Answer.YES else found.must
+            return Reach(must, ALL, self.dialect)
+        return found
 
     def reach_of(self, source: int, target: int) -> Reach:
         """The same between two members of classes live in this snapshot."""

@@ -79,7 +79,7 @@ def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) 
         sure = tier.certain and any(one.certain for one in applied)
         state.leave(tier, sure=sure)
     state.allow_rest()
-    local = matcher.local_sources if flow is Flow.INGRESS else 0
+    local = matcher.local_sources if flow is Flow.INGRESS else matcher.local_targets
     may = join(state.allowed, of_pairs(((FULL[0][0], local),))) if local else state.allowed
     if state.certain:
         return Verdict(state.allowed, may)

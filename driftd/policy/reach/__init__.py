@@ -1,0 +1,40 @@
+"""Reachability: who can reach whom under Kubernetes, Calico and admin policies, exactly; deltas, explanations, judges."""
+
+from driftd.policy.reach.addresses import Ranges, block, blocks
+from driftd.policy.reach.delta import Delta, DifferentDialects, delta
+from driftd.policy.reach.dialects import Answer, Dialect
+from driftd.policy.reach.edits import align, apply, snapshot_of
+from driftd.policy.reach.endpoints import Surroundings
+from driftd.policy.reach.flows import Flows, Rectangle, Tenancy
+from driftd.policy.reach.pods import MalformedPod, Pod, pod_from_body, pods_from_workload
+from driftd.policy.reach.ports import PortSet
+from driftd.policy.reach.ports import ports as port_set
+from driftd.policy.reach.snapshot import Edit, Reach, Snapshot, UnknownEndpoint
+
+__all__ = [
+    "Answer",
+    "Delta",
+    "Dialect",
+    "DifferentDialects",
+    "Edit",
+    "Flows",
+    "MalformedPod",
+    "Pod",
+    "PortSet",
+    "Ranges",
+    "Reach",
+    "Rectangle",
+    "Snapshot",
+    "Surroundings",
+    "Tenancy",
+    "UnknownEndpoint",
+    "align",
+    "apply",
+    "block",
+    "blocks",
+    "delta",
+    "pod_from_body",
+    "pods_from_workload",
+    "port_set",
+    "snapshot_of",
+]
