@@ -172,8 +172,8 @@ class Lab:
     async def compact(self) -> int:
         """Make etcd forget all but the newest revision, and answer that revision.
 
-        A list or watch from an older resourceVersion that reaches etcd is now answered 410 Gone. An API server still
-        serves watches from the events in its own cache: stop and start it too, for a watch to see 410.
+        What reaches etcd with an older resourceVersion is answered 410 Gone from now on. An API server also serves
+        pages and watches from its own memory of the past: stop and start it too, for a client to see the 410.
         """
         return await admin.compact(self._identities.etcd, self._etcd_port)
 

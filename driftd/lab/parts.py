@@ -58,10 +58,16 @@ class Part:
         self.pid = answer["pid"]
         await self.wait_ready()
 
-    async def stop(self) -> None:
-        """SIGTERM, after the grace SIGKILL; returns when the process is gone and its ports are free."""
-        await self._owner.ask("stop", seconds=self._stop_grace * 2 + 10, part=self.name, grace=self._stop_grace)
+    async def stop(self) -> int:
+        """SIGTERM, after the grace SIGKILL; returns when the process is gone and its ports are free.
+
+        The answer is its exit code: 0 from a part that ended in order, -9 from one that had to be killed.
+        """
+        answer = await self._owner.ask(
+            "stop", seconds=self._stop_grace * 2 + 10, part=self.name, grace=self._stop_grace
+        )
         self.pid = None
+        return int(answer["code"])
 
     async def kill(self) -> None:
         """SIGKILL; returns when the process is gone and its ports are free."""
