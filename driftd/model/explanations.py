@@ -12,7 +12,10 @@ from pydantic_core import ErrorDetails
 from driftd.model.places import dotted, place_of
 from driftd.model.problems import Problem
 from driftd.model.scalars import Value
-from driftd.model.strict_yaml import Spot
+from driftd.model.strict_yaml import MAX_FAULTS, Spot
+
+_MANY = 100
+"""Above so many names only those that begin alike are compared: a hostile file must not buy minutes of CPU."""
 
 _TYPES: Mapping[str, tuple[str, str]] = {
     "string_type": ("a string", "put the value in quotes"),
@@ -33,17 +36,16 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 
 
 def explain(error: ValidationError, cls: type[BaseModel], file: str, value: Value, spot: Spot) -> tuple[Problem, ...]:
-    """One problem for each thing that the schema refuses in a document."""
-    found: dict[Problem, None] = {}
-    for detail in error.errors(include_url=False):
-        found[_problem(detail, cls, file, value, spot)] = None
-    return tuple(found)
+    """One problem for each thing that the schema refuses in a document, up to MAX_FAULTS."""
+    details = error.errors(include_url=False)[:MAX_FAULTS]
+    return tuple(dict.fromkeys(_problem(detail, cls, file, value, spot) for detail in details))
 
 
 def closest(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?`, or the known words when none is near."""
     words = sorted(known)
-    near = difflib.get_close_matches(word[:64], words, n=1, cutoff=0.6)
+    likely = words if len(words) <= _MANY else [one for one in words if one[:2] == word[:2]][:_MANY]
+    near = difflib.get_close_matches(word[:64], likely, n=1, cutoff=0.6)
     if near:
         return f'did you mean "{near[0]}"?'
     shown = ", ".join(words[:16]) + (", ..." if len(words) > 16 else "")

@@ -1,6 +1,6 @@
 """Admission of a revision (D8): a broken tenant keeps its last good files, a broken platform holds everything."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -37,6 +37,7 @@ def admit(
     *,
     parser: Parser | None = None,
     today: date | None = None,
+    further: Callable[[Model], Sequence[Problem]] | None = None,
 ) -> Admitted:
     """Decide which files of a new revision are in force.
 
@@ -44,8 +45,11 @@ def admit(
     left out until it is mended. A tenant whose files are gone is not quarantined: that is a removal, and other guards
     judge it. Whoever's *changed* file takes part in a contradiction is to blame for it; what nobody's quarantine heals
     holds the revision.
+
+    `further` judges a model that the linter lets pass, such as the compiler: its errors count like the linter's, so that
+    a tenant whose manifest cannot be compiled is quarantined and does not hold up the others.
     """
-    return _Admission(new, last_good, parser or Parser(), today).decide()
+    return _Admission(new, last_good, parser or Parser(), today, further).decide()
 
 
 class _Held(Exception):  # noqa: N818  # not a fault of the program: the verdict of an admission
@@ -56,8 +60,14 @@ class _Admission:
     """One decision: quarantines grow until what is left is clean, or cannot become clean."""
 
     def __init__(
-        self, new: Sequence[SourceFile], last_good: Sequence[SourceFile] | None, parser: Parser, today: date | None
+        self,
+        new: Sequence[SourceFile],
+        last_good: Sequence[SourceFile] | None,
+        parser: Parser,
+        today: date | None,
+        further: Callable[[Model], Sequence[Problem]] | None,
     ) -> None:
+        self.further = further
         self.parser = parser
         self.today = today
         self.new = {file.path: file for file in new}
@@ -97,6 +107,8 @@ class _Admission:
         if loaded.model is None:
             return None, loaded.problems
         problems = lint(loaded.model, self.today)
+        if self.further is not None and not any(problem.is_error for problem in problems):
+            problems = (*problems, *self.further(loaded.model))
         broken = any(problem.is_error for problem in problems)
         return (None if broken else loaded.model), problems
 
@@ -110,8 +122,17 @@ class _Admission:
     def quarantine(self, errors: Sequence[Problem]) -> None:
         """Put the tenants who are to blame into quarantine. _Held when nobody's quarantine can heal an error."""
         verdicts: dict[frozenset[str], list[Problem]] = {}
+        unexplained: list[Problem] = []
         for error in errors:
-            verdicts.setdefault(self.suspects(error), []).append(error)
+            suspects = self.suspects(error)
+            if suspects:
+                verdicts.setdefault(suspects, []).append(error)
+            else:
+                unexplained.append(error)
+        if not verdicts:
+            raise _Held(
+                f"no tenant's last good files would mend this, so the platform's files have to: {unexplained[0]}"
+            )
         for trials, (suspects, problems) in enumerate(verdicts.items()):
             guilty = self.guilty(suspects, problems) if len(suspects) > 1 and trials < _MAX_TRIALS else suspects
             for tenant in self.bound(guilty):
@@ -119,7 +140,10 @@ class _Admission:
                 known.extend(problem for problem in problems if problem not in known)
 
     def suspects(self, error: Problem) -> frozenset[str]:
-        """Tenants who can have brought an error in: those with a changed file that takes part in it."""
+        """Tenants who can have brought an error in: those with a changed file that takes part in it.
+
+        _Held when the error is in a changed file of the platform, or in none at all.
+        """
         if not error.file:
             raise _Held(f"the model as a whole is not valid: {error}")
         owner = self.owner(error.file)
@@ -127,10 +151,7 @@ class _Admission:
             whose = "the platform" if owner.platform else "nobody that can be told"
             raise _Held(f"{error.file} belongs to {whose} and is not valid: {error}")
         involved = [path for path in (error.file, *error.others) if self.changed(path) and self.owner(path).is_tenants]
-        found = frozenset(tenant for path in involved for tenant in self.owner(path).tenants).difference(self.reasons)
-        if not found:
-            raise _Held(f"no tenant's last good files would mend this, so the platform's files have to: {error}")
-        return found
+        return frozenset(tenant for path in involved for tenant in self.owner(path).tenants).difference(self.reasons)
 
     def owner(self, path: str) -> Owner:
         """Owner of a file in force."""

@@ -13,7 +13,7 @@ from driftd.model.places import place_of
 from driftd.model.problems import Manifest, Problem, SourceFile
 from driftd.model.scalars import Value
 from driftd.model.schema import API_VERSION, DOCUMENT_KINDS, AnyDocument
-from driftd.model.strict_yaml import YamlDocument, read_yaml
+from driftd.model.strict_yaml import MAX_FAULTS, YamlDocument, read_yaml
 from driftd.values import Origin
 
 _SANE_PATH = re.compile(r"[A-Za-z0-9_\-.+@ ]+(?:/[A-Za-z0-9_\-.+@ ]+)*")
@@ -107,6 +107,11 @@ def parse_file(file: SourceFile) -> ParsedFile:
     for index, document in enumerate(stream.documents):
         if document.value is None:
             continue
+        if len(problems) > MAX_FAULTS:
+            line, column = document.spot.line, document.spot.column
+            message = "too many faults to go on"
+            problems.append(Problem("error", file.path, line, column, "", message, "correct those above"))
+            return ParsedFile(file, tuple(entries), tuple(problems), broken=True)
         typed, found = _read_document(file.path, document)
         problems.extend(found)
         raw = document.value if typed is None else None

@@ -221,3 +221,11 @@ def test_any_tree_under_any_kind_is_answered(kind: str, version: str, metadata: 
     result = load((SourceFile("cluster.yaml", CLUSTER.encode()), SourceFile("tree.yaml", body)))
     assert (result.model is None) == bool(result.problems)
     assert all(problem.remedy for problem in result.problems)
+
+
+def test_a_file_full_of_faults_is_told_up_to_a_bound_and_quickly() -> None:
+    many = "---\n".join(["apiVersion: driftd.dev/v1alpha1\nkind: Plan\nmetadata: {nmae: x}\n"] * 5000)
+    wide = PLAN + "spec:\n" + "".join(f"  field{number}: 1\n" for number in range(20_000))
+    for text in (many, wide):
+        problems = loaded(other=text).problems
+        assert 50 <= len(problems) <= 60

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.model import SourceFile, admit
+from driftd.model import Model, Problem, SourceFile, admit
 from tests.support.model_texts import CLUSTER, PLAN, environment, files
 
 TENANTS = ("acme", "globex", "initech", "umbrella")
@@ -176,3 +176,35 @@ def test_the_files_in_force_are_the_new_ones_but_for_the_broken_tenants(
             f for f in wanted if f.path.startswith(tenant)
         }
     assert fresh
+
+
+def test_a_further_judge_is_heard_and_its_errors_are_one_tenants_too() -> None:
+    def no_port_666(model: Model) -> tuple[Problem, ...]:
+        return tuple(
+            Problem("error", model.origin("Environment", name).file, 1, 1, "spec", "port 666", "use another")
+            for name, one in model.environments.items()
+            if any(port.number == 666 for service in one.services.values() for port in service.ports.values())
+        )
+
+    new = revision({"globex/prod.yaml": environment("globex-prod", "globex", port=666)}, port=9000)
+    admitted = admit(new, revision(), further=no_port_666)
+    assert set(admitted.quarantined) == {"globex"}
+    assert admitted.held == ""
+    assert text_of(admitted.files, "acme/prod.yaml") == text_of(new, "acme/prod.yaml")
+
+
+def test_a_moved_namespace_with_two_claimants_sends_both_back() -> None:
+    texts = {
+        "acme/prod.yaml": environment("acme-prod", "acme", namespace="shop"),
+        "globex/prod.yaml": environment("globex-prod", "globex", namespace="shop"),
+    }
+    admitted = admit(revision(texts), revision())
+    assert set(admitted.quarantined) == {"acme", "globex"}
+
+
+def test_an_innocent_change_beside_anothers_theft_goes_on() -> None:
+    texts = {"initech/zz.yaml": environment("zz", "initech", namespace="acme-prod")}
+    new = revision(texts, port=9001)
+    admitted = admit(new, revision(port=9000))
+    assert set(admitted.quarantined) == {"initech"}
+    assert text_of(admitted.files, "acme/prod.yaml") == text_of(new, "acme/prod.yaml")
