@@ -38,10 +38,9 @@ class WatchSettings(_Part):
         90.0,
         description="A watch that brings neither event nor bookmark for so long is taken for dead and opened again.",
     )
-    backoff_min_seconds: Seconds = Field(
-        0.8, description="First pause after a failed list or watch; doubled, with full jitter."
+    blind_seconds: Seconds = Field(
+        45.0, description="Cut off for so long, a kind is blind: nothing is said of it any more."
     )
-    backoff_max_seconds: Seconds = Field(30.0, description="Longest such pause.")
     discovery_seconds: Seconds = Field(30.0, description="How often the served kinds are asked for.")
 
     @model_validator(mode="after")

@@ -1,1 +1,34 @@
 """The loop: dirty scope, observe, compare, judge, act, verify, record."""
+
+from driftd.engine.act import Actor
+from driftd.engine.cycle import Cycle
+from driftd.engine.digests import digests_under
+from driftd.engine.inforce import InForce, changed_scopes
+from driftd.engine.leadership import Leadership, last_epoch
+from driftd.engine.loop import ScopeLoop
+from driftd.engine.model_loop import ModelLoop, ModelStatus
+from driftd.engine.namespaces import KnownNamespaces
+from driftd.engine.observe import Observer
+from driftd.engine.pending import pending
+from driftd.engine.record import OpenFindings
+from driftd.engine.setbacks import Setbacks
+from driftd.engine.watching import Watching
+
+__all__ = [
+    "Actor",
+    "Cycle",
+    "InForce",
+    "KnownNamespaces",
+    "Leadership",
+    "ModelLoop",
+    "ModelStatus",
+    "Observer",
+    "OpenFindings",
+    "ScopeLoop",
+    "Setbacks",
+    "Watching",
+    "changed_scopes",
+    "digests_under",
+    "last_epoch",
+    "pending",
+]

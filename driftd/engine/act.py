@@ -96,7 +96,7 @@ class Actor:
             answer = await self._writer.execute(ready, epoch)
             self._account(acts, ready, intent, answer)
             await self._mirror(ready, answer, versions)
-            if answer.result is not Result.DONE:
+            if answer.result is not Result.DONE and not _is_held(ready, answer):
                 acts.stopped_by, acts.stopped_at = answer, write.ref
                 break
             self._told(ready)
@@ -153,6 +153,11 @@ class Actor:
             await self._observer.refresh(ref)
         except ClusterError as error:
             _log.warning("observe.failed", kind=ref.kind, namespace=ref.namespace, name=ref.name, why=str(error))
+
+
+def _is_held(write: Write, answer: Answer) -> bool:
+    """The server took the deletion, and a finalizer keeps the object, which is empty: the plan goes on."""
+    return isinstance(write, Delete) and answer.result is Result.DIFFERS and answer.live is not None
 
 
 def _bound(write: Write, versions: Mapping[ObjectRef, tuple[str, str]]) -> Write:

@@ -198,8 +198,12 @@ class Cycle:
         match answer.result:
             case Result.REFUSED:
                 self._setbacks.refuse(ref, answer.message, now)
-            case Result.DIFFERS:
+            case Result.DIFFERS if answer.defaulted:
                 self._setbacks.stop_kind(ref, answer.message)
+            case Result.DIFFERS:
+                self._setbacks.refuse(ref, answer.message, now)
+            case Result.FENCED:
+                work.again.append(1.0)
             case Result.FAILED | Result.UNKNOWN:
                 self._setbacks.fail(ref, now, answer.retry_after)
             case _:
@@ -257,7 +261,8 @@ class Cycle:
 
     async def _close(self, gone: Iterable[Finding], work: _Work, by: str = "") -> None:
         at = self._clock.now()
-        repaired, others = [], []
+        repaired: list[Finding] = []
+        others: list[Finding] = []
         for finding in gone:
             (repaired if finding.ref in work.repaired else others).append(finding)
             self._say("drift.healed" if finding.ref in work.repaired else "drift.gone", finding)

@@ -3,9 +3,22 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from driftd.compile import Compiled, GovernedNamespace
-from driftd.values import Scope
+from driftd.compile import Compiled, GovernedNamespace, Mode
+from driftd.values import CLUSTER, Origin, Scope
 
+CLUSTER_ITSELF = GovernedNamespace(
+    name="",
+    tenant="",
+    environment="",
+    lifecycle="adopt",
+    mode=Mode.REPORT,
+    kind_modes={},
+    tenant_policies="never",
+    closed=False,
+    origin=Origin("", 0, "Cluster"),
+    objects={},
+)
+"""Stands for what has no namespace: nothing is named or written there, but kinds that bear policy are seen."""
 NOBODY = "(nobody)"
 """The tenant whose turn the judging of ungoverned scopes takes."""
 
@@ -20,6 +33,8 @@ class InForce:
 
     def governed(self, scope: Scope) -> GovernedNamespace | None:
         """What the scope must hold; None where the model says nothing of it."""
+        if scope == CLUSTER:
+            return CLUSTER_ITSELF
         return self.compiled.governed.get(scope.namespace) or self.orphaned.get(scope.namespace)
 
     def tenant_of(self, scope: Scope) -> str:

@@ -1,11 +1,11 @@
 """One term of leadership: take over what is open, settle what was cut off, then work until the lease is gone."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from driftd.cluster import ClusterError
+from driftd.cluster import ClusterError, Term
 from driftd.drift import FightBreaker
 from driftd.engine.inforce import InForce
 from driftd.engine.loop import ScopeLoop
@@ -14,14 +14,23 @@ from driftd.engine.observe import Observer
 from driftd.engine.record import OpenFindings
 from driftd.store import Store, StoreGone
 from driftd.telemetry import Metrics
-from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result
+from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result, scope_of
 
 _log = structlog.get_logger()
 
 HOUSEKEEPING_SECONDS = 1.0
 
 
-class Term:
+EPOCH_KEY = "epoch"
+"""Under this the store remembers the newest epoch, against a lease that was lost or restored from a backup."""
+
+
+async def last_epoch(store: Store) -> int:
+    """The highest epoch the store remembers, 0 without one."""
+    return int(await store.recall(EPOCH_KEY) or 0)
+
+
+class Leadership:
     """Leader-only work. `lead` is started when the lease is won and cancelled when it is lost."""
 
     def __init__(
@@ -34,9 +43,11 @@ class Term:
         observer: Observer,
         breaker: FightBreaker,
         in_force: Callable[[], InForce | None],
+        publish: Callable[[], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
+        self._publish = publish
         self._store = store
         self._loop = loop
         self._findings = findings
@@ -47,11 +58,16 @@ class Term:
         self._clock = clock
         self._metrics = metrics
 
-    async def lead(self, epoch: int) -> None:
-        """Work as the leader of this epoch until cancelled."""
+    async def lead(self, term: Term) -> None:
+        """Work as the leader of this term until cancelled."""
+        epoch = term.epoch
         self._store.epoch = epoch
         self._metrics.epoch.set(epoch)
-        await self._note("leadership.taken", {"epoch": str(epoch)})
+        await self._note(
+            "leadership.taken", {"epoch": str(epoch), "commit_before": term.commit, "chain_before": term.chain_head}
+        )
+        await self._publish()
+        await self._store.remember(EPOCH_KEY, str(epoch))
         self._findings.load(await self._store.open_findings())
         await self._namespaces.load(self._store)
         await self._settle()
@@ -92,7 +108,7 @@ class Term:
             annotations = live.body()["metadata"].get("annotations") or {}
             return Result.DONE if CONDEMNED in annotations else Result.FAILED
         model = self._in_force()
-        governed = model.governed_by(intent.ref) if model else None
+        governed = model.governed(scope_of(intent.ref)) if model else None
         desired = governed.objects.get(intent.ref) if governed else None
         return Result.DONE if desired is not None and desired.digest == live.digest else Result.FAILED
 

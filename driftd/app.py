@@ -1,0 +1,305 @@
+"""The composition root: settings into parts, parts into one daemon. Real clocks and real I/O are picked here."""
+
+import asyncio
+import contextlib
+import gc
+import random
+import secrets
+import signal
+import time
+from datetime import UTC, datetime
+
+import structlog
+
+from driftd.cluster import (
+    Credentials,
+    Elector,
+    LeaseSettings,
+    Mirror,
+    Pace,
+    ReflectorSettings,
+    Session,
+    Timeouts,
+    Truth,
+    Writer,
+    default_credentials,
+)
+from driftd.drift import FightBreaker
+from driftd.engine import (
+    Actor,
+    Cycle,
+    InForce,
+    KnownNamespaces,
+    Leadership,
+    ModelLoop,
+    Observer,
+    OpenFindings,
+    ScopeLoop,
+    Setbacks,
+    Watching,
+    changed_scopes,
+    digests_under,
+    last_epoch,
+    pending,
+)
+from driftd.policy.kinds import Coverage
+from driftd.settings import Settings
+from driftd.source import DirectorySource, LastGood
+from driftd.store import Store, StoreError
+from driftd.telemetry import Metrics, configure_logs
+from driftd.web import Health, HealthServer
+
+_log = structlog.get_logger()
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def new_id() -> str:
+    """Unique, and sorted by time."""
+    return f"{time.time_ns():016x}{secrets.token_hex(4)}"
+
+
+async def run(settings: Settings) -> int:
+    """Run the daemon until SIGTERM or SIGINT; the exit code of the process.
+
+    Start order: logs, store, health server, model, mirrors, elector, leader-only work. Stop is the reverse.
+    """
+    configure_logs(level=settings.log.level, json=settings.log.json_lines)
+    clock = SystemClock()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            app = await App.build(settings, clock, stack)
+            return await app.run(stop)
+    except StoreError as error:
+        _log.critical("store.unusable", why=str(error))
+        return 1
+
+
+class App:
+    """All parts of one daemon, wired."""
+
+    def __init__(self, settings: Settings, clock: SystemClock, store: Store, session: Session, lease: Session) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._store = store
+        self._session = session
+        self.metrics = Metrics()
+        pace = Pace(clock, asyncio.sleep, random.random)
+        self.mirror = Mirror(digests_under(Coverage()), pace)
+        self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
+        self.namespaces = KnownNamespaces()
+        self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of)
+        self._watching = Watching(session, self.mirror, pace, _reflector_settings(settings), self.metrics)
+        self.elector = Elector(
+            session=lease,
+            pace=pace,
+            namespace=settings.namespace,
+            identity=settings.identity,
+            known_epoch=lambda: last_epoch(store),
+            name=settings.lease.name,
+            settings=LeaseSettings(
+                duration=settings.lease.duration_seconds,
+                renew_deadline=settings.lease.renew_deadline_seconds,
+                retry=settings.lease.retry_seconds,
+                stop=settings.engine.stop_seconds,
+            ),
+        )
+        self._breaker = FightBreaker()
+        self._findings = OpenFindings(self.metrics)
+        self.models = self._model_loop(store)
+        self._loop = self._scope_loop(store)
+        self._leadership = Leadership(
+            store=store,
+            loop=self._loop,
+            findings=self._findings,
+            namespaces=self.namespaces,
+            observer=self._observer,
+            breaker=self._breaker,
+            in_force=lambda: self.models.in_force,
+            publish=self._publish,
+            clock=clock,
+            metrics=self.metrics,
+        )
+        self.health = HealthServer(
+            metrics=self.metrics, live=self._live, ready=self._ready, host=settings.web.host, port=settings.web.port
+        )
+
+    @classmethod
+    async def build(cls, settings: Settings, clock: SystemClock, stack: contextlib.AsyncExitStack) -> "App":
+        """Open what must be open before anything runs: the store and the two clients (the lease has its own)."""
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        store = await Store.open(
+            settings.store.url or settings.data_dir / "driftd.sqlite", clock, settings.data_dir / "journal"
+        )
+        stack.push_async_callback(store.close)
+        credentials: Credentials = default_credentials(
+            str(settings.api.kubeconfig) if settings.api.kubeconfig else None, settings.api.context
+        )
+        pace = Pace(clock, asyncio.sleep, random.random)
+        timeouts = Timeouts(
+            settings.api.connect_timeout_seconds,
+            settings.api.read_timeout_seconds,
+            settings.api.read_timeout_seconds * 2,
+        )
+        session = await stack.enter_async_context(Session(credentials, pace, timeouts))
+        lease = await stack.enter_async_context(Session(credentials, pace, timeouts, pool=2))
+        return cls(settings, clock, store, session, lease)
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Run all loops until `stop`, then end them in reverse order."""
+        await self.health.start()
+        _log.info("health.listening", port=self.health.port)
+        try:
+            await self.models.recover()
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(self._watching.run(), name="watching")
+                lag = group.create_task(self._measure_lag(), name="loop-lag")
+                leading = group.create_task(self._lead(), name="elector")
+                modelling = group.create_task(self._model(), name="model-loop")
+                await stop.wait()
+                _log.info("stopping")
+                for task in (modelling, leading):
+                    task.cancel()
+                await asyncio.wait({modelling, leading}, timeout=self._settings.engine.stop_seconds + 5)
+                for task in (watching, lag):
+                    task.cancel()
+        finally:
+            await self.health.stop()
+        _log.info("stopped")
+        return 0
+
+    # -- the loops ------------------------------------------------------------------------------------------------
+
+    async def _lead(self) -> None:
+        await self._watching.settled()
+        await self._first_model.wait()
+        await self.elector.run(self._leadership.lead)
+
+    async def _model(self) -> None:
+        """The model is first considered when the mirrors can tell what enforcing it would do."""
+        await self._watching.settled()
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not walk it again
+        await self.models.consider()
+        self._first_model.set()
+        await self.models.run()
+
+    async def _publish(self) -> None:
+        """The next leader starts from the commit in the lease."""
+        model = self.models.in_force
+        if model is not None and self.elector.leading:
+            await self.elector.publish(commit=model.commit, chain_head=str(self._store.known_head))
+
+    async def _measure_lag(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.25)
+            self.metrics.loop_lag.set(max(0.0, time.monotonic() - before - 0.25))
+            self.metrics.store_ok.set(1 if self._store.durable else 0)
+
+    # -- wiring ---------------------------------------------------------------------------------------------------
+
+    def _model_loop(self, store: Store) -> ModelLoop:
+        self._first_model = asyncio.Event()
+        settings = self._settings
+        return ModelLoop(
+            source=DirectorySource(settings.model.path, poll_seconds=settings.model.poll_seconds),
+            last_good=LastGood(settings.data_dir),
+            store=store,
+            clock=self._clock,
+            metrics=self.metrics,
+            own_namespace=settings.namespace,
+            approved=settings.model.approved,
+            pending=lambda before, after: pending(before, after, self.mirror),
+            accepted=self._accepted,
+        )
+
+    def _accepted(self, before: InForce | None, after: InForce) -> None:
+        if before is None or before.compiled.coverage != after.compiled.coverage:
+            self.mirror.rebase(digests_under(after.compiled.coverage))
+        for scope in changed_scopes(before, after):
+            self._loop.dirty.mark(scope, "model", urgent=before is not None)
+
+    def _scope_loop(self, store: Store) -> ScopeLoop:
+        settings = self._settings.engine
+
+        def in_force() -> InForce:
+            assert self.models.in_force is not None  # noqa: S101 - no scope is dirty without a model
+            return self.models.in_force
+
+        actor = Actor(
+            writer=Writer(self._session, self._truth.reader_of, self.elector.state),
+            store=store,
+            observer=self._observer,
+            clock=self._clock,
+            metrics=self.metrics,
+            new_id=new_id,
+            epoch=lambda: self.elector.epoch,
+            commit=lambda: in_force().commit,
+            told=lambda _write: None,
+        )
+        cycle = Cycle(
+            in_force=in_force,
+            observer=self._observer,
+            actor=actor,
+            store=store,
+            findings=self._findings,
+            breaker=self._breaker,
+            setbacks=Setbacks(first_seconds=settings.retry_min_seconds, longest_seconds=settings.retry_max_seconds),
+            namespaces=self.namespaces,
+            epoch=lambda: self.elector.epoch,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+        return ScopeLoop(
+            mirror=self.mirror,
+            cycle=cycle,
+            in_force=lambda: self.models.in_force,
+            workers=settings.workers,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+
+    # -- health ---------------------------------------------------------------------------------------------------
+
+    def _live(self) -> Health:
+        return Health(ok=True, parts={"store": self._store.state.mode.value})
+
+    def _ready(self) -> Health:
+        states = {str(resource): state.value for resource, (state, _) in self.mirror.states().items()}
+        model = self.models.in_force
+        parts = {
+            **states,
+            "model": model.commit if model else "none",
+            "model_held": self.models.status.held or "no",
+            "leading": "yes" if self.elector.leading else f"no, {self.elector.holder or 'nobody'} does",
+            "judged": "all" if self._loop.swept else "not yet",
+            "store": self._store.state.mode.value,
+        }
+        stands_by = self.elector.holder not in ("", self._settings.identity)
+        ok = model is not None and not self._observer.not_ready and (self._loop.swept or stands_by)
+        return Health(ok=ok, parts=parts)
+
+
+def _reflector_settings(settings: Settings) -> ReflectorSettings:
+    watch = settings.watch
+    return ReflectorSettings(
+        page_limit=watch.page_size,
+        server_timeout=(watch.server_timeout_min_seconds, watch.server_timeout_max_seconds),
+        silence=watch.silence_seconds,
+        connect=settings.api.connect_timeout_seconds,
+        blind_after=watch.blind_seconds,
+        absent_poll=watch.discovery_seconds,
+    )

@@ -1,0 +1,231 @@
+"""The model loop: a new revision is read, admitted, compiled and guarded before any of it is in force (D8)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from driftd.compile import Compiled, CompileError, compile_model
+from driftd.drift import guard, orphans
+from driftd.engine.inforce import InForce
+from driftd.engine.orphans import KEY as ORPHANED
+from driftd.engine.orphans import UnreadableOrphan, dump, load
+from driftd.model import Admitted, Parser, Problem, SourceFile, admit
+from driftd.source import LastGood, Revision, Source, SourceError
+from driftd.store import Store, StoreGone
+from driftd.telemetry import Metrics
+from driftd.values import Clock
+
+_log = structlog.get_logger()
+_SHOWN_PROBLEMS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """What the model loop last decided. `held` says why a newer revision is not in force, empty otherwise."""
+
+    commit: str = ""
+    newest: str = ""
+    held: str = ""
+    problems: tuple[Problem, ...] = ()
+    quarantined: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A revision as far as it can be judged without the cluster."""
+
+    revision: Revision
+    admitted: Admitted
+    compiled: Compiled | None
+    faults: tuple[Problem, ...] = field(default_factory=tuple)
+
+
+class ModelLoop:
+    """Decides which model is in force and tells `accepted` of each change.
+
+    Args:
+        pending: counts, for each namespace that a model newly enforces, the live objects it would write over.
+        approved: the one held revision that a person let pass.
+        accepted: called with the model before and after, in the event loop; must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        last_good: LastGood,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        own_namespace: str,
+        approved: str,
+        pending: Callable[[Compiled | None, Compiled], Mapping[str, int]],
+        accepted: Callable[[InForce | None, InForce], None],
+    ) -> None:
+        self._source = source
+        self._last_good = last_good
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._own_namespace = own_namespace
+        self._approved = approved
+        self._pending = pending
+        self._accepted = accepted
+        self._parser = Parser()
+        self._files: tuple[SourceFile, ...] | None = None
+        self.in_force: InForce | None = None
+        self.status = ModelStatus()
+
+    async def recover(self) -> None:
+        """Put the last good model in force again, before the source is asked (D8)."""
+        kept = await self._last_good.load()
+        if kept.problem:
+            _log.error("model.last_good.unusable", why=kept.problem)
+        if kept.revision is None:
+            return
+        candidate = await asyncio.to_thread(self._judge, kept.revision, None)
+        if candidate.compiled is None:
+            _log.error("model.last_good.unusable", why=candidate.admitted.held or _first(candidate.faults))
+            return
+        self._files = candidate.admitted.files
+        orphaned = {}
+        for key, value in (await self._store.recall_all(ORPHANED)).items():
+            try:
+                orphaned[key.removeprefix(ORPHANED)] = load(value)
+            except UnreadableOrphan as error:
+                _log.error("model.orphan.unusable", namespace=key.removeprefix(ORPHANED), why=str(error))
+        self._enter(InForce(candidate.compiled, kept.revision.commit, orphaned))
+
+    async def run(self) -> None:
+        """Consider each change of the source, for ever."""
+        async for _ in self._source.changes():
+            await self.consider()
+
+    async def consider(self) -> None:
+        """Read the source once and decide. What is in force stays in force unless a whole new model is accepted."""
+        try:
+            revision = await self._source.read()
+        except SourceError as error:
+            self._hold("(unreadable)", str(error))
+            return
+        if self.in_force is not None and revision.commit == self.in_force.commit:
+            self._settle(ModelStatus(commit=revision.commit, newest=revision.commit))
+            return
+        candidate = await asyncio.to_thread(self._judge, revision, self._files)
+        await self._decide(candidate)
+
+    # -- judging: pure, in a thread -------------------------------------------------------------------------------
+
+    def _judge(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> _Candidate:
+        admitted = admit(revision.files, last_good, parser=self._parser, today=self._clock.now().date())
+        if admitted.held or admitted.model is None:
+            return _Candidate(revision, admitted, None)
+        try:
+            return _Candidate(revision, admitted, compile_model(admitted.model))
+        except CompileError as error:
+            return _Candidate(revision, admitted, None, tuple(error.problems))
+
+    # -- deciding -------------------------------------------------------------------------------------------------
+
+    async def _decide(self, candidate: _Candidate) -> None:
+        commit, admitted = candidate.revision.commit, candidate.admitted
+        problems = (*admitted.problems, *candidate.faults)
+        self._tell(problems)
+        if candidate.compiled is None:
+            self._hold(commit, admitted.held or _first(candidate.faults), problems)
+            return
+        before = self.in_force
+        was = before.compiled if before else None
+        held = guard(
+            was,
+            candidate.compiled,
+            self._own_namespace,
+            platform=frozenset(admitted.model.cluster.spec.platform_namespaces) if admitted.model else frozenset(),
+            pending=self._pending(was, candidate.compiled),
+        )
+        if held is not None and not (held.approvable and commit == self._approved):
+            way_on = f" (here: DRIFTD_MODEL__APPROVED={commit})" if held.approvable else ""
+            self._hold(commit, held.reason + way_on, problems)
+            return
+        if not self._store.durable:
+            self._hold(
+                commit, "the store is away, and a changed model must be recorded before it is in force", problems
+            )
+            return
+        await self._accept(candidate, problems)
+
+    async def _accept(self, candidate: _Candidate, problems: tuple[Problem, ...]) -> None:
+        assert candidate.compiled is not None  # noqa: S101 - _decide has seen to it
+        revision = replace(candidate.revision, files=candidate.admitted.files)
+        before = self.in_force
+        carried = before.orphaned if before else {}
+        left = orphans(before.compiled if before else None, candidate.compiled, carried)
+        after = InForce(candidate.compiled, revision.commit, left)
+        try:
+            await self._record(before, after, tuple(candidate.admitted.quarantined))
+            await self._last_good.keep(revision)
+        except (StoreGone, OSError) as error:
+            self._hold(revision.commit, f"it could not be recorded: {error}", problems)
+            return
+        self._files = revision.files
+        self._enter(after)
+        quarantined = tuple(candidate.admitted.quarantined)
+        self._settle(ModelStatus(revision.commit, revision.commit, "", problems, quarantined))
+        _log.info(
+            "model.accepted",
+            commit=revision.commit,
+            namespaces=len(after.compiled.governed),
+            objects=sum(len(one.objects) for one in after.compiled.governed.values()),
+            orphaned=sorted(after.orphaned),
+            quarantined=quarantined,
+        )
+
+    async def _record(self, before: InForce | None, after: InForce, quarantined: tuple[str, ...]) -> None:
+        was = before.orphaned if before else {}
+        values: dict[str, str | None] = {ORPHANED + name: None for name in was if name not in after.orphaned}
+        values |= {ORPHANED + name: dump(one) for name, one in after.orphaned.items() if name not in was}
+        if values:
+            await self._store.remember_all(values)
+        detail = {
+            "before": before.commit if before else "",
+            "namespaces": str(len(after.compiled.governed)),
+            "orphaned": " ".join(sorted(after.orphaned)),
+            "quarantined": " ".join(sorted(quarantined)),
+        }
+        await self._store.note("model.accepted", after.commit, detail)
+
+    # -- telling --------------------------------------------------------------------------------------------------
+
+    def _enter(self, after: InForce) -> None:
+        before, self.in_force = self.in_force, after
+        self._metrics.model_accepted.set(self._clock.now().timestamp())
+        if not self.status.commit:
+            self.status = ModelStatus(after.commit, after.commit)
+        self._accepted(before, after)
+
+    def _hold(self, newest: str, why: str, problems: tuple[Problem, ...] = ()) -> None:
+        commit = self.in_force.commit if self.in_force else ""
+        known = self.status.held == why and self.status.newest == newest
+        self._settle(ModelStatus(commit, newest, why, problems))
+        if not known:
+            _log.error("model.held", newest=newest, in_force=commit, why=why)
+
+    def _settle(self, status: ModelStatus) -> None:
+        self.status = status
+        self._metrics.model_held.set(1 if status.held else 0)
+        for severity in ("error", "warning"):
+            count = sum(problem.severity == severity for problem in status.problems)
+            self._metrics.model_problems.labels(severity).set(count)
+
+    @staticmethod
+    def _tell(problems: tuple[Problem, ...]) -> None:
+        for problem in problems[:_SHOWN_PROBLEMS]:
+            (_log.error if problem.is_error else _log.warning)("model.problem", problem=str(problem))
+        if len(problems) > _SHOWN_PROBLEMS:
+            _log.error("model.problems.more", count=len(problems) - _SHOWN_PROBLEMS)
+
+
+def _first(problems: tuple[Problem, ...]) -> str:
+    return str(problems[0]) if problems else "no model"

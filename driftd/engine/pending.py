@@ -1,0 +1,29 @@
+"""How many live objects a model would write over where it newly enforces: what its guard is told."""
+
+from collections.abc import Mapping
+
+from driftd.cluster import Mirror
+from driftd.compile import Compiled, GovernedNamespace
+from driftd.drift import switched_on
+from driftd.policy.kinds import KINDS, Coverage, World, digest_of
+from driftd.values import Live, Scope
+
+
+def pending(before: Compiled | None, after: Compiled, mirror: Mirror) -> Mapping[str, int]:
+    """Live objects that enforcing `after` would delete or replace now, for each namespace where enforcement is new."""
+    counts = {}
+    for name in switched_on(before, after):
+        governed = after.governed[name]
+        lives = mirror.scope(Scope(name)).values()
+        counts[name] = sum(_written_over(live, governed, after.coverage) for live in lives)
+    return counts
+
+
+def _written_over(live: Live, governed: GovernedNamespace, coverage: Coverage) -> bool:
+    kind = KINDS.get((live.ref.group, live.ref.kind))
+    if kind is None:
+        return False
+    desired = governed.objects.get(live.ref)
+    if desired is None:
+        return governed.closed and kind.world is World.CLOSED
+    return digest_of(kind, live.body(), coverage) != desired.digest
