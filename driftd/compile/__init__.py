@@ -2,7 +2,18 @@
 
 from driftd.compile.compiled import Compiled, Exempt, GovernedNamespace, Mode
 from driftd.compile.compiler import compile_model
-from driftd.compile.edges import Edge, Elsewhere, InNamespace, InService, Outside, Shared, Target, edges_of
+from driftd.compile.edges import (
+    Edge,
+    Elsewhere,
+    InNamespace,
+    InService,
+    Outside,
+    Shared,
+    Target,
+    Way,
+    edges_of,
+    ways_of,
+)
 from driftd.compile.faults import CompileError
 from driftd.compile.internet import public_internet
 
@@ -19,7 +30,9 @@ __all__ = [
     "Outside",
     "Shared",
     "Target",
+    "Way",
     "compile_model",
     "edges_of",
     "public_internet",
+    "ways_of",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from driftd.compile.compiled import Compiled, Exempt, GovernedNamespace, Mode
 from driftd.compile.coverage import coverage_of
-from driftd.compile.edges import Edge, edges_of
+from driftd.compile.edges import Edge, edges_of, ways_of
 from driftd.compile.faults import CompileError, problem
 from driftd.compile.kubernetes import network_policies
 from driftd.compile.ledger import Ledger
@@ -91,10 +91,11 @@ class _Compiler:
             remedy = "give each environment a namespace of its own"
             self.problems.append(problem(origin, "spec.namespace.name", message, remedy, other.file))
             return
-        edges, faults = edges_of(self.model, environment)
-        self.problems += faults
+        edges, unresolved = edges_of(self.model, environment)
+        ways, unopened = ways_of(self.model, environment)
+        self.problems += (*unresolved, *unopened)
         self.edges[name] = edges
-        site = Site(self.model.cluster, environment, terms, edges, origin)
+        site = Site(self.model.cluster, environment, terms, edges, ways, origin)
         ledger = self._open(self._head(site, terms.plan))
         for body in namespace_objects(site):
             ledger.add(body, origin)

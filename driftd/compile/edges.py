@@ -73,6 +73,15 @@ class Edge:
     call: Call
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way in: the gateway may open connections to pods of `service` on `port`, for requests to `host`."""
+
+    service: str
+    port: PortSpec
+    host: str
+
+
 class _UnresolvedError(LookupError):
     """A call that leads nowhere; the message says why and `remedy` what to do."""
 
@@ -101,6 +110,24 @@ def edges_of(model: Model, environment: Environment) -> tuple[tuple[Edge, ...], 
                 edges.append(Edge(caller, target, port, call))
     edges.sort(key=lambda edge: (edge.caller, edge.call.to, edge.port.number, edge.port.protocol))
     return tuple(edges), tuple(problems)
+
+
+def ways_of(model: Model, environment: Environment) -> tuple[tuple[Way, ...], tuple[Problem, ...]]:
+    """The ways into an environment, sorted by service and host, and what is wrong with those that lead nowhere."""
+    ways: list[Way] = []
+    problems: list[Problem] = []
+    for name, service in sorted(environment.services.items()):
+        for index, exposure in enumerate(service.expose):
+            spec = service.ports.get(exposure.port)
+            if spec is None:
+                origin = model.origin("Environment", environment.name)
+                message = f"service {name!r} has no port {exposure.port!r}"
+                field = f"spec.services.{name}.expose[{index}].port"
+                problems.append(problem(origin, field, message, "name one of its ports, or add it"))
+            else:
+                ways.append(Way(name, spec, exposure.host))
+    ways.sort(key=lambda way: (way.service, way.host, way.port.number))
+    return tuple(ways), tuple(problems)
 
 
 def _resolve(model: Model, environment: Environment, call: Call) -> tuple[Target, PortSpec]:

@@ -9,7 +9,7 @@ whole namespace, because a pod that belongs to no service is entitled to nothing
 from collections.abc import Iterator
 
 from driftd.compile.edges import Elsewhere, InNamespace, InService, Outside, Shared
-from driftd.compile.mesh_ports import proxy_ports
+from driftd.compile.mesh_ports import edge_ports
 from driftd.compile.peers import addresses, by_peer, pods, pods_of, port
 from driftd.compile.site import Site, namespaced, sorted_map
 from driftd.policy.kinds import KINDS
@@ -43,12 +43,10 @@ def _allowed(site: Site) -> tuple[_Allowed, _Allowed]:
     """(peer, port) pairs by the service they stand with: what may come in, and what may go out."""
     incoming: _Allowed = {}
     outgoing: _Allowed = {}
-    carried = proxy_ports(site.cluster)
     services = {name: pods(site.labels(name)) for name in site.environment.services}
     for edge in site.edges:
         caller = services[edge.caller]
-        named = port(edge.port)
-        ports = (named, *carried)
+        ports = edge_ports(site.cluster, edge.port)
         out = outgoing.setdefault(edge.caller, [])
         match edge.target:
             case InService(name):
@@ -60,14 +58,12 @@ def _allowed(site: Site) -> tuple[_Allowed, _Allowed]:
             case Elsewhere(_, namespace, labels):
                 out += [(pods_of(namespace, labels), one) for one in ports]
             case Outside(_, cidr):
-                out.append((addresses(cidr), named))
+                out.append((addresses(cidr), port(edge.port)))
             case Shared(shared):
                 out += [(pods_of(shared.spec.namespace, shared.spec.labels), one) for one in ports]
     gateway = pods_of(site.cluster.spec.gateway.namespace, site.cluster.spec.gateway.labels)
-    for name, service in site.environment.services.items():
-        for way in service.expose:
-            entered = (port(service.ports[way.port]), *carried)
-            incoming.setdefault(name, []).extend((gateway, one) for one in entered)
+    for way in site.ways:
+        incoming.setdefault(way.service, []).extend((gateway, one) for one in edge_ports(site.cluster, way.port))
     return incoming, outgoing
 
 

@@ -4,8 +4,8 @@ Sources: Istio "Ports used by Istio" (istiod serves configuration and certificat
 (identity 8080, destination 8086, policy 8090) and its proxies' inbound port 4143. Facts in mesh.md 5.
 """
 
-from driftd.compile.peers import peer_rule, pods_of, tcp
-from driftd.model import Cluster
+from driftd.compile.peers import peer_rule, pods_of, port, tcp
+from driftd.model import Cluster, PortSpec
 from driftd.values import Body
 
 _LINKERD_INBOUND = 4143
@@ -27,9 +27,11 @@ def control_plane_egress(cluster: Cluster) -> tuple[Body, ...]:
             return ()
 
 
-def proxy_ports(cluster: Cluster) -> tuple[Body, ...]:
-    """Further ports that an edge between two meshed pods uses besides the one it names.
+def edge_ports(cluster: Cluster, named: PortSpec) -> tuple[Body, ...]:
+    """The ports that a connection between two pods of the cluster uses: the named one, and what a mesh adds.
 
-    Linkerd's proxies may carry any connection on their inbound port: there the mesh's own policy decides, not this one.
+    Linkerd's proxies may carry any TCP connection on their inbound port: there the mesh's own policy decides.
     """
-    return (tcp(_LINKERD_INBOUND),) if cluster.spec.mesh.kind == "linkerd" else ()
+    if cluster.spec.mesh.kind == "linkerd" and named.protocol == "TCP":
+        return port(named), tcp(_LINKERD_INBOUND)
+    return (port(named),)

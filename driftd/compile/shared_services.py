@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from driftd.compile.edges import Edge, Shared, every_edge
 from driftd.compile.kubernetes import RESOURCE
-from driftd.compile.mesh_ports import proxy_ports
-from driftd.compile.peers import peer_rule, pods_of_any, port
+from driftd.compile.mesh_ports import edge_ports
+from driftd.compile.peers import peer_rule, pods_of_any
 from driftd.compile.site import namespaced
 from driftd.model import Model, SharedService
 from driftd.policy.kinds import canonical_bytes
@@ -30,7 +30,7 @@ def _guard(model: Model, service: SharedService, edges: Mapping[str, tuple[Edge,
             environment = model.environments[environment_name]
             labels = dict(environment.selector_labels(edge.caller))
             callers.setdefault(canonical_bytes(labels), (labels, set()))[1].add(environment.namespace)
-    ports = (port(service.spec.port), *proxy_ports(model.cluster))
+    ports = edge_ports(model.cluster, service.spec.port)
     rules = [
         peer_rule("from", pods_of_any(namespaces, labels), *ports)
         for _, (labels, namespaces) in sorted(callers.items(), key=lambda item: item[0])

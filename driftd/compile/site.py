@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from driftd.compile.edges import Edge
+from driftd.compile.edges import Edge, Way
 from driftd.compile.terms import Terms
 from driftd.model import Cluster, Environment
 from driftd.values import PROVENANCE, Body, Origin, Resource
@@ -11,12 +11,13 @@ from driftd.values import PROVENANCE, Body, Origin, Resource
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An environment in its cluster, under the terms of its plan, with its graph."""
+    """An environment in its cluster, under the terms of its plan, with its graph and its ways in."""
 
     cluster: Cluster
     environment: Environment
     terms: Terms
     edges: tuple[Edge, ...]
+    ways: tuple[Way, ...]
     origin: Origin
 
     @property

@@ -177,14 +177,16 @@ def test_a_manifest_may_not_take_the_name_of_a_compiled_object() -> None:
 
 
 def test_all_faults_are_told_at_once() -> None:
-    calls = ENVIRONMENT.replace("{app: web}}", "{app: web}, calls: [{to: nobody}, {to: shared/nothing}]}")
+    calls = ENVIRONMENT.replace(
+        "{app: web}}", "{app: web}, expose: [{port: x, host: a.b}], calls: [{to: nobody}, {to: shared/nothing}]}"
+    )
     broken = POLICY.replace("podSelector: {}", "egress: [[]]")
     stray = POLICY.replace("namespace: shop", "namespace: elsewhere")
     with pytest.raises(CompileError) as caught:
         compile_model(written(calls, broken, stray))
     told = [str(problem) for problem in caught.value.problems]
-    assert len(told) == 4
-    for words in ("'nobody'", "SharedService 'nothing'", "expected a rule", "does not govern"):
+    assert len(told) == 5
+    for words in ("'nobody'", "SharedService 'nothing'", "no port 'x'", "expected a rule", "does not govern"):
         assert any(words in one for one in told)
 
 

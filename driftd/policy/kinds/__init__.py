@@ -3,8 +3,8 @@
 from driftd.policy.kinds.addresses import cidr
 from driftd.policy.kinds.bearing import POLICY_GROUPS, Bearing, bearing
 from driftd.policy.kinds.canonical import MalformedObject, MalformedObjectError, canonical_bytes
-from driftd.policy.kinds.cuts import cut, isolates_only, rules
 from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, digest_of
+from driftd.policy.kinds.network_policy import isolates_only
 from driftd.policy.kinds.registry import KINDS, UngovernedKindError, kind_of
 from driftd.policy.kinds.selectors import NAMESPACE_NAME
 
@@ -23,9 +23,7 @@ __all__ = [
     "bearing",
     "canonical_bytes",
     "cidr",
-    "cut",
     "digest_of",
     "isolates_only",
     "kind_of",
-    "rules",
 ]

@@ -1,5 +1,6 @@
 """The pieces canonical forms are made of: sets as sorted lists, guarded access, and the digest."""
 
+import reprlib
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any
@@ -9,7 +10,9 @@ import orjson
 from driftd.values import Body, Digest
 
 _SORTED = orjson.OPT_SORT_KEYS
-_SHOWN = 80
+_SHOWN = reprlib.Repr()  # a hostile body may be megabytes wide or nested a thousand deep
+_SHOWN.maxlevel = 2
+_SHOWN.maxstring = 80
 
 
 class MalformedObjectError(ValueError):
@@ -20,10 +23,7 @@ class MalformedObjectError(ValueError):
     """
 
     def __init__(self, where: str, expected: str, found: object) -> None:
-        shown = repr(found)
-        if len(shown) > _SHOWN:
-            shown = f"{shown[:_SHOWN]}…"
-        super().__init__(f"{where}: expected {expected}, found {shown}; correct the field")
+        super().__init__(f"{where}: expected {expected}, found {_SHOWN.repr(found)}; correct the field")
         self.where = where
 
 

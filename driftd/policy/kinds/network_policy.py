@@ -17,6 +17,7 @@ from driftd.policy.kinds.whole_spec import WholeSpec
 from driftd.values import Body, Resource
 
 _PEERS = {"ingress": "from", "egress": "to"}
+_KNOWN = frozenset({"podSelector", "policyTypes", "ingress", "egress"})
 _PORT_FIELDS = frozenset({"protocol", "port", "endPort"})
 
 
@@ -59,6 +60,12 @@ def policy_types(spec: Body) -> list[Any]:
     if listed := spec.get("policyTypes"):
         return as_set(sequence(listed, "spec.policyTypes"))
     return ["Egress", "Ingress"] if spec.get("egress") else ["Ingress"]
+
+
+def isolates_only(covered: Body) -> bool:
+    """Whether a covered NetworkPolicy is known to allow nothing itself: creating it can only tighten."""
+    spec = covered["spec"]
+    return not spec["ingress"] and not spec["egress"] and spec.keys() == _KNOWN
 
 
 def canonical_rule(rule: object, direction: str) -> Body:

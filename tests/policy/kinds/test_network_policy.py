@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from driftd.policy.kinds import KINDS, Coverage, MalformedObject, digest_of
+from driftd.policy.kinds import KINDS, Coverage, MalformedObject, digest_of, isolates_only
 from tests.support.policies import Json, changed, meaning, policy, specs
 
 KIND = KINDS["networking.k8s.io", "NetworkPolicy"]
@@ -229,3 +229,21 @@ def test_rules_with_the_same_short_words_stay_apart() -> None:
     names = list(keyed["spec"]["egress"])
     assert len(names) == 2
     assert all("except 9 ranges" in name and "#" in name for name in names)
+
+
+def test_a_policy_without_rules_only_isolates() -> None:
+    def isolates(spec: Json) -> bool:
+        return isolates_only(KIND.covered(policy(spec), COVERAGE))
+
+    assert isolates({"policyTypes": ["Ingress", "Egress"]})
+    assert not isolates({"egress": [{}]})
+    assert not isolates({"allowOfTheFuture": True})
+
+
+def test_a_refusal_stays_short_whatever_was_found() -> None:
+    deep: Any = "x" * 10**6
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(MalformedObject) as caught:
+        digest({"podSelector": deep})
+    assert len(str(caught.value)) < 300
