@@ -46,8 +46,8 @@ def admit(
     judge it. Whoever's *changed* file takes part in a contradiction is to blame for it; what nobody's quarantine heals
     holds the revision.
 
-    `further` judges a model that the linter lets pass, such as the compiler: its errors count like the linter's, so that
-    a tenant whose manifest cannot be compiled is quarantined and does not hold up the others.
+    `further` judges a model that the linter lets pass, such as the compiler: its errors count like the linter's, so
+    that a tenant whose manifest cannot be compiled is quarantined and does not hold up the others.
     """
     return _Admission(new, last_good, parser or Parser(), today, further).decide()
 
@@ -134,6 +134,8 @@ class _Admission:
                 f"no tenant's last good files would mend this, so the platform's files have to: {unexplained[0]}"
             )
         for trials, (suspects, problems) in enumerate(verdicts.items()):
+            if len(suspects) > 1 and suspects & self.reasons.keys():
+                continue  # what this round has sent back already may explain it: the next look tells
             guilty = self.guilty(suspects, problems) if len(suspects) > 1 and trials < _MAX_TRIALS else suspects
             for tenant in self.bound(guilty):
                 known = self.reasons.setdefault(tenant, [])

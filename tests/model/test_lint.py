@@ -190,6 +190,11 @@ def test_paths_need_a_port_that_carries_requests() -> None:
     assert "http or grpc" in only(linted(acme=text, cluster=CLUSTER + "  mesh: {kind: istio}\n")).message
 
 
+def test_a_shared_service_with_paths_needs_a_port_that_carries_requests() -> None:
+    logs = LOGS.replace("port: 8080", "port: 8080, methods: [POST]")
+    assert "http or grpc" in only(linted(logs=logs, cluster=CLUSTER + "  mesh: {kind: linkerd}\n")).message
+
+
 def test_a_misspelt_kind_in_remediation_is_an_error() -> None:
     problem = only(linted(cluster=CLUSTER + "  remediation: {kinds: {NetworkPolicies: report}}\n"))
     assert problem.remedy == 'did you mean "NetworkPolicy"?'

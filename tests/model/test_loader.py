@@ -144,6 +144,14 @@ def test_defaults_are_safe() -> None:
     assert not environment_.services["web"].api_server
 
 
+def test_a_node_local_address_is_one_address() -> None:
+    cluster = CLUSTER.replace("dns: {", "dns: {nodeLocalIP: X, ")
+    for text in ("169.254.20.10", "169.254.20.10/32"):
+        assert model(cluster=cluster.replace("X", text)).cluster.spec.dns.node_local_ip == "169.254.20.10/32"
+    for text in ("169.254.20.0/24", "node-local"):
+        assert loaded(cluster=cluster.replace("X", text)).problems[0].field == "spec.dns.nodeLocalIP"
+
+
 def test_a_changed_file_is_read_and_the_others_are_remembered() -> None:
     parser = Parser()
     texts = {"cluster.yaml": CLUSTER, "plan.yaml": PLAN} | {

@@ -208,3 +208,26 @@ def test_an_innocent_change_beside_anothers_theft_goes_on() -> None:
     admitted = admit(new, revision(port=9000))
     assert set(admitted.quarantined) == {"initech"}
     assert text_of(admitted.files, "acme/prod.yaml") == text_of(new, "acme/prod.yaml")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    thefts=st.dictionaries(st.sampled_from(TENANTS[:2]), st.sampled_from(TENANTS[2:]), min_size=1),
+    by_name=st.booleans(),
+    before=st.booleans(),
+)
+def test_thieves_of_names_and_namespaces_are_found_among_changed_tenants(
+    thefts: Mapping[str, str], by_name: bool, before: bool
+) -> None:
+    texts = {}
+    for thief, victim in thefts.items():
+        stolen = (
+            environment(f"{victim}-prod", thief) if by_name else environment(thief, thief, namespace=f"{victim}-prod")
+        )
+        texts[f"{'a' if before else 'z'}/{thief}.yaml"] = stolen
+    new = revision(texts, port=9000)
+    admitted = admit(new, revision())
+    assert admitted.held == ""
+    assert set(admitted.quarantined) == set(thefts)
+    for victim in TENANTS[2:]:
+        assert text_of(admitted.files, f"{victim}/prod.yaml") == text_of(new, f"{victim}/prod.yaml")

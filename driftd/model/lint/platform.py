@@ -58,6 +58,16 @@ def requests_need_a_mesh(linted: Linted) -> Iterator[Problem]:
         yield linted.tell("error", document, path, f"`{path[-1]}`: {_NEEDS_MESH}", remedy, against=against, key=True)
 
 
+def shared_requests_need_http(linted: Linted) -> Iterator[Problem]:
+    """Paths, methods and headers stand in requests, and a plain TCP port carries none."""
+    for shared in linted.model.shared_services.values():
+        spec = shared.spec
+        if spec.port.app == "tcp" and (spec.paths or spec.methods or spec.tenant_header):
+            message = "`paths`, `methods` and `tenantHeader` need a port that speaks http or grpc"
+            remedy = f"write the port as {{number: {spec.port.number}, app: http}}, or delete them"
+            yield linted.tell("error", shared, ("spec", "port"), message, remedy)
+
+
 def remediation_kinds_are_governed(linted: Linted) -> Iterator[Problem]:
     """A misspelt kind would leave the real one in another mode than its author thinks."""
     cluster = linted.model.cluster
@@ -103,6 +113,7 @@ RULES: Sequence[Callable[[Linted], Iterator[Problem]]] = (
     plans_exist,
     api_server_is_known,
     requests_need_a_mesh,
+    shared_requests_need_http,
     remediation_kinds_are_governed,
     rule_files_exist,
     exemptions_hold,

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from driftd.model.schema.names import Cidr, DnsLabel, KindName, PortNumber, RemediationMode, Subdomain
+from driftd.model.schema.names import Cidr, DnsLabel, HostCidr, KindName, PortNumber, RemediationMode, Subdomain
 from driftd.model.schema.parts import Document, Labels, Part
 
 
@@ -52,8 +52,8 @@ class Dns(Part):
     namespace: DnsLabel = Field(description="Namespace of the name service's pods.")
     labels: Labels
     port: PortNumber = Field(default=53, description="Port on the pods, numeric: the one they listen on.")
-    node_local_ip: Cidr | None = Field(
-        default=None, alias="nodeLocalIP", description="Address of a node-local cache, such as 169.254.20.10/32."
+    node_local_ip: HostCidr | None = Field(
+        default=None, alias="nodeLocalIP", description="Address of a node-local cache, such as 169.254.20.10."
     )
 
 

@@ -114,6 +114,19 @@ def _cidr(value: str) -> str:
     return str(exact)
 
 
+def _host_cidr(value: str) -> str:
+    """One address; kept as the CIDR that holds just it."""
+    if "/" not in value:
+        try:
+            value = str(ipaddress.ip_network(value))
+        except ValueError:
+            raise refusal(f"{value[:60]!r} is not an IP address", "write it as 169.254.20.10") from None
+    cidr = _cidr(value)
+    if network(cidr).num_addresses != 1:
+        raise refusal(f"{cidr} is more than one address", "write a single address, such as 169.254.20.10")
+    return cidr
+
+
 def _path(value: str) -> str:
     if _PATH.fullmatch(value) is None or _dotted(value):
         raise refusal(
@@ -192,6 +205,9 @@ Cidr = Annotated[
     str,
     AfterValidator(_cidr),
     Field(json_schema_extra=_documented("CIDR", examples=["203.0.113.8/32", "2001:db8::/64"])),
+]
+HostCidr = Annotated[
+    str, AfterValidator(_host_cidr), Field(json_schema_extra=_documented("IP address", examples=["169.254.20.10"]))
 ]
 PathPattern = Annotated[str, AfterValidator(_path), Field(json_schema_extra=_documented("path pattern", _PATH))]
 PathTemplate = Annotated[
