@@ -72,7 +72,9 @@ class Archive:
         limit: int = 100,
     ) -> Sequence[Past]:
         """Lives of findings, newest first; `since` bounds when they were last seen open, `kind` is the object's."""
-        statement = select(findings).order_by(findings.c.opened.desc(), findings.c.id).limit(limit)
+        statement = (
+            select(findings).order_by(findings.c.opened.desc(), findings.c.id, findings.c.episode.desc()).limit(limit)
+        )
         if tenant is not None:
             statement = statement.where(findings.c.tenant == tenant)
         if namespace is not None:
@@ -102,9 +104,9 @@ class Archive:
 
     async def recall_all(self, prefix: str) -> dict[str, str]:
         """Every remembered key that begins with `prefix`, with its value."""
-        # A range instead of LIKE: a prefix may hold `_` or `%`, and the primary key serves it.
-        statement = select(state.c.key, state.c.value).where(state.c.key >= prefix, state.c.key < prefix + "\U0010ffff")
+        statement = select(state.c.key, state.c.value).where(state.c.key.startswith(prefix, autoescape=True))
         rows = await self._database.read(lambda c: c.execute(statement).all())
+        # Once more here: LIKE does not mind case on every database.
         return {key: value for key, value in rows if key.startswith(prefix)}
 
     async def verify(self, anchor: Head | None = None) -> Verification:

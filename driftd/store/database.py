@@ -62,10 +62,14 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reading, self._read, body)
 
-    def take_setbacks(self) -> list[sqlite.Setback]:
-        """What the file suffered since the last call."""
-        found, self._file.setbacks = self._file.setbacks, []
-        return found
+    @property
+    def setbacks(self) -> tuple[sqlite.Setback, ...]:
+        """What the file suffered and is not yet in the evidence."""
+        return tuple(self._file.setbacks)
+
+    def forget_setbacks(self) -> None:
+        """They are in the evidence now."""
+        self._file.setbacks.clear()
 
     async def close(self) -> None:
         """Close both connections; waits no longer than the deadline for a hanging file system."""

@@ -1,30 +1,20 @@
 """The ledger: turns entries into rows, inside one transaction that somebody else opens and commits.
 
-Statements are plain SQLAlchemy Core and prebuilt; rows are gathered for a whole group of entries and sent with one
+Rows are gathered for a whole group of entries and sent with one
 `executemany` a table, because the time before a write to the cluster is time a hole stays open. Applying is
 idempotent: an intent is written once, settled once, and a finding that is open does not open again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
-from sqlalchemy import (
-    BindParameter,
-    Connection,
-    Update,
-    and_,
-    bindparam,
-    case,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection
 
+from driftd.store import statements as sql
 from driftd.store.chain import GENESIS, AuditRow, Head, link
 from driftd.store.entries import (
     Begin,
@@ -38,78 +28,10 @@ from driftd.store.entries import (
     moment,
     stamp,
 )
-from driftd.store.schema import audit, findings, intents, state, writers
 from driftd.values import Finding, Intent, ObjectRef, Outcome
 
 _CHUNK = 500
 """Names in one IN list: far below every database's bound on parameters."""
-
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_LAST_EPISODES = (
-    select(findings.c.id, func.max(findings.c.episode).label("last"))
-    .where(findings.c.id.in_(_IDS))
-    .group_by(findings.c.id)
-    .subquery()
-)
-_SELECT_LIVES = select(
-    findings.c.id,
-    findings.c.episode,
-    findings.c.opened,
-    findings.c.confirmed,
-    findings.c.closed,
-    findings.c.closed_by,
-    findings.c.body,
-).join(_LAST_EPISODES, and_(findings.c.id == _LAST_EPISODES.c.id, findings.c.episode == _LAST_EPISODES.c.last))
-_SELECT_INTENTS = select(
-    intents.c.id, intents.c.group, intents.c.kind, intents.c.namespace, intents.c.name, intents.c.result
-).where(intents.c.id.in_(_IDS))
-_SELECT_STATE = select(state.c.key).where(state.c.key.in_(_IDS))
-_SELECT_HEAD = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
-_SELECT_ROW = select(audit.c.hash).where(audit.c.seq == bindparam("seq"))
-_SELECT_WRITERS = select(writers.c.id, writers.c.applied).where(writers.c.id.in_(_IDS))
-_INSERT_FINDING = insert(findings)
-_UPDATE_FINDING = (
-    update(findings)
-    .where(findings.c.id == bindparam("at_id"), findings.c.episode == bindparam("at_episode"))
-    .values(
-        confirmed=bindparam("confirmed"),
-        closed=bindparam("closed"),
-        closed_by=bindparam("closed_by"),
-        direction=bindparam("direction"),
-        severity=bindparam("severity"),
-        body=bindparam("body"),
-    )
-)
-_CONFIRM = (
-    update(findings)
-    .where(findings.c.id == bindparam("at_id"), findings.c.closed.is_(None))
-    .values(
-        confirmed=case((findings.c.confirmed < bindparam("seen"), bindparam("seen")), else_=findings.c.confirmed),
-    )
-)
-_INSERT_INTENT = insert(intents)
-_SETTLE = (
-    update(intents)
-    .where(intents.c.id == bindparam("at_id"), intents.c.result.is_(None))
-    .values(
-        result=bindparam("outcome"),
-        settled=bindparam("settled_at"),
-        result_version=bindparam("version"),
-        message=bindparam("words"),
-    )
-)
-_INSERT_AUDIT = insert(audit)
-_INSERT_STATE = insert(state)
-_UPDATE_STATE: Update = (
-    update(state).where(state.c.key == bindparam("at_key")).values(value=bindparam("new"), at=bindparam("since"))
-)
-_DELETE_STATE = delete(state).where(state.c.key == bindparam("at_key"))
-_UPDATE_WRITER = (
-    update(writers)
-    .where(writers.c.id == bindparam("at_id"))
-    .values(applied=bindparam("n"), head_seq=bindparam("seq"), head_hash=bindparam("head"), at=bindparam("since"))
-)
-_INSERT_WRITER = insert(writers)
 
 
 @dataclass(slots=True)
@@ -156,22 +78,32 @@ class _Group:
 
 def head_of(connection: Connection) -> Head:
     """The newest row of the chain."""
-    row = connection.execute(_SELECT_HEAD).one_or_none()
+    row = connection.execute(sql.SELECT_HEAD).one_or_none()
     return Head(row.seq, row.hash) if row else Head(0, GENESIS)
+
+
+def remembered(connection: Connection) -> dict[str, str]:
+    """Every remembered value that still is JSON: for salvage from a broken file."""
+    values = {}
+    for row in connection.execute(sql.SELECT_VALUES):
+        with suppress(msgspec.DecodeError, TypeError):
+            msgspec.json.decode(row.value)
+            values[str(row.key)] = str(row.value)
+    return values
 
 
 def chain_state(connection: Connection, expected: Head | None) -> tuple[Head, bool]:
     """The newest row, and whether the chain still holds the row `expected`."""
     if expected is None or not expected.seq:
         return head_of(connection), True
-    there = connection.execute(_SELECT_ROW, {"seq": expected.seq}).scalar_one_or_none()
+    there = connection.execute(sql.SELECT_ROW, {"seq": expected.seq}).scalar_one_or_none()
     return head_of(connection), there == expected.hash
 
 
 def unapplied(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
     """Those of `entries` (oldest first) that no committed transaction has applied yet."""
     ids = sorted({entry.writer for entry in entries})
-    applied = {row.id: row.applied for row in connection.execute(_SELECT_WRITERS, {"ids": ids})}
+    applied = {row.id: row.applied for row in connection.execute(sql.SELECT_WRITERS, {"ids": ids})}
     return [entry for entry in entries if entry.n > applied.get(entry.writer, -1)]
 
 
@@ -194,7 +126,7 @@ def confirm(connection: Connection, seen: Mapping[str, datetime]) -> None:
     """Move the last-seen time of open findings forward. No evidence: it is no event."""
     rows = [{"at_id": id, "seen": stamp(at)} for id, at in seen.items()]
     if rows:
-        connection.execute(_CONFIRM, rows)
+        connection.execute(sql.CONFIRM, rows)
 
 
 def _one(group: _Group, entry: Entry) -> None:
@@ -323,40 +255,40 @@ def _flush(connection: Connection, group: _Group) -> None:
     new = [_finding_row(life) for life in group.touched if life.new]
     changed = [_finding_update(life) for life in group.touched if not life.new]
     if new:
-        connection.execute(_INSERT_FINDING, new)
+        connection.execute(sql.INSERT_FINDING, new)
     if changed:
-        connection.execute(_UPDATE_FINDING, changed)
+        connection.execute(sql.UPDATE_FINDING, changed)
     if group.intents:
-        connection.execute(_INSERT_INTENT, group.intents)
+        connection.execute(sql.INSERT_INTENT, group.intents)
     if group.settled:
-        connection.execute(_SETTLE, group.settled)
+        connection.execute(sql.SETTLE, group.settled)
     if group.state:
         _flush_state(connection, group.state)
     if group.audit:
-        connection.execute(_INSERT_AUDIT, [_audit_row(row) for row in group.audit])
+        connection.execute(sql.INSERT_AUDIT, [_audit_row(row) for row in group.audit])
 
 
 def _flush_state(connection: Connection, values: Mapping[str, tuple[str | None, str]]) -> None:
-    known = {row.key for chunk in _chunks(values) for row in connection.execute(_SELECT_STATE, {"ids": chunk})}
+    known = {row.key for chunk in _chunks(values) for row in connection.execute(sql.SELECT_STATE, {"ids": chunk})}
     gone = [{"at_key": key} for key, (value, _) in values.items() if value is None and key in known]
     kept = {key: (value, at) for key, (value, at) in values.items() if value is not None}
     changed = [{"at_key": key, "new": value, "since": at} for key, (value, at) in kept.items() if key in known]
     new = [{"key": key, "value": value, "at": at} for key, (value, at) in kept.items() if key not in known]
     if gone:
-        connection.execute(_DELETE_STATE, gone)
+        connection.execute(sql.DELETE_STATE, gone)
     if changed:
-        connection.execute(_UPDATE_STATE, changed)
+        connection.execute(sql.UPDATE_STATE, changed)
     if new:
-        connection.execute(_INSERT_STATE, new)
+        connection.execute(sql.INSERT_STATE, new)
 
 
 def _watermarks(connection: Connection, entries: Sequence[Entry], head: Head) -> None:
     last = {entry.writer: entry for entry in entries}
     for id, entry in last.items():
         values = {"n": entry.n, "seq": head.seq, "head": head.hash, "since": stamp(entry.at)}
-        if connection.execute(_UPDATE_WRITER, {"at_id": id, **values}).rowcount == 0:
+        if connection.execute(sql.UPDATE_WRITER, {"at_id": id, **values}).rowcount == 0:
             row = {"id": id, "applied": entry.n, "head_seq": head.seq, "head_hash": head.hash, "at": stamp(entry.at)}
-            connection.execute(_INSERT_WRITER, row)
+            connection.execute(sql.INSERT_WRITER, row)
 
 
 def _lives(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Life]:
@@ -374,7 +306,7 @@ def _lives(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Life]
                 pass
     lives: dict[str, _Life] = {}
     for chunk in _chunks(sorted(ids)):
-        for row in connection.execute(_SELECT_LIVES, {"ids": chunk}):
+        for row in connection.execute(sql.SELECT_LIVES, {"ids": chunk}):
             lives[row.id] = _Life(
                 finding_from(row.body), row.episode, row.opened, row.confirmed, row.closed, row.closed_by
             )
@@ -394,7 +326,7 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Known
     return {
         row.id: _Known(ObjectRef(row.group, row.kind, row.namespace, row.name), row.result is not None)
         for chunk in _chunks(sorted(ids))
-        for row in connection.execute(_SELECT_INTENTS, {"ids": chunk})
+        for row in connection.execute(sql.SELECT_INTENTS, {"ids": chunk})
     }
 
 

@@ -274,7 +274,7 @@ class Scribe:
 
     async def _record_setbacks(self, expected: Head | None) -> None:
         found, knows = await self._database.write(lambda connection: ledger.chain_state(connection, expected))
-        setbacks = self._database.take_setbacks()
+        setbacks = self._database.setbacks
         for setback in setbacks:
             _log.error(setback.kind, reason=setback.reason, kept=setback.kept, last_head=setback.last_head)
         details = [
@@ -290,6 +290,12 @@ class Scribe:
             details = details[:1]
         for kind, detail in details:
             await self._own_note(kind, self._database.path.name, detail)
+        for setback in setbacks:
+            if setback.salvaged:
+                await self._own(Remember(setback.salvaged))
+                note = {"values": str(len(setback.salvaged)), "from": setback.kept}
+                await self._own_note("store.salvaged", self._database.path.name, note)
+        self._database.forget_setbacks()
 
     async def _replay_all(self) -> tuple[int, int]:
         offset = replayed = damaged = 0
@@ -329,8 +335,10 @@ class Scribe:
                 _log.warning("journal.not_cleared", reason=str(error))
 
     async def _own_note(self, kind: str, subject: str, detail: Mapping[str, str]) -> None:
-        note = Note(kind, subject, dict(detail))
-        entry = Entry(self._own_writer, self._own_next, self._clock.now(), 0, "", note)
+        await self._own(Note(kind, subject, dict(detail)))
+
+    async def _own(self, act: Act) -> None:
+        entry = Entry(self._own_writer, self._own_next, self._clock.now(), 0, "", act)
         self._own_next += 1
         await self._apply([entry])
 

@@ -5,9 +5,9 @@ All of this blocks: it runs on the one thread that owns the connection (`databas
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,6 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from driftd.store import ledger, migrate
-from driftd.store.chain import Head
 from driftd.store.errors import DatabaseUnavailable
 
 T = TypeVar("T")
@@ -34,6 +33,7 @@ class Setback:
     reason: str
     kept: str
     last_head: str
+    salvaged: Mapping[str, str] = field(default_factory=dict)  # remembered values a broken file could still tell
 
 
 def engine(path: Path, busy_ms: int, *, read_only: bool = False) -> Engine:
@@ -170,16 +170,19 @@ class SqliteFile:
 
     def _quarantine(self, problem: str) -> None:
         """Move the file aside under a name that says when; nothing of it is ever deleted."""
-        head = self._last_words()
+        head = self._last_words(ledger.head_of)
+        salvaged = self._last_words(ledger.remembered) or {}
         kept = self._aside("corrupt")
-        self.setbacks.append(Setback("store.quarantined", problem, kept.name, str(head) if head else "unknown"))
+        self.setbacks.append(
+            Setback("store.quarantined", problem, kept.name, str(head) if head else "unknown", salvaged)
+        )
 
-    def _last_words(self) -> Head | None:
-        """The chain's head as far as a broken file still tells it."""
+    def _last_words(self, ask: Callable[[Connection], T]) -> T | None:
+        """What a broken file still tells."""
         try:
             with self._engine.connect() as connection:
-                return ledger.head_of(connection)
-        except (DBAPIError, sqlite3.DatabaseError):
+                return ask(connection)
+        except (DBAPIError, sqlite3.DatabaseError, UnicodeError):
             return None
 
     def _restore(self, connection: Connection) -> None:

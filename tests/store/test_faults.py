@@ -199,6 +199,27 @@ async def test_a_corrupt_file_is_kept_aside_and_the_new_chain_names_it(tmp_path:
     await store.close()
 
 
+async def test_what_a_corrupt_file_still_remembers_is_carried_over(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.remember_all({"orphan/acme": '{"objects":[]}', "accepted": '"dir:1"'})
+    for n in range(50):
+        await store.begin([finding(f"f{n}")], [])
+    await store.close()
+    other = sqlite3.connect(tmp_path / "s.db")
+    (root,) = other.execute("SELECT rootpage FROM sqlite_master WHERE name='findings' AND type='table'").fetchone()
+    (size,) = other.execute("PRAGMA page_size").fetchone()
+    other.close()
+    with (tmp_path / "s.db").open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * 64)
+    store = await opened(tmp_path)
+    assert await store.recall("accepted") == '"dir:1"'
+    assert await store.recall("orphan/acme") == '{"objects":[]}'
+    assert "store.salvaged" in [row.kind for row in await store.audit()]
+    assert await store.open_findings() == []
+    await store.close()
+
+
 async def test_a_file_that_is_no_database_at_all_is_kept_aside(tmp_path: Path) -> None:
     (tmp_path / "s.db").write_bytes(b"hello" * 1000)
     store = await opened(tmp_path)

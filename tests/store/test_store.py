@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from driftd.store import Store, StoreOptions, UnsupportedDatabase
+from driftd.store import ReadOnly, Store, StoreOptions, StoreUnreadable, UnsupportedDatabase
 from driftd.values import Direction, Result
 from tests.support.records import START, SteppingClock, change, finding, intent, outcome
 
@@ -106,8 +107,6 @@ async def test_an_intent_told_twice_is_written_once(store: Store) -> None:
 
 
 async def test_callers_at_the_same_time_share_a_transaction_and_all_come_home(store: Store) -> None:
-    import asyncio
-
     await asyncio.gather(*(store.begin([finding(f"f{n}")], [intent(f"i{n}", finding(f"f{n}"))]) for n in range(300)))
     assert len(await store.unsettled()) == 300
     assert (await store.verify()).ok
@@ -154,8 +153,6 @@ async def test_confirmations_reach_the_database_without_evidence(tmp_path: Path)
 
 
 async def test_a_record_the_database_cannot_take_fails_alone(store: Store) -> None:
-    import asyncio
-
     results = await asyncio.gather(
         store.note("a", "ok", {}),
         store.note("b", "\ud800", {}),
@@ -178,3 +175,23 @@ async def test_an_address_of_another_database_is_refused_without_its_password(tm
     with pytest.raises(UnsupportedDatabase) as caught:
         await Store.open("postgresql://me:secret@db/x", SteppingClock(), tmp_path)
     assert "secret" not in str(caught.value)
+
+
+async def test_a_command_reads_beside_a_running_daemon_and_after_it(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    store = await Store.open(tmp_path / "s.db", clock, tmp_path, OPTIONS)
+    await store.begin([finding()], [intent()])
+    beside = ReadOnly.at(tmp_path / "s.db", clock)
+    assert len(await beside.history()) == 1
+    await store.close_findings(["f1"], "driftd", START)
+    assert await beside.open_findings() == []
+    await store.close()
+    await beside.close()
+    after = ReadOnly.at(tmp_path / "s.db", clock)
+    assert (await after.verify()).ok
+    await after.close()
+
+
+async def test_a_command_is_told_when_there_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnreadable, match="there is no file"):
+        ReadOnly.at(tmp_path / "none.db", SteppingClock())
