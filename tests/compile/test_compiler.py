@@ -1,6 +1,9 @@
 """The compiler as a whole: determinism, modes, plain manifests, coverage, and what it refuses."""
 
+import gc
 import random
+import sys
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -45,12 +48,27 @@ def bytes_of(compiled: Compiled, *namespaces: str) -> dict[ObjectRef, tuple[byte
     }
 
 
-def turned(value: Any, order: random.Random) -> Any:
+SETS = {
+    "calls",
+    "expose",
+    "denyCIDRs",
+    "platformNamespaces",
+    "pods",
+    "services",
+    "nodes",
+    "apiServer",
+    "apiServerPorts",
+}
+
+
+def turned(value: Any, order: random.Random, key: str = "") -> Any:
     """The same document with its maps, and the lists that are sets, in another order."""
     if isinstance(value, dict):
         entries = list(value.items())
         order.shuffle(entries)
-        return {key: turned(inner, order) for key, inner in entries}
+        return {inner: turned(one, order, inner) for inner, one in entries}
+    if isinstance(value, list) and key in SETS:
+        return order.sample(value, len(value))
     return value
 
 
@@ -214,3 +232,17 @@ def test_exemptions_and_the_mass_change_guard_are_carried_over() -> None:
     assert (exempt.ref.name, exempt.owner) == ("debug-shell", "platform")
     assert (compiled.mass_objects, compiled.mass_percent) == (20, 10)
     assert (compiled.cluster, compiled.dialect) == ("shared-eu-1", "kubernetes")
+
+
+def test_objects_hold_their_bytes_and_not_the_encoders_buffers() -> None:
+    model = model_of(example_files())
+    compile_model(model)
+    tracemalloc.start()
+    try:
+        compiled = compile_model(model)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    objects = [desired for governed in compiled.governed.values() for desired in governed.objects.values()]
+    assert held < 2 * sum(sys.getsizeof(desired.raw) for desired in objects)

@@ -147,6 +147,10 @@ def test_meshes_keep_their_control_plane() -> None:
         tcp(8080),
         [*tcp(4143), *tcp(8081)],
     ]
+    udp = SHOP.replace("{http: 8081}", "{http: {number: 8081, protocol: UDP}}")
+    assert spec(compile_model(written(udp, cluster=linkerd)), "api-ingress")["ingress"][0]["ports"] == [
+        {"protocol": "UDP", "port": 8081}
+    ]
     geo = next(rule for rule in spec(compiled, "api-egress")["egress"] if "ipBlock" in rule["to"][0])
     assert geo["ports"] == [{"protocol": "UDP", "port": 53}]
 
