@@ -14,6 +14,7 @@ from driftd.model.problems import Problem
 from driftd.model.scalars import Value
 from driftd.model.strict_yaml import MAX_FAULTS, Spot
 
+_EMPTY: Mapping[str, str] = {"a mapping": "{}", "a list": "[]"}
 _MANY = 100
 """Above so many names only those that begin alike are compared: a hostile file must not buy minutes of CPU."""
 
@@ -116,6 +117,8 @@ def _words(
         return f"expected a port, found {shown(given)}", "write its number, or {number: 8080, app: http}"
     if kind in _TYPES:
         expected, remedy = _TYPES[kind]
+        if given is None and expected in _EMPTY:
+            remedy = f"write `{_EMPTY[expected]}` if it is meant to be empty, or delete the line"
         return f"expected {expected}, found {shown(given)}", remedy
     if kind == "attachment_form":
         return detail["msg"], closest(_only_key(given), ("service", "namespace", "cidr"))

@@ -42,6 +42,15 @@ For an editor put this at the top of a file, with the path that leads from there
   nothing.
 * A namespace is governed if an Environment or a plain Namespace manifest names it. `platformNamespaces`, and the
   namespaces of the name service, the gateway, attachments and shared services, may not be.
+
+## When a file is broken
+
+Environments, the manifests of their namespaces and rulesets with a `tenant` are that tenant's files; everything else,
+every Exemption included, is the platform's. With an error in a tenant's file all files of that tenant stay as they were
+in the last good revision, and the other tenants' changes go on. When two tenants contradict each other, the one whose
+change brought the contradiction goes back. An error in the platform's files, and a new file of which nobody can tell
+whose it is, hold the whole revision. A file that holds documents of two tenants, or a tenant's and the platform's,
+binds their fates together: keep one owner a file.
 """
 
 

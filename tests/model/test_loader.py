@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftd.model import Parser, SourceFile, load
@@ -64,6 +64,7 @@ def test_there_is_a_model_exactly_when_there_is_no_error() -> None:
         (PLAN.replace("name: shared", "name: 7"), "string"),
         (PLAN + "spec: {quota: {pods: many}}\n", "quantity"),
         (PLAN + "spec: {egress: {dns: 'true'}}\n", "true or false"),
+        (PLAN + "spec:\n", "found null"),
         (LOGS.replace("8080", "0"), "greater than or equal to 1"),
         (LOGS.replace("labels: {app: logs}", "labels: {}"), "at least 1"),
         (LOGS.replace("{app: logs}", "{app: '-x'}"), "label value"),
@@ -190,7 +191,7 @@ def test_file_names_that_could_lie_in_a_log_are_refused() -> None:
 VALID = (CLUSTER, PLAN, LOGS, environment("acme", "acme"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=st.sampled_from(VALID), start=st.integers(0, 400), length=st.integers(0, 30), put=st.binary(max_size=12))
 def test_a_spoilt_file_is_told_and_never_raises(text: str, start: int, length: int, put: bytes) -> None:
     data = text.encode()
@@ -215,7 +216,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(
         ["Cluster", "Plan", "Environment", "SharedService", "FalcoRuleset", "Exemption", "Namespace", "NetworkPolicy"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from driftd.model.places import place_of
@@ -171,14 +171,14 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON)
 def test_json_is_read_as_what_it_says(tree: object) -> None:
     (document,) = read_yaml(json.dumps(tree).encode()).documents
     assert document.value == tree
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON)
 def test_what_a_yaml_dumper_writes_means_the_same_here(tree: object) -> None:
     text = yaml.dump(tree, Dumper=yaml.CSafeDumper)
