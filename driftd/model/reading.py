@@ -29,10 +29,6 @@ class Entry:
     document: AnyDocument | Manifest | None
     raw: Value  # what stands there, for a document that is not valid; None for one that is
 
-    @property
-    def valid(self) -> bool:
-        return self.document is not None
-
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
