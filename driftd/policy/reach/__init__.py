@@ -5,7 +5,9 @@ from driftd.policy.reach.delta import Delta, DifferentDialects, delta
 from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.edits import align, apply, snapshot_of
 from driftd.policy.reach.endpoints import Surroundings
+from driftd.policy.reach.explain import Connection, Explanation, Side, Step, explain
 from driftd.policy.reach.flows import Flows, Rectangle, Tenancy
+from driftd.policy.reach.judge import Judgement, judge
 from driftd.policy.reach.pods import MalformedPod, Pod, pod_from_body, pods_from_workload
 from driftd.policy.reach.ports import PortSet
 from driftd.policy.reach.ports import ports as port_set
@@ -13,18 +15,23 @@ from driftd.policy.reach.snapshot import Edit, Reach, Snapshot, UnknownEndpoint
 
 __all__ = [
     "Answer",
+    "Connection",
     "Delta",
     "Dialect",
     "DifferentDialects",
     "Edit",
+    "Explanation",
     "Flows",
+    "Judgement",
     "MalformedPod",
     "Pod",
     "PortSet",
     "Ranges",
     "Reach",
     "Rectangle",
+    "Side",
     "Snapshot",
+    "Step",
     "Surroundings",
     "Tenancy",
     "UnknownEndpoint",
@@ -33,6 +40,8 @@ __all__ = [
     "block",
     "blocks",
     "delta",
+    "explain",
+    "judge",
     "pod_from_body",
     "pods_from_workload",
     "port_set",

@@ -44,11 +44,10 @@ def _finish(before: Snapshot, draft: Draft) -> Snapshot:
     fresh = [policy for policy in draft.changed() if policy in draft.in_force]
     for policy in fresh:
         core.watch.add(policy)
-    _mention(draft, fresh)
+    keys, edges = _mention(draft, fresh), _cut(draft, fresh)
     live = before.live
-    stale = _cut(draft, fresh)
-    if stale:
-        live = (live & ~stale) | core.endpoints.outside()
+    if edges is not before.edges:
+        live = (live & core.endpoints.labels.everything) | core.endpoints.outside()
     cluster = draft.cluster_view()
     everywhere, cluster_bits = _cluster_changes(before, cluster, core)
     if everywhere or cluster_bits:
@@ -64,37 +63,42 @@ def _finish(before: Snapshot, draft: Draft) -> Snapshot:
             views.pop(name, None)
         else:
             views[name] = view
-    return Snapshot(core, views, cluster, live)
+    return Snapshot(core, views, cluster, live, keys, edges)
 
 
-def _mention(draft: Draft, policies: Iterable[Policy]) -> None:
-    """Let new label keys count, and mark the pods that carry them for placing."""
-    keys = {key for policy in policies for peer in peers_of(policy) for key in label_keys(peer)}
-    new = draft.core.endpoints.mention(keys)
+def _mention(draft: Draft, policies: Iterable[Policy]) -> frozenset[str]:
+    """Let the label keys of policies count, mark pods that carry newly counting ones, and return all that count."""
+    before = draft.before
+    new = {key for policy in policies for peer in peers_of(policy) for key in label_keys(peer)} - before.keys
     if not new:
-        return
-    for name, view in draft.before.namespaces.items():
+        return before.keys
+    draft.core.endpoints.keys |= new
+    for name, view in before.namespaces.items():
         carriers = [key for key, pod in view.pods.items() if not new.isdisjoint(pod.labels)]
         if carriers:
             draft.space(name).moved.update(carriers)
+    return before.keys | new
 
 
-def _cut(draft: Draft, policies: Iterable[Policy]) -> int:
-    """Let new CIDR edges count, mark the pods they may tell apart; returns outside classes no longer current."""
-    endpoints = draft.core.endpoints
+def _cut(draft: Draft, policies: Iterable[Policy]) -> frozenset[int]:
+    """Let the CIDR edges of policies, and nodes, count; mark pods they may tell apart; return all that count."""
+    before, endpoints = draft.before, draft.core.endpoints
     ranges = {found for policy in policies for peer in peers_of(policy) for found in ranges_of(peer)}
     hosts = {ip for space in draft.spaces.values() for name in space.moved for ip in _node_ips(space, name)}
     if hosts:
         nodes = of_ranges((at, at) for at in map(address, hosts))
-        if endpoints.meet_nodes(nodes):
-            ranges.add(nodes)
-    torn, stale = endpoints.cut(ranges)
+        endpoints.meet_nodes(nodes)
+        ranges.add(nodes)
+    new = {edge for found in ranges for edge in found.edges()} - before.edges
+    if not new:
+        return before.edges
+    torn = endpoints.cut(new)
     if torn:
-        for name, view in draft.before.namespaces.items():
+        for name, view in before.namespaces.items():
             if view.live & torn:
                 members = [key for key, position in view.classes.items() if torn >> position & 1]
                 draft.space(name).moved.update(members)
-    return stale
+    return before.edges | new
 
 
 def _node_ips(space: Space, name: str) -> tuple[str, ...]:

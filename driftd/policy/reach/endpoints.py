@@ -96,12 +96,6 @@ class Endpoints:
         self.classes.append(endpoint)
         return len(self.classes) - 1
 
-    def mention(self, keys: Iterable[str]) -> frozenset[str]:
-        """Make label keys count; returns those that did not count before: pods carrying them must be placed anew."""
-        new = frozenset(keys) - self.keys
-        self.keys |= new
-        return new
-
     def meet_nodes(self, found: Ranges) -> bool:
         """Remember addresses of nodes; whether any is new."""
         if self.nodes.covers(found):
@@ -193,27 +187,26 @@ class Endpoints:
             elif at > hull[2 * index + 1]:
                 hull[2 * index + 1] = at
 
-    def cut(self, ranges: Iterable[Ranges]) -> tuple[int, int]:
-        """Make the edges of address sets count.
+    def cut(self, edges: Iterable[int]) -> int:
+        """Make edges count: outside classes are split there.
 
-        Returns two bitsets: pod classes whose members may now be on different sides, so that they must be placed
-        anew, and outside classes that are no longer current (their parts are in `outside()`).
+        Returns the pod classes with members that may be on different sides of one, which must be placed anew.
         """
-        new = sorted({edge for found in ranges for edge in found.edges()} - set(self._edges))
-        if not new:
-            return 0, 0
-        self._edges = sorted([*self._edges, *new])
-        stale = self._cut_outside(new)
+        wanted = sorted(edges)
+        new = sorted(set(wanted).difference(self._edges))
+        if new:
+            self._edges = sorted([*self._edges, *new])
+            self._cut_outside(new)
         torn = 0
-        for found, hull in self._hulls.items():
-            for index in range(0, len(hull), 2):
-                low, high = hull[index], hull[index + 1]
-                if low != high and bisect_right(new, low) != bisect_right(new, high):
-                    torn |= 1 << found
-        return torn, stale
+        if wanted:
+            for found, hull in self._hulls.items():
+                for index in range(0, len(hull), 2):
+                    low, high = hull[index], hull[index + 1]
+                    if low != high and bisect_right(wanted, low) != bisect_right(wanted, high):
+                        torn |= 1 << found
+        return torn
 
-    def _cut_outside(self, new: list[int]) -> int:
-        stale = 0
+    def _cut_outside(self, new: list[int]) -> None:
         by_range: dict[int, list[int]] = {}
         for edge in new:
             by_range.setdefault(bisect_right(self._starts, edge) - 1, []).append(edge)
@@ -226,14 +219,12 @@ class Endpoints:
                 starts.append(self._starts[index])
                 current.append(old)
                 continue
-            stale |= 1 << old
             self._split.append(old)
             bounds = [endpoint.low, *edges, endpoint.high + 1]
             for low, after in zip(bounds, bounds[1:], strict=False):
                 starts.append(low)
                 current.append(self._append(Outside(low, after - 1)))
         self._starts, self._current = starts, current
-        return stale
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -248,17 +239,16 @@ class Endpoints:
             found |= 1 << position
         return found
 
-    def outside_at(self, point: int) -> int:
-        """The current outside class that holds an address."""
-        return self._current[bisect_right(self._starts, point) - 1]
-
-    def parts_of(self, old: int) -> list[int]:
-        """The current outside classes that make up an older one."""
-        endpoint = self.classes[old]
-        if not isinstance(endpoint, Outside):
-            return []
-        first = bisect_right(self._starts, endpoint.low) - 1
-        return self._current[first : bisect_right(self._starts, endpoint.high)]
+    def outside_at(self, point: int, live: int) -> int:
+        """The outside class among `live` that holds an address."""
+        current = self._current[bisect_right(self._starts, point) - 1]
+        if live >> current & 1:
+            return current
+        for old in reversed(self._split):
+            endpoint = self.classes[old]
+            if live >> old & 1 and isinstance(endpoint, Outside) and endpoint.low <= point <= endpoint.high:
+                return old
+        return current
 
     def in_namespaces(self, selected: int) -> int:
         """Classes of the namespace records in a bitset over `namespaces`."""

@@ -144,7 +144,10 @@ class _Reader:
                 unknown = True
             else:
                 ranges = ranges - cut
-        return Perhaps(Block(ranges), f"{where}: not wholly understood") if unknown else Block(ranges)
+        found = Block(
+            ranges, text=" except ".join([str(body.get("cidr")), *(str(cut) for cut in body.get("except") or ())])
+        )
+        return Perhaps(found, f"{where}: not wholly understood") if unknown else found
 
     def cidr(self, text: object, where: str) -> Ranges | None:
         try:

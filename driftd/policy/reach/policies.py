@@ -73,10 +73,10 @@ class Block:
 
     ranges: Ranges
     pods: bool = False
+    text: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        text = str(self.ranges)
-        return text if len(text) < 200 else text[:200] + " ..."
+        return self.text or str(self.ranges)
 
 
 @dataclass(frozen=True, slots=True)

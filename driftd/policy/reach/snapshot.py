@@ -73,20 +73,23 @@ class Core:
 class Snapshot:
     """The state of a cluster, or of a model, as one dialect reads it. Make the first with `Snapshot.empty`.
 
-    Snapshots of one lineage share caches that only grow: use a lineage from one thread at a time.
+    `keys` and `edges` are the label keys and address edges that tell its classes apart. Snapshots of one lineage share caches that only grow: use a lineage from one thread at a time.
     """
 
     core: Core
     namespaces: dict[str, NamespaceView]
     cluster: ClusterView
     live: int
+    keys: frozenset[str]
+    edges: frozenset[int]
 
     @staticmethod
     def empty(dialect: Dialect, surroundings: Surroundings | None = None) -> "Snapshot":
         """A cluster with nothing in it."""
         core = Core(dialect, surroundings or Surroundings())
-        core.endpoints.cut((core.endpoints.surroundings.nodes,))
-        return Snapshot(core, {}, ClusterView(), core.endpoints.outside())
+        edges = frozenset(core.endpoints.surroundings.nodes.edges())
+        core.endpoints.cut(edges)
+        return Snapshot(core, {}, ClusterView(), core.endpoints.outside(), frozenset(), edges)
 
     @property
     def dialect(self) -> Dialect:
@@ -122,7 +125,7 @@ class Snapshot:
                 raise UnknownEndpoint(f"pod {end} is not running in this snapshot, so it reaches nothing")
             return position
         try:
-            return self.core.endpoints.outside_at(address(end))
+            return self.core.endpoints.outside_at(address(end), self.live)
         except ValueError:
             raise UnknownEndpoint(f"{end!r} is neither a pod of this snapshot nor an IP address") from None
 

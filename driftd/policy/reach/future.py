@@ -1,0 +1,210 @@
+"""Pods that could exist tomorrow: one for every way of labelling a pod that a change can touch, within a bound.
+
+A change that concerns nobody today may open a door for the next pod. So both snapshots get the same imagined pods,
+and the ordinary delta is taken between the two.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Final
+
+from driftd.policy.reach.inventory import NamespaceView
+from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
+from driftd.policy.reach.policies import Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
+from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector, values_of
+from driftd.policy.reach.snapshot import Snapshot
+from driftd.values import Body, ObjectRef
+
+MARK: Final = "any pod"
+"""How the name of an imagined pod begins."""
+SOMEWHERE: Final = "any-other-namespace"
+_OTHER: Final = "any-other-value"
+_FIRST_PORT: Final = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Imagined:
+    """Objects to put into both snapshots. `complete` False: there were more ways than the bound allowed to try."""
+
+    objects: tuple[Body | Pod, ...]
+    complete: bool
+
+
+def changed_policies(before: Snapshot, after: Snapshot) -> list[Policy]:
+    """Policies of two snapshots of one lineage that are in one of them only (a changed object is in both lists)."""
+    found: list[Policy] = []
+    shelves: list[tuple[Mapping[ObjectRef, Policy], Mapping[ObjectRef, Policy]]] = []
+    nothing: Mapping[ObjectRef, Policy] = {}
+    for name in before.namespaces.keys() | after.namespaces.keys():
+        old, new = before.namespaces.get(name), after.namespaces.get(name)
+        if old is not new and not (old and new and old.policies is new.policies):
+            shelves.append((old.policies if old else nothing, new.policies if new else nothing))
+    if before.cluster is not after.cluster:
+        shelves.append((before.cluster.policies, after.cluster.policies))
+    for mine, theirs in shelves:
+        for ref in mine.keys() | theirs.keys():
+            one, other = mine.get(ref), theirs.get(ref)
+            if one is not other:
+                found.extend(policy for policy in (one, other) if policy is not None)
+    return found
+
+
+def relabelled_namespaces(before: Snapshot, after: Snapshot) -> list[str]:
+    """Namespaces whose own labels differ: whatever will run in them is seen differently."""
+    return [
+        name
+        for name, new in after.namespaces.items()
+        if (old := before.namespaces.get(name)) is not new and (dict(old.labels) if old else {}) != dict(new.labels)
+    ]
+
+
+def imagine(before: Snapshot, after: Snapshot, bound: int = 256) -> Imagined:
+    """The pods to imagine for what differs between two snapshots of one lineage."""
+    policies = changed_policies(before, after)
+    relabelled = relabelled_namespaces(before, after)
+    if not policies and not relabelled:
+        return Imagined((), complete=True)
+    dreamer = _Dreamer(after, bound)
+    ports = _port_names(policies)
+    for policy in policies:
+        for peer in peers_of(policy):
+            for part in _pod_parts(peer):
+                dreamer.dream(part, ports)
+    for name in relabelled:
+        dreamer.dream(Pods(namespace=name), ports)
+    return Imagined(tuple(dreamer.objects()), complete=dreamer.complete)
+
+
+class _Dreamer:
+    def __init__(self, snapshot: Snapshot, bound: int) -> None:
+        self._snapshot = snapshot
+        self._left = bound
+        self.complete = True
+        self._found: dict[tuple[str, tuple[tuple[str, str], ...], str, NamedPorts], None] = {}
+        self._namespaces: dict[str, dict[str, str]] = {}
+
+    def objects(self) -> Iterator[Body | Pod]:
+        for name, labels in self._namespaces.items():
+            yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        for namespace, pairs, account, ports in self._found:
+            words = ",".join(f"{key}={value}" for key, value in pairs) or "without labels"
+            words += f" as {account}" if account != "default" else ""
+            for copy in ("", "'"):
+                name = f"{MARK} {words}{' with ports' if ports else ''}{copy}"
+                yield Pod(namespace, name, dict(pairs), account, ports=ports, owner=f"Future/{MARK} {words}")
+
+    def dream(self, peer: Pods, ports: NamedPorts) -> None:
+        """Imagine pods that the expression matches, in each kind of namespace in which it may find them."""
+        account = peer.accounts[0] if peer.accounts else "default"
+        for namespace, view in self._places(peer):
+            for labels in self._labellings(peer.labels, view):
+                for names in {ports, ()}:
+                    key = (namespace, labels, account, names)
+                    if key not in self._found:
+                        if self._left <= 0:
+                            self.complete = False
+                            return
+                        self._left -= 1
+                        self._found[key] = None
+
+    def _places(self, peer: Pods) -> Iterator[tuple[str, NamespaceView | None]]:
+        known = self._snapshot.namespaces
+        if peer.namespace:
+            yield peer.namespace, known.get(peer.namespace)
+            return
+        index = LabelIndex()
+        names = list(known)
+        for name in names:
+            index.add(dict(known[name].effective_labels()))
+        matched = index.match(peer.namespaces)
+        chosen = [name for position, name in enumerate(names) if matched >> position & 1]
+        for name in chosen[:8]:
+            yield name, known[name]
+        if peer.labels != ALWAYS and len(chosen) > 8:
+            self.complete = False
+        invented = self._invent(peer.namespaces)
+        if invented is not None:
+            yield invented, None
+
+    def _invent(self, selector: Selector) -> str | None:
+        """A namespace that does not exist yet and that the selector matches."""
+        for labels in _assignments(values_of(selector)):
+            name = labels.pop("kubernetes.io/metadata.name", SOMEWHERE)
+            index = LabelIndex()
+            index.add({**labels, "kubernetes.io/metadata.name": name})
+            if index.match(selector) and name not in self._snapshot.namespaces:
+                if self._namespaces.setdefault(name, labels) != labels:
+                    name = f"{name}-{len(self._namespaces)}"
+                    self._namespaces[name] = labels
+                return name
+        return None
+
+    def _labellings(self, selector: Selector, view: NamespaceView | None) -> Iterator[tuple[tuple[str, str], ...]]:
+        """Label sets that the selector matches, told apart by what else is looked at there."""
+        own = values_of(selector)
+        context = {key: values for key, values in self._context(view).items() if key not in own}
+        for key, values in self._context(view).items():
+            if key in own:
+                own[key] |= values
+        choices = list(_assignments(own))
+        index = LabelIndex()
+        for labels in choices:
+            index.add(labels)
+        matched = index.match(selector)
+        wide = prod((len(values) + 1 for values in context.values()), start=1)
+        surroundings: Iterable[dict[str, str]]
+        if wide * max(matched.bit_count(), 1) > self._left:
+            self.complete = False
+            surroundings = [{}, *({key: value} for key, values in context.items() for value in sorted(values))]
+        else:
+            surroundings = _assignments(context, other=False)
+        for extra in surroundings:
+            for position, labels in enumerate(choices):
+                if matched >> position & 1:
+                    yield tuple(sorted({**extra, **labels}.items()))
+
+    def _context(self, view: NamespaceView | None) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        policies = [*(view.policies.values() if view else ()), *self._snapshot.cluster.policies.values()]
+        for policy in policies:
+            for peer in peers_of(policy):
+                for part in _pod_parts(peer):
+                    for key, values in values_of(part.labels).items():
+                        found.setdefault(key, set()).update(values)
+        return found
+
+
+def _assignments(values: Mapping[str, set[str]], *, other: bool = True) -> Iterator[dict[str, str]]:
+    """Every way to give each key one of its values, (with `other`) a value nobody mentions, or none."""
+    keys = sorted(values)
+    options: list[list[str | None]] = [[*sorted(values[key]), *([_OTHER] if other else []), None] for key in keys]
+    for choice in product(*options):
+        yield {key: value for key, value in zip(keys, choice, strict=True) if value is not None}
+
+
+def _pod_parts(peer: Peer) -> Iterator[Pods]:
+    match peer:
+        case Pods():
+            yield peer
+        case Both(parts) | Either(parts):
+            for part in parts:
+                yield from _pod_parts(part)
+        case Unless(part) | Perhaps(part, _):
+            yield from _pod_parts(part)
+        case _:
+            return
+
+
+def _port_names(policies: Iterable[Policy]) -> NamedPorts:
+    names = sorted(
+        {
+            name
+            for policy in policies
+            for rules in (policy.ingress, policy.egress)
+            for rule in rules or ()
+            for name in (*rule.ports.names, *rule.ports.not_names)
+        }
+    )
+    return named_ports((name, (_FIRST_PORT + index,)) for index, name in enumerate(names))

@@ -1,0 +1,95 @@
+"""The judgement of a difference: which way it goes, whom it concerns, how bad it is, and a flow that shows it."""
+
+from dataclasses import dataclass
+
+from driftd.policy.reach.delta import Delta, delta, direction
+from driftd.policy.reach.dialects import Dialect
+from driftd.policy.reach.edits import apply
+from driftd.policy.reach.flows import Flows, Tenancy
+from driftd.policy.reach.future import imagine
+from driftd.policy.reach.snapshot import Edit, Snapshot
+from driftd.values import Direction, Severity, Witness
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the step between two snapshots means (D5).
+
+    `now` is about endpoints that exist, `future` about pods that could be made; `direction` about both. A change
+    that is NEUTRAL now and not in future is `neutral_now`. `witness` shows what opens, or else what closes.
+    `crosses_tenant`, `egress_to_internet` and `ingress_from_internet` are about what opens.
+    """
+
+    direction: Direction
+    now: Direction
+    future: Direction
+    witness: Witness | None
+    witnesses: tuple[Witness, ...]
+    crosses_tenant: bool
+    egress_to_internet: bool
+    ingress_from_internet: bool
+    severity: Severity
+    dialect: Dialect
+    notes: tuple[str, ...] = ()
+
+    @property
+    def neutral_now(self) -> bool:
+        return self.now is Direction.NEUTRAL and self.direction is not Direction.NEUTRAL
+
+
+def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256) -> Judgement:
+    """Judge the step from one snapshot to another.
+
+    Imagined pods are bounded: where the bound is reached and nothing is known to open, the direction is UNKNOWN
+    and a note says so. Raises DifferentDialects.
+    """
+    live = delta(before, after)
+    found = [live]
+    future, complete = live.direction, True
+    if not live.direction.may_loosen:
+        imagined = imagine(live.before, after, bound)
+        complete = imagined.complete
+        if imagined.objects:
+            edit = Edit(put=imagined.objects)
+            found.append(delta(apply(live.before, edit), apply(after, edit)))
+            future = found[-1].direction
+    both = direction(
+        loosens=any(one.direction in (Direction.LOOSENS, Direction.MIXED) for one in found),
+        tightens=any(one.direction in (Direction.TIGHTENS, Direction.MIXED) for one in found),
+    )
+    notes: tuple[str, ...] = ()
+    if not complete and not both.may_loosen:
+        both = future = Direction.UNKNOWN
+        notes = (f"more than {bound} kinds of pods could be made that this touches: not all were tried",)
+    return _judgement(found, both, future, tenants, notes)
+
+
+def _judgement(
+    found: list[Delta], both: Direction, future: Direction, tenants: Tenancy, notes: tuple[str, ...]
+) -> Judgement:
+    opening = [flows for one in found for flows in (one.added, one.added_surely) if flows]
+    closing = [flows for one in found for flows in (one.removed, one.removed_surely) if flows]
+    told = opening or closing
+    witnesses = told[0].witnesses(tenants) if told else ()
+    crossing = any(_crosses(flows, tenants) for flows in opening)
+    if both.may_loosen:
+        severity = Severity.CRITICAL if crossing else Severity.HIGH
+    else:
+        severity = Severity.LOW if both is Direction.TIGHTENS else Severity.INFO
+    return Judgement(
+        direction=both,
+        now=found[0].direction,
+        future=future,
+        witness=witnesses[0] if witnesses else None,
+        witnesses=witnesses,
+        crosses_tenant=crossing,
+        egress_to_internet=any(flows.to_internet() for flows in opening),
+        ingress_from_internet=any(flows.from_internet() for flows in opening),
+        severity=severity,
+        dialect=found[0].after.dialect,
+        notes=notes,
+    )
+
+
+def _crosses(flows: Flows, tenants: Tenancy) -> bool:
+    return any(tenants.crossing(flows.snapshot, part) for part in flows.rectangles)

@@ -1,0 +1,150 @@
+"""Laws of deltas and edits, checked cell by cell against point queries and the oracle."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from driftd.policy.reach import Delta, Edit, Flows, Pod, PortSet, Snapshot, apply, delta
+from driftd.policy.reach.ports import NONE
+from driftd.values import Direction
+from tests.oracle.bodies import Cluster
+from tests.oracle.universe import boundary_addresses
+from tests.support.clusters import clusters, edited_clusters
+from tests.support.reach import live_pods, snapshot, stepped
+
+DIALECTS = ("kubernetes", "calico", "cilium")
+RELAXED = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+Ends = tuple[Pod | str, Pod | str]
+
+
+def outside(*worlds: Cluster) -> list[str]:
+    policies = [body for world in worlds for body in world.policies]
+    return [str(address) for address in boundary_addresses(policies)]
+
+
+def reaches(state: Snapshot, pods: list[Pod], addresses: list[str]) -> dict[tuple[str, str], tuple[PortSet, PortSet]]:
+    """(must, may) of every ordered pair with a pod in it, a pod with itself left out."""
+    found = {}
+    for one in (*pods, *addresses):
+        for other in (*pods, *addresses):
+            if (isinstance(one, Pod) or isinstance(other, Pod)) and str(one) != str(other):
+                reach = state.reach(one, other)
+                found[str(one), str(other)] = (reach.must, reach.may)
+    return found
+
+
+def classes(state: Snapshot, pods: list[Pod], addresses: list[str]) -> dict[str, int]:
+    return {str(end): state.class_of(end) for end in (*pods, *addresses)}
+
+
+def check(found: Delta, before: Snapshot, after: Snapshot, old: Cluster, new: Cluster) -> None:
+    """The delta's sets are those of the point queries, gathered by class."""
+    addresses = outside(old, new)
+    was, now = reaches(before, live_pods(old), addresses), reaches(after, live_pods(new), addresses)
+    for bound, (added, removed) in enumerate(
+        ((found.added_surely, found.removed_surely), (found.added, found.removed))
+    ):
+        expect(added, was, now, bound, classes(after, live_pods(new), addresses))
+        expect(removed, now, was, bound, classes(found.before, live_pods(old), addresses))
+
+
+def expect(
+    flows: Flows,
+    less: dict[tuple[str, str], tuple[PortSet, PortSet]],
+    have: dict[tuple[str, str], tuple[PortSet, PortSet]],
+    bound: int,
+    where: dict[str, int],
+) -> None:
+    wanted: dict[tuple[int, int], PortSet] = {}
+    for cell, bounds in have.items():
+        traffic = bounds[bound] - (less[cell][bound] if cell in less else NONE)
+        if traffic:
+            ends = (where[cell[0]], where[cell[1]])
+            wanted[ends] = wanted.get(ends, NONE) | traffic
+    named = set(where.values())
+    assert {ends: traffic for ends, traffic in flows.pairs().items() if named.issuperset(ends)} == wanted
+
+
+def mirrored(one: Flows, other: Flows) -> bool:
+    return one.pairs() == other.pairs()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@RELAXED
+@given(worlds=edited_clusters(most=2, max_pods=4))
+def test_a_delta_holds_exactly_the_flows_that_point_queries_gain_and_lose(
+    dialect: str, worlds: tuple[Cluster, Cluster]
+) -> None:
+    old, new = worlds
+    before = snapshot(old, dialect)
+    after = stepped(before, old, new)
+    check(delta(before, after), before, after, old, new)
+
+
+@RELAXED
+@given(worlds=edited_clusters(most=4, max_pods=4))
+def test_an_edited_snapshot_answers_as_one_built_from_scratch(worlds: tuple[Cluster, Cluster]) -> None:
+    old, new = worlds
+    after, scratch = stepped(snapshot(old, "kubernetes"), old, new), snapshot(new, "kubernetes")
+    addresses = outside(old, new)
+    assert reaches(after, live_pods(new), addresses) == reaches(scratch, live_pods(new), addresses)
+
+
+@RELAXED
+@given(worlds=edited_clusters(most=3, max_pods=4))
+def test_an_edit_leaves_the_snapshot_before_it_as_it_was(worlds: tuple[Cluster, Cluster]) -> None:
+    old, new = worlds
+    before = snapshot(old, "calico")
+    addresses = outside(old, new)
+    told = reaches(before, live_pods(old), addresses)
+    stepped(before, old, new).settled()
+    assert reaches(before, live_pods(old), addresses) == told
+
+
+@RELAXED
+@given(worlds=edited_clusters(most=3, max_pods=4))
+def test_a_delta_backwards_mirrors_the_delta_forwards(worlds: tuple[Cluster, Cluster]) -> None:
+    old, new = worlds
+    before = snapshot(old, "calico")
+    after = stepped(before, old, new)
+    there, back = delta(before, after), delta(after, before)
+    assert mirrored(there.added, back.removed)
+    assert mirrored(there.removed, back.added)
+
+
+@RELAXED
+@given(cluster=clusters(max_pods=4))
+def test_nothing_differs_from_itself_nor_from_another_snapshot_of_the_same_objects(cluster: Cluster) -> None:
+    one, other = snapshot(cluster, "kubernetes"), snapshot(cluster, "kubernetes")
+    assert delta(one, one).direction is Direction.NEUTRAL
+    assert delta(one, other).direction is Direction.NEUTRAL
+
+
+@RELAXED
+@given(worlds=edited_clusters(most=3, max_pods=4))
+def test_an_edit_taken_back_is_neutral(worlds: tuple[Cluster, Cluster]) -> None:
+    old, new = worlds
+    before = snapshot(old, "calico")
+    back = stepped(stepped(before, old, new), new, old)
+    assert delta(before, back).direction is Direction.NEUTRAL
+
+
+@RELAXED
+@given(old=clusters(max_pods=3, speaking=(4,)), new=clusters(max_pods=3, speaking=(4,)))
+def test_snapshots_of_different_lineages_are_compared_exactly(old: Cluster, new: Cluster) -> None:
+    before, after = snapshot(old, "calico"), snapshot(new, "calico")
+    found = delta(before, after)
+    check(found, before, after, old, new)
+
+
+@RELAXED
+@given(worlds=edited_clusters(most=3, max_pods=4), other=clusters(max_pods=1, max_policies=3))
+def test_a_sibling_edit_tried_before_changes_no_answer(worlds: tuple[Cluster, Cluster], other: Cluster) -> None:
+    old, new = worlds
+    before = snapshot(old, "calico")
+    apply(before, Edit(tuple(other.policies)))
+    after, scratch = stepped(before, old, new), snapshot(new, "calico")
+    addresses = outside(old, new)
+    assert reaches(after, live_pods(new), addresses) == reaches(scratch, live_pods(new), addresses)
+    check(delta(before, after), before, after, old, new)
