@@ -1,5 +1,6 @@
 """The few requests the lab itself makes of its parts: are you ready, a token please, forget the past."""
 
+import asyncio
 import json
 import ssl
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import aiohttp
 from driftd.lab.authority import KeyPairFiles
 from driftd.lab.errors import AdminRequestError
 from driftd.lab.flags import LOOPBACK, Keys
+
+_LOOK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,11 @@ class Admin:
             raise AdminRequestError(f"{method} {url}: no answer ({type(error).__name__} {error})") from error
 
     async def answers(self, url: str) -> bool:
-        """Whether a health address says yes."""
+        """Whether a health address says yes, soon: a stranger on that port, or a frozen part, may never answer."""
         try:
-            reply = await self.request("GET", url)
-        except AdminRequestError:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                reply = await self.request("GET", url)
+        except (AdminRequestError, TimeoutError):
             return False
         return reply.code == 200
 

@@ -89,11 +89,13 @@ class Part:
     async def wait_ready(self) -> None:
         """Until it is ready. Raises `PartFailedError` with the end of its log if it ends or takes too long."""
         deadline = time.monotonic() + self._ready_seconds
-        while not await self._ready():
+        while True:
             state = (await self._owner.status()).parts[self.name]
             if state.state == "ended":
                 self.pid = None
                 raise self._failed(f"ended with code {state.code} before it was ready")
+            if await self._ready():
+                return
             if time.monotonic() > deadline:
                 raise self._failed(f"was not ready within {self._ready_seconds:.0f} s")
             await asyncio.sleep(_LOOK_EVERY_SECONDS)

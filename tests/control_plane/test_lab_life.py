@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -142,3 +143,24 @@ async def test_what_a_crash_left_of_a_lab_is_shown_as_dead_and_resumed_or_remove
         await labs.down("one")
     with pytest.raises(LabError, match="is no name for a lab"):
         await labs.up("Bad Name", os.environ, lambda _: None)
+
+
+async def test_a_port_that_a_stranger_takes_first_is_replaced_by_another(lab: Lab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken = stranger.getsockname()[1]
+
+        class Unlucky(Lab):
+            """Gets the stranger's port at its first try for each part."""
+
+            tries = 0
+
+            async def _ports(self, count: int) -> list[int]:
+                self.tries += 1
+                ports = await super()._ports(count)
+                return [taken, *ports[1:]] if self.tries in {1, 3} else ports
+
+        async with Unlucky.start(options=SMALL) as unlucky:
+            assert isinstance(unlucky, Unlucky)
+            assert unlucky.tries == 4
+            assert await unlucky.apiserver.is_ready()
+            assert str(taken) not in unlucky.server + unlucky.etcd.url
