@@ -24,7 +24,7 @@ from driftd.cluster.wire import Malformed
 from driftd.drift import KindState
 from driftd.values import Live, ObjectRef, Resource
 
-_SLICE: Final = 64
+_SLICE: Final = 24
 _LIST_TRIES: Final = 3
 _log = structlog.get_logger()
 

@@ -146,16 +146,10 @@ class Elector:
             if not await self._acquire():
                 await self._pause()
                 continue
-            try:
-                term = await self._open_term()
-            except (ClusterError, TimeoutError) as error:
-                _log.warning("cluster.lease.term_failed", error=str(error) or "took longer than the lease")
-                await self._release()
+            term = await self._try_term()
+            if term is None:
                 await self._pause()
                 continue
-            except asyncio.CancelledError:
-                await asyncio.shield(asyncio.ensure_future(self._release()))
-                raise
             _log.info("cluster.lease.acquired", epoch=term.epoch, identity=self.identity)
             if await self._lead(work, term):
                 return
@@ -189,6 +183,18 @@ class Elector:
             return False
         patience = max(self.settings.duration, min(record.duration, _LONGEST * self.settings.duration))
         return now < self._seen_at + patience
+
+    async def _try_term(self) -> Term | None:
+        """A term, or None when the cluster did not let us open one; the Lease is given back then, and on any error."""
+        opened: Term | None = None
+        try:
+            opened = await self._open_term()
+        except (ClusterError, TimeoutError) as error:
+            _log.warning("cluster.lease.term_failed", error=str(error) or "took longer than the lease")
+        finally:
+            if opened is None:
+                await asyncio.shield(asyncio.ensure_future(self._release()))
+        return opened
 
     async def _open_term(self) -> Term:
         """From holding the Lease to leading: a new epoch, first in the fence's parameter, then in the Lease."""

@@ -37,7 +37,7 @@ from driftd.cluster.wire import METADATA, Event, Malformed, read_event, read_ver
 from driftd.drift import KindState
 from driftd.values import Live, Resource
 
-_SLICE: Final = 64
+_SLICE: Final = 24
 """Objects digested before the loop gets its turn: about 3 ms."""
 
 _log = structlog.get_logger()

@@ -1,7 +1,10 @@
 """The mirror holds what the server last told, says how far to believe it, and never goes back in time."""
 
 import asyncio
+import gc
 import hashlib
+import tracemalloc
+import uuid
 
 import orjson
 import pytest
@@ -106,6 +109,36 @@ def test_events_told_before_a_proved_deletion_do_not_bring_the_object_back(watch
     assert watched.get(live.ref) is not None
 
 
+def test_what_is_told_late_of_an_object_that_is_gone_changes_nothing(watched: Mirror) -> None:
+    live = told(watched, "a", "x", 5)
+    watched.replace_all(NETPOL, [live], "5")
+    watched.vanish(NETPOL, told(watched, "a", "x", 6))
+    assert not watched.correct(live)
+    assert not watched.absorb(told(watched, "a", "x", 9))
+    assert watched.get(live.ref) is None
+
+
+def test_an_object_the_watch_failed_to_tell_is_believed_when_a_get_shows_it(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [], "50")
+    missed = told(watched, "a", "x", 5)
+    assert not watched.absorb(missed)
+    assert watched.correct(missed)
+    assert watched.get(missed.ref) is not None
+
+
+async def test_a_rebase_in_slices_ends_with_all_digests_new_also_of_what_changed_meanwhile(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [told(watched, "a", f"p{number}", number + 1) for number in range(60)], "60")
+
+    def other(_resource: Resource, body: Body) -> Digest:
+        return Digest(hashlib.blake2b(orjson.dumps(body), digest_size=16).digest())
+
+    rebasing = asyncio.create_task(watched.rebase_in_slices(other))
+    await asyncio.sleep(0)
+    watched.apply(NETPOL, told(watched, "a", "p0", 99, policyTypes=["Egress"]))
+    await rebasing
+    assert all(live.digest == other(NETPOL, live.body()) for live in watched.scope(Scope("a")).values())
+
+
 def test_when_history_went_back_the_list_wins(watched: Mirror) -> None:
     watched.replace_all(NETPOL, [told(watched, "a", "x", 90), told(watched, "a", "new", 95)], "95")
     watched.replace_all(NETPOL, [told(watched, "a", "x", 40)], "50", rewound=True)
@@ -182,3 +215,31 @@ def test_in_any_order_of_arrival_the_newest_version_stands(steps: list[tuple[str
             newest.setdefault(name, version)
         newest[name] = max(newest[name], version)
     assert {ref.name: int(live.resource_version) for ref, live in mirror.scope(Scope("a")).items()} == newest
+
+
+def test_an_object_of_1_kb_costs_less_than_two_and_a_half(pace: Pace) -> None:
+    mirror = Mirror(spec_digest, pace)
+    mirror.watch(NETPOL)
+    count, rules = 1000, [{"ports": [{"port": number, "protocol": "TCP"}]} for number in range(18)]
+    items = []
+    for number in range(count):
+        body = policy(f"tenant-{number % 50}", f"policy-{number}", ingress=rules)
+        body["metadata"] |= {
+            "uid": str(uuid.UUID(int=number)),
+            "resourceVersion": str(10_000_000 + number),
+            "managedFields": [
+                {"manager": "driftd", "operation": "Update", "time": f"2026-01-01T00:{number % 60:02}:00Z"},
+                {"manager": "kubectl", "operation": "Update", "time": f"2026-01-02T00:{number % 60:02}:00Z"},
+            ],
+        }
+        items.append(orjson.dumps(body))
+    gc.collect()
+    tracemalloc.start()
+    reader = mirror.reader(NETPOL)
+    mirror.replace_all(NETPOL, [reader.live(item) for item in items], "20000000")
+    gc.collect()
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = len(next(iter(mirror.of_kind(NETPOL).values())).raw)
+    assert 900 < size < 1100
+    assert used / count < 2500, used / count
