@@ -27,7 +27,7 @@ class Comparison:
     `unknown` names the kinds that could not be judged: of these nothing is said, neither "missing" nor "clean".
     `to_prove` are canonical objects that the mirror does not hold and no GET has proved absent yet. `exempted` are the
     exemptions that hid something today. `findings` are in a stable order; `differences` has the two sides of those
-    that lie between two objects, by finding id: what `report` and `plan` need.
+    that lie between two objects, by finding id and in the order of findings: what `report` and `plan` need.
     """
 
     scope: Scope
@@ -94,7 +94,7 @@ def compare(
     return Comparison(
         scope=live.scope,
         findings=tuple(findings),
-        differences={id_: difference for id_, (_, difference) in told.items()},
+        differences={finding.id: told[finding.id][1] for finding in findings if finding.id in told},
         unknown=tuple(sorted(blind)),
         to_prove=tuple(ref for ref in survey.unproved if not _is_blind(ref, blind)),
         exempted=tuple(exempted),

@@ -3,7 +3,7 @@
 A plan can be made again from every state that it passes through, and a plan of the canonical state is empty.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from driftd.compile import GovernedNamespace, Mode
@@ -14,7 +14,7 @@ from driftd.drift.stages import Stages
 from driftd.drift.state import LiveScope
 from driftd.drift.twin import has_twin, twin_of, twin_ref
 from driftd.policy.kinds import Coverage
-from driftd.values import Desired, Finding, FindingType, ObjectRef, Plan
+from driftd.values import Desired, FindingType, ObjectRef, Plan
 
 _NOTHING_TO_WRITE = frozenset(
     {FindingType.ORPHANED, FindingType.RECREATED, FindingType.FINALIZER, FindingType.BLOCKED, FindingType.DEFAULTED}
@@ -28,26 +28,31 @@ def plan(
     *,
     coverage: Coverage,
     epoch: int,
-    waiting: frozenset[ObjectRef] = frozenset(),
+    waiting: Collection[ObjectRef] = frozenset(),
+    blocked: Collection[ObjectRef] = frozenset(),
 ) -> Plan:
     """The writes that bring a scope to its canonical state, and why what stays unrepaired does.
 
     `waiting` are objects that the fight breaker wants left alone for now: they are still cut where that is needed for
-    the others, but not opened again. The writes are to be done in their order and none skipped: whoever cannot do one
-    stops, looks and plans again.
+    the others, but not opened again. `blocked` are objects that cannot be written now (refused, or failed lately), and
+    so is every difference whose finding the caller took out of the comparison: nothing opens while one of them allows
+    more than it should. The writes are to be done in their order and none skipped: whoever cannot do one stops, looks
+    and plans again.
     """
     home = ObjectRef("", "Namespace", "", governed.name)
     if any(one.type is FindingType.TERMINATING and one.ref == home for one in comparison.findings):
         return Plan(comparison.scope, held=(f"{home} is being deleted: nothing is written into it",))
     sorter = _Sorter(governed, live, coverage, home)
-    repairs = [one for finding in comparison.findings for one in sorter.repairs(finding, comparison)]
-    homeless = any(one.type is FindingType.MISSING and one.ref == home for one in comparison.findings)
-    if homeless and not any(one.ref == home for one in repairs):
+    repairs = list(sorter.repairs(comparison))
+    stages = Stages(Writer(coverage, epoch), comparison.scope, frozenset(waiting), held=sorter.held)
+    unknown = [*comparison.to_prove, *stages.unreadable(repairs)]
+    here = {finding.id for finding in comparison.findings}
+    writable = [one for one in repairs if one.finding in here and one.ref not in blocked]
+    skipped = [one for one in repairs if one not in writable]
+    homeless = any(one.type is FindingType.MISSING and one.ref == home for one in comparison.differences.values())
+    if homeless and not any(one.ref == home for one in writable):
         return Plan(comparison.scope, held=(*sorter.held, f"{home} does not exist: nothing can be written into it"))
-    stages = Stages(Writer(coverage, epoch), comparison, waiting, held=sorter.held)
-    unsettled = [*comparison.to_prove, *stages.unreadable(repairs)]
-    stable = _untouched(comparison, governed, live)
-    return stages.plan(repairs, unsettled, stable)
+    return stages.plan(writable, skipped, unknown, _untouched(comparison, governed, live))
 
 
 def _untouched(comparison: Comparison, governed: GovernedNamespace, live: LiveScope) -> tuple[Desired, ...]:
@@ -67,21 +72,22 @@ class _Sorter:
     home: ObjectRef
     held: list[str] = field(default_factory=list)
 
-    def repairs(self, finding: Finding, comparison: Comparison) -> Iterator[Repair]:
-        if finding.type in _NOTHING_TO_WRITE:
-            return
-        difference = comparison.differences.get(finding.id)
-        if difference is None:
-            self.held.append(f"{finding.ref} is left alone: driftd does not understand its kind")
-            return
-        if self.governed.mode_of(finding.ref.kind) is Mode.REPORT:
-            self.held.append(f"{finding.ref} stays as it is: {finding.ref.kind} is in report mode in {self.home.name}")
-            return
-        repair = self._repair(finding, difference)
-        if repair is not None:
-            yield repair
+    def repairs(self, comparison: Comparison) -> Iterator[Repair]:
+        for finding in comparison.findings:
+            if finding.id not in comparison.differences and finding.type not in _NOTHING_TO_WRITE:
+                self.held.append(f"{finding.ref} is left alone: driftd does not understand its kind")
+        for id_, difference in comparison.differences.items():
+            ref = difference.ref
+            if difference.type in _NOTHING_TO_WRITE:
+                continue
+            if self.governed.mode_of(ref.kind) is Mode.REPORT:
+                self.held.append(f"{ref} stays as it is: {ref.kind} is in report mode in {self.home.name}")
+                continue
+            repair = self._repair(id_, difference)
+            if repair is not None:
+                yield repair
 
-    def _repair(self, finding: Finding, difference: Difference) -> Repair | None:
+    def _repair(self, finding: str, difference: Difference) -> Repair | None:
         ref, desired, live = difference.ref, difference.desired, difference.live
         match difference.type:
             case FindingType.MISSING:

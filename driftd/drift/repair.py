@@ -13,7 +13,6 @@ from driftd.values import (
     Create,
     Delete,
     Desired,
-    Finding,
     Live,
     ObjectRef,
     Replace,
@@ -37,9 +36,9 @@ class NotRepairableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One object that differs, and what shall become of it."""
+    """One object that differs, what shall become of it, and the id of the finding that says so."""
 
-    finding: Finding
+    finding: str
     ref: ObjectRef
     goal: Goal
     desired: Desired | None
@@ -96,7 +95,7 @@ class Writer:
         return Create(
             ref=repair.ref,
             body=wanted.body(),
-            finding=repair.finding.id,
+            finding=repair.finding,
             reason=f"make {repair.ref} as {wanted.origin} has it",
         )
 
@@ -106,7 +105,7 @@ class Writer:
         return Create(
             ref=repair.ref,
             body=repair.kind.emptied(wanted.body()),
-            finding=repair.finding.id,
+            finding=repair.finding,
             reason=f"make {repair.ref} without its rules first: it isolates before anything is allowed",
             interim=True,
         )
@@ -119,7 +118,7 @@ class Writer:
             body=repair.kind.merged(live.body(), wanted.body(), self.coverage),
             uid=live.uid,
             resource_version=live.resource_version,
-            finding=repair.finding.id,
+            finding=repair.finding,
             reason=f"put {repair.ref} back to {wanted.origin}",
         )
 
@@ -132,7 +131,7 @@ class Writer:
             body=repair.kind.merged(body, wanted.body(), self.coverage),
             uid="" if repair.live is None else repair.live.uid,
             resource_version="",
-            finding=repair.finding.id,
+            finding=repair.finding,
             reason=f"give {repair.ref} what {wanted.origin} allows, now that nothing else is open",
         )
 
@@ -157,10 +156,14 @@ class Writer:
             body=body,
             uid=live.uid,
             resource_version=live.resource_version,
-            finding=repair.finding.id,
+            finding=repair.finding,
             reason=f"take from {repair.ref} what the model does not allow, before anything is allowed again",
             interim=True,
         )
+
+    def is_emptied(self, repair: Repair) -> bool:
+        """Whether an unexpected object allows nothing any more."""
+        return is_emptied(repair.present(), self.coverage)
 
     def condemn(self, repair: Repair) -> Condemn | None:
         """The PUT that empties and marks; None where this epoch has done it, or somebody's deletion waits anyway."""
@@ -176,7 +179,7 @@ class Writer:
             body=body,
             uid=live.uid,
             resource_version=live.resource_version,
-            finding=repair.finding.id,
+            finding=repair.finding,
             reason=f"empty {repair.ref} and mark it for deletion: the model does not have it",
         )
 
@@ -189,7 +192,7 @@ class Writer:
             ref=repair.ref,
             uid=live.uid,
             resource_version=live.resource_version if condemned_before else "",
-            finding=repair.finding.id,
+            finding=repair.finding,
             reason=f"delete {repair.ref}: the model does not have it, and it is empty",
         )
 

@@ -15,11 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from driftd.drift.compare import Comparison
 from driftd.drift.cuts import Isolation
 from driftd.drift.repair import Goal, Repair, Writer, bears_flows
 from driftd.policy.kinds import MalformedObject
-from driftd.values import Desired, ObjectRef, Plan, Write
+from driftd.values import Desired, ObjectRef, Plan, Scope, Write
 
 
 class _Step(IntEnum):
@@ -35,7 +34,7 @@ class Stages:
     """Collects the writes of all repairs of a scope; used once."""
 
     writer: Writer
-    comparison: Comparison
+    scope: Scope
     waiting: frozenset[ObjectRef]
     held: list[str]
     _home: list[Write] = field(default_factory=list)
@@ -53,22 +52,30 @@ class Stages:
                 self.held.append(f"{repair.ref} cannot be written: {fault}")
                 yield repair.ref
 
-    def plan(self, repairs: Sequence[Repair], unsettled: Iterable[ObjectRef], stable: Sequence[Desired]) -> Plan:
+    def plan(
+        self,
+        repairs: Sequence[Repair],
+        skipped: Sequence[Repair],
+        unknown: Iterable[ObjectRef],
+        stable: Sequence[Desired],
+    ) -> Plan:
         """Order the repairs.
 
-        `unsettled` objects are in a state that nobody knows: while one of them bears flows, nothing is opened. `stable`
-        are canonical objects that stand and stay.
+        `skipped` are repairs that cannot be done now, and `unknown` objects in a state that nobody knows: while one of
+        them may allow more than it should, nothing is opened. `stable` are canonical objects that stand and stay.
         """
         together = [one for one in repairs if _must_wait_for_others(one)]
-        doubts = [ref for ref in unsettled if bears_flows(ref)]
+        cover = _Cover(self.writer, [*stable, *self._kept_selections(together)])
+        doubts = [ref for ref in unknown if bears_flows(ref)]
+        doubts += [one.ref for one in skipped if self._is_looser(one, cover)]
         if len(together) + len(doubts) > 1:
-            self._in_stages(together, doubts, stable)
+            self._in_stages(together, doubts, cover)
         else:
             self._at_once(together)
         self._at_once([one for one in repairs if not _must_wait_for_others(one)])
         opening = [write for *_, write in sorted(self._opening, key=lambda entry: entry[:3])]
         return Plan(
-            scope=self.comparison.scope,
+            scope=self.scope,
             writes=(*self._home, *self._tightening, *opening, *self._deleting),
             held=tuple(self.held),
         )
@@ -87,13 +94,12 @@ class Stages:
                 case Goal.BE_GONE:
                     self._remove(repair, self._deleting, ())
 
-    def _in_stages(self, repairs: Sequence[Repair], doubts: Sequence[ObjectRef], stable: Sequence[Desired]) -> None:
+    def _in_stages(self, repairs: Sequence[Repair], doubts: Sequence[ObjectRef], cover: "_Cover") -> None:
         if all(one.ref in self.waiting for one in repairs):
             for repair in repairs:
                 self._waits(repair, ())
             return
         flows = sorted((one for one in repairs if one.bears_flows), key=self._urgency)
-        cover = _Cover(self.writer, [*stable, *self._kept_selections(flows)])
         for repair in flows:
             match repair.goal:
                 case Goal.EXIST:
@@ -143,7 +149,7 @@ class Stages:
     def _waits(self, repair: Repair, doubts: Sequence[ObjectRef]) -> bool:
         """Whether the opening half of a repair has to wait; says so in `held`."""
         if doubts:
-            self.held.append(f"{repair.ref} opens no more until {doubts[0]} is known to be there or not")
+            self.held.append(f"{repair.ref} opens no more until {doubts[0]} is proved absent or can be put right")
             return True
         if repair.ref in self.waiting:
             self.held.append(f"{repair.ref} waits: it is being changed back and forth, and its drift opens nothing")
@@ -156,9 +162,23 @@ class Stages:
             return 1, repair.ref
         return (0 if self.writer.isolates_only(repair.wanted()) else 2), repair.ref
 
-    def _kept_selections(self, flows: Sequence[Repair]) -> Iterator[Desired]:
+    def _is_looser(self, repair: Repair, cover: "_Cover") -> bool:
+        """Whether an object that is left as it is may allow what the canonical one does not."""
+        if not repair.bears_flows:
+            return _must_wait_for_others(repair)
+        match repair.goal:
+            case Goal.EXIST:
+                return self.writer.isolates_only(repair.wanted()) or not cover.isolates(repair.wanted())
+            case Goal.EQUAL:
+                return self.writer.cut(repair) is not None
+            case Goal.BE_GONE:
+                return not self.writer.is_emptied(repair)
+
+    def _kept_selections(self, repairs: Sequence[Repair]) -> Iterator[Desired]:
         """Canonical objects among the repairs whose pods stay isolated from their first write to their last."""
-        for repair in flows:
+        for repair in repairs:
+            if not repair.bears_flows:
+                continue
             match repair.goal:
                 case Goal.EQUAL:
                     stays = not repair.present().terminating

@@ -201,7 +201,7 @@ FIRST_B_THEN_A = (
 """Both policies are missing; without a step between, the one that opens b is made before the one that closes a."""
 
 
-@settings(many, max_examples=400)
+@settings(many, max_examples=200)
 @given(small_worlds())
 @example(FIRST_B_THEN_A)
 def test_half_done_repairs_never_meet(states: tuple[list[Body], list[Body]]) -> None:
@@ -210,7 +210,7 @@ def test_half_done_repairs_never_meet(states: tuple[list[Body], list[Body]]) -> 
     watch.assert_canonical()
 
 
-@settings(many, max_examples=200)
+@settings(many, max_examples=100)
 @given(small_worlds())
 @example(FIRST_B_THEN_A)
 def test_half_done_repairs_never_meet_when_planned_again_after_every_write(
@@ -262,6 +262,22 @@ def test_objects_that_wait_for_the_breaker_make_nothing_looser(
         watch.execute(write)
     watch.step_by_step(waiting)
     watch.step_by_step()
+    watch.assert_canonical()
+
+
+@settings(many, max_examples=100)
+@given(small_worlds() | tampered(), st.sets(st.sampled_from(["p0", "p1", "p2", "default-deny", "rogue0", NAME])))
+def test_objects_that_cannot_be_written_make_nothing_looser(
+    states: tuple[list[Body], list[Body]], names: set[str]
+) -> None:
+    watch = Watch(*states)
+    blocked = frozenset(ref for ref in [*watch.governed.objects, *watch.store.objects] if ref.name in names)
+    for _ in range(3):
+        for write in watch.store.plan(watch.governed, blocked=blocked).writes:
+            assert write.ref not in blocked
+            watch.execute(write)
+    assert not watch.store.plan(watch.governed, blocked=blocked).writes
+    watch.straight()
     watch.assert_canonical()
 
 

@@ -212,7 +212,7 @@ def test_nothing_opens_while_an_object_is_not_proved_absent() -> None:
     live = [*without("web"), policy("rogue", OPEN)]
     found = made(live, scope={"proved_absent": frozenset()})
     assert steps(found) == ["Condemn rogue"]
-    assert "until NetworkPolicy acme/web is known" in found.held[0]
+    assert "until NetworkPolicy acme/web is proved absent" in found.held[0]
 
 
 def test_a_lone_difference_that_waits_is_left_alone() -> None:

@@ -159,7 +159,12 @@ class Store:
     def look(self, governed: GovernedNamespace) -> Comparison:
         return compare(compiled_of(governed), governed, self.live(governed), TODAY)
 
-    def plan(self, governed: GovernedNamespace, waiting: frozenset[ObjectRef] = frozenset()) -> Plan:
+    def plan(
+        self,
+        governed: GovernedNamespace,
+        waiting: frozenset[ObjectRef] = frozenset(),
+        blocked: frozenset[ObjectRef] = frozenset(),
+    ) -> Plan:
         return plan(
             self.look(governed),
             governed,
@@ -167,6 +172,7 @@ class Store:
             coverage=COVERAGE,
             epoch=EPOCH,
             waiting=waiting,
+            blocked=blocked,
         )
 
     def execute(self, write: Write) -> None:
