@@ -34,6 +34,9 @@ _log = structlog.get_logger("driftd.store")
 _GROUP = 256
 """Entries in one transaction."""
 
+_DIVERTING_ROUNDS = 3
+"""Readings of the journal during one replay after which newcomers may still be added to it."""
+
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
@@ -267,7 +270,7 @@ class Scribe:
         await self._own_note(kind, self._database.path.name, outage if kind == "store.recovered" or replayed else {})
         if damaged:
             await self._own_note("journal.damaged", self._journal.path.name, {"unreadable_lines": str(damaged)})
-        await self._divert_queue_and_clear()
+        await self._clear_journal()
         self.overlay.clear()
         self._well_since = self._clock.monotonic()
         self._enter(StoreMode.OK, "")
@@ -298,15 +301,23 @@ class Scribe:
         self._database.forget_setbacks()
 
     async def _replay_all(self) -> tuple[int, int]:
+        """Replay the journal to its end; returns how many entries that was, and how many lines could not be read.
+
+        While much is left, newcomers go behind it into the journal. The rest they wait for: under a steady load the
+        journal would otherwise never be empty.
+        """
         offset = replayed = damaged = 0
-        while True:
+        for round_left in range(_DIVERTING_ROUNDS, -1, -1):
             reading = await self._in_journal_thread(self._journal.read, offset)
-            if not reading.entries:
-                return replayed, damaged
             offset, damaged = reading.end, damaged + reading.damaged
+            much = round_left > 0 and len(reading.entries) > _GROUP
             for start in range(0, len(reading.entries), _GROUP):
                 replayed += await self._replay(reading.entries[start : start + _GROUP])
-                await self._divert_queue()
+                if much:
+                    await self._divert_queue()
+            if not much:
+                break
+        return replayed, damaged
 
     async def _replay(self, entries: Sequence[Entry]) -> int:
         self._head_known = False
@@ -321,12 +332,11 @@ class Scribe:
             return 0
 
     async def _divert_queue(self) -> None:
-        """While a long replay runs, newcomers go behind it into the journal instead of waiting for its end."""
         while self._queue:
             self._group = [self._queue.popleft() for _ in range(min(_GROUP, len(self._queue)))]
             await self._put_aside(self._group)
 
-    async def _divert_queue_and_clear(self) -> None:
+    async def _clear_journal(self) -> None:
         if self._journal.used:
             try:
                 await self._in_journal_thread(self._journal.clear)

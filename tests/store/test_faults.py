@@ -68,6 +68,44 @@ async def test_while_the_database_is_locked_records_wait_in_the_journal_and_then
     await store.close()
 
 
+async def test_under_a_steady_load_the_store_still_comes_back(tmp_path: Path) -> None:
+    """Regression: newcomers were journalled behind the replay for ever, and the replay never reached its end."""
+    store = await opened(tmp_path)
+    lock = Lock(tmp_path / "s.db")
+    stop = False
+    told: list[str] = []
+
+    async def talk(who: int) -> None:
+        number = 0
+        while not stop:
+            number += 1
+            told.append(f"{who}.{number}")
+            await store.note("note.x", told[-1], {})
+
+    talking = [asyncio.create_task(talk(who)) for who in range(6)]
+    await asyncio.sleep(0.2)
+    lock.release()
+    await until_back(store)
+    await asyncio.sleep(0.1)
+    stop = True
+    await asyncio.gather(*talking)
+    assert sorted(await story(store)) == sorted(f"note.x {subject}" for subject in told)
+    assert store.durable
+    await store.close()
+
+
+async def test_a_journal_of_many_transactions_is_replayed_while_newcomers_wait_in_line(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    lock = Lock(tmp_path / "s.db")
+    await asyncio.gather(*(store.note("note.x", f"{n}", {}) for n in range(1500)))
+    lock.release()
+    late = [asyncio.create_task(store.note("note.x", f"{n}", {})) for n in range(1500, 1600)]
+    await until_back(store)
+    await asyncio.gather(*late)
+    assert await story(store) == [f"note.x {n}" for n in range(1600)]
+    await store.close()
+
+
 async def test_a_store_that_opens_while_the_database_is_locked_journals_until_it_is_free(tmp_path: Path) -> None:
     await (await opened(tmp_path)).close()
     lock = Lock(tmp_path / "s.db")
