@@ -57,7 +57,7 @@ def allowed(
         # isolation and for rules that allow. Only where no policy selects either side is there nothing to define.
         one, other = resolved(cluster, source), resolved(cluster, target)
         touched = any(
-            _isolating(world, cluster, one, "Egress") or _isolating(world, cluster, other, "Ingress")
+            isolating(world, cluster, one, "Egress") or isolating(world, cluster, other, "Ingress")
             for world in DIALECTS[dialect]
         )
         return Allowed.OPEN if touched and not same_pod(one, other) else Allowed.YES
@@ -88,35 +88,35 @@ def between(world: World, cluster: Cluster, one: Body | Address, other: Body | A
 def egress_allows(world: World, cluster: Cluster, connection: Connection) -> bool:
     """The source's side."""
     # By default a pod is not isolated for egress: all outbound connections are allowed.
-    isolating = _isolating(world, cluster, connection.source.who, "Egress")
-    if not isolating:
+    policies = isolating(world, cluster, connection.source.who, "Egress")
+    if not policies:
         return True
     # Traffic to the node where the pod runs is always allowed (concept page; implementations differ).
-    if world.to_own_node_always and _is_own_node(world, connection.source.who, connection.target.who):
+    if world.to_own_node_always and is_own_node(world, connection.source.who, connection.target.who):
         return True
     # Isolated: only what the egress list of SOME policy that applies to the pod allows; policies add up.
-    return any(
-        _peers_match(world, cluster, policy, rule.get("to"), connection.target)
-        and _ports_match(world, rule.get("ports"), connection)
-        for policy in isolating
-        for rule in listed(policy["spec"].get("egress"))
-    )
+    return any(permits(world, cluster, policy, "egress", connection) for policy in policies)
 
 
 def ingress_allows(world: World, cluster: Cluster, connection: Connection) -> bool:
     """The target's side."""
     # By default a pod is not isolated for ingress: all inbound connections are allowed.
-    isolating = _isolating(world, cluster, connection.target.who, "Ingress")
-    if not isolating:
+    policies = isolating(world, cluster, connection.target.who, "Ingress")
+    if not policies:
         return True
     # Allowed if the traffic comes from the pod's local node, whatever policies say.
-    if _is_own_node(world, connection.target.who, connection.source.who):
+    if is_own_node(world, connection.target.who, connection.source.who):
         return True
+    return any(permits(world, cluster, policy, "ingress", connection) for policy in policies)
+
+
+def permits(world: World, cluster: Cluster, policy: Body, direction: str, connection: Connection) -> bool:
+    """Whether one of a policy's rules for a direction covers a connection: its peers AND its ports."""
+    side, other = ("from", connection.source) if direction == "ingress" else ("to", connection.target)
     return any(
-        _peers_match(world, cluster, policy, rule.get("from"), connection.source)
+        _peers_match(world, cluster, policy, rule.get(side), other)
         and _ports_match(world, rule.get("ports"), connection)
-        for policy in isolating
-        for rule in listed(policy["spec"].get("ingress"))
+        for rule in listed(policy["spec"].get(direction))
     )
 
 
@@ -143,7 +143,7 @@ def selects(policy: Body, pod: Body) -> bool:
     return namespace_of(policy) == namespace_of(pod) and matches(policy["spec"].get("podSelector"), labels_of(pod))
 
 
-def _isolating(world: World, cluster: Cluster, endpoint: Body | Address, direction: str) -> list[Body]:
+def isolating(world: World, cluster: Cluster, endpoint: Body | Address, direction: str) -> list[Body]:
     """The policies that isolate an endpoint in a direction: each that selects the pod and has that type."""
     # Only pods are ever isolated; a host-network pod only where the plugin can tell it from its node.
     if not isinstance(endpoint, dict) or _counts_as_node(world, endpoint):
@@ -251,7 +251,7 @@ def _counts_as_node(world: World, pod: Body) -> bool:
     return world.host_network_is_node and on_host_network(pod)
 
 
-def _is_own_node(world: World, pod: Body | Address, other: Body | Address) -> bool:
+def is_own_node(world: World, pod: Body | Address, other: Body | Address) -> bool:
     """Whether `other` is the node `pod` runs on, or a host-network pod there that counts as that node."""
     if not isinstance(pod, dict):
         return False
