@@ -95,6 +95,9 @@ def test_container_limits_derive_their_defaults_as_the_server_does() -> None:
             "defaultRequest": {"cpu": "1", "memory": "1Gi"},
         }
     )
+    assert limits({"type": "Container", "min": {"cpu": "1"}, "default": {"cpu": "2"}}) == limits(
+        {"type": "Container", "min": {"cpu": "1"}, "default": {"cpu": "2"}, "defaultRequest": {"cpu": "2"}}
+    )
     assert limits({"type": "Pod", "max": {"cpu": "2"}}) != limits(
         {"type": "Pod", "max": {"cpu": "2"}, "default": {"cpu": "2"}}
     )
