@@ -1,13 +1,8 @@
 """The cluster room against a real kube-apiserver: what the recorded shapes of the unit tests claim, seen live."""
 
 import asyncio
-import random
 import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -29,38 +24,35 @@ from driftd.cluster import (
     Mirror,
     NotFound,
     Notice,
-    Pace,
     Reflector,
     ReflectorSettings,
     Right,
     Rights,
     Session,
     Term,
-    Truth,
     Watchers,
-    Writer,
     watching,
 )
 from driftd.drift import KindState
 from driftd.lab import Lab
 from driftd.values import CONDEMNED, EPOCH, Condemn, Create, Delete, ObjectRef, Replace, Resource, Result
 from tests.support.cluster import NAMESPACE, NETPOL, policy, spec_digest
+from tests.support.live import (
+    NETPOLS,
+    PACE,
+    create,
+    create_namespace,
+    full,
+    ref_of,
+    running,
+    truth_of,
+    until,
+    writer_of,
+)
 
 pytestmark = pytest.mark.control_plane
 
-NETPOLS = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies"
 QUICK = ReflectorSettings(server_timeout=(60.0, 60.0), silence=30.0, page_limit=5)
-
-
-class RealClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-PACE = Pace(RealClock(), asyncio.sleep, random.random)
 
 
 @pytest.fixture
@@ -71,10 +63,7 @@ async def session(lab: Lab) -> AsyncIterator[Session]:
 
 @pytest.fixture
 async def namespace(session: Session) -> str:
-    name = f"cluster-{secrets.token_hex(3)}"
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    await session.request("POST", "/api/v1/namespaces", body=orjson.dumps(body))
-    return name
+    return await create_namespace(session, f"cluster-{secrets.token_hex(3)}")
 
 
 @pytest.fixture
@@ -82,46 +71,6 @@ def mirror() -> Mirror:
     mirror = Mirror(spec_digest, PACE)
     mirror.watch(NETPOL)
     return mirror
-
-
-def truth_of(session: Session, mirror: Mirror) -> Truth:
-    return Truth(session, lambda ref: mirror.reader(mirror.resource_of(ref)))
-
-
-def writer_of(session: Session, mirror: Mirror, epoch: int = 1) -> Writer:
-    return Writer(session, lambda ref: mirror.reader(mirror.resource_of(ref)), lambda: FenceState(True, epoch, 60.0))
-
-
-def full(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
-    return policy(namespace, name, policyTypes=["Ingress", "Egress"], **spec)
-
-
-async def create(session: Session, namespace: str, name: str, **spec: Any) -> dict[str, Any]:
-    body = full(namespace, name, **spec)
-    answer = await session.request("POST", NETPOLS.format(namespace), body=orjson.dumps(body))
-    stored: dict[str, Any] = orjson.loads(answer.body)
-    return stored
-
-
-def ref_of(namespace: str, name: str) -> ObjectRef:
-    return ObjectRef(NETPOL.group, NETPOL.kind, namespace, name)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (a condition has no event to wait for)
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def running(*works: Awaitable[Any]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_reflector_lists_in_pages_and_follows_the_watch(
