@@ -8,6 +8,7 @@ from driftd.drift.meaning import Difference, Judge, Judgement, severity
 from driftd.drift.plan import plan
 from driftd.drift.report import report
 from driftd.drift.state import KindState, LiveScope
+from driftd.drift.twin import twin_ref
 
 __all__ = [
     "FIELD_MANAGER",
@@ -31,4 +32,5 @@ __all__ = [
     "report",
     "severity",
     "switched_on",
+    "twin_ref",
 ]

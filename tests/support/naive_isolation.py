@@ -74,24 +74,16 @@ def rule_allows(  # noqa: PLR0917 - plain facts, handed down
     )
 
 
-def allows(  # noqa: PLR0917 - plain facts, handed down
-    pod: Place,
-    other: Place,
-    port: tuple[str, int],
-    type_: str,
-    policies: Iterable[Mapping[str, Any]],
-    namespaces: Mapping[str, Mapping[str, str]],
-) -> bool:
-    rules, peers = ("ingress", "from") if type_ == "Ingress" else ("egress", "to")
+def rules_for(pod: Place, type_: str, policies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
+    """The rules that hold for a pod in one direction, None if no policy isolates it."""
+    rules: list[Mapping[str, Any]] = []
     isolated = False
     for policy in policies:
         spec = policy["spec"]
-        if type_ not in types_of(spec) or not matches(spec.get("podSelector"), dict(pod.labels)):
-            continue
-        isolated = True
-        if any(rule_allows(rule, peers, other, port, pod.namespace, namespaces) for rule in spec.get(rules) or []):
-            return True
-    return not isolated
+        if type_ in types_of(spec) and matches(spec.get("podSelector"), dict(pod.labels)):
+            isolated = True
+            rules += spec.get(type_.lower()) or []
+    return rules if isolated else None
 
 
 def flows(
@@ -102,13 +94,19 @@ def flows(
 ) -> frozenset[tuple[str, str, tuple[str, int]]]:
     """All connections among `places`, where only namespace `home` has policies."""
     places, policies = list(places), list(policies)
-    found = set()
-    for source in places:
-        for target in places:
-            if source == target or home not in (source.namespace, target.namespace):
-                continue
-            for port in PORTS:
-                out = source.namespace != home or allows(source, target, port, "Egress", policies, namespaces)
-                if out and (target.namespace != home or allows(target, source, port, "Ingress", policies, namespaces)):
-                    found.add((source.name, target.name, port))
-    return frozenset(found)
+    ours = {place.name: place for place in places if place.namespace == home}
+    held = {(name, type_): rules_for(ours[name], type_, policies) for name in ours for type_ in ("Ingress", "Egress")}
+
+    def may(pod: Place, type_: str, other: Place, port: tuple[str, int]) -> bool:
+        rules = held.get((pod.name, type_))
+        peers = "from" if type_ == "Ingress" else "to"
+        return rules is None or any(rule_allows(rule, peers, other, port, home, namespaces) for rule in rules)
+
+    return frozenset(
+        (source.name, target.name, port)
+        for source in places
+        for target in places
+        if source != target and (source.name in ours or target.name in ours)
+        for port in PORTS
+        if may(source, "Egress", target, port) and may(target, "Ingress", source, port)
+    )
