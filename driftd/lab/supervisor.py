@@ -171,6 +171,7 @@ class Supervisor:
     async def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Carry out one request. ValueError and OSError are the requester's to hear, see `serve`."""
         name = request.get("part", "")
+        self.reap()  # the requester may know of a death before the kernel's signal has reached this loop
         match request.get("op"):
             case "status":
                 return self._status()
