@@ -4,6 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from driftd.policy.reach.admin_policy import GROUP as ADMIN_GROUP
+from driftd.policy.reach.admin_policy import KINDS as ADMIN_KINDS
+from driftd.policy.reach.admin_policy import read_admin_policy
+from driftd.policy.reach.calico_entity import Grounds
+from driftd.policy.reach.calico_objects import (
+    UnreadableObject,
+    calico_ref,
+    read_network_set,
+    read_service,
+    read_slice,
+    read_tier,
+)
+from driftd.policy.reach.calico_policy import read_calico_policy
+from driftd.policy.reach.dialects import Answer
+from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView
 from driftd.policy.reach.network_policy import read_network_policy
 from driftd.policy.reach.pods import WORKLOADS, MalformedPod, Pod, pod_from_body, pods_from_workload
@@ -22,8 +37,13 @@ def ref_of(body: Body) -> ObjectRef:
     metadata = body.get("metadata") or {}
     group = str(body.get("apiVersion") or "").rpartition("/")[0]
     kind = str(body.get("kind") or "")
-    group = _CALICO if group == _CALICO_STORE else group
-    return ObjectRef(group, kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+    return _normal(ObjectRef(group, kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or "")))
+
+
+def _normal(ref: ObjectRef) -> ObjectRef:
+    if ref.group not in (_CALICO, _CALICO_STORE):
+        return ref
+    return calico_ref(ref.kind, ref.namespace, ref.name)
 
 
 class Space:
@@ -54,6 +74,7 @@ class Draft:
         self._cluster = before.cluster
         self._cluster_changed: list[Policy] = []
         self._grounds_changed = False
+        self._waiting: list[ObjectRef] = []
 
     def space(self, name: str) -> Space:
         """The namespace, opened for editing."""
@@ -162,8 +183,7 @@ class Draft:
 
     def remove(self, ref: ObjectRef) -> None:
         """Take out an object; what is not there is passed over."""
-        if ref.group == _CALICO_STORE:
-            ref = ObjectRef(_CALICO, ref.kind, ref.namespace, ref.name)
+        ref = _normal(ref)
         if ref in self._cluster.unread:
             self._cluster = replace(self._cluster, unread=_without(self._cluster.unread, ref))
         if (ref.group, ref.kind) in WORKLOADS:
@@ -185,6 +205,10 @@ class Draft:
                 self._remove_policy(ref)
 
     def _remove_policy(self, ref: ObjectRef) -> None:
+        if self._remove_cluster_object(ref):
+            return
+        if ref in self._cluster.bodies:
+            self._cluster = replace(self._cluster, bodies=_without(self._cluster.bodies, ref))
         if ref.namespace:
             space = self.space(ref.namespace)
             old = space.policies.pop(ref, None)
@@ -237,8 +261,85 @@ class Draft:
         changed.extend(policy for ref, policy in mine.items() if ref not in theirs)
         return found if changed else mine
 
+    # -- Calico and admin policies -----------------------------------------------------------------------------------
+
+    def _put_calico_policy(self, ref: ObjectRef, body: Body) -> None:
+        enforced = self.core.reading.calico_kinds
+        if enforced is Answer.NO:
+            self._name_unread(ref, f"{ref.kind} is not enforced where the dialect is {self.core.dialect}")
+            return
+        self._cluster = replace(self._cluster, bodies={**self._cluster.bodies, ref: body})
+        self._waiting.append(ref)
+
+    def _put_admin_policy(self, _: ObjectRef, body: Body) -> None:
+        self.put_policy(read_admin_policy(body, certain=self.core.reading.admin_kinds is Answer.YES))
+
+    def _put_tier(self, ref: ObjectRef, body: Body) -> None:
+        self._cluster = replace(self._cluster, tiers={**self._cluster.tiers, ref.name: read_tier(body)})
+
+    def _put_ground(self, ref: ObjectRef, body: Body) -> None:
+        """A network set, an endpoint slice or a service: something that Calico's rules refer to."""
+        cluster = self._cluster
+        try:
+            match ref.kind:
+                case "EndpointSlice":
+                    cluster = replace(cluster, slices={**cluster.slices, ref: read_slice(body)})
+                case "Service":
+                    cluster = replace(cluster, services={**cluster.services, ref: read_service(body)})
+                case _:
+                    cluster = replace(cluster, network_sets={**cluster.network_sets, ref: read_network_set(body)})
+        except UnreadableObject as problem:
+            self._name_unread(ref, str(problem))
+            return
+        self._cluster = cluster
+        self._grounds_changed = True
+
+    def _put_unsupported(self, ref: ObjectRef, _: Body) -> None:
+        self._name_unread(ref, f"{ref.kind} is not evaluated: what it allows or blocks is not in any answer")
+
+    def _remove_cluster_object(self, ref: ObjectRef) -> bool:
+        cluster = self._cluster
+        match ref.kind:
+            case "Tier":
+                self._cluster = replace(cluster, tiers=_without(cluster.tiers, ref.name))
+            case "EndpointSlice":
+                self._cluster = replace(cluster, slices=_without(cluster.slices, ref))
+            case "Service":
+                self._cluster = replace(cluster, services=_without(cluster.services, ref))
+            case "NetworkSet" | "GlobalNetworkSet":
+                self._cluster = replace(cluster, network_sets=_without(cluster.network_sets, ref))
+            case _:
+                return False
+        self._grounds_changed = self._grounds_changed or ref.kind != "Tier"
+        return True
+
     def ground(self) -> None:
-        """Read policies again whose meaning depends on network sets or services that changed."""
+        """Read Calico policies: those put now, and all where network sets, services or namespaces changed."""
+        bodies = self._cluster.bodies
+        relabelled = any(space.everything_moved for space in self.spaces.values())
+        everything = bodies and (self._grounds_changed or (relabelled and bool(self._cluster.network_sets)))
+        wanted = list(bodies) if everything else [ref for ref in self._waiting if ref in bodies]
+        if not wanted:
+            return
+        grounds = self._grounds()
+        certain = self.core.reading.calico_kinds is Answer.YES
+        for ref in wanted:
+            self.put_policy(read_calico_policy(bodies[ref], grounds, certain=certain))
+
+    def _grounds(self) -> Grounds:
+        cluster = self._cluster
+        labels: dict[str, Labels] = {}
+        if cluster.network_sets:
+            for name in self.before.namespaces.keys() | self.spaces.keys():
+                space = self.spaces.get(name)
+                have = space.labels if space is not None else self.before.namespaces[name].labels
+                labels[name] = labels_of({**have, "kubernetes.io/metadata.name": name})
+        return Grounds(
+            tuple(cluster.network_sets.values()),
+            tuple(cluster.slices.values()),
+            {(one.namespace, ref.name): one for ref, one in cluster.services.items()},
+            labels,
+        )
 
 
 def meaning(policy: Policy) -> tuple[object, ...]:
@@ -274,5 +375,14 @@ _HANDLERS: Final[Mapping[tuple[str, str], _Handler]] = {
     ("", "Pod"): Draft._put_pod_body,
     ("", "Namespace"): Draft._put_namespace,
     ("", "ServiceAccount"): Draft._put_account,
+    ("", "Service"): Draft._put_ground,
+    ("discovery.k8s.io", "EndpointSlice"): Draft._put_ground,
     ("networking.k8s.io", "NetworkPolicy"): Draft._put_network_policy,
+    **{(ADMIN_GROUP, kind): Draft._put_admin_policy for kind in ADMIN_KINDS},
+    (_CALICO, "NetworkPolicy"): Draft._put_calico_policy,
+    (_CALICO, "GlobalNetworkPolicy"): Draft._put_calico_policy,
+    (_CALICO, "Tier"): Draft._put_tier,
+    (_CALICO, "NetworkSet"): Draft._put_ground,
+    (_CALICO, "GlobalNetworkSet"): Draft._put_ground,
+    (_CALICO, "HostEndpoint"): Draft._put_unsupported,
 }

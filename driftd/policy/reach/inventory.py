@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from driftd.policy.reach.addresses import Ranges
 from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.pods import Pod
-from driftd.policy.reach.policies import Policy, Tier
+from driftd.policy.reach.policies import Policy, PortMatch, Tier
 from driftd.policy.reach.ports import PortSet
+from driftd.policy.reach.selectors import Selector
 from driftd.policy.reach.walk import Plan
 from driftd.values import Body, ObjectRef
 
@@ -65,6 +66,15 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A service by its selector (None: it has none) and the ports of the pods behind it."""
+
+    namespace: str
+    selector: Selector | None
+    ports: PortMatch
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterView:
     """What belongs to no namespace, or is looked up across them.
 
@@ -75,5 +85,6 @@ class ClusterView:
     policies: Mapping[ObjectRef, Policy] = field(default_factory=dict)
     network_sets: Mapping[ObjectRef, NetworkSet] = field(default_factory=dict)
     slices: Mapping[ObjectRef, Slice] = field(default_factory=dict)
+    services: Mapping[ObjectRef, Service] = field(default_factory=dict)
     bodies: Mapping[ObjectRef, Body] = field(default_factory=dict)
     unread: Mapping[ObjectRef, str] = field(default_factory=dict)

@@ -1,0 +1,218 @@
+"""One end of a Calico rule: the conjunction of everything it says about who stands there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
+from typing import Final
+
+from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, Ranges, block
+from driftd.policy.reach.calico_selectors import calico_selector
+from driftd.policy.reach.endpoints import Labels
+from driftd.policy.reach.inventory import NetworkSet, Service, Slice
+from driftd.policy.reach.policies import NOBODY, Block, Peer, Perhaps, Pods, PortMatch, Unless, both, either
+from driftd.policy.reach.selectors import (
+    ALWAYS,
+    And,
+    Global,
+    Has,
+    In,
+    LabelIndex,
+    MalformedSelector,
+    Not,
+    Or,
+    Selector,
+    Text,
+)
+from driftd.values import Body
+
+_FIELDS: Final = {
+    "nets",
+    "notNets",
+    "selector",
+    "notSelector",
+    "namespaceSelector",
+    "ports",
+    "notPorts",
+    "serviceAccounts",
+    "services",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What rules refer to besides pods: network sets, and what stands behind services."""
+
+    sets: tuple[NetworkSet, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    services: Mapping[tuple[str, str], Service] | None = None
+    namespaces: Mapping[str, Labels] | None = None
+
+    def addresses(self, labels: Selector, namespace: str, namespaces: Selector) -> Ranges:
+        """Addresses of the network sets that a selector matches, within a namespace or namespaces where given."""
+        found = NOWHERE
+        for one in self.sets:
+            if namespace and one.namespace != namespace:
+                continue
+            if isinstance(namespaces, Global):
+                if one.namespace:
+                    continue
+            elif namespaces != ALWAYS and not (
+                one.namespace and self._matches(namespaces, self._labels(one.namespace))
+            ):
+                continue
+            if self._matches(labels, self._set_labels(one)):
+                found = found | one.ranges
+        return found
+
+    def _labels(self, namespace: str) -> dict[str, str]:
+        return dict((self.namespaces or {}).get(namespace, ()))
+
+    def _set_labels(self, one: NetworkSet) -> dict[str, str]:
+        found = dict(one.labels)
+        if one.namespace:
+            found["projectcalico.org/namespace"] = one.namespace
+            found |= {f"pcns.{key}": value for key, value in self._labels(one.namespace).items()}
+        return found
+
+    @staticmethod
+    def _matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+        index = LabelIndex()
+        index.add(labels)
+        return bool(index.match(selector))
+
+    @staticmethod
+    def family(version: int) -> Peer:
+        """Endpoints by the family of their addresses."""
+        return Block(IPV4 if version == 4 else IPV6, pods=True, text=f"IPv{version}")
+
+
+class Entity:
+    """The source or destination of a rule. `certain` is False when a part was not understood."""
+
+    def __init__(self, body: Body, where: str, namespace: str, grounds: Grounds, notes: list[str]) -> None:
+        self._body = body
+        self._where = where
+        self._namespace = namespace
+        self._grounds = grounds
+        self._notes = notes
+        self.certain = True
+        for name in sorted(body.keys() - _FIELDS):
+            self._doubt(f"{where}.{name}: unknown field")
+
+    def _doubt(self, note: str) -> None:
+        self.certain = False
+        self._notes.append(note)
+
+    def served(self, *, as_destination: bool) -> list[tuple[Peer, PortMatch | None]]:
+        """Who may stand there, and where a service is named and this is the destination, with which ports."""
+        peer = self.peer()
+        wanted = self._body.get("services")
+        if not wanted:
+            return [(peer, None)]
+        name, namespace = str(wanted.get("name") or ""), str(wanted.get("namespace") or self._namespace or "default")
+        slices = [one for one in self._grounds.slices if (one.namespace, one.service) == (namespace, name)]
+        found: list[tuple[Peer, PortMatch | None]] = [
+            (both((peer, Block(one.ranges, pods=True))), PortMatch(one.ports) if as_destination else None)
+            for one in slices
+        ]
+        service = (self._grounds.services or {}).get((namespace, name))
+        if not slices and service is not None and service.selector is not None:
+            pods = Pods(namespace=namespace, labels=service.selector)
+            found = [(both((peer, pods)), service.ports if as_destination else None)]
+        if not found:
+            self._notes.append(
+                f"{self._where}.services: no endpoints of {namespace}/{name} are known, so it matches nothing"
+            )
+        return found or [(NOBODY, None)]
+
+    def peer(self) -> Peer:
+        """Everything but services and ports, as one expression."""
+        body = self._body
+        parts: list[Peer] = []
+        if body.get("selector") or body.get("namespaceSelector") or body.get("serviceAccounts"):
+            parts.append(self._selected())
+        if body.get("notSelector"):
+            unwanted = self._selector("notSelector")
+            members = Pods(labels=unwanted, calico=True)
+            ranges = self._grounds.addresses(unwanted, "", ALWAYS)
+            parts.append(Unless(either((members, Block(ranges, pods=True))) if ranges else members))
+            if self._namespace and not parts[:-1]:
+                parts.append(self._within_namespace())
+        if body.get("nets"):
+            parts.append(Block(self._nets("nets")))
+        if body.get("notNets"):
+            parts.append(Unless(Block(self._nets("notNets"))))
+        return both(tuple(parts))
+
+    def _within_namespace(self) -> Peer:
+        """What a rule of a namespaced policy is kept to once it selects anything at all."""
+        ranges = self._grounds.addresses(ALWAYS, self._namespace, ALWAYS)
+        pods = Pods(namespace=self._namespace, calico=True)
+        return either((pods, Block(ranges, pods=True))) if ranges else pods
+
+    def _selected(self) -> Peer:
+        labels = self._selector("selector")
+        text = str(self._body.get("namespaceSelector") or "")
+        namespaces = _namespaces(self._selector("namespaceSelector"))
+        accounts = self._body.get("serviceAccounts") or {}
+        home = "" if text else self._namespace
+        pods: Peer = Pods(
+            namespace=home,
+            namespaces=namespaces,
+            labels=labels,
+            accounts=tuple(sorted(str(name) for name in accounts.get("names") or ())),
+            account_labels=self._account_selector(accounts),
+            calico=True,
+        )
+        if isinstance(namespaces, Global):
+            pods = NOBODY
+        if accounts:
+            return pods
+        anywhere = Has("projectcalico.org/namespace") if text and namespaces == ALWAYS else ALWAYS
+        ranges = self._grounds.addresses(_both(labels, anywhere), home, namespaces)
+        found = either((pods, Block(ranges, pods=True))) if ranges else pods
+        return found if self.certain else Perhaps(found, f"{self._where}: not wholly understood")
+
+    def _account_selector(self, accounts: Body) -> Selector:
+        try:
+            return calico_selector(str(accounts.get("selector") or ""))
+        except MalformedSelector as problem:
+            self._doubt(f"{self._where}.serviceAccounts.selector: {problem}")
+            return ALWAYS
+
+    def _selector(self, field: str) -> Selector:
+        try:
+            return calico_selector(str(self._body.get(field) or ""))
+        except MalformedSelector as problem:
+            self._doubt(f"{self._where}.{field}: {problem}")
+            return ALWAYS
+
+    def _nets(self, field: str) -> Ranges:
+        found: list[Ranges] = []
+        for index, text in enumerate(self._body[field]):
+            try:
+                found.append(block(str(text)))
+            except ValueError:
+                self._doubt(f"{self._where}.{field}[{index}]: {text!r} is no CIDR block")
+        return reduce(or_, found, NOWHERE)
+
+
+def _both(left: Selector, right: Selector) -> Selector:
+    return left if right == ALWAYS else right if left == ALWAYS else And((left, right))
+
+
+def _namespaces(selector: Selector) -> Selector:
+    """A selector over namespaces: Calico knows a namespace's name under a label of its own."""
+    match selector:
+        case Has("projectcalico.org/name"):
+            return Has("kubernetes.io/metadata.name")
+        case In("projectcalico.org/name", _) | Text("projectcalico.org/name", _, _):
+            return replace(selector, key="kubernetes.io/metadata.name")
+        case Not(inner):
+            return Not(_namespaces(inner))
+        case And(parts):
+            return And(tuple(_namespaces(part) for part in parts))
+        case Or(parts):
+            return Or(tuple(_namespaces(part) for part in parts))
+    return selector

@@ -1,0 +1,99 @@
+"""Calico's objects besides policies: tiers, network sets, and the endpoints behind services."""
+
+from math import inf
+from typing import Final
+
+from driftd.policy.reach.addresses import NOWHERE, block, of_ranges
+from driftd.policy.reach.endpoints import labels_of
+from driftd.policy.reach.inventory import NetworkSet, Service, Slice
+from driftd.policy.reach.policies import Action, PortMatch, Tier
+from driftd.policy.reach.ports import NONE, PortSet, ports, protocol
+from driftd.policy.reach.selectors import In, every
+from driftd.values import Body, ObjectRef
+
+GROUP: Final = "projectcalico.org"
+
+
+class UnreadableObject(ValueError):
+    """An object without what its kind must have; the message says what was expected."""
+
+
+def calico_ref(kind: str, namespace: str, name: str) -> ObjectRef:
+    """Identity of a Calico object, whichever API group and whatever spelling of its name it was read through.
+
+    Policies in tier `default` were stored as `default.<name>` and shown without that prefix, depending on version.
+    """
+    plain = name.removeprefix("default.") if kind.endswith("NetworkPolicy") else name
+    return ObjectRef(GROUP, kind, namespace, plain or name)
+
+
+def read_tier(body: Body) -> Tier:
+    """A Tier; without an order it stands last."""
+    spec = body.get("spec") or {}
+    order = spec.get("order")
+    default = Action.PASS if spec.get("defaultAction") == "Pass" else Action.DENY
+    return Tier(inf if order is None else float(order), str((body.get("metadata") or {}).get("name") or ""), default)
+
+
+def read_network_set(body: Body) -> NetworkSet:
+    """A NetworkSet or GlobalNetworkSet. Raises UnreadableObject on an entry that is no CIDR."""
+    metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
+    ranges = NOWHERE
+    for index, text in enumerate(spec.get("nets") or ()):
+        try:
+            ranges = ranges | block(str(text))
+        except ValueError:
+            raise UnreadableObject(f"spec.nets[{index}]: {text!r} is no CIDR block") from None
+    return NetworkSet(str(metadata.get("namespace") or ""), labels_of(metadata.get("labels") or {}), ranges)
+
+
+def read_slice(body: Body) -> Slice:
+    """An EndpointSlice of discovery.k8s.io. Raises UnreadableObject on an address or port that is none."""
+    metadata = body.get("metadata") or {}
+    labels = metadata.get("labels") or {}
+    try:
+        spans = [
+            span
+            for one in body.get("endpoints") or ()
+            for text in one.get("addresses") or ()
+            for span in _span(body, text)
+        ]
+        served: PortSet = NONE
+        for port in body.get("ports") or ():
+            name, number = str(port.get("protocol") or "TCP"), port.get("port")
+            served = served | (protocol(name) if number is None else ports(name, int(number)))
+    except ValueError as problem:
+        raise UnreadableObject(str(problem)) from None
+    return Slice(
+        str(labels.get("kubernetes.io/service-name") or ""),
+        str(metadata.get("namespace") or "default"),
+        of_ranges(spans),
+        served,
+    )
+
+
+def _span(body: Body, text: object) -> tuple[tuple[int, int], ...]:
+    return () if body.get("addressType") == "FQDN" else block(str(text)).spans
+
+
+def read_service(body: Body) -> Service:
+    """A Service, to stand in where no EndpointSlice of it is known (manifests): its selector and target ports."""
+    metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
+    selector = spec.get("selector") or {}
+    numbers: PortSet = NONE
+    names: list[tuple[str, str]] = []
+    try:
+        for port in spec.get("ports") or ():
+            name = str(port.get("protocol") or "TCP")
+            target = port.get("targetPort", port.get("port"))
+            if isinstance(target, str) and not target.isdigit():
+                names.append((name, target))
+            else:
+                numbers = numbers | ports(name, int(target))
+    except (TypeError, ValueError) as problem:
+        raise UnreadableObject(f"spec.ports: {problem}") from None
+    return Service(
+        str(metadata.get("namespace") or "default"),
+        every(*(In(key, (str(value),)) for key, value in sorted(selector.items()))) if selector else None,
+        PortMatch(numbers, tuple(sorted(names))),
+    )
