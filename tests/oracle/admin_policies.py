@@ -120,7 +120,7 @@ def _network_policy_decides(case: Case, direction: str, connection: Connection) 
     found = isolating(case.world, case.cluster, near.who, direction.capitalize())
     if not found:
         return None
-    if connection.protocol not in COVERED_PROTOCOLS:
+    if connection.protocol not in COVERED_PROTOCOLS and not case.world.other_protocols_like_these:
         return case.choices.pick(("what NetworkPolicy does to", connection.protocol, direction), (True, False))
     if direction == "egress" and case.world.to_own_node_always and is_own_node(case.world, near.who, far.who):
         return True

@@ -9,8 +9,7 @@ from functools import partial
 from math import inf
 from typing import Any, NamedTuple
 
-from tests.oracle import admin_policies
-from tests.oracle.admin_policies import Case, sides
+from tests.oracle.admin_policies import Case, decides, is_admin_policy, priority_of, sides, subject_matches, tier_of
 from tests.oracle.bodies import (
     Address,
     Body,
@@ -133,10 +132,10 @@ def place_of(body: Body) -> Placed | None:
         # Kubernetes policies stand in the default tier, all at one order.
         tie = _tie(name_of(body), namespace_of(body), "KubernetesNetworkPolicy")
         return Placed("default", KUBERNETES_ORDER, tie, body)
-    if admin_policies.is_admin_policy(body):
-        tier = "kube-admin" if admin_policies.tier_of(body) == "Admin" else "kube-baseline"
+    if is_admin_policy(body):
+        tier = "kube-admin" if tier_of(body) == "Admin" else "kube-baseline"
         tie = _tie(name_of(body), "", "KubernetesClusterNetworkPolicy")
-        return Placed(tier, float(admin_policies.priority_of(body)), tie, body)
+        return Placed(tier, float(priority_of(body)), tie, body)
     if body.get("apiVersion") not in (V3, STORED) or body.get("kind") not in ("NetworkPolicy", "GlobalNetworkPolicy"):
         return None
     spec = body["spec"]
@@ -168,10 +167,10 @@ def _applicable_tiers(cluster: Cluster, pod: Body, direction: str) -> Iterator[t
 def _governs(cluster: Cluster, policy: Body, pod: Body, direction: str) -> bool:
     if is_network_policy(policy):
         return selects(policy, pod) and direction.capitalize() in policy_types(policy)
-    if admin_policies.is_admin_policy(policy):
+    if is_admin_policy(policy):
         # Selected without rules in a direction is not affected in it.
         rules = listed(policy["spec"].get(direction))
-        return bool(rules) and admin_policies.subject_matches(cluster, policy, pod)
+        return bool(rules) and subject_matches(cluster, policy, pod)
     return direction.capitalize() in types_of(policy) and _selects(cluster, policy, pod)
 
 
@@ -208,8 +207,8 @@ def _decides(case: Case, policy: Body, direction: str, connection: Connection) -
     """The action of a policy's first matching rule; Log only logs."""
     if is_network_policy(policy):
         return "Allow" if permits(case.world, case.cluster, policy, direction, connection) else None
-    if admin_policies.is_admin_policy(policy):
-        action = admin_policies.decides(case, policy, direction, connection)
+    if is_admin_policy(policy):
+        action = decides(case, policy, direction, connection)
         return "Allow" if action == "Accept" else action
     for index, rule in enumerate(listed(policy["spec"].get(direction))):
         if rule["action"] != "Log" and rule_matches(case, policy, (direction, index), rule, connection):

@@ -52,16 +52,22 @@ def allowed(
     cluster: Cluster, source: Endpoint, target: Endpoint, protocol: str, port: int, *, dialect: str = "kubernetes"
 ) -> Allowed:
     """Whether `source` may open a connection to `target`; answers and related traffic come with it."""
-    if protocol not in COVERED_PROTOCOLS:
-        # Policies are defined for TCP, UDP and SCTP; what they do to anything else (ICMP) is undefined, both for
-        # isolation and for rules that allow. Only where no policy selects either side is there nothing to define.
-        one, other = resolved(cluster, source), resolved(cluster, target)
-        touched = any(
-            isolating(world, cluster, one, "Egress") or isolating(world, cluster, other, "Ingress")
-            for world in DIALECTS[dialect]
-        )
-        return Allowed.OPEN if touched and not same_pod(one, other) else Allowed.YES
+    if protocol not in COVERED_PROTOCOLS and not all(world.other_protocols_like_these for world in DIALECTS[dialect]):
+        return _undefined(cluster, resolved(cluster, source), resolved(cluster, target), dialect)
     return over_worlds(dialect, lambda world: allowed_in(world, cluster, source, target, (protocol, port)))
+
+
+def _undefined(cluster: Cluster, one: Body | Address, other: Body | Address, dialect: str) -> Allowed:
+    """Policies are defined for TCP, UDP and SCTP. What they do to anything else (ICMP) is undefined, both for isolation
+    and for rules that allow; only where no policy selects either side is there nothing to define.
+    """
+    if (isinstance(one, dict) and finished(one)) or (isinstance(other, dict) and finished(other)):
+        return Allowed.NO
+    touched = any(
+        isolating(world, cluster, one, "Egress") or isolating(world, cluster, other, "Ingress")
+        for world in DIALECTS[dialect]
+    )
+    return Allowed.OPEN if touched and not same_pod(one, other) else Allowed.YES
 
 
 def allowed_in(world: World, cluster: Cluster, source: Endpoint, target: Endpoint, port: tuple[str, int]) -> bool:

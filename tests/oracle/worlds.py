@@ -27,13 +27,22 @@ class World:
     """Whether a pod always reaches itself."""
     to_own_node_always: bool
     """Whether a pod always reaches its own node. (The way back, node to its pods, is always open.)"""
+    other_protocols_like_these: bool
+    """Whether policies treat ICMP and the like as any traffic (rules without ports cover it), or in no defined way."""
 
 
 DIALECTS: dict[str, tuple[World, ...]] = {
     # The text alone: ipBlock "should be" external addresses, host-network behaviour is undefined between two readings,
     # a pod cannot block itself, and traffic to and from the node a pod runs on is always allowed.
     "kubernetes": tuple(
-        World(pods, ip_block_covers_nodes=True, host_network_is_node=node, self_always=True, to_own_node_always=True)
+        World(
+            ip_block_covers_pods=pods,
+            ip_block_covers_nodes=True,
+            host_network_is_node=node,
+            self_always=True,
+            to_own_node_always=True,
+            other_protocols_like_these=False,
+        )
         for pods in (True, False)
         for node in (True, False)
     ),
@@ -46,6 +55,7 @@ DIALECTS: dict[str, tuple[World, ...]] = {
             host_network_is_node=True,
             self_always=True,
             to_own_node_always=False,
+            other_protocols_like_these=True,
         ),
     ),
     # Identities before addresses: whatever has an identity (pods, hosts) is never matched by CIDR.
@@ -56,6 +66,7 @@ DIALECTS: dict[str, tuple[World, ...]] = {
             host_network_is_node=True,
             self_always=always,
             to_own_node_always=False,
+            other_protocols_like_these=True,
         )
         for always in (True, False)
     ),

@@ -8,7 +8,7 @@ from tests.oracle.universe import Flow, Universe, atomic_ports, boundary_address
 from tests.oracle.worlds import DIALECTS
 from tests.support.clusters import clusters, edited_clusters, network_policies
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=40, deadline=None)
 CALICO = DIALECTS["calico"][0]
 
 

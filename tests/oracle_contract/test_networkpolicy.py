@@ -403,11 +403,19 @@ class TestWhatTheTextLeavesOpen:
         assert ask([policy("a/p", podSelector={}, ingress=[{}])], FAR, API, "ICMP", 0) == OPEN
         assert ask([DENY_ALL], API, API, "ICMP", 0) == YES
 
+    @pytest.mark.parametrize("dialect", ["calico", "cilium"])
+    def test_where_they_are_defined_rules_without_ports_cover_them(self, dialect: str) -> None:
+        assert ask([DENY_ALL], FAR, API, "ICMP", 0, dialect=dialect) == NO
+        assert ask([policy("a/p", podSelector={}, ingress=[{}])], FAR, API, "ICMP", 0, dialect=dialect) == YES
+        ports = policy("a/p", podSelector={}, ingress=[{"ports": [{"port": 80}]}])
+        assert ask([ports], FAR, API, "ICMP", 0, dialect=dialect) == NO
+
 
 class TestEndpoints:
     def test_a_finished_pod_is_no_endpoint(self) -> None:
         done = pod("a/done", "10.244.1.2", phase="Succeeded")
         assert ask([], FAR, done) == ask([], done, FAR) == NO
+        assert ask([], FAR, done, "ICMP", 0) == NO
 
     def test_a_pod_without_an_address_is_judged_by_its_labels(self) -> None:
         coming = pod("a/coming", phase="Pending")
