@@ -23,9 +23,9 @@ QUICK = {
     "DRIFTD_MODEL__POLL_SECONDS": "0.1",
     "DRIFTD_WATCH__BLIND_SECONDS": "3",
     "DRIFTD_WATCH__DISCOVERY_SECONDS": "1",
-    "DRIFTD_WATCH__SERVER_TIMEOUT_MIN_SECONDS": "20",
-    "DRIFTD_WATCH__SERVER_TIMEOUT_MAX_SECONDS": "30",
-    "DRIFTD_WATCH__SILENCE_SECONDS": "6",
+    "DRIFTD_WATCH__SERVER_TIMEOUT_MIN_SECONDS": "3",
+    "DRIFTD_WATCH__SERVER_TIMEOUT_MAX_SECONDS": "5",
+    "DRIFTD_WATCH__SILENCE_SECONDS": "8",
     "DRIFTD_ENGINE__RETRY_MIN_SECONDS": "0.05",
     "DRIFTD_ENGINE__RETRY_MAX_SECONDS": "1",
 }
@@ -40,6 +40,7 @@ class Daemon:
     ) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.log_path = data / f"{identity}.log"
+        self.log_path.touch()
         self._env = {
             **os.environ,
             **QUICK,
@@ -54,6 +55,7 @@ class Daemon:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        self._began = 0
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -66,6 +68,7 @@ class Daemon:
             await self.stop()
 
     async def start(self, *, ready: bool = True) -> None:
+        self._began = len(self.events())
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "driftd", "run"], env=self._env, stdout=log, stderr=log
@@ -73,7 +76,7 @@ class Daemon:
         if ready:
             await self.wait_ready()
 
-    async def wait_ready(self, seconds: float = 30.0) -> None:
+    async def wait_ready(self, seconds: float = 60.0) -> None:
         """Until `/readyz` answers 200: leading, every governed scope judged once."""
         last = ""
         try:
@@ -130,7 +133,8 @@ class Daemon:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
     def _find_port(self) -> int:
-        ports = [event["port"] for event in self.events() if event.get("event") == "health.listening"]
+        events = self.events()[self._began :]
+        ports = [event["port"] for event in events if event.get("event") == "health.listening"]
         return int(ports[-1]) if ports else 0
 
     def _must_run(self) -> None:
