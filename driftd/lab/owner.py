@@ -167,9 +167,13 @@ class Owner:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and only waits to be collected does not."""
+    """Whether a process runs; one that has ended and only waits to be collected does not.
+
+    A killed program looks like that as soon as its first thread is gone, while the others still hold its ports.
+    """
+    process = Path(f"/proc/{pid}")
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list((process / "task").iterdir())) > 1
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -125,19 +125,21 @@ async def test_a_lab_left_running_is_found_and_ended_by_another_process(lab: Lab
 
 async def test_what_a_crash_left_of_a_lab_is_shown_as_dead_and_resumed_or_removed(lab: Lab, tmp_path: Path) -> None:
     labs = KnownLabs(tmp_path, options=SMALL)
-    document = await labs.up("one", os.environ, lambda _: None)
-    os.kill(document.pids["supervisor"], 9)
-    await until(lambda: not any(map(is_alive, document.pids.values())))
-    assert (await labs.state("one")).state == "dead"
-    resumed = await labs.up("one", os.environ, lambda _: None)
-    assert (await labs.state("one")).state == "running"
-    os.kill(resumed.pids["kube-apiserver"], 9)
-    await until(lambda: not is_alive(resumed.pids["kube-apiserver"]))
-    degraded = await labs.state("one")
-    assert (degraded.state, degraded.parts["kube-apiserver"]) == ("degraded", "ended")
-    os.kill(resumed.pids["supervisor"], 9)
-    await until(lambda: not is_alive(resumed.pids["supervisor"]))
-    await labs.down("one")
+    try:
+        document = await labs.up("one", os.environ, lambda _: None)
+        os.kill(document.pids["supervisor"], 9)
+        await until(lambda: not any(map(is_alive, document.pids.values())))
+        assert (await labs.state("one")).state == "dead"
+        resumed = await labs.up("one", os.environ, lambda _: None)
+        assert (await labs.state("one")).state == "running"
+        os.kill(resumed.pids["kube-apiserver"], 9)
+        await until(lambda: not is_alive(resumed.pids["kube-apiserver"]))
+        degraded = await labs.state("one")
+        assert (degraded.state, degraded.parts["kube-apiserver"]) == ("degraded", "ended")
+        os.kill(resumed.pids["supervisor"], 9)
+        await until(lambda: not is_alive(resumed.pids["supervisor"]))
+    finally:
+        await labs.down("one")
     assert labs.names() == ()
     with pytest.raises(LabNotFoundError, match="Known: none"):
         await labs.down("one")
