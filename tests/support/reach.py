@@ -1,10 +1,19 @@
 """Snapshots from the oracle's clusters, and what the engine says in the oracle's own terms."""
 
-from collections.abc import Iterable, Iterator
+import os
+
+from hypothesis import HealthCheck, settings
 
 from driftd.policy.reach import Dialect, Edit, Pod, PortSet, Snapshot, apply, pod_from_body, port_set, snapshot_of
 from driftd.values import Body, ObjectRef
 from tests.oracle.bodies import Cluster
+
+
+EXAMPLES = int(os.environ.get("DRIFTD_EXAMPLES", "20"))
+"""How many clusters a property is tried on; a long search sets more."""
+RELAXED = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def network_policy(namespace: str, name: str, **spec: object) -> Body:
@@ -44,21 +53,6 @@ def stepped(before: Snapshot, old: Cluster, new: Cluster) -> Snapshot:
 
 def live_pods(cluster: Cluster) -> list[Pod]:
     return [pod for body in cluster.pods if not (pod := pod_from_body(body)).finished]
-
-
-Cell = tuple[str, str]
-
-
-def cells(
-    snapshot: Snapshot, pods: Iterable[Pod], addresses: Iterable[str] = ()
-) -> Iterator[tuple[Pod | str, Pod | str]]:
-    """Every ordered pair of distinct endpoints with a pod in it."""
-    pods = list(pods)
-    outside = list(addresses)
-    for one in (*pods, *outside):
-        for other in (*pods, *outside):
-            if (isinstance(one, Pod) or isinstance(other, Pod)) and str(one) != str(other):
-                yield one, other
 
 
 def point(protocol: str, port: int) -> PortSet:

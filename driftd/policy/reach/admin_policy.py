@@ -35,9 +35,12 @@ _NOT_A_POD: Final = Unless(Pods(host_pods=False))
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 
 
-def read_admin_policy(body: Body, *, certain: bool) -> Policy:
-    """The policy's meaning; `certain` False: perhaps not enforced. Never raises: what is unknown widens and is noted."""
-    return _Reader(body).policy(certain=certain)
+def read_admin_policy(body: Body, *, certain: bool, ordered: bool) -> Policy:
+    """The policy's meaning. `certain` False: perhaps not enforced; `ordered`: equal priorities are decided by name.
+
+    Never raises: what is unknown widens the answer and is noted.
+    """
+    return _Reader(body).policy(certain=certain, ordered=ordered)
 
 
 class _Reader:
@@ -49,7 +52,7 @@ class _Reader:
         self._spec: Body = body.get("spec") or {}
         self.notes: list[str] = []
 
-    def policy(self, *, certain: bool) -> Policy:
+    def policy(self, *, certain: bool, ordered: bool) -> Policy:
         spec = self._spec
         surely = self._known(spec, {"tier", "priority", "subject", "ingress", "egress"}, "spec")
         baseline = self._kind == "BaselineAdminNetworkPolicy" or spec.get("tier") == "Baseline"
@@ -66,13 +69,13 @@ class _Reader:
         return Policy(
             ref=ObjectRef(GROUP, self._kind, "", self._name),
             tier=tier,
-            rank=(rank, f"{self._name}//{self._kind}"),
+            rank=(rank, f"{self._name}//Kubernetes{self._kind}"),
             subject=subject,
             ingress=self._rules(Flow.INGRESS, "from", surely=surely),
             egress=self._rules(Flow.EGRESS, "to", surely=surely),
             certain=certain,
             notes=tuple(self.notes),
-            ambiguous=f"{tier}/{rank}",
+            ambiguous="" if ordered else f"{tier}/{rank}",
         )
 
     def _known(self, body: Body, fields: set[str], where: str) -> bool:
@@ -94,6 +97,10 @@ class _Reader:
         return tuple(found) or None
 
     def _rule(self, item: Body, where: str, ends: str, *, surely: bool) -> list[Rule]:
+        """One rule; more than one here where an implementation may fail closed over a part of it.
+
+        Who cannot read a part treats an Accept rule as matching nothing, and any other as denying everything.
+        """
         before = len(self.notes)
         certain = self._known(item, {"name", "action", ends, "ports", "protocols"}, where) and surely
         match, ports_known = self._traffic(item, where)
@@ -103,16 +110,21 @@ class _Reader:
             self.notes.append(f"{where}.action: {item.get('action')!r} is none of Accept, Deny, Pass")
         note = "; ".join(self.notes[before:])
         far = either(tuple(peer for peer in peers if peer is not None))
-        known = certain and ports_known
-        found = [
-            Rule(one, far, where, match, certain=known and action is not None, note=note)
+        known = certain and ports_known and action is not None
+        closing = bool(match.names) or any(peer is None or isinstance(peer, Perhaps) for peer in peers)
+        unread = Perhaps(ANYONE, note or f"{where} uses an experimental field")
+        if action is Action.ALLOW:
+            found = [Rule(action, far, where, match, certain=known and not closing, note=note)]
+            if None in peers:
+                found.append(Rule(action, unread, where, match, certain=False, note=note))
+            return found
+        found = [Rule(Action.DENY, unread, where, certain=False, note=note)] if closing or action is None else []
+        found += [
+            Rule(one, far, where, match, certain=known, note=note)
             for one in ([action] if action else [Action.ALLOW, Action.DENY])
         ]
-        if any(peer is None for peer in peers):
-            # Who cannot read a peer fails closed: an Accept rule matches nothing, any other becomes deny-all.
-            unread = Perhaps(ANYONE, note)
-            failing = [Action.ALLOW] if action is Action.ALLOW else [Action.DENY, *([action] if action else [])]
-            found.extend(Rule(one, unread, where, match, certain=False, note=note) for one in failing)
+        if None in peers and action is not None:
+            found.append(Rule(action, unread, where, match, certain=False, note=note))
         return found
 
     def _selection(self, body: Body, where: str) -> Peer | None:

@@ -9,10 +9,11 @@ from typing import Final
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, Ranges, block
 from driftd.policy.reach.calico_selectors import calico_selector
 from driftd.policy.reach.endpoints import Labels
-from driftd.policy.reach.inventory import NetworkSet, Service, Slice
+from driftd.policy.reach.inventory import NAME_LABEL, NetworkSet, Service, Slice
 from driftd.policy.reach.policies import NOBODY, Block, Peer, Perhaps, Pods, PortMatch, Unless, both, either
 from driftd.policy.reach.selectors import (
     ALWAYS,
+    Always,
     And,
     Global,
     Has,
@@ -23,9 +24,11 @@ from driftd.policy.reach.selectors import (
     Or,
     Selector,
     Text,
+    every,
 )
 from driftd.values import Body
 
+_NAMESPACE: Final = "projectcalico.org/namespace"
 _FIELDS: Final = {
     "nets",
     "notNets",
@@ -48,30 +51,22 @@ class Grounds:
     services: Mapping[tuple[str, str], Service] | None = None
     namespaces: Mapping[str, Labels] | None = None
 
-    def addresses(self, labels: Selector, namespace: str, namespaces: Selector) -> Ranges:
-        """Addresses of the network sets that a selector matches, within a namespace or namespaces where given."""
+    def addresses(self, selector: Selector) -> Ranges:
+        """Addresses of the network sets that a selector over Calico's labels matches."""
         found = NOWHERE
         for one in self.sets:
-            if namespace and one.namespace != namespace:
-                continue
-            if isinstance(namespaces, Global):
-                if one.namespace:
-                    continue
-            elif namespaces != ALWAYS and not (
-                one.namespace and self._matches(namespaces, self._labels(one.namespace))
-            ):
-                continue
-            if self._matches(labels, self._set_labels(one)):
+            if self._matches(selector, self._set_labels(one)):
                 found = found | one.ranges
         return found
 
     def _labels(self, namespace: str) -> dict[str, str]:
-        return dict((self.namespaces or {}).get(namespace, ()))
+        labels = dict((self.namespaces or {}).get(namespace, ()))
+        return {**labels, NAME_LABEL: namespace, "projectcalico.org/name": namespace}
 
     def _set_labels(self, one: NetworkSet) -> dict[str, str]:
         found = dict(one.labels)
         if one.namespace:
-            found["projectcalico.org/namespace"] = one.namespace
+            found[_NAMESPACE] = one.namespace
             found |= {f"pcns.{key}": value for key, value in self._labels(one.namespace).items()}
         return found
 
@@ -134,44 +129,44 @@ class Entity:
             parts.append(self._selected())
         if body.get("notSelector"):
             unwanted = self._selector("notSelector")
-            members = Pods(labels=unwanted, calico=True)
-            ranges = self._grounds.addresses(unwanted, "", ALWAYS)
-            parts.append(Unless(either((members, Block(ranges, pods=True))) if ranges else members))
+            parts.append(Unless(self._known(Pods(labels=unwanted, calico=True), unwanted)))
             if self._namespace and not parts[:-1]:
-                parts.append(self._within_namespace())
+                parts.append(self._known(Pods(namespace=self._namespace, calico=True), _home(self._namespace)))
         if body.get("nets"):
             parts.append(Block(self._nets("nets")))
         if body.get("notNets"):
             parts.append(Unless(Block(self._nets("notNets"))))
         return both(tuple(parts))
 
-    def _within_namespace(self) -> Peer:
-        """What a rule of a namespaced policy is kept to once it selects anything at all."""
-        ranges = self._grounds.addresses(ALWAYS, self._namespace, ALWAYS)
-        pods = Pods(namespace=self._namespace, calico=True)
+    def _known(self, pods: Pods, selector: Selector) -> Peer:
+        """Pods together with the addresses of network sets that the same condition, as one selector, matches."""
+        ranges = self._grounds.addresses(selector)
         return either((pods, Block(ranges, pods=True))) if ranges else pods
 
     def _selected(self) -> Peer:
-        labels = self._selector("selector")
-        text = str(self._body.get("namespaceSelector") or "")
-        namespaces = _namespaces(self._selector("namespaceSelector"))
+        """Whom the positive selectors pick; in a namespaced policy that does not say where, within its namespace."""
+        labels, namespaces = self._selector("selector"), self._selector("namespaceSelector")
+        somewhere = bool(self._body.get("namespaceSelector"))
+        home = "" if somewhere else self._namespace
         accounts = self._body.get("serviceAccounts") or {}
-        home = "" if text else self._namespace
-        pods: Peer = Pods(
+        names = tuple(sorted(str(name) for name in accounts.get("names") or ()))
+        account_labels = self._account_selector(accounts)
+        pods = Pods(
             namespace=home,
-            namespaces=namespaces,
+            namespaces=by_name(namespaces),
             labels=labels,
-            accounts=tuple(sorted(str(name) for name in accounts.get("names") or ())),
-            account_labels=self._account_selector(accounts),
+            accounts=names,
+            account_labels=account_labels,
             calico=True,
         )
-        if isinstance(namespaces, Global):
-            pods = NOBODY
-        if accounts:
-            return pods
-        anywhere = Has("projectcalico.org/namespace") if text and namespaces == ALWAYS else ALWAYS
-        ranges = self._grounds.addresses(_both(labels, anywhere), home, namespaces)
-        found = either((pods, Block(ranges, pods=True))) if ranges else pods
+        selector = every(
+            labels,
+            _home(home) if home else ALWAYS,
+            _prefixed(namespaces, "pcns.") if somewhere else ALWAYS,
+            In("projectcalico.org/serviceaccount", names) if names else ALWAYS,
+            _prefixed(account_labels, "pcsa.") if accounts.get("selector") else ALWAYS,
+        )
+        found = self._known(pods, selector)
         return found if self.certain else Perhaps(found, f"{self._where}: not wholly understood")
 
     def _account_selector(self, accounts: Body) -> Selector:
@@ -198,21 +193,37 @@ class Entity:
         return reduce(or_, found, NOWHERE)
 
 
-def _both(left: Selector, right: Selector) -> Selector:
-    return left if right == ALWAYS else right if left == ALWAYS else And((left, right))
+def _home(namespace: str) -> Selector:
+    return In(_NAMESPACE, (namespace,))
 
 
-def _namespaces(selector: Selector) -> Selector:
+def _prefixed(selector: Selector, prefix: str) -> Selector:
+    """A selector over what is handed down, as one over Calico's labels: there `all()` means in any namespace at all."""
+    match selector:
+        case Has(key) | In(key, _) | Text(key, _, _):
+            return replace(selector, key=prefix + key)
+        case Not(inner):
+            return Not(_prefixed(inner, prefix))
+        case And(parts):
+            return And(tuple(_prefixed(part, prefix) for part in parts))
+        case Or(parts):
+            return Or(tuple(_prefixed(part, prefix) for part in parts))
+        case Always():
+            return Has(_NAMESPACE) if prefix == "pcns." else ALWAYS
+        case Global():
+            return Not(Has(_NAMESPACE))
+
+
+def by_name(selector: Selector) -> Selector:
     """A selector over namespaces: Calico knows a namespace's name under a label of its own."""
     match selector:
-        case Has("projectcalico.org/name"):
-            return Has("kubernetes.io/metadata.name")
-        case In("projectcalico.org/name", _) | Text("projectcalico.org/name", _, _):
-            return replace(selector, key="kubernetes.io/metadata.name")
+        case Has(key) | In(key, _) | Text(key, _, _):
+            return replace(selector, key=NAME_LABEL) if key == "projectcalico.org/name" else selector
         case Not(inner):
-            return Not(_namespaces(inner))
+            return Not(by_name(inner))
         case And(parts):
-            return And(tuple(_namespaces(part) for part in parts))
+            return And(tuple(by_name(part) for part in parts))
         case Or(parts):
-            return Or(tuple(_namespaces(part) for part in parts))
-    return selector
+            return Or(tuple(by_name(part) for part in parts))
+        case Always() | Global():
+            return selector

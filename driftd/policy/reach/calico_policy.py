@@ -7,7 +7,7 @@ Source: Calico's API (`api/pkg/apis/projectcalico/v3`), its defaults (`api/pkg/d
 from math import inf
 from typing import Final
 
-from driftd.policy.reach.calico_entity import Entity, Grounds
+from driftd.policy.reach.calico_entity import Entity, Grounds, by_name
 from driftd.policy.reach.calico_objects import calico_ref
 from driftd.policy.reach.calico_ports import entity_ports, rule_traffic
 from driftd.policy.reach.calico_selectors import calico_selector
@@ -134,7 +134,7 @@ class _Reader:
         accounts = self._selector(spec.get("serviceAccountSelector"), "spec.serviceAccountSelector")
         pods = Pods(
             namespace=self._namespace,
-            namespaces=namespaces or ALWAYS,
+            namespaces=by_name(namespaces or ALWAYS),
             labels=labels or ALWAYS,
             account_labels=accounts or ALWAYS,
             calico=True,

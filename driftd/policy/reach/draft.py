@@ -272,7 +272,9 @@ class Draft:
         self._waiting.append(ref)
 
     def _put_admin_policy(self, _: ObjectRef, body: Body) -> None:
-        self.put_policy(read_admin_policy(body, certain=self.core.reading.admin_kinds is Answer.YES))
+        reading = self.core.reading
+        ordered = reading.calico_kinds is Answer.YES
+        self.put_policy(read_admin_policy(body, certain=reading.admin_kinds is Answer.YES, ordered=ordered))
 
     def _put_tier(self, ref: ObjectRef, body: Body) -> None:
         self._cluster = replace(self._cluster, tiers={**self._cluster.tiers, ref.name: read_tier(body)})

@@ -7,7 +7,7 @@ from dataclasses import replace
 from driftd.policy.reach.addresses import address, of_ranges
 from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.draft import Draft, Space
-from driftd.policy.reach.endpoints import Surroundings, labels_of
+from driftd.policy.reach.endpoints import Labels, Surroundings, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
 from driftd.policy.reach.planning import Placed, grouped, in_order, plans_for
 from driftd.policy.reach.pods import Pod
@@ -166,15 +166,21 @@ def _ordered(core: Core, view: NamespaceView, cluster: ClusterView) -> list[Plac
     return in_order([*view.policies.values(), *cluster.policies.values()], cluster, core)
 
 
+def _account_labels(name: str, labels: Mapping[str, str]) -> Labels:
+    return labels_of({**labels, "projectcalico.org/name": name})
+
+
 def _placed(core: Core, before: NamespaceView, view: NamespaceView, space: Space) -> dict[str, int]:
     """Pods to classes: those that moved placed anew, the others where they were."""
     namespace = view.effective_labels()
-    accounts = {name: labels_of(labels) for name, labels in view.accounts.items()}
+    accounts = {name: _account_labels(name, labels) for name, labels in view.accounts.items()}
     classes = {} if space.everything_moved else dict(before.classes)
     for name in view.pods if space.everything_moved else sorted(space.moved):
         pod = view.pods.get(name)
         if pod is None or pod.finished:
             classes.pop(name, None)
         else:
-            classes[name] = core.endpoints.place(pod, namespace, accounts.get(pod.service_account, ()))
+            classes[name] = core.endpoints.place(
+                pod, namespace, accounts.get(pod.service_account) or _account_labels(pod.service_account, {})
+            )
     return classes

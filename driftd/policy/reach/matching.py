@@ -116,6 +116,8 @@ class _CalicoLabels(LabelIndex):
 
     def by_value(self, key: str) -> Mapping[str, int]:
         endpoints = self._endpoints
+        if key == "pcns.projectcalico.org/name":
+            return endpoints.by_namespace
         if key.startswith("pcns."):
             by_value = endpoints.namespaces.by_value(key.removeprefix("pcns."))
             return {value: endpoints.in_namespaces(bits) for value, bits in by_value.items()}

@@ -49,7 +49,7 @@ def read_network_policy(body: Body) -> Policy:
     return Policy(
         ref=ObjectRef(GROUP, "NetworkPolicy", namespace, name),
         tier=TIER,
-        rank=(RANK, f"{name}/{namespace}/NetworkPolicy"),
+        rank=(RANK, f"{name}/{namespace}/KubernetesNetworkPolicy"),
         subject=subject,
         ingress=ingress,
         egress=egress,

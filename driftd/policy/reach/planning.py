@@ -35,7 +35,7 @@ def plans_for(core: Core, ordered: Sequence[Placed], classes: int) -> dict[int, 
     egress: dict[int, list[tuple[Tier, Applied]]] = {}
     for tier, policy in ordered:
         must, may = peers.bits(policy.subject, within)
-        must, may = must & classes if policy.certain else 0, may & classes
+        must, may = must & classes if policy.certain and tier.certain else 0, may & classes
         for members, certain in ((must, True), (may & ~must, False)):
             if not members:
                 continue

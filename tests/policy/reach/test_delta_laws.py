@@ -1,7 +1,7 @@
 """Laws of deltas and edits, checked cell by cell against point queries and the oracle."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from driftd.policy.reach import Delta, Edit, Flows, Pod, PortSet, Snapshot, apply, delta
 from driftd.policy.reach.ports import NONE
@@ -9,12 +9,9 @@ from driftd.values import Direction
 from tests.oracle.bodies import Cluster
 from tests.oracle.universe import boundary_addresses
 from tests.support.clusters import clusters, edited_clusters
-from tests.support.reach import live_pods, snapshot, stepped
+from tests.support.reach import RELAXED, live_pods, snapshot, stepped
 
 DIALECTS = ("kubernetes", "calico", "cilium")
-RELAXED = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 Ends = tuple[Pod | str, Pod | str]
 
 
