@@ -12,21 +12,32 @@ from datetime import UTC, datetime
 import structlog
 
 from driftd.cluster import (
+    HARMLESS,
+    Auditor,
+    Canary,
+    ClusterError,
     Credentials,
     Elector,
+    EventRecorder,
     LeaseSettings,
     Mirror,
     Pace,
     ReflectorSettings,
+    Right,
+    Rights,
     Session,
     Timeouts,
     Truth,
     Writer,
     default_credentials,
+    watching,
+    writing,
 )
 from driftd.drift import FightBreaker
 from driftd.engine import (
+    GOVERNED,
     Actor,
+    AuditLoop,
     Cycle,
     InForce,
     KnownNamespaces,
@@ -36,17 +47,19 @@ from driftd.engine import (
     OpenFindings,
     ScopeLoop,
     Setbacks,
+    Teller,
     Watching,
     changed_scopes,
     digests_under,
     last_epoch,
     pending,
 )
-from driftd.policy.kinds import Coverage
+from driftd.policy.kinds import KINDS, Coverage, Kind, World
 from driftd.settings import Settings
 from driftd.source import DirectorySource, LastGood
-from driftd.store import Store, StoreError
+from driftd.store import Store, StoreError, StoreMode, StoreState
 from driftd.telemetry import Metrics, configure_logs
+from driftd.values import ObjectRef
 from driftd.web import Health, HealthServer
 
 _log = structlog.get_logger()
@@ -100,8 +113,16 @@ class App:
         self.mirror = Mirror(digests_under(Coverage()), pace)
         self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
         self.namespaces = KnownNamespaces()
-        self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of)
-        self._watching = Watching(session, self.mirror, pace, _reflector_settings(settings), self.metrics)
+        self._watching = Watching(
+            session,
+            self.mirror,
+            pace,
+            settings=_reflector_settings(settings),
+            poll_seconds=settings.watch.discovery_seconds,
+            metrics=self.metrics,
+        )
+        self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of, self._watching.unlisted)
+        self._recorder = EventRecorder(session, pace, settings.identity)
         self.elector = Elector(
             session=lease,
             pace=pace,
@@ -120,6 +141,7 @@ class App:
         self._findings = OpenFindings(self.metrics)
         self.models = self._model_loop(store)
         self._loop = self._scope_loop(store)
+        self._audits = self._audit_loop(session, pace)
         self._leadership = Leadership(
             store=store,
             loop=self._loop,
@@ -132,6 +154,7 @@ class App:
             clock=clock,
             metrics=self.metrics,
         )
+        store.watch(self._store_changed)
         self.health = HealthServer(
             metrics=self.metrics, live=self._live, ready=self._ready, host=settings.web.host, port=settings.web.port
         )
@@ -164,8 +187,10 @@ class App:
         try:
             await self.models.recover()
             async with asyncio.TaskGroup() as group:
-                watching = group.create_task(self._watching.run(), name="watching")
+                feeding = group.create_task(self._watching.run(), name="watching")
                 lag = group.create_task(self._measure_lag(), name="loop-lag")
+                auditing = group.create_task(self._audit(), name="audit-loop")
+                telling = group.create_task(self._recorder.run(), name="events")
                 leading = group.create_task(self._lead(), name="elector")
                 modelling = group.create_task(self._model(), name="model-loop")
                 await stop.wait()
@@ -173,7 +198,7 @@ class App:
                 for task in (modelling, leading):
                     task.cancel()
                 await asyncio.wait({modelling, leading}, timeout=self._settings.engine.stop_seconds + 5)
-                for task in (watching, lag):
+                for task in (auditing, telling, feeding, lag):
                     task.cancel()
         finally:
             await self.health.stop()
@@ -196,6 +221,24 @@ class App:
         self._first_model.set()
         await self.models.run()
 
+    async def _audit(self) -> None:
+        await self._watching.settled()
+        await self._warn_of_rights()
+        await self._audits.run()
+
+    async def _warn_of_rights(self) -> None:
+        """Say what this login lacks, and what it has that driftd must not have."""
+        rights = Rights(self._session)
+        needed = [right for one in GOVERNED for right in watching(one)]
+        needed += [right for kind in KINDS.values() for right in writing(kind.resource) if _is_written(kind, right)]
+        try:
+            for right in await rights.missing(needed):
+                _log.error("rights.missing", right=str(right), remedy="apply deploy/manifests/rbac.yaml")
+            for right in await rights.excess():
+                _log.warning("rights.too_many", right=str(right), remedy="run driftd as its own ServiceAccount")
+        except ClusterError as error:
+            _log.warning("rights.unknown", why=str(error))
+
     async def _publish(self) -> None:
         """The next leader starts from the commit in the lease."""
         model = self.models.in_force
@@ -207,7 +250,6 @@ class App:
             before = time.monotonic()
             await asyncio.sleep(0.25)
             self.metrics.loop_lag.set(max(0.0, time.monotonic() - before - 0.25))
-            self.metrics.store_ok.set(1 if self._store.durable else 0)
 
     # -- wiring ---------------------------------------------------------------------------------------------------
 
@@ -223,12 +265,47 @@ class App:
             own_namespace=settings.namespace,
             approved=settings.model.approved,
             pending=lambda before, after: pending(before, after, self.mirror),
+            prepare=self._prepare,
             accepted=self._accepted,
         )
 
-    def _accepted(self, before: InForce | None, after: InForce) -> None:
+    def _audit_loop(self, session: Session, pace: Pace) -> AuditLoop:
+        audit = self._settings.audit
+        bodies = {
+            kind.resource: HARMLESS[kind.resource.kind] for kind in KINDS.values() if kind.resource.kind in HARMLESS
+        }
+        return AuditLoop(
+            auditor=Auditor(session, self._truth, self.mirror, pace),
+            canary=Canary(
+                session,
+                self.mirror,
+                pace,
+                self.elector.state,
+                self._settings.namespace,
+                bodies,
+                audit.heartbeat_bound_seconds,
+            ),
+            watchers=self._watching.watchers,
+            pace=pace,
+            relist_seconds=audit.relist_seconds,
+            rolling_rate=audit.rolling_gets_per_second,
+            beat_seconds=audit.heartbeat_seconds,
+            expected=self._expected,
+            audited=lambda: self._loop.sweep("audit"),
+            metrics=self.metrics,
+        )
+
+    def _expected(self) -> list[ObjectRef]:
+        model = self.models.in_force
+        return [ref for one in model.compiled.governed.values() for ref in one.objects] if model else []
+
+    async def _prepare(self, before: InForce | None, after: InForce) -> None:
         if before is None or before.compiled.coverage != after.compiled.coverage:
-            self.mirror.rebase(digests_under(after.compiled.coverage))
+            await self.mirror.rebase_in_slices(digests_under(after.compiled.coverage))
+        if before is not None and self.elector.leading:
+            await self.elector.publish(commit=after.commit)  # the next leader starts there
+
+    def _accepted(self, before: InForce | None, after: InForce) -> None:
         for scope in changed_scopes(before, after):
             self._loop.dirty.mark(scope, "model", urgent=before is not None)
 
@@ -248,7 +325,7 @@ class App:
             new_id=new_id,
             epoch=lambda: self.elector.epoch,
             commit=lambda: in_force().commit,
-            told=lambda _write: None,
+            told=Teller(self._recorder).told,
         )
         cycle = Cycle(
             in_force=in_force,
@@ -272,6 +349,12 @@ class App:
             metrics=self.metrics,
         )
 
+    def _store_changed(self, state: StoreState) -> None:
+        """A model that was held because it could not be recorded is looked at again when the store is back."""
+        self.metrics.store_ok.set(1 if state.mode is StoreMode.OK else 0)
+        if state.mode is StoreMode.OK:
+            self.models.poke()
+
     # -- health ---------------------------------------------------------------------------------------------------
 
     def _live(self) -> Health:
@@ -291,6 +374,10 @@ class App:
         stands_by = self.elector.holder not in ("", self._settings.identity)
         ok = model is not None and not self._observer.not_ready and (self._loop.swept or stands_by)
         return Health(ok=ok, parts=parts)
+
+
+def _is_written(kind: Kind, right: Right) -> bool:
+    return kind.world is World.CLOSED or right.verb != "delete"
 
 
 def _reflector_settings(settings: Settings) -> ReflectorSettings:

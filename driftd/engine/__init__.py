@@ -1,6 +1,7 @@
 """The loop: dirty scope, observe, compare, judge, act, verify, record."""
 
 from driftd.engine.act import Actor
+from driftd.engine.audit_loop import AuditLoop
 from driftd.engine.cycle import Cycle
 from driftd.engine.digests import digests_under
 from driftd.engine.inforce import InForce, changed_scopes
@@ -12,10 +13,13 @@ from driftd.engine.observe import Observer
 from driftd.engine.pending import pending
 from driftd.engine.record import OpenFindings
 from driftd.engine.setbacks import Setbacks
-from driftd.engine.watching import Watching
+from driftd.engine.tell import Teller
+from driftd.engine.watching import GOVERNED, Watching
 
 __all__ = [
+    "GOVERNED",
     "Actor",
+    "AuditLoop",
     "Cycle",
     "InForce",
     "KnownNamespaces",
@@ -26,6 +30,7 @@ __all__ = [
     "OpenFindings",
     "ScopeLoop",
     "Setbacks",
+    "Teller",
     "Watching",
     "changed_scopes",
     "digests_under",

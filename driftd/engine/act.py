@@ -8,7 +8,7 @@ import structlog
 
 from driftd.cluster import Answer, ClusterError, Writer
 from driftd.engine.observe import Observer
-from driftd.store import Store, StoreGone
+from driftd.store import EntryRefused, Store, StoreGone
 from driftd.telemetry import Metrics
 from driftd.values import (
     Clock,
@@ -17,6 +17,7 @@ from driftd.values import (
     Delete,
     Finding,
     Intent,
+    Live,
     ObjectRef,
     Outcome,
     Plan,
@@ -61,7 +62,7 @@ class Actor:
         new_id: Callable[[], str],
         epoch: Callable[[], int],
         commit: Callable[[], str],
-        told: Callable[[Write], None],
+        told: Callable[[Write, Live | None], None],
     ) -> None:
         self._writer = writer
         self._store = store
@@ -88,10 +89,15 @@ class Actor:
         intents = [self._intent(write, epoch) for write in writes]
         try:
             await self._store.begin(opened, intents)
-        except StoreGone as error:
-            _log.error("store.gone", why=str(error), writes=[f"{_VERBS[type(write)]} {write.ref}" for write in writes])
+        except (StoreGone, EntryRefused) as error:
+            _log.error(
+                "store.not_recorded", why=str(error), writes=[f"{_VERBS[type(write)]} {write.ref}" for write in writes]
+            )
         versions: dict[ObjectRef, tuple[str, str]] = {}
         for write, intent in zip(writes, intents, strict=True):
+            if isinstance(write, Delete) and not self._store.durable:  # it may have gone while this plan ran
+                acts.waiting_for_store = True
+                break
             ready = _bound(write, versions)
             answer = await self._writer.execute(ready, epoch)
             self._account(acts, ready, intent, answer)
@@ -99,7 +105,7 @@ class Actor:
             if answer.result is not Result.DONE and not _is_held(ready, answer):
                 acts.stopped_by, acts.stopped_at = answer, write.ref
                 break
-            self._told(ready)
+            self._told(ready, answer.live)
         return acts
 
     def _intent(self, write: Write, epoch: int) -> Intent:

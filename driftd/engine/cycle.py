@@ -8,7 +8,7 @@ from datetime import date
 import structlog
 
 from driftd.cluster import Answer, ClusterError
-from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, plan, report
+from driftd.drift import Comparison, Difference, FightBreaker, blocked, compare, defaulted, plan, report, twin_ref
 from driftd.engine.act import Actor, Acts
 from driftd.engine.dirty import Ticket
 from driftd.engine.inforce import InForce
@@ -16,9 +16,9 @@ from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.record import OpenFindings
 from driftd.engine.setbacks import Setbacks
-from driftd.store import Store, StoreGone
+from driftd.store import EntryRefused, Store, StoreGone
 from driftd.telemetry import Metrics
-from driftd.values import Clock, Finding, FindingType, Live, ObjectRef, Outcome, Result, Scope
+from driftd.values import Clock, Finding, FindingType, ObjectRef, Outcome, Result, Scope
 
 _log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class _Work:
     outcomes: list[Outcome] = field(default_factory=list)
     repaired: set[ObjectRef] = field(default_factory=set)
     opened: dict[str, Finding] = field(default_factory=dict)
-    lives: dict[str, Live | None] = field(default_factory=dict)
+    differences: dict[str, Difference] = field(default_factory=dict)
     proved: frozenset[ObjectRef] = frozenset()
     again: list[float] = field(default_factory=list)
 
@@ -147,15 +147,21 @@ class Cycle:
         fresh = [finding for finding in sift.opened if finding.id not in work.opened]
         live = self._observer.look(ticket.scope, work.proved)
         for finding in fresh:
-            work.opened[finding.id] = finding
-            work.lives[finding.id] = live.objects.get(finding.ref)
-            self._say("drift.found", finding)
+            self._open(finding, comparison, work)
         model = self._in_force()
         governed = model.governed(ticket.scope)
         if governed is None:
             return False
-        workable, waiting = self._workable(comparison, work)
-        planned = plan(workable, governed, live, coverage=model.compiled.coverage, epoch=self._epoch(), waiting=waiting)
+        waiting, stuck = self._unworkable(comparison, work)
+        planned = plan(
+            comparison,
+            governed,
+            live,
+            coverage=model.compiled.coverage,
+            epoch=self._epoch(),
+            waiting=waiting,
+            blocked=stuck,
+        )
         if not planned.writes:
             await self._begin(fresh)
             return False
@@ -163,21 +169,22 @@ class Cycle:
         self._learn(ticket, acts, work)
         return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
 
-    def _workable(self, comparison: Comparison, work: _Work) -> tuple[Comparison, frozenset[ObjectRef]]:
-        """The comparison without what cannot be written now, and the objects that a fight makes wait."""
+    def _unworkable(self, comparison: Comparison, work: _Work) -> tuple[frozenset[ObjectRef], frozenset[ObjectRef]]:
+        """Objects that a fight makes wait, and objects that cannot be written now (refused, failed, kind stopped)."""
         now = self._clock.monotonic()
-        kept, waiting = [], set()
+        waiting, stuck = set(), set()
         for finding in comparison.findings:
-            setback = self._setbacks.wait(finding.ref, now)
             fight = self._breaker.permit(finding.ref, finding.direction, now) if finding.type in _REPAIRABLE else 0.0
-            if setback > 0 or fight > 0:
-                work.again.append(max(setback, fight))
-            if setback <= 0:
-                kept.append(finding)
             if fight > 0:
                 waiting.add(finding.ref)
-        whole = len(kept) == len(comparison.findings)
-        return comparison if whole else replace(comparison, findings=tuple(kept)), frozenset(waiting)
+                work.again.append(fight)
+            twin = twin_ref(finding.ref)
+            for ref in (finding.ref, twin):
+                setback = self._setbacks.wait(ref, now)
+                if setback > 0:
+                    stuck.add(ref)
+                    work.again.append(setback)
+        return frozenset(waiting), frozenset(stuck)
 
     def _learn(self, ticket: Ticket, acts: Acts, work: _Work) -> None:
         now = self._clock.monotonic()
@@ -185,6 +192,9 @@ class Cycle:
         for ref, writes in acts.repaired.items():
             work.repaired.add(ref)
             self._setbacks.clear(ref)
+            made = self._observer.get(ref)
+            if ref.kind == "Namespace" and made is not None:
+                self._namespaces.made(made)
             self._metrics.heal_seconds.labels(ref.kind).observe(now - ticket.since)
             if self._breaker.repaired(ref, now, writes):
                 _log.warning("fight.known", kind=ref.kind, namespace=ref.namespace, name=ref.name)
@@ -218,9 +228,7 @@ class Cycle:
         sift = self._findings.sift(scope, comparison.findings, comparison.unknown)
         late = [finding for finding in sift.opened if finding.id not in work.opened]
         for finding in late:
-            work.opened[finding.id] = finding
-            work.lives[finding.id] = self._observer.look(scope).objects.get(finding.ref)
-            self._say("drift.found", finding)
+            self._open(finding, comparison, work)
         reports = [await self._report(finding, work) for finding in work.opened.values()]
         passed = [finding for id, finding in work.opened.items() if id not in {one.id for one in comparison.findings}]
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
@@ -247,13 +255,19 @@ class Cycle:
         self._findings.take(scope, sift)
         return CycleEnd("ungoverned")
 
+    def _open(self, finding: Finding, comparison: Comparison, work: _Work) -> None:
+        work.opened[finding.id] = finding
+        difference = comparison.differences.get(finding.id)
+        if difference is not None:
+            work.differences[finding.id] = difference
+        self._say("drift.found", finding)
+
     async def _report(self, finding: Finding, work: _Work) -> Finding:
-        if finding.type not in _REPORTED:
+        difference = work.differences.get(finding.id)
+        if difference is None or finding.type not in _REPORTED:
             return finding
-        model = self._in_force()
-        governed = model.governed(finding.scope)
-        desired = governed.objects.get(finding.ref) if governed else None
-        return await asyncio.to_thread(report, finding, desired, work.lives[finding.id], model.compiled.coverage)
+        coverage = self._in_force().compiled.coverage
+        return await asyncio.to_thread(report, finding, difference.desired, difference.live, coverage)
 
     async def _begin(self, opened: list[Finding]) -> None:
         if opened:
@@ -276,8 +290,8 @@ class Cycle:
     async def _store_or_log(self, recording: Awaitable[None]) -> None:
         try:
             await recording
-        except StoreGone as error:
-            _log.error("store.gone", why=str(error))
+        except (StoreGone, EntryRefused) as error:
+            _log.error("store.not_recorded", why=str(error))
 
     @staticmethod
     def _say(event: str, finding: Finding) -> None:

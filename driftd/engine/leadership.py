@@ -12,7 +12,7 @@ from driftd.engine.loop import ScopeLoop
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.record import OpenFindings
-from driftd.store import Store, StoreGone
+from driftd.store import Store, StoreError, StoreGone
 from driftd.telemetry import Metrics
 from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result, scope_of
 
@@ -67,10 +67,7 @@ class Leadership:
             "leadership.taken", {"epoch": str(epoch), "commit_before": term.commit, "chain_before": term.chain_head}
         )
         await self._publish()
-        await self._store.remember(EPOCH_KEY, str(epoch))
-        self._findings.load(await self._store.open_findings())
-        await self._namespaces.load(self._store)
-        await self._settle()
+        await self._take_over(epoch)
         for scope in self._findings.scopes():
             self._loop.dirty.mark(scope, "open finding", urgent=False)
         self._loop.sweep("leadership")
@@ -81,6 +78,16 @@ class Leadership:
                 group.create_task(self._housekeeping(), name="housekeeping")
         finally:
             self._metrics.leading.set(0)
+
+    async def _take_over(self, epoch: int) -> None:
+        """What the store knows of the past. Without it the present is judged all the same (D9)."""
+        try:
+            await self._store.remember(EPOCH_KEY, str(epoch))
+            self._findings.load(await self._store.open_findings())
+            await self._namespaces.load(self._store)
+            await self._settle()
+        except StoreError as error:
+            _log.error("store.past_unknown", why=str(error))
 
     async def _settle(self) -> None:
         """Give every intent without an outcome one, by what the cluster holds now (D9)."""

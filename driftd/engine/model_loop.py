@@ -1,8 +1,8 @@
 """The model loop: a new revision is read, admitted, compiled and guarded before any of it is in force (D8)."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -11,7 +11,7 @@ from driftd.drift import guard, orphans
 from driftd.engine.inforce import InForce
 from driftd.engine.orphans import KEY as ORPHANED
 from driftd.engine.orphans import UnreadableOrphan, dump, load
-from driftd.model import Admitted, Parser, Problem, SourceFile, admit
+from driftd.model import Admitted, Model, Parser, Problem, SourceFile, admit
 from driftd.source import LastGood, Revision, Source, SourceError
 from driftd.store import Store, StoreGone
 from driftd.telemetry import Metrics
@@ -39,7 +39,6 @@ class _Candidate:
     revision: Revision
     admitted: Admitted
     compiled: Compiled | None
-    faults: tuple[Problem, ...] = field(default_factory=tuple)
 
 
 class ModelLoop:
@@ -48,7 +47,8 @@ class ModelLoop:
     Args:
         pending: counts, for each namespace that a model newly enforces, the live objects it would write over.
         approved: the one held revision that a person let pass.
-        accepted: called with the model before and after, in the event loop; must not block.
+        prepare: awaited with the model before and after, directly before the change (digests under a new coverage).
+        accepted: called with both directly after it, in the event loop; must not block.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class ModelLoop:
         own_namespace: str,
         approved: str,
         pending: Callable[[Compiled | None, Compiled], Mapping[str, int]],
+        prepare: Callable[[InForce | None, InForce], Awaitable[None]],
         accepted: Callable[[InForce | None, InForce], None],
     ) -> None:
         self._source = source
@@ -72,8 +73,11 @@ class ModelLoop:
         self._own_namespace = own_namespace
         self._approved = approved
         self._pending = pending
+        self._prepare = prepare
         self._accepted = accepted
         self._parser = Parser()
+        self._turn = asyncio.Lock()
+        self._poked = asyncio.Event()
         self._files: tuple[SourceFile, ...] | None = None
         self.in_force: InForce | None = None
         self.status = ModelStatus()
@@ -87,7 +91,7 @@ class ModelLoop:
             return
         candidate = await asyncio.to_thread(self._judge, kept.revision, None)
         if candidate.compiled is None:
-            _log.error("model.last_good.unusable", why=candidate.admitted.held or _first(candidate.faults))
+            _log.error("model.last_good.unusable", why=candidate.admitted.held or _first(candidate.admitted.problems))
             return
         self._files = candidate.admitted.files
         orphaned = {}
@@ -96,15 +100,35 @@ class ModelLoop:
                 orphaned[key.removeprefix(ORPHANED)] = load(value)
             except UnreadableOrphan as error:
                 _log.error("model.orphan.unusable", namespace=key.removeprefix(ORPHANED), why=str(error))
-        self._enter(InForce(candidate.compiled, kept.revision.commit, orphaned))
+        await self._enter(InForce(candidate.compiled, kept.revision.commit, orphaned))
 
     async def run(self) -> None:
-        """Consider each change of the source, for ever."""
+        """Consider each change of the source, and a held model again when poked, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(), name="model-source")
+            group.create_task(self._again(), name="model-again")
+
+    def poke(self) -> None:
+        """Something else than the source has changed (the store is back): look at a held model again."""
+        self._poked.set()
+
+    async def _follow(self) -> None:
         async for _ in self._source.changes():
             await self.consider()
 
+    async def _again(self) -> None:
+        while True:
+            await self._poked.wait()
+            self._poked.clear()
+            if self.status.held:
+                await self.consider()
+
     async def consider(self) -> None:
         """Read the source once and decide. What is in force stays in force unless a whole new model is accepted."""
+        async with self._turn:
+            await self._consider()
+
+    async def _consider(self) -> None:
         try:
             revision = await self._source.read()
         except SourceError as error:
@@ -119,22 +143,31 @@ class ModelLoop:
     # -- judging: pure, in a thread -------------------------------------------------------------------------------
 
     def _judge(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> _Candidate:
-        admitted = admit(revision.files, last_good, parser=self._parser, today=self._clock.now().date())
+        compiled: dict[int, Compiled] = {}
+
+        def faults(model: Model) -> Sequence[Problem]:
+            """What the compiler has against a model: blamed on a tenant like any other error."""
+            try:
+                compiled[id(model)] = compile_model(model)
+            except CompileError as error:
+                return error.problems
+            return ()
+
+        today = self._clock.now().date()
+        admitted = admit(revision.files, last_good, parser=self._parser, today=today, further=faults)
         if admitted.held or admitted.model is None:
             return _Candidate(revision, admitted, None)
-        try:
-            return _Candidate(revision, admitted, compile_model(admitted.model))
-        except CompileError as error:
-            return _Candidate(revision, admitted, None, tuple(error.problems))
+        known = compiled.get(id(admitted.model))
+        return _Candidate(revision, admitted, known or compile_model(admitted.model))
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
     async def _decide(self, candidate: _Candidate) -> None:
         commit, admitted = candidate.revision.commit, candidate.admitted
-        problems = (*admitted.problems, *candidate.faults)
+        problems = tuple(admitted.problems)
         self._tell(problems)
         if candidate.compiled is None:
-            self._hold(commit, admitted.held or _first(candidate.faults), problems)
+            self._hold(commit, admitted.held or _first(problems), problems)
             return
         before = self.in_force
         was = before.compiled if before else None
@@ -170,7 +203,7 @@ class ModelLoop:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
             return
         self._files = revision.files
-        self._enter(after)
+        await self._enter(after)
         quarantined = tuple(candidate.admitted.quarantined)
         self._settle(ModelStatus(revision.commit, revision.commit, "", problems, quarantined))
         _log.info(
@@ -198,8 +231,10 @@ class ModelLoop:
 
     # -- telling --------------------------------------------------------------------------------------------------
 
-    def _enter(self, after: InForce) -> None:
-        before, self.in_force = self.in_force, after
+    async def _enter(self, after: InForce) -> None:
+        before = self.in_force
+        await self._prepare(before, after)
+        self.in_force = after
         self._metrics.model_accepted.set(self._clock.now().timestamp())
         if not self.status.commit:
             self.status = ModelStatus(after.commit, after.commit)

@@ -6,7 +6,7 @@ import orjson
 
 from driftd.drift import Comparison, LiveScope
 from driftd.store import Store
-from driftd.values import FindingType, ObjectRef, Scope
+from driftd.values import FindingType, Live, ObjectRef, Scope
 
 KEY = "namespace-uid/"
 """Prefix of the remembered values; the rest is the namespace's name."""
@@ -38,6 +38,11 @@ class KnownNamespaces:
         self._uids[scope.namespace] = home.uid
         self._unsaved[scope.namespace] = home.uid
         return known is not None
+
+    def made(self, namespace: Live) -> None:
+        """Take the uid of a namespace that driftd made itself: it is no news."""
+        self._uids[namespace.ref.name] = namespace.uid
+        self._unsaved[namespace.ref.name] = namespace.uid
 
     def unsaved(self) -> Mapping[str, str]:
         """Keys and JSON values not yet in the store; hand them to `saved` once they are."""

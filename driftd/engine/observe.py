@@ -1,14 +1,14 @@
 """What is known of one scope right now: the mirror's objects, what is not ready, and proofs of absence from etcd."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import structlog
 
 from driftd.cluster import Mirror, Truth
 from driftd.drift import KindState, LiveScope
-from driftd.policy.kinds import KINDS
-from driftd.values import Live, ObjectRef, Resource, Scope, scope_of
+from driftd.policy.kinds import KINDS, Bearing, bearing
+from driftd.values import CLUSTER, Digest, Live, ObjectRef, Resource, Scope, scope_of
 
 _log = structlog.get_logger()
 _PROOFS_AT_ONCE = 8
@@ -21,9 +21,17 @@ class Observer:
         mirror: holds the governed kinds, and the objects of policy-bearing kinds that nobody here understands.
         truth: GETs past every cache, for proofs of absence.
         uid_of: the uid a namespace was last known by, None if it was never seen.
+        unlisted: served kinds of policy groups that driftd's table lacks.
     """
 
-    def __init__(self, mirror: Mirror, truth: Truth, uid_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        truth: Truth,
+        uid_of: Callable[[str], str | None],
+        unlisted: Callable[[], Iterable[Resource]],
+    ) -> None:
+        self._unlisted = unlisted
         self._mirror = mirror
         self._truth = truth
         self._uid_of = uid_of
@@ -40,15 +48,15 @@ class Observer:
 
     def look(self, scope: Scope, proved: Collection[ObjectRef] = ()) -> LiveScope:
         """The scope as the mirror has it. `proved` are absences proved since the caller began."""
-        objects = self._mirror.scope(scope)
+        objects = self._mirror.scope(scope) if scope != CLUSTER else {}
         foreign = self._foreign.get(scope)
-        if foreign:
+        if foreign and objects:
             objects = {ref: live for ref, live in objects.items() if ref not in foreign}
         return LiveScope(
             scope=scope,
             objects=objects,
             not_ready=self._not_ready,
-            unknown=tuple(foreign.values()) if foreign else (),
+            unknown=(*(foreign.values() if foreign else ()), *self._unlisted_kinds(scope)),
             proved_absent=frozenset(proved),
             namespace_uid_known=self._uid_of(scope.namespace),
         )
@@ -79,17 +87,28 @@ class Observer:
         known = self._mirror.get(ref)
         fresh = await self._truth.get(ref)
         if fresh is not None:
-            self._mirror.absorb(fresh)
+            self._mirror.correct(fresh)
         elif known is not None:
             self._mirror.bury(ref, known.uid)
         return fresh
+
+    def get(self, ref: ObjectRef) -> Live | None:
+        """The object as last seen."""
+        return self._mirror.get(ref)
 
     def absorb(self, live: Live) -> None:
         """Put an answer to a write into the mirror, ahead of its event."""
         self._mirror.absorb(live)
 
+    def _unlisted_kinds(self, scope: Scope) -> Iterator[Live]:
+        """One stand-in for each kind that nobody listed: that it is served at all is for a person to look at."""
+        if scope == CLUSTER:
+            for resource in self._unlisted():
+                ref = ObjectRef(resource.group, resource.kind, "", "(the kind itself)")
+                yield Live(ref, b"{}", Digest(b""), "", "", terminating=False, managers=())
+
     def _follow(self, ref: ObjectRef, _before: Live | None, after: Live | None) -> None:
-        if (ref.group, ref.kind) in KINDS:
+        if bearing(ref.group, ref.kind) not in (Bearing.POLICY, Bearing.UNLISTED):
             return
         scope = scope_of(ref)
         held = self._foreign.setdefault(scope, {})

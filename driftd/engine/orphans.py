@@ -11,7 +11,7 @@ KEY = "orphaned/"
 """Prefix of the remembered values; the rest is the namespace's name."""
 
 
-class UnreadableOrphan(ValueError):  # noqa: N818 (named for the condition)
+class UnreadableOrphan(ValueError):
     """A remembered orphan is not what `dump` wrote."""
 
 

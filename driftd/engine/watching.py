@@ -1,41 +1,79 @@
-"""Which kinds are watched, by one reflector each: the governed ones always, policy-bearing ones when discovered."""
+"""Which kinds are watched: the governed ones always, every other kind that bears policy as soon as it is served."""
 
 import asyncio
 
-from driftd.cluster import Mirror, Pace, Reflector, ReflectorSettings, Session
+from driftd.cluster import Discovery, Interest, Mirror, Pace, ReflectorSettings, Served, Session, Watchers
 from driftd.drift import KindState
-from driftd.policy.kinds import KINDS
+from driftd.policy.kinds import KINDS, Bearing, bearing
 from driftd.telemetry import Metrics
-from driftd.values import Resource
+from driftd.values import Live, ObjectRef, Resource
+
+CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
+GOVERNED = tuple(kind.resource for kind in KINDS.values())
+
+
+def interest(group: str, kind: str) -> Interest:
+    """What driftd wants of a kind (D4). CRDs are watched for their coming and going only."""
+    match bearing(group, kind):
+        case Bearing.GOVERNED:
+            return Interest.FULL
+        case Bearing.POLICY | Bearing.UNLISTED:
+            return Interest.METADATA
+        case _:
+            return Interest.METADATA if (group, kind) == CRD else Interest.NONE
 
 
 class Watching:
-    """Keeps the mirror fed."""
+    """Keeps the mirror fed, and knows when a look at it means something."""
 
     def __init__(
-        self, session: Session, mirror: Mirror, pace: Pace, settings: ReflectorSettings, metrics: Metrics
+        self,
+        session: Session,
+        mirror: Mirror,
+        pace: Pace,
+        *,
+        settings: ReflectorSettings,
+        poll_seconds: float,
+        metrics: Metrics,
     ) -> None:
-        self._session = session
         self._mirror = mirror
-        self._pace = pace
-        self._settings = settings
         self._metrics = metrics
         self._settled = asyncio.Event()
+        self.watchers = Watchers(
+            session=session,
+            mirror=mirror,
+            discovery=Discovery(session, interest, {(one.group, one.kind): one.version for one in GOVERNED}),
+            pace=pace,
+            required=GOVERNED,
+            settings=lambda _resource: settings,
+            poll=(poll_seconds, poll_seconds * 2),
+        )
+        mirror.subscribe(self._changed)
         mirror.subscribe_states(self._told)
 
     async def settled(self) -> None:
-        """Wait until every governed kind has been listed once, or found absent or blind: a look means something."""
+        """Wait until every governed kind has been listed once, or found absent or blind."""
         await self._settled.wait()
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for kind in KINDS.values():
-                reflector = Reflector(self._session, self._mirror, kind.resource, self._pace, self._settings)
-                group.create_task(reflector.run(), name=f"reflector-{kind.resource}")
+        await self.watchers.run()
+
+    def unlisted(self) -> tuple[Resource, ...]:
+        """Kinds of policy groups that driftd's table lacks: their being served is a finding itself."""
+        served: Served = self.watchers.served
+        return tuple(
+            resource
+            for resource, _ in served.kinds.values()
+            if bearing(resource.group, resource.kind) is Bearing.UNLISTED
+        )
+
+    def _changed(self, ref: ObjectRef, _before: Live | None, _after: Live | None) -> None:
+        if (ref.group, ref.kind) == CRD:
+            self.watchers.poke()
 
     def _told(self, resource: Resource, state: KindState, _why: str) -> None:
         for one in KindState:
             self._metrics.kind_state.labels(str(resource), one.value).set(1 if one is state else 0)
-        if all(self._mirror.state(kind.resource) is not KindState.SYNCING for kind in KINDS.values()):
+        if all(self._mirror.state(kind) is not KindState.SYNCING for kind in GOVERNED):
             self._settled.set()

@@ -1,0 +1,86 @@
+"""The audit loop: the mirror held against the truth, object by object and kind by kind, and the watch timed."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from driftd.cluster import Auditor, Canary, ClusterError, Divergence, Pace, RollingCheck, Watchers
+from driftd.engine.watching import GOVERNED
+from driftd.telemetry import Metrics
+from driftd.values import ObjectRef
+
+_log = structlog.get_logger()
+
+
+class AuditLoop:
+    """Looks past every cache, for ever.
+
+    Args:
+        expected: the objects that the model in force names.
+        diverged: told of each object whose mirror was wrong (it has been put right), and of each finished audit.
+    """
+
+    def __init__(
+        self,
+        *,
+        auditor: Auditor,
+        canary: Canary,
+        watchers: Watchers,
+        pace: Pace,
+        relist_seconds: float,
+        rolling_rate: float,
+        beat_seconds: float,
+        expected: Callable[[], Collection[ObjectRef]],
+        audited: Callable[[], None],
+        metrics: Metrics,
+    ) -> None:
+        self._auditor = auditor
+        self._canary = canary
+        self._watchers = watchers
+        self._pace = pace
+        self._relist_seconds = relist_seconds
+        self._beat_seconds = beat_seconds
+        self._audited = audited
+        self._metrics = metrics
+        self._rolling = RollingCheck(auditor, expected, self._found, rolling_rate) if rolling_rate > 0 else None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._relist(), name="audit-relist")
+            group.create_task(self._beat(), name="audit-heartbeat")
+            if self._rolling is not None:
+                group.create_task(self._rolling.run(), name="audit-rolling")
+
+    async def _relist(self) -> None:
+        while True:
+            await self._pace.sleep(self._pace.between(0.9, 1.1) * self._relist_seconds)
+            for resource in GOVERNED:
+                try:
+                    audited = await self._auditor.audit(resource)
+                except ClusterError as error:
+                    _log.warning("audit.failed", kind=str(resource), why=str(error))
+                    continue
+                for divergence in audited.divergences:
+                    self._found(divergence)
+                self._metrics.objects.labels(str(resource)).set(audited.compared)
+            self._audited()
+
+    async def _beat(self) -> None:
+        while True:
+            await self._pace.sleep(self._beat_seconds)
+            for beat in await self._canary.beat():
+                if beat.latency is None:
+                    _log.error("watch.silent", kind=str(beat.resource), why=beat.why)
+                    self._watchers.restart(beat.resource)
+
+    def _found(self, divergence: Divergence) -> None:
+        self._metrics.divergence.labels(divergence.ref.kind).inc()
+        _log.error(
+            "mirror.diverged",
+            kind=divergence.ref.kind,
+            namespace=divergence.ref.namespace,
+            name=divergence.ref.name,
+            gap=divergence.gap.value,
+        )
