@@ -313,7 +313,7 @@ class App:
         settings = self._settings.engine
 
         def in_force() -> InForce:
-            assert self.models.in_force is not None  # noqa: S101 - no scope is dirty without a model
+            assert self.models.in_force is not None
             return self.models.in_force
 
         actor = Actor(

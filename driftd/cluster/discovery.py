@@ -131,7 +131,7 @@ class _ResponseKind(msgspec.Struct):
 
 class _DiscoveredResource(msgspec.Struct):
     resource: str
-    responseKind: _ResponseKind | None = None  # noqa: N815 (the API's spelling)
+    responseKind: _ResponseKind | None = None
     scope: str = ""
     verbs: list[str] = []
 
@@ -154,7 +154,7 @@ class _DiscoveredGroup(msgspec.Struct):
 class _Group(msgspec.Struct):
     name: str
     versions: list[_Version]
-    preferredVersion: _Version | None = None  # noqa: N815 (the API's spelling)
+    preferredVersion: _Version | None = None
 
 
 class _Groups(msgspec.Struct):

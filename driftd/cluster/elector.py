@@ -25,11 +25,11 @@ _LONGEST: Final = 4
 _log = structlog.get_logger()
 
 
-class WorkOutlivedLease(RuntimeError):  # noqa: N818 (named for the condition)
+class WorkOutlivedLease(RuntimeError):
     """The leader's work did not stop when leadership ended. The process must end: it cannot be trusted any more."""
 
 
-class NotLeading(RuntimeError):  # noqa: N818 (named for the condition)
+class NotLeading(RuntimeError):
     """Something only a leader may do was asked of one who does not lead, or no longer."""
 
 
@@ -198,8 +198,8 @@ class Elector:
 
     async def _open_term(self) -> Term:
         """From holding the Lease to leading: a new epoch, first in the fence's parameter, then in the Lease."""
-        assert self.parameter is not None  # noqa: S101 (set in __post_init__)
-        assert self._record is not None  # noqa: S101 (set by _acquire)
+        assert self.parameter is not None
+        assert self._record is not None
         async with self._in_time():
             record = self._record
             epoch = max(await self.known_epoch(), record.epoch, await self.parameter.read()) + 1

@@ -3,7 +3,7 @@
 Messages name verb, path and status and give the server's own words, cut and cleaned; never a body: an object in an
 error text would reach logs and pages.
 """
-# ruff: noqa: N818 (errors are named for the condition, design section 7)
+
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ _PACKAGE = "kubernetes_asyncio"
 _LOCK = Lock()
 
 
-class LibraryMissing(ImportError):  # noqa: N818 (named for the condition)
+class LibraryMissing(ImportError):
     """kubernetes-asyncio is not installed, or no longer has the modules driftd stands on."""
 
 

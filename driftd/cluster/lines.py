@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
-class LineTooLong(ValueError):  # noqa: N818 (named for the condition)
+class LineTooLong(ValueError):
     """A line over the limit; nothing after it can be trusted to start at a line."""
 
 

@@ -30,7 +30,7 @@ _EMPTY: Mapping[ObjectRef, Live] = MappingProxyType({})
 _log = structlog.get_logger()
 
 
-class KindNotWatched(KeyError):  # noqa: N818 (named for the condition)
+class KindNotWatched(KeyError):
     """The mirror holds no store for the kind of this object."""
 
 

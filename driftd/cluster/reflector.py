@@ -82,7 +82,7 @@ class _Next(Enum):
     LIST = auto()
 
 
-class _ShortWatch(ClusterError):  # noqa: N818 (named for the condition)
+class _ShortWatch(ClusterError):
     """A watch that ended at once, without an event: a server or proxy in trouble, not the end of a watch."""
 
 

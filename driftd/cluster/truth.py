@@ -20,11 +20,11 @@ LIST_TIMEOUTS: Final = Timeouts(connect=5.0, read=30.0, total=120.0)
 _log = structlog.get_logger()
 
 
-class KindNotServed(ClusterError):  # noqa: N818 (named for the condition)
+class KindNotServed(ClusterError):
     """The server does not serve this kind in this version: nothing follows for any object of it."""
 
 
-class ListExpired(ClusterError):  # noqa: N818 (named for the condition)
+class ListExpired(ClusterError):
     """The continue token outlived the server's history: what was read so far is no list of anything."""
 
 

@@ -25,7 +25,7 @@ DigestOf: TypeAlias = Callable[[Resource, Body], Digest]
 _log = structlog.get_logger()
 
 
-class Malformed(ValueError):  # noqa: N818 (named for the condition)
+class Malformed(ValueError):
     """Bytes that are not an object, an event or a list as the API promises them."""
 
 

@@ -55,11 +55,11 @@ _MARGIN: Final = 0.25
 _log = structlog.get_logger()
 
 
-class NamespaceDeletion(ValueError):  # noqa: N818 (named for the condition)
+class NamespaceDeletion(ValueError):
     """Somebody asked to delete a Namespace. driftd never does (D8); this is a fault in a plan."""
 
 
-class _Fenced(Exception):  # noqa: N818 (a signal of this module)
+class _Fenced(Exception):
     """The fence closed between the decision and the sending."""
 
 

@@ -52,7 +52,7 @@ def admit(
     return _Admission(new, last_good, parser or Parser(), today, further).decide()
 
 
-class _Held(Exception):  # noqa: N818  # not a fault of the program: the verdict of an admission
+class _Held(Exception):  # not a fault of the program: the verdict of an admission
     """The revision is refused as a whole."""
 
 

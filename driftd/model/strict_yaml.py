@@ -89,7 +89,7 @@ def _end(text: str) -> tuple[int, int]:
     return text.count("\n") + 1, len(text) - text.rfind("\n")
 
 
-class _Stop(Exception):  # noqa: N818  # not a fault: the reader has said enough
+class _Stop(Exception):  # not a fault: the reader has said enough
     """Reading this file any further helps nobody."""
 
 

@@ -7,7 +7,7 @@ class StoreError(Exception):
     """Base of every error this room raises."""
 
 
-class StoreGone(StoreError):  # noqa: N818 - the engine reads it as a state of the world, not as a bug
+class StoreGone(StoreError):
     """Neither database nor journal took the record.
 
     Repairs that restore the canonical state may go on; final deletes and writes that come from a changed model
@@ -22,7 +22,7 @@ class StoreGone(StoreError):  # noqa: N818 - the engine reads it as a state of t
         self.reason = reason
 
 
-class StoreUnreadable(StoreError):  # noqa: N818 - see StoreGone
+class StoreUnreadable(StoreError):
     """The database cannot answer a question right now; what waits in the journal is safe."""
 
     def __init__(self, reason: str) -> None:
@@ -30,7 +30,7 @@ class StoreUnreadable(StoreError):  # noqa: N818 - see StoreGone
         self.reason = reason
 
 
-class StoreInUse(StoreError):  # noqa: N818 - see StoreGone
+class StoreInUse(StoreError):
     """Another process owns this journal, and with it this database."""
 
     def __init__(self, journal: Path) -> None:
@@ -40,7 +40,7 @@ class StoreInUse(StoreError):  # noqa: N818 - see StoreGone
         )
 
 
-class SchemaTooNew(StoreError):  # noqa: N818 - see StoreGone
+class SchemaTooNew(StoreError):
     """The database was written by a newer driftd; migrations only go forward."""
 
     def __init__(self, database: str, found: str, known: str) -> None:
@@ -50,7 +50,7 @@ class SchemaTooNew(StoreError):  # noqa: N818 - see StoreGone
         )
 
 
-class UnsupportedDatabase(StoreError):  # noqa: N818 - see StoreGone
+class UnsupportedDatabase(StoreError):
     """The address names a database this version cannot open."""
 
     def __init__(self, address: str) -> None:
@@ -58,7 +58,7 @@ class UnsupportedDatabase(StoreError):  # noqa: N818 - see StoreGone
         super().__init__(f"store address of scheme {scheme!r}: expected a file path or sqlite:///path")
 
 
-class EntryRefused(StoreError):  # noqa: N818 - see StoreGone
+class EntryRefused(StoreError):
     """The database is well but will not take this one record: a fault of the record, not of the store."""
 
     def __init__(self, what: str, reason: str) -> None:
@@ -70,7 +70,7 @@ class EntryRefused(StoreError):  # noqa: N818 - see StoreGone
         return EntryRefused(what, self.reason)
 
 
-class DatabaseUnavailable(StoreError):  # noqa: N818 - see StoreGone
+class DatabaseUnavailable(StoreError):
     """A transaction failed for reasons of the database (locked, full, read-only, I/O, gone, corrupt).
 
     Whether its commit landed is unknown. `corrupt` says that the file itself cannot be trusted any more, `suspect`

@@ -21,7 +21,7 @@ from driftd.store.errors import EntryRefused, StoreError, StoreInUse
 DEFAULT_BYTES = 16 * 1024 * 1024
 
 
-class JournalRefused(StoreError):  # noqa: N818 - a condition, not a bug
+class JournalRefused(StoreError):
     """The journal is full or its own file cannot be written."""
 
 

@@ -6,7 +6,20 @@ import sys
 import time
 from collections.abc import Callable
 
-from driftd.policy.reach import Connection, Dialect, Edit, Pod, Snapshot, Tenancy, apply, delta, explain, snapshot_of
+from driftd.policy.reach import (
+    Connection,
+    Dialect,
+    Edit,
+    Grouping,
+    Pod,
+    Snapshot,
+    Tenancy,
+    apply,
+    delta,
+    explain,
+    matrix,
+    snapshot_of,
+)
 from driftd.values import Body
 
 NAMESPACES_PER_POD = 50
@@ -123,7 +136,8 @@ def main(pods: int) -> None:
     quantiles("delta of a label edit", labels)
     one, other = base.pod(names[0], "pod-1"), base.pod(names[-1], "pod-2")
     report("explain one pair", timed(lambda: explain(base, one, other, Connection("TCP", 8080))) * 1000, "ms", "5")
-    Tenancy({name: f"t-{index % 100}" for index, name in enumerate(names)})
+    tenants = Tenancy({name: f"t-{index}" for index, name in enumerate(names)})
+    report(f"tenant matrix {len(names)} tenants", timed(lambda: matrix(base, Grouping.TENANT, tenants)), "s", "3")
 
 
 if __name__ == "__main__":

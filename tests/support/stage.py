@@ -104,7 +104,7 @@ class Stage:
         """Wait until a condition on the cluster holds."""
         try:
             async with asyncio.timeout(seconds):
-                while not await holds():  # noqa: ASYNC110 - the condition is on the API server
+                while not await holds():
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise AssertionError(f"not within {seconds} s: {what}\n{self.daemon.tail()}") from None
