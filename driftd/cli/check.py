@@ -1,0 +1,104 @@
+"""`driftd check`: the model against live objects in files (or a cluster that is named), for CI."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from driftd.cli.options import (
+    DEFAULT_MODELS,
+    ContextOption,
+    KindsOption,
+    KubeconfigOption,
+    ManifestsOption,
+    ModelsOption,
+    MorePathsArgument,
+    NamespacesOption,
+    Output,
+    OutputOption,
+)
+
+if TYPE_CHECKING:
+    from driftd.cli.comparing import Compared
+
+
+def check(
+    models: ModelsOption = DEFAULT_MODELS,
+    manifests: ManifestsOption = None,
+    more: MorePathsArgument = None,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
+    namespace: NamespacesOption = None,
+    kind: KindsOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Compare the model with live objects and list what differs.
+
+    Live objects come from files, such as `kubectl get ns,netpol,quota,limits,sa -A -o yaml | driftd check --manifests -`,
+    or from the cluster of a --kubeconfig. An object that the files do not hold counts as missing, so give all of them,
+    or narrow the question with --kind and --namespace.
+
+    Exit code 0: clean. 1: drift. 2: wrong usage, or a model with errors. 3: something could not be read or told.
+    """
+    from driftd.cli.comparing import asked, compared, quiet_logs
+    from driftd.cli.exits import Exit
+    from driftd.cli.failures import CommandError, failures_told
+
+    quiet_logs()
+    with failures_told("check"):
+        if not manifests and kubeconfig is None:
+            message = "no live state is named: give --manifests PATH, or --kubeconfig FILE to read a cluster"
+            raise CommandError(message, Exit.USAGE)
+        found = compared(asked(models, manifests, more, kubeconfig, context, namespace, kind))
+    _print(found, output)
+    raise typer.Exit(found.exit)
+
+
+def _print(found: "Compared", output: Output) -> None:
+    from driftd.cli import show
+    from driftd.cli.entries import drift_entry, drift_report
+
+    verdict = found.verdict
+    if output is not Output.TABLE:
+        entries = tuple(drift_entry(one) for one in verdict.findings)
+        show.emit(drift_report(found.model, found.live.source, verdict, entries), output)
+        return
+    rows, styles = [], []
+    for one in verdict.findings:
+        finding = one.finding
+        at = "" if finding.origin is None else f"{finding.origin.file}:{finding.origin.line}"
+        told = [change.sentence for change in finding.changes] or [finding.summary]
+        rows.append((finding.type.value, str(finding.ref), at, told[0]))
+        rows += [("", "", "", sentence) for sentence in told[1:]]
+        if finding.omitted:
+            rows.append(("", "", "", f"and {finding.omitted} more"))
+        styles += [show.SEVERITY_STYLES[finding.severity.value]] * (len(rows) - len(styles))
+    if rows:
+        show.table(("FINDING", "OBJECT", "MODEL", "WHAT"), rows, styles)
+    remarks(found, "check")
+
+
+def remarks(found: "Compared", command: str) -> None:
+    """What stands beside the findings, on stderr: gaps, warnings of the model, exemptions, the sum."""
+    from driftd.cli import show
+    from driftd.cli.sources import located
+
+    verdict = found.verdict
+    for gap in verdict.gaps:
+        show.note(show.printable(f"driftd {command}: could not tell: {gap}"))
+    for problem in found.model.problems:
+        show.note(located(problem, found.model.directory))
+    for exempt in verdict.exempted:
+        show.note(f"exempt until {exempt.until}: {exempt.ref} ({exempt.owner}: {exempt.reason})")
+    if verdict.unmarked:
+        count = len(verdict.unmarked)
+        show.note(
+            f"{count} {'object is' if count == 1 else 'objects are'} as in the model, but without driftd's marks yet"
+        )
+    show.note(f"{verdict.compared} objects in {verdict.namespaces} namespaces: {_sum(found)}")
+
+
+def _sum(found: "Compared") -> str:
+    verdict = found.verdict
+    parts = [f"{len(verdict.findings)} {'finding' if len(verdict.findings) == 1 else 'findings'}"] * verdict.drift
+    parts += [f"{len(verdict.gaps)} could not be told"] * verdict.unknown
+    return ", ".join(parts) or "clean"

@@ -1,0 +1,52 @@
+"""Live state as a command has it: objects, and in words everything that could not be read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import orjson
+
+from driftd.cluster import ObjectReader
+from driftd.policy.kinds import KINDS, Coverage, digest_of
+from driftd.values import Body, Digest, Live, ObjectRef, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that could not be told: where, and why."""
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Everything that was read, from one source.
+
+    `objects` are of the governed kinds. `unknown` are instances of kinds that bear policy and are not understood.
+    `blind` names the governed kinds whose list is not complete: of these nothing is said. `absence_proved` says that of
+    the other kinds, what is not in `objects` is not there: a complete list is such a proof, a pile of files of which one
+    was unreadable is not.
+    """
+
+    source: str
+    objects: Mapping[ObjectRef, Live]
+    unknown: tuple[Live, ...] = ()
+    blind: frozenset[str] = frozenset()
+    gaps: tuple[Gap, ...] = ()
+    absence_proved: bool = True
+
+
+def reader_of(resource: Resource, coverage: Coverage, *, partial: bool = False) -> ObjectReader:
+    """Reads objects of one kind as the daemon's mirror does; kinds nobody understands are digested whole."""
+
+    def digest(resource: Resource, body: Body) -> Digest:
+        kind = KINDS.get((resource.group, resource.kind))
+        if kind is None:
+            return Digest(blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), digest_size=16).digest())
+        return digest_of(kind, body, coverage)
+
+    return ObjectReader(resource, digest, partial=partial)

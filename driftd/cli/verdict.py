@@ -1,0 +1,164 @@
+"""The comparison of a command: every governed namespace, by the very functions that the daemon judges with."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from driftd.cli.live import Gap, LiveState
+from driftd.compile import Compiled, Exempt, GovernedNamespace
+from driftd.drift import Comparison, Difference, LiveScope, compare, report
+from driftd.policy.kinds import KINDS, Coverage, MalformedObject, digest_of, kind_of
+from driftd.values import PROVENANCE, TENANT, Finding, FindingType, Live, ObjectRef, Scope, scope_of
+
+_REPORTED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One finding with the two sides it lies between (None where it lies between no two) and its namespace."""
+
+    finding: Finding
+    difference: Difference | None
+    governed: GovernedNamespace
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of all scopes that were asked for.
+
+    `unmarked` are objects that differ from the model in nothing but driftd's own marks, which they do not carry at all:
+    driftd has not taken them over yet. That is no drift; an enforcing daemon writes the marks the first time it looks.
+    """
+
+    namespaces: int
+    compared: int
+    findings: tuple[Judged, ...]
+    gaps: tuple[Gap, ...]
+    exempted: tuple[Exempt, ...]
+    unmarked: tuple[ObjectRef, ...]
+
+    @property
+    def unknown(self) -> bool:
+        return bool(self.gaps)
+
+    @property
+    def drift(self) -> bool:
+        return bool(self.findings)
+
+
+def judge(
+    compiled: Compiled,
+    live: LiveState,
+    today: date,
+    *,
+    namespaces: Collection[str] | None = None,
+    kinds: Collection[str] | None = None,
+    step: Callable[[str], None] = lambda _namespace: None,
+) -> Verdict:
+    """Compare what the model governs with what was read.
+
+    `namespaces` and `kinds` narrow the question; nothing is said of the rest. `step` is told each namespace.
+    """
+    narrow = frozenset() if kinds is None else frozenset(kind for _, kind in KINDS) - frozenset(kinds)
+    scopes = _by_scope(live.objects.values())
+    foreign = _by_scope(live.unknown)
+    findings: list[Judged] = []
+    gaps = list(live.gaps)
+    exempted: list[Exempt] = []
+    unmarked: list[ObjectRef] = []
+    asked = [one for name, one in compiled.governed.items() if namespaces is None or name in namespaces]
+    for governed in asked:
+        step(governed.name)
+        scope = Scope(governed.name)
+        objects = {one.ref: one for one in scopes.get(scope, ())}
+        seen = LiveScope(
+            scope=scope,
+            objects=objects,
+            not_ready=tuple(sorted(live.blind | narrow)),
+            unknown=tuple(foreign.get(scope, ())),
+            proved_absent=_absent(governed, objects, live, narrow),
+        )
+        comparison = compare(compiled, governed, seen, today)
+        exempted += comparison.exempted
+        gaps += _unproved(scope, comparison)
+        for judged in _judged(comparison, governed, seen, compiled.coverage):
+            if is_only_unmarked(judged, compiled.coverage):
+                unmarked.append(judged.finding.ref)
+            else:
+                findings.append(judged)
+    gaps += [
+        Gap(str(one.ref), f"of group {one.ref.group} holds for the whole cluster and cannot be judged")
+        for one in foreign.get(Scope(""), ())
+    ]
+    return Verdict(
+        namespaces=len(asked),
+        compared=sum(len(one.objects) for one in asked),
+        findings=tuple(findings),
+        gaps=tuple(gaps),
+        exempted=tuple(exempted),
+        unmarked=tuple(unmarked),
+    )
+
+
+def is_only_unmarked(judged: Judged, coverage: Coverage) -> bool:
+    """Whether an object would equal its desired one, had driftd ever written its marks there (see `Verdict`).
+
+    One that carries another provenance, or has lost its tenant while it keeps its provenance, was taken over and
+    changed since: drift.
+    """
+    difference = judged.difference
+    if judged.finding.type is not FindingType.MODIFIED or difference is None:
+        return False
+    if difference.desired is None or difference.live is None:
+        return False
+    wanted, found = difference.desired.body()["metadata"], difference.live.body()
+    metadata = found.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    if PROVENANCE in annotations:
+        return False
+    metadata["annotations"] = {**annotations, PROVENANCE: wanted["annotations"][PROVENANCE]}
+    labels, tenant = metadata.get("labels") or {}, (wanted.get("labels") or {}).get(TENANT)
+    if tenant is not None and TENANT not in labels:
+        metadata["labels"] = {**labels, TENANT: tenant}
+    try:
+        return digest_of(kind_of(difference.ref), found, coverage) == difference.desired.digest
+    except MalformedObject:
+        return False
+
+
+def _by_scope(lives: Sequence[Live] | Collection[Live]) -> Mapping[Scope, list[Live]]:
+    def scope(live: Live) -> Scope:
+        return scope_of(live.ref)
+
+    return {
+        name: list(members) for name, members in groupby(sorted(lives, key=lambda one: (scope(one), one.ref)), scope)
+    }
+
+
+def _absent(
+    governed: GovernedNamespace, objects: Mapping[ObjectRef, Live], live: LiveState, narrow: frozenset[str]
+) -> frozenset[ObjectRef]:
+    """What is proved not to be there: it stands in no complete list of its kind."""
+    if not live.absence_proved:
+        return frozenset()
+    wanted = {*governed.objects, ObjectRef("", "Namespace", "", governed.name)}
+    return frozenset(ref for ref in wanted - objects.keys() if ref.kind not in live.blind and ref.kind not in narrow)
+
+
+def _unproved(scope: Scope, comparison: Comparison) -> Iterator[Gap]:
+    if comparison.to_prove:
+        named = ", ".join(map(str, comparison.to_prove[:3]))
+        more = f" and {len(comparison.to_prove) - 3} more" if len(comparison.to_prove) > 3 else ""
+        yield Gap(str(scope), f"nothing proves that these are missing, since not all could be read: {named}{more}")
+
+
+def _judged(
+    comparison: Comparison, governed: GovernedNamespace, live: LiveScope, coverage: Coverage
+) -> Iterator[Judged]:
+    for finding in comparison.findings:
+        difference = comparison.differences.get(finding.id)
+        told = finding
+        if finding.type in _REPORTED and difference is not None:
+            told = report(finding, difference.desired, difference.live, coverage)
+        yield Judged(told, difference, governed)
