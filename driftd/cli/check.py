@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def check(
+    *,
     models: ModelsOption = DEFAULT_MODELS,
     manifests: ManifestsOption = None,
     more: MorePathsArgument = None,
@@ -31,11 +32,11 @@ def check(
     kind: KindsOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Compare the model with live objects and list what differs.
+    """List what differs from the model.
 
-    Live objects come from files, such as `kubectl get ns,netpol,quota,limits,sa -A -o yaml | driftd check --manifests -`,
-    or from the cluster of a --kubeconfig. An object that the files do not hold counts as missing, so give all of them,
-    or narrow the question with --kind and --namespace.
+    Live objects come from files, such as `kubectl get ns,netpol,quota,limits,sa -A -o yaml` writes them, or from the
+    cluster of a --kubeconfig. An object that the files do not hold counts as missing: give all of them, or narrow the
+    question with --kind and --namespace.
 
     Exit code 0: clean. 1: drift. 2: wrong usage, or a model with errors. 3: something could not be read or told.
     """
@@ -48,7 +49,17 @@ def check(
         if not manifests and kubeconfig is None:
             message = "no live state is named: give --manifests PATH, or --kubeconfig FILE to read a cluster"
             raise CommandError(message, Exit.USAGE)
-        found = compared(asked(models, manifests, more, kubeconfig, context, namespace, kind))
+        found = compared(
+            asked(
+                models=models,
+                manifests=manifests,
+                more=more,
+                kubeconfig=kubeconfig,
+                context=context,
+                namespaces=namespace,
+                kinds=kind,
+            )
+        )
     _print(found, output)
     raise typer.Exit(found.exit)
 
@@ -62,7 +73,8 @@ def _print(found: "Compared", output: Output) -> None:
         entries = tuple(drift_entry(one) for one in verdict.findings)
         show.emit(drift_report(found.model, found.live.source, verdict, entries), output)
         return
-    rows, styles = [], []
+    rows: list[tuple[str, str, str, str]] = []
+    styles: list[str] = []
     for one in verdict.findings:
         finding = one.finding
         at = "" if finding.origin is None else f"{finding.origin.file}:{finding.origin.line}"

@@ -45,6 +45,7 @@ class Compared:
 
 
 def asked(
+    *,
     models: Path,
     manifests: Sequence[Path] | None,
     more: Sequence[Path] | None,

@@ -13,8 +13,9 @@ def compile_(
     tenant: Annotated[str | None, typer.Option("--tenant", help="Only the namespaces of this tenant.")] = None,
     output: OutputOption = Output.YAML,
 ) -> None:
-    """Print the exact objects that the cluster must hold, in the order in which they are created.
+    """Print the objects of the model.
 
+    They are exactly what the cluster must hold, in the order in which they are created.
     `-o json` prints one Kubernetes `List`, `-o yaml` one document an object, `-o table` where each comes from.
 
     Exit code 0, 2 for wrong usage or a model with errors, 3 when the model cannot be read.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def diff(
+    *,
     models: ModelsOption = DEFAULT_MODELS,
     manifests: ManifestsOption = None,
     more: MorePathsArgument = None,
@@ -31,8 +32,9 @@ def diff(
     kind: KindsOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show what lies between the cluster and the model: a unified YAML diff an object, with the model's file and line.
+    """Show what differs, as YAML.
 
+    One unified diff an object, with the model's file and line.
     Lines with - stand in the cluster, lines with + in the model. Only what driftd compares is shown, with defaults
     written out. Nothing is written anywhere.
 
@@ -43,7 +45,17 @@ def diff(
 
     quiet_logs()
     with failures_told("diff"):
-        found = compared(asked(models, manifests, more, kubeconfig, context, namespace, kind))
+        found = compared(
+            asked(
+                models=models,
+                manifests=manifests,
+                more=more,
+                kubeconfig=kubeconfig,
+                context=context,
+                namespaces=namespace,
+                kinds=kind,
+            )
+        )
     _print(found, output)
     raise typer.Exit(found.exit)
 

@@ -1,4 +1,4 @@
-"""Live objects from files: what `kubectl get -o yaml` or `-o json` wrote, in any number of files, lists and documents."""
+"""Live objects from files, as `kubectl get` writes them: YAML or JSON, any number of files, documents and lists."""
 
 import sys
 from collections.abc import Iterable, Iterator

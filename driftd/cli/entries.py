@@ -23,10 +23,12 @@ from driftd.values import Finding, ObjectRef
 
 
 def object_name(ref: ObjectRef) -> ObjectName:
+    """Identity."""
     return ObjectName(group=ref.group, kind=ref.kind, namespace=ref.namespace, name=ref.name)
 
 
 def problem_entry(problem: Problem) -> ProblemEntry:
+    """One fault of the model."""
     return ProblemEntry(
         severity=problem.severity,
         file=problem.file,
@@ -40,6 +42,7 @@ def problem_entry(problem: Problem) -> ProblemEntry:
 
 
 def finding_entry(finding: Finding) -> FindingEntry:
+    """One difference."""
     origin, witness, claim = finding.origin, finding.witness, finding.claimed_by
     return FindingEntry(
         id=finding.id,

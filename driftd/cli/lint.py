@@ -14,7 +14,9 @@ def lint(
     models: ModelsOption = DEFAULT_MODELS,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Tell everything that is wrong or doubtful in the model: file, line, column, and how to put it right.
+    """Tell what is wrong with the model.
+
+    Everything wrong or doubtful, with file, line, column, and how to put it right.
 
     Exit code 0: no errors (warnings never change it). 1: errors. 2: wrong usage. 3: the model cannot be read.
     """

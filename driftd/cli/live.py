@@ -27,9 +27,9 @@ class LiveState:
     """Everything that was read, from one source.
 
     `objects` are of the governed kinds. `unknown` are instances of kinds that bear policy and are not understood.
-    `blind` names the governed kinds whose list is not complete: of these nothing is said. `absence_proved` says that of
-    the other kinds, what is not in `objects` is not there: a complete list is such a proof, a pile of files of which one
-    was unreadable is not.
+    `blind` names the governed kinds whose list is not complete: of these nothing is said. `absence_proved` says that
+    of the other kinds, what is not in `objects` is not there: a complete list is such a proof, a pile of files of
+    which one was unreadable is not.
     """
 
     source: str

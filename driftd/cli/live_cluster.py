@@ -1,4 +1,4 @@
-"""Live objects from the cluster: one complete list of every governed kind, and of the policy kinds nobody understands."""
+"""Live objects from the cluster: one complete list of each governed kind, and of policy kinds nobody understands."""
 
 import asyncio
 import random

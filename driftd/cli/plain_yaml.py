@@ -15,7 +15,8 @@ from driftd.model.scalars import UnsafeNumberError, resolve
 _DEEPEST = 256
 _STRING_TAGS = frozenset({"tag:yaml.org,2002:str", "!"})
 _READ_AS_NUMBER = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|nan)", re.I
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|nan)",
+    re.IGNORECASE,
 )
 """Numbers of YAML 1.2 that PyYAML, which speaks 1.1, would write without quotes: `12e5` is a fine label value."""
 
@@ -102,7 +103,7 @@ class _Builder:
             top.append(value)
             return
         key = self._keys[-1]
-        assert key is not None
+        assert key is not None  # noqa: S101 - a value follows its key
         top[key] = value
         self._keys[-1] = None
 

@@ -11,7 +11,10 @@ def schema(
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the documents that have a schema.")] = False,
 ) -> None:
-    """Print the JSON Schema of the model for editors, or of a document that `-o json` prints."""
+    """Print JSON Schemas.
+
+    Of the model, for editors; or of a document that `-o json` prints.
+    """
     from driftd.cli.documents import DOCUMENTS, schema_of
     from driftd.cli.show import table
 

@@ -82,7 +82,7 @@ def judge(
         comparison = compare(compiled, governed, seen, today)
         exempted += comparison.exempted
         gaps += _unproved(scope, comparison)
-        for judged in _judged(comparison, governed, seen, compiled.coverage):
+        for judged in _judged(comparison, governed, compiled.coverage):
             if is_only_unmarked(judged, compiled.coverage):
                 unmarked.append(judged.finding.ref)
             else:
@@ -153,9 +153,7 @@ def _unproved(scope: Scope, comparison: Comparison) -> Iterator[Gap]:
         yield Gap(str(scope), f"nothing proves that these are missing, since not all could be read: {named}{more}")
 
 
-def _judged(
-    comparison: Comparison, governed: GovernedNamespace, live: LiveScope, coverage: Coverage
-) -> Iterator[Judged]:
+def _judged(comparison: Comparison, governed: GovernedNamespace, coverage: Coverage) -> Iterator[Judged]:
     for finding in comparison.findings:
         difference = comparison.differences.get(finding.id)
         told = finding
