@@ -11,7 +11,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Endpoint: TypeAlias = Body | Address | str
 """A pod (its body) or somebody known by an address only."""
 
-# Reading text is the only thing remembered: the answers never are.
+# Reading text is all that is remembered here.
 address_of = cache(ip_address)
 network_of = cache(partial(ip_network, strict=False))
 

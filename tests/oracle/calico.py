@@ -76,6 +76,13 @@ def allowed(cluster: Cluster, source: Endpoint, target: Endpoint, protocol: str,
     return verdict(outcomes(partial(_allowed, cluster, parties, (protocol, port))))
 
 
+def concerns(cluster: Cluster, policy: Body, who: Body | Address) -> bool:
+    """Whether a policy can have a say about somebody: it applies to the pod in some direction."""
+    if not isinstance(who, dict) or place_of(policy) is None:
+        return False
+    return any(_governs(cluster, policy, who, direction) for direction in ("ingress", "egress"))
+
+
 def _allowed(
     cluster: Cluster, parties: tuple[Body | Address, Body | Address], port: tuple[str, int], choices: Choices
 ) -> bool:

@@ -2,18 +2,27 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from tests.oracle.bodies import Body, namespace_of, on_host_network
+from tests.oracle.bodies import Address, Body, Cluster, namespace_of, on_host_network
+from tests.oracle.calico import allowed as allowed_on_calico
+from tests.oracle.calico import concerns
+from tests.oracle.calico_universe import universe_of as calico_universe_of
+from tests.oracle.networkpolicy import is_network_policy
 from tests.oracle.replay import NAMESPACES, Key, Record, State, Step
 from tests.oracle.universe import (
     Flow,
+    Judge,
     Universe,
     atomic_addresses,
     atomic_ports,
-    flows_in,
+    flows_by,
+    network_policy_in,
     representative_pods,
 )
-from tests.oracle.worlds import DIALECTS, World
+from tests.oracle.worlds import DIALECTS, Allowed, World
+
+NAMESPACED_IN_EFFECT = frozenset({"networkpolicies", "namespaces", "serviceaccounts", "resourcequotas", "limitranges"})
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,14 @@ class Run:
     steps: tuple[Step, ...]
 
     @property
-    def namespaces(self) -> frozenset[str]:
-        """The namespaces that the run's writes touch. A NetworkPolicy only ever governs pods of its own, and a
-        Namespace's labels only speak for pods in it: other connections cannot have changed.
+    def namespaces(self) -> frozenset[str] | None:
+        """The namespaces that the run's writes touch, None for all. A namespaced policy only ever governs pods of its
+        own, and a Namespace's labels only speak for pods in it: other connections cannot have changed.
         """
-        return frozenset(place_of(key) for step in self.steps for key in step.changed)
+        changed = {key for step in self.steps for key in step.changed}
+        if any(key.resource not in NAMESPACED_IN_EFFECT or not place_of(key) for key in changed):
+            return None
+        return frozenset(place_of(key) for key in changed)
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,8 @@ def never_looser(
 
     `canonical` holds the objects that ought to exist in the namespaces it names; what is outside of those is taken as
     it was before the run. `pods` join the synthetic ones. `peer_namespaces` bounds how many untouched namespaces are
-    asked about.
+    asked about. Calico's and the admin policies count with dialect "calico" (what may be allowed counts as allowed);
+    elsewhere NetworkPolicy alone does.
     """
     found: list[Violation] = []
     for run in runs_of(steps, actor, initial):
@@ -91,23 +104,33 @@ def place_of(key: Key) -> str:
 
 
 def universe_for(
-    states: Sequence[State], touched: frozenset[str], pods: Sequence[Body], peer_namespaces: int
+    states: Sequence[State], touched: frozenset[str] | None, pods: Sequence[Body], peer_namespaces: int
 ) -> Universe:
     """Endpoints in the touched namespaces and in a few others, all addresses and ports their policies tell apart."""
     clusters = [state.cluster() for state in states]
-    names = {place_of(key) for state in states for key in state.objects}
+    names = {place_of(key) for state in states for key in state.objects} - {""}
+    if touched is None:
+        touched = frozenset(sorted(names)[:peer_namespaces])
     others = sorted(names - touched)[:peer_namespaces]
-    where = {*touched, *others} - {""}
+    where = {*touched, *others}
     policies: list[Body] = []
     for cluster in clusters:
-        policies.extend(body for body in cluster.policies if namespace_of(body) in where and body not in policies)
+        policies.extend(body for body in cluster.policies if _in_sight(body, where) and body not in policies)
+    kept = [pod for pod in pods if namespace_of(pod) in where]
+    if not all(is_network_policy(body) for body in policies):
+        rest = [body for cluster in clusters for body in cluster.others]
+        found = calico_universe_of(policies, rest, where, limit=4)
+        return Universe((*kept, *found.endpoints), found.ports)
     synthetic = [
-        *representative_pods(policies, sorted(touched - {""}), limit=10),
+        *representative_pods(policies, sorted(touched), limit=10),
         *representative_pods(policies, others, limit=4),
     ]
-    kept = [pod for pod in pods if namespace_of(pod) in where]
     everybody = [*kept, *synthetic]
     return Universe((*everybody, *atomic_addresses(policies)), atomic_ports(policies, everybody))
+
+
+def _in_sight(policy: Body, where: set[str]) -> bool:
+    return "namespace" not in policy["metadata"] or namespace_of(policy) in where
 
 
 def _violations(
@@ -116,18 +139,25 @@ def _violations(
     states = [run.before, canonical, *(step.state for step in run.steps)]
     universe = universe_for(states, run.namespaces, pods, peer_namespaces)
     live = [endpoint for endpoint in universe.endpoints if isinstance(endpoint, dict)]
-    worlds = _distinct_worlds(dialect, live)
-    entitled = {
-        world: flows_in(world, run.before.cluster(live), universe, run.namespaces)
-        | flows_in(world, canonical.cluster(live), universe, run.namespaces)
-        for world in worlds
-    }
+    tiered = dialect == "calico" and not all(
+        is_network_policy(body) for one in states for body in one.cluster().policies
+    )
+    judges = [CALICO] if tiered else [network_policy_in(world) for world in _distinct_worlds(dialect, live)]
+    ask = partial(flows_by, universe=universe, touching=run.namespaces, memo={})
+    entitled = [ask(judge, run.before.cluster(live)) | ask(judge, canonical.cluster(live)) for judge in judges]
     for step in run.steps:
-        for world in worlds:
-            excess = flows_in(world, step.state.cluster(live), universe, run.namespaces) - entitled[world]
+        for judge, fine in zip(judges, entitled, strict=True):
+            excess = ask(judge, step.state.cluster(live)) - fine
             if excess:
                 yield Violation(step.record, min(excess), len(excess) - 1)
                 break
+
+
+def _may_on_calico(cluster: Cluster, one: Body | Address, other: Body | Address, port: tuple[str, int]) -> bool:
+    return allowed_on_calico(cluster, one, other, *port) is not Allowed.NO
+
+
+CALICO = Judge(concerns, _may_on_calico)
 
 
 def _overlaid(canonical: State, before: State) -> State:

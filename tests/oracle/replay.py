@@ -21,6 +21,12 @@ from tests.oracle.bodies import Body, Cluster, listed
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 NETWORK_POLICIES = ("networking.k8s.io", "networkpolicies")
 NAMESPACES = ("", "namespaces")
+CALICO = frozenset(
+    (group, resource)
+    for group in ("projectcalico.org", "crd.projectcalico.org")
+    for resource in ("networkpolicies", "globalnetworkpolicies", "tiers", "networksets", "globalnetworksets")
+)
+ADMIN = ("policy.networking.k8s.io", "clusternetworkpolicies")
 
 
 class IncompleteRecordError(ValueError):
@@ -76,9 +82,11 @@ class State:
         return [body for key, body in sorted(self.objects.items()) if (key.group, key.resource) == resource]
 
     def cluster(self, pods: Sequence[Body] = ()) -> Cluster:
-        """As the oracle takes it: namespaces, and everything else as policies."""
-        policies = [body for key, body in sorted(self.objects.items()) if (key.group, key.resource) != NAMESPACES]
-        return Cluster(namespaces=self.of(NAMESPACES), pods=pods, policies=policies)
+        """As the oracle takes it: namespaces, policies of whatever kind, and all else (tiers, sets, accounts)."""
+        rest = [body for key, body in sorted(self.objects.items()) if (key.group, key.resource) != NAMESPACES]
+        policies = [body for body in rest if str(body.get("kind", "NetworkPolicy")).endswith("Policy")]
+        others = [body for body in rest if not str(body.get("kind", "NetworkPolicy")).endswith("Policy")]
+        return Cluster(namespaces=self.of(NAMESPACES), pods=pods, policies=policies, others=others)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ Policies only tell connections apart at the labels their selectors read, at the 
 small probe universe shows (nearly) every difference that two sets of policies can have.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tests.oracle.bodies import (
     Address,
@@ -17,6 +18,7 @@ from tests.oracle.bodies import (
     Endpoint,
     addresses_of,
     container_ports,
+    labels_of,
     listed,
     name_of,
     namespace_of,
@@ -71,31 +73,76 @@ def flows(
     return Flows(frozenset.intersection(*by_world), frozenset.union(*by_world))
 
 
+Memo: TypeAlias = dict[tuple[object, ...], frozenset[tuple[str, int]]]
+"""Answers by all they depend on but the pods: for whoever asks about many states that are mostly alike."""
+
+
+class Judge(NamedTuple):
+    """An oracle to ask: which policies can have a say about somebody at all, and whether a connection is allowed."""
+
+    concerns: Callable[[Cluster, Body, Body | Address], bool]
+    between: Callable[[Cluster, Body | Address, Body | Address, tuple[str, int]], bool]
+
+
 def flows_in(
-    world: World, cluster: Cluster, universe: Universe, touching: frozenset[str] | None = None
+    world: World,
+    cluster: Cluster,
+    universe: Universe,
+    touching: frozenset[str] | None = None,
+    memo: Memo | None = None,
 ) -> frozenset[Flow]:
-    """The allowed connections in one world; with `touching`, only those with a pod in one of these namespaces."""
+    """What NetworkPolicy allows in one world; with `touching`, only what has a pod in such a namespace."""
+    return flows_by(network_policy_in(world), cluster, universe, touching, memo)
+
+
+def network_policy_in(world: World) -> Judge:
+    """NetworkPolicy in one world, as a judge."""
+    return Judge(_concerns, partial(between, world))
+
+
+def flows_by(
+    judge: Judge,
+    cluster: Cluster,
+    universe: Universe,
+    touching: frozenset[str] | None = None,
+    memo: Memo | None = None,
+) -> frozenset[Flow]:
+    """The same under whatever an oracle judges."""
     found = set()
-    # A NetworkPolicy that selects neither side has no say: leaving it out early is all the cleverness there is here.
+    memo = {} if memo is None else memo
     # An address that is a pod's is that pod, asked about once and under its name.
     known = {identity(who): who for one in universe.endpoints for who in [resolved(cluster, one)]}
-    told = [(name, who, [body for body in cluster.policies if _concerns(body, who)]) for name, who in known.items()]
+    # A policy that selects neither side has no say: leaving it out early is all the cleverness there is here.
+    told = [
+        (name, who, [body for body in cluster.policies if judge.concerns(cluster, body, who)])
+        for name, who in known.items()
+    ]
+    texts = {
+        id(body): repr((body.get("apiVersion"), body["metadata"]["name"], body["spec"])) for body in cluster.policies
+    }
+    surroundings = repr(cluster.others)
     for (source, one, source_policies), (target, other, target_policies) in product(told, repeat=2):
         spaces = {_where(one), _where(other)} - {""}
         if not spaces or (touching is not None and not spaces & touching):
             continue  # two addresses, in which no policy has a say; or nobody of interest
         concerning = replace(
             cluster,
-            policies=[*source_policies, *target_policies],
-            namespaces=[body for body in cluster.namespaces if name_of(body) in spaces],
+            policies=list({id(body): body for body in (*source_policies, *target_policies)}.values()),
+            namespaces=cluster.namespaces
+            if cluster.others
+            else [body for body in cluster.namespaces if name_of(body) in spaces],
         )
-        for protocol, port in universe.ports:
-            if between(world, concerning, one, other, (protocol, port)):
-                found.add(Flow(source, target, protocol, port))
+        labels = repr([(name_of(body), labels_of(body)) for body in concerning.namespaces])
+        mine = tuple(texts[id(body)] for body in source_policies)
+        its = tuple(texts[id(body)] for body in target_policies)
+        key = (judge, repr(one), repr(other), labels, surroundings, mine, its)
+        if key not in memo:
+            memo[key] = frozenset(port for port in universe.ports if judge.between(concerning, one, other, port))
+        found |= {Flow(source, target, protocol, port) for protocol, port in memo[key]}
     return frozenset(found)
 
 
-def _concerns(policy: Body, endpoint: Body | Address) -> bool:
+def _concerns(cluster: Cluster, policy: Body, endpoint: Body | Address) -> bool:
     return isinstance(endpoint, dict) and is_network_policy(policy) and selects(policy, endpoint)
 
 

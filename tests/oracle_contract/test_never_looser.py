@@ -6,6 +6,7 @@ from typing import Any
 from tests.oracle.bodies import Body
 from tests.oracle.never_looser import Violation, never_looser
 from tests.oracle.replay import Key, Record, State, Step
+from tests.support.objects import global_policy, tier
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 GROUP = ("networking.k8s.io", "networkpolicies")
@@ -113,3 +114,44 @@ def test_a_hole_that_opens_only_a_foreign_address_is_seen() -> None:
     right = policy("out", podSelector={}, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": cut}]}])
     (violation,) = judge(state(right), state(right), ("driftd", state(out)))
     assert violation.witness.target == "10.9.0.0"
+
+
+class TestUnderCalico:
+    """Tiers: an order swapped in two writes, a guard lifted for a moment, a tier's default action."""
+
+    GROUP = "crd.projectcalico.org"
+
+    def state(self, *bodies: Body) -> State:
+        objects = dict(state(namespaces={"a": {"team": "red"}, "b": {"team": "blue"}}).objects)
+        for body in bodies:
+            resource = "tiers" if body["kind"] == "Tier" else "globalnetworkpolicies"
+            objects[Key(self.GROUP, resource, "", body["metadata"]["name"])] = body
+        return State(objects)
+
+    GUARD = global_policy(
+        "guard",
+        tier="platform",
+        order=1,
+        types=["Ingress"],
+        ingress=[{"action": "Deny", "source": {"selector": "all()"}}],
+    )
+    OPEN = global_policy("open", tier="platform", order=2, types=["Ingress"], ingress=[{"action": "Allow"}])
+    TIER = tier("platform", 10, "Pass")
+
+    def test_lifting_a_guard_for_a_moment_is_a_hole(self) -> None:
+        whole = self.state(self.TIER, self.GUARD, self.OPEN)
+        (violation,) = judge(whole, whole, ("driftd", self.state(self.TIER, self.OPEN)), ("driftd", whole))
+        assert violation.record.id == "audit-0"
+
+    def test_an_order_swapped_the_wrong_way_round_is_a_hole_and_the_right_way_is_not(self) -> None:
+        wrong_guard = {**self.GUARD, "spec": {**self.GUARD["spec"], "order": 3}}
+        before = self.state(self.TIER, wrong_guard)
+        canonical = self.state(self.TIER, self.GUARD, self.OPEN)
+        opened = self.state(self.TIER, wrong_guard, self.OPEN)
+        assert judge(before, canonical, ("driftd", opened), ("driftd", canonical)) != []
+        guarded = self.state(self.TIER, self.GUARD)
+        assert judge(before, canonical, ("driftd", guarded), ("driftd", canonical)) == []
+
+    def test_a_tier_that_goes_missing_is_a_hole(self) -> None:
+        whole = self.state(self.TIER, self.GUARD)
+        assert len(judge(whole, whole, ("driftd", self.state(self.GUARD)))) == 1

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 from tests.oracle import admin_policies, calico, networkpolicy
-from tests.oracle.bodies import Body, Cluster, Endpoint
+from tests.oracle.bodies import Body, Cluster, Endpoint, resolved
 from tests.oracle.mentions import address_atoms, mentioned_networks, mentioned_ports, port_atoms
 from tests.oracle.worlds import Allowed
 from tests.support.clusters import clusters
 from tests.support.objects import calico_policy, cluster_policy, network_policy
-from tests.support.tiered_clusters import admin_clusters, calico_clusters
+from tests.support.tiered_clusters import admin_clusters, calico_clusters, edited_calico_clusters
 
 FEW = settings(max_examples=30, deadline=None)
 Question = tuple[Endpoint, Endpoint, str, int]
@@ -83,6 +83,20 @@ def test_the_order_in_which_objects_are_listed_means_nothing(cluster: Cluster) -
     for one, other, protocol, port in questions(cluster, 40):
         there = calico.allowed(cluster, one, other, protocol, port)
         assert there == calico.allowed(turned, one, other, protocol, port)
+
+
+@FEW
+@given(edited_calico_clusters(max_pods=2, odd=False, host_network=False, odd_pods=False))
+def test_an_edit_of_a_policy_leaves_the_answers_about_those_it_cannot_concern(pair: tuple[Cluster, Cluster]) -> None:
+    before, after = pair
+    assume(replace(before, policies=[]) == replace(after, policies=[]))
+    changed = [one for one in before.policies if one not in after.policies]
+    changed += [one for one in after.policies if one not in before.policies]
+    for one, other, protocol, port in questions(after, 40):
+        parties = (resolved(after, one), resolved(after, other))
+        if not any(calico.concerns(after, body, who) for body in changed for who in parties):
+            there = calico.allowed(before, one, other, protocol, port)
+            assert there == calico.allowed(after, one, other, protocol, port)
 
 
 def test_mentions_are_found_in_every_kind() -> None:

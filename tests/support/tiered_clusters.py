@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.oracle.bodies import Body, Cluster
 from tests.support.clusters import KEYS, NAMESPACES, NUMBERS, PORT_NAMES, SERVICE_ACCOUNTS, V4_BLOCKS, VALUES
 from tests.support.clusters import clusters as kubernetes_clusters
+from tests.support.clusters import edits as plain_edits
 from tests.support.clusters import selectors as label_selectors
 
 V3, STORED = "projectcalico.org/v3", "crd.projectcalico.org/v1"
@@ -250,6 +251,48 @@ def calico_clusters(draw: st.DrawFn, /, *, odd: bool = True, **options: Any) -> 
     own = draw(st.lists(calico_policies(odd=odd), max_size=4, unique_by=_identity))
     admin = draw(st.lists(admin_policies(odd=odd), max_size=1))
     return replace(base, policies=[*base.policies, *own, *admin], others=draw(surroundings()))
+
+
+@st.composite
+def tiered_edits(draw: st.DrawFn, cluster: Cluster, *, odd: bool = True) -> Cluster:
+    """The cluster after one edit of what only tiers know: a policy, or an object around it, added, gone or changed."""
+    form = draw(st.sampled_from(("add", "remove", "field", "around", "labels")))
+    tiered = [body for body in cluster.policies if body["apiVersion"] != "networking.k8s.io/v1"]
+    if form == "add" or (form in ("remove", "field") and not tiered):
+        fresh = draw(st.one_of(calico_policies(odd=odd), admin_policies(odd=odd)))
+        fresh["metadata"]["name"] = f"added-{len(cluster.policies)}"
+        return replace(cluster, policies=[*cluster.policies, fresh])
+    if form == "remove":
+        gone = draw(st.sampled_from(tiered))
+        return replace(cluster, policies=[body for body in cluster.policies if body is not gone])
+    if form == "field":
+        old = draw(st.sampled_from(tiered))
+        donor = draw(admin_policies(odd=odd) if old["kind"] == "ClusterNetworkPolicy" else calico_policies(odd=odd))
+        field = draw(st.sampled_from(sorted({*old["spec"], *donor["spec"]})))
+        spec = {key: value for key, value in old["spec"].items() if key != field}
+        if field in donor["spec"]:
+            spec[field] = donor["spec"][field]
+        elif old["kind"] == "ClusterNetworkPolicy" and field in ("tier", "priority", "subject"):
+            spec[field] = old["spec"][field]
+        if old["kind"].endswith("NetworkPolicy") and not old["kind"].endswith("GlobalNetworkPolicy"):
+            spec.pop("namespaceSelector", None)
+        fresh = {**old, "spec": spec}
+        return replace(cluster, policies=[fresh if body is old else body for body in cluster.policies])
+    if form == "around":
+        return replace(cluster, others=draw(surroundings()))
+    return draw(plain_edits(cluster))
+
+
+@st.composite
+def edited_calico_clusters(
+    draw: st.DrawFn, /, *, odd: bool = True, most: int = 1, **options: Any
+) -> tuple[Cluster, Cluster]:
+    """A cluster under Calico and what became of it after one to `most` edits of any sort."""
+    before = draw(calico_clusters(odd=odd, **options))
+    after = before
+    for _ in range(draw(st.integers(1, most))):
+        after = draw(st.one_of(tiered_edits(after, odd=odd), plain_edits(after)))
+    return before, after
 
 
 def _identity(body: Body) -> tuple[str, str, str]:
