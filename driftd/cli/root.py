@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from driftd import __version__
-from driftd.cli import check, compile, diff, lab, lint, run, schema  # noqa: A004 - named for their commands
+from driftd.cli import adopt, check, compile, demo, diff, history, lab, lint, run, schema  # noqa: A004 - named for their commands
 
 app = typer.Typer(
     name="driftd",
@@ -33,9 +33,12 @@ def root(
 
 
 app.command()(run.run)
+app.command()(demo.demo)
 app.command()(check.check)
 app.command()(diff.diff)
 app.command("compile")(compile.compile_)
 app.command()(lint.lint)
+app.command()(adopt.adopt)
+app.command()(history.history)
 app.command()(schema.schema)
 app.add_typer(lab.app, name="lab")

@@ -1,0 +1,137 @@
+"""`driftd history`: what was found and done, from the daemon's records; also while it runs."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftd.cli.options import Output, OutputOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from driftd.cli.documents import ChainVerification, History
+
+
+def history(
+    *,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir", envvar="DRIFTD_DATA_DIR", help="The daemon's folder.", show_default="/var/lib/driftd"
+        ),
+    ] = None,
+    database: Annotated[
+        Path | None, typer.Option("--database", help="The SQLite file itself, such as a copy of it.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Only findings of this tenant.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Only findings about objects of this namespace.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only findings about objects of this kind.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Seen open since: 90m, 12h, 7d, 2026-11-22 or 2026-11-22T08:00Z.")
+    ] = None,
+    direction: Annotated[
+        str | None, typer.Option("--direction", help="Only loosens, tightens, mixed, neutral or unknown.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest first.")] = 50,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Instead, walk the hash chain of the evidence and say if it is whole.")
+    ] = False,
+    anchor: Annotated[
+        str | None,
+        typer.Option("--anchor", help="With --verify: a head noted elsewhere (log, lease), as number:hash."),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what was found and done.
+
+    Each life of a finding with what driftd wrote because of it, newest first. Reads the records only, so it may run
+    beside the daemon.
+
+    Exit code 0; with --verify 1 for a chain that is not whole; 2 for wrong usage; 3 when the records cannot be read.
+    """
+    from driftd.cli import show
+    from driftd.cli.clock import CommandClock
+    from driftd.cli.exits import Exit
+    from driftd.cli.failures import CommandError, failures_told
+    from driftd.cli.records import (
+        Filter,
+        anchor_of,
+        database_of,
+        direction_of,
+        moment_since,
+        read_history,
+        verify_chain,
+    )
+
+    with failures_told("history"):
+        if anchor is not None and not verify:
+            raise CommandError("--anchor belongs to --verify", Exit.USAGE)
+        file = database_of(data_dir, database)
+        if verify:
+            checked = verify_chain(file, anchor_of(anchor))
+        else:
+            now = CommandClock().now()
+            asked = Filter(tenant, namespace, kind, moment_since(since, now), direction_of(direction), limit)
+            found = read_history(file, asked)
+    if verify:
+        _print_chain(checked, output)
+        raise typer.Exit(Exit.CLEAN if checked.intact else Exit.DRIFT)
+    if output is not Output.TABLE:
+        show.emit(found, output)
+        return
+    _print_lives(found)
+
+
+def _print_chain(checked: "ChainVerification", output: Output) -> None:
+    from driftd.cli import show
+
+    if output is not Output.TABLE:
+        show.emit(checked, output)
+        return
+    if checked.intact:
+        show.lines([(f"intact: {checked.rows} rows, head {checked.head.seq}:{checked.head.hash}", "green")])
+    else:
+        show.lines([(f"NOT INTACT at row {checked.first_bad}: {checked.problem}", "bold red")])
+
+
+def _print_lives(found: "History") -> None:
+    from driftd.cli import show
+
+    rows: list[Sequence[str]] = []
+    styles = []
+    for life in found.lives:
+        finding, name = life.finding, life.finding.object
+        where = f"{name.kind} {name.namespace}/{name.name}" if name.namespace else f"{name.kind} {name.name}"
+        told = finding.changes[0].sentence if finding.changes else finding.summary
+        more = len(finding.changes) - 1 + finding.omitted if finding.changes else 0
+        rows.append(
+            (
+                _short(life.opened),
+                "open" if life.closed is None else _seconds(life.open_seconds),
+                finding.type.value,
+                where,
+                "" if finding.claimed_by is None else finding.claimed_by.who,
+                life.closed_by,
+                f"{told} (and {more} more)" if more else told,
+            )
+        )
+        styles.append("" if life.closed is not None else show.SEVERITY_STYLES[finding.severity.value])
+    if rows:
+        show.table(("OPENED", "FOR", "FINDING", "OBJECT", "CLAIMED BY", "CLOSED BY", "WHAT"), rows, styles)
+    older = "; older ones matched as well (--limit)" if found.more else ""
+    show.note(f"{len(rows)} findings in {found.database}{older}")
+
+
+def _short(stamp: str) -> str:
+    return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _seconds(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

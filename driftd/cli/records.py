@@ -1,0 +1,169 @@
+"""The daemon's records as `driftd history` reads them: beside it, read-only, never in its way."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from driftd.cli.clock import CommandClock
+from driftd.cli.documents import ChainHead, ChainVerification, History, LifeEntry, WriteEntry
+from driftd.cli.entries import finding_entry, object_name
+from driftd.cli.exits import Exit
+from driftd.cli.failures import CommandError
+from driftd.store import Head, Past, ReadOnly, Settled, StoreError
+from driftd.values import Direction
+
+T = TypeVar("T")
+
+_AGO = re.compile(r"([0-9]{1,9})(s|m|h|d|w)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which lives are asked for; None asks for all."""
+
+    tenant: str | None
+    namespace: str | None
+    kind: str | None
+    since: datetime | None
+    direction: Direction | None
+    limit: int
+
+
+def database_of(data_dir: Path | None, database: Path | None) -> Path:
+    """The SQLite file: the one that is named, else where the daemon's settings put it.
+
+    Raises:
+        CommandError: the settings name a database that is no SQLite file, or are not valid (exit code 2).
+    """
+    if database is not None:
+        return database
+    if data_dir is not None:
+        return data_dir / "driftd.sqlite"
+    from pydantic import ValidationError
+
+    from driftd.settings import Settings
+    from driftd.store.store import path_of
+
+    try:
+        settings = Settings()
+        return path_of(settings.store.url or settings.data_dir / "driftd.sqlite")
+    except (ValidationError, StoreError) as error:
+        raise CommandError(f"the settings do not say where the records are: {error}", Exit.USAGE) from error
+
+
+def direction_of(said: str | None) -> Direction | None:
+    """Raises `CommandError` for a direction that does not exist."""
+    if said is None:
+        return None
+    try:
+        return Direction(said.lower())
+    except ValueError:
+        raise CommandError(f"--direction {said}: expected one of {', '.join(Direction)}", Exit.USAGE) from None
+
+
+def moment_since(said: str | None, now: datetime) -> datetime | None:
+    """A moment from `12h` (ago) or from ISO 8601; UTC unless an offset is said. Raises `CommandError`."""
+    if said is None:
+        return None
+    try:
+        if ago := _AGO.fullmatch(said):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(said)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        message = f"--since {said}: expected 90m, 12h, 7d, or a time such as 2026-11-22T08:00Z"
+        raise CommandError(message, Exit.USAGE) from None
+
+
+def anchor_of(said: str | None) -> Head | None:
+    """A head as log and lease have it. Raises `CommandError` for anything else."""
+    if said is None:
+        return None
+    found = _HEAD.fullmatch(said)
+    if found is None:
+        raise CommandError(f"--anchor {said[:80]}: expected number:hash, the hash in 64 hex digits", Exit.USAGE)
+    return Head(int(found[1]), found[2])
+
+
+def read_history(database: Path, asked: Filter) -> History:
+    """Lives of findings, newest first. Raises `CommandError` when the records cannot be read (exit code 3)."""
+
+    async def ask(archive: ReadOnly) -> History:
+        lives = await archive.history(
+            tenant=asked.tenant,
+            namespace=asked.namespace,
+            kind=asked.kind,
+            since=asked.since,
+            direction=asked.direction,
+            limit=asked.limit + 1,
+        )
+        told = tuple(_life(past) for past in lives[: asked.limit])
+        return History(database=str(database), lives=told, more=len(lives) > asked.limit)
+
+    return _with_archive(database, ask)
+
+
+def verify_chain(database: Path, anchor: Head | None) -> ChainVerification:
+    """Walk the whole audit chain. Raises `CommandError` when the records cannot be read (exit code 3)."""
+
+    async def ask(archive: ReadOnly) -> ChainVerification:
+        found = await archive.verify(anchor)
+        return ChainVerification(
+            database=str(database),
+            intact=found.ok,
+            rows=found.rows,
+            head=ChainHead(seq=found.head.seq, hash=found.head.hash),
+            first_bad=found.first_bad,
+            problem=found.problem,
+        )
+
+    return _with_archive(database, ask)
+
+
+def _with_archive(database: Path, ask: Callable[[ReadOnly], Awaitable[T]]) -> T:
+    async def run() -> T:
+        archive = ReadOnly.at(database, CommandClock())
+        try:
+            return await ask(archive)
+        finally:
+            await archive.close()
+
+    try:
+        return asyncio.run(run())
+    except StoreError as error:
+        raise CommandError(f"the records cannot be read: {error}", Exit.UNKNOWN) from error
+
+
+def _life(past: Past) -> LifeEntry:
+    seen = past.seen
+    end = seen.closed or seen.confirmed
+    return LifeEntry(
+        finding=finding_entry(seen.finding),
+        episode=past.episode,
+        opened=seen.opened.isoformat(),
+        confirmed=seen.confirmed.isoformat(),
+        closed=None if seen.closed is None else seen.closed.isoformat(),
+        closed_by=seen.closed_by,
+        open_seconds=max(0.0, (end - seen.opened).total_seconds()),
+        writes=tuple(map(_write, past.writes)),
+    )
+
+
+def _write(settled: Settled) -> WriteEntry:
+    intent, outcome = settled.intent, settled.outcome
+    return WriteEntry(
+        verb=intent.verb,
+        object=object_name(intent.ref),
+        at=intent.at.isoformat(),
+        epoch=intent.epoch,
+        commit=intent.commit,
+        result=None if outcome is None else outcome.result.value,
+        settled=None if outcome is None else outcome.at.isoformat(),
+        message="" if outcome is None else outcome.message,
+    )
