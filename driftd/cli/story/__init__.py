@@ -2,6 +2,23 @@
 
 from driftd.cli.story.assets import Assets, story_assets
 from driftd.cli.story.narrator import Narrator, narrator
-from driftd.cli.story.play import Play, Result
+from driftd.cli.story.outcome import Ending, Installation, SceneEnd
+from driftd.cli.story.play import Play
+from driftd.cli.story.scenes import SCENES, Scene, Tampering
+from driftd.cli.story.stage import Stage, stage
 
-__all__ = ["Assets", "Narrator", "Play", "Result", "narrator", "story_assets"]
+__all__ = [
+    "SCENES",
+    "Assets",
+    "Ending",
+    "Installation",
+    "Narrator",
+    "Play",
+    "Scene",
+    "SceneEnd",
+    "Stage",
+    "Tampering",
+    "narrator",
+    "stage",
+    "story_assets",
+]

@@ -38,7 +38,7 @@ def story_assets(package: Path = Path(driftd.__file__).parent) -> Assets:
         if found.complete:
             return found
     raise CommandError(
-        f"the example model and driftd's rights are neither in {checkout.models.parent} nor in {carried.models.parent}; "
+        f"neither {checkout.models.parent} nor {carried.models.parent} holds the example model and driftd's rights; "
         "install driftd again, or run this from a checkout",
         Exit.UNKNOWN,
     )

@@ -54,11 +54,11 @@ async def running_daemon(kubeconfig: Path, models: Path, data: Path) -> AsyncIte
     Raises:
         CommandError: it ended, or was not ready in time; the text holds the last lines of its log (exit code 3).
     """
-    data.mkdir(parents=True)
+    await asyncio.to_thread(data.mkdir, parents=True)
     log = data / "driftd.log"
     loop = asyncio.get_running_loop()
     with log.open("wb") as out:
-        process = subprocess.Popen(  # noqa: ASYNC220 - returns after exec, in a millisecond
+        process = subprocess.Popen(  # noqa: ASYNC220, S603 - returns after exec, in a millisecond; our own interpreter
             [sys.executable, "-c", _LAUNCHER],
             env=_environment(kubeconfig, models, data),
             stdin=subprocess.DEVNULL,

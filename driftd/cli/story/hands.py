@@ -16,6 +16,7 @@ from driftd.cluster import Conflict, Pace, Session, default_credentials
 from driftd.policy.kinds import KINDS
 from driftd.values import Body, Resource
 
+_MERGE_PATCH = "application/merge-patch+json"
 _RBAC = "rbac.authorization.k8s.io"
 _OTHER_KINDS = {
     one.kind: one
@@ -45,7 +46,7 @@ class Hands:
                 answer = await self._session.request("POST", path, query=self._query, body=body)
             case "patch":
                 answer = await self._session.request(
-                    "PATCH", f"{path}/{ref.name}", query=self._query, body=body, content_type=tampering.content_type
+                    "PATCH", f"{path}/{ref.name}", query=self._query, body=body, content_type=_MERGE_PATCH
                 )
             case "delete":
                 answer = await self._session.request("DELETE", f"{path}/{ref.name}")

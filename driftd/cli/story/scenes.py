@@ -1,4 +1,4 @@
-"""The tamperings of the story, in order: what is done, to what, and why it matters. What comes of it is not said here."""
+"""The tamperings of the story, in order: what is done, to what, and why it matters; not what comes of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,14 @@ from typing import Any, Literal
 from driftd.policy.kinds import KINDS
 from driftd.values import CONDEMNED, TENANT, Body, ObjectRef, Resource
 
-MERGE_PATCH = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
-
 
 @dataclass(frozen=True, slots=True)
 class Tampering:
-    """One request to the API server. `body` is an object to create, or a patch; a deletion has none."""
+    """One request to the API server. `body` is an object to create, or a JSON merge patch; a deletion has none."""
 
     verb: Literal["create", "patch", "delete"]
     ref: ObjectRef
-    body: Any = None
-    content_type: str = "application/json"
+    body: Body | None = None
 
     @property
     def resource(self) -> Resource:
@@ -55,7 +51,7 @@ def _namespace(name: str) -> ObjectRef:
 
 
 def _merge(ref: ObjectRef, patch: Mapping[str, Any]) -> Tampering:
-    return Tampering("patch", ref, dict(patch), MERGE_PATCH)
+    return Tampering("patch", ref, dict(patch))
 
 
 def _labels(ref: ObjectRef, labels: Mapping[str, str]) -> Tampering:
@@ -104,13 +100,8 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene(
         "A neighbour is let in",
-        "One more peer, and globex reaches acme's database.",
-        Tampering(
-            "patch",
-            _policy("acme-prod", "db-ingress"),
-            [{"op": "add", "path": "/spec/ingress/-", "value": {"from": [_NEIGHBOUR]}}],
-            JSON_PATCH,
-        ),
+        "Acme's own services lose their database, and globex gets it.",
+        _merge(_policy("acme-prod", "db-ingress"), {"spec": {"ingress": [{"from": [_NEIGHBOUR]}]}}),
     ),
     Scene(
         "A namespace changes its tenant",

@@ -34,14 +34,14 @@ class Truth:
                     found.append(ref)
         return tuple(found)
 
-    async def harmless(self, ref: ObjectRef) -> bool:
-        """Whether an object that cannot go yet allows nothing any more: what it covers is what emptying leaves."""
+    async def held_empty(self, ref: ObjectRef) -> bool:
+        """Whether an object is being deleted, is held by a finalizer, and allows nothing while it still stands."""
         live = (await self._lives(ref.namespace)).get(ref)
-        if live is None:
-            return True
-        kind = kind_of(ref)
-        coverage = self.compiled.coverage
-        return kind.covered(live, coverage)["spec"] == kind.covered(kind.emptied(live), coverage)["spec"]
+        if live is None or "deletionTimestamp" not in live["metadata"]:
+            return False
+        kind, coverage = kind_of(ref), self.compiled.coverage
+        emptied: bool = kind.covered(live, coverage)["spec"] == kind.covered(kind.emptied(live), coverage)["spec"]
+        return emptied
 
     def _equal(self, ref: ObjectRef, live: Body, digest: bytes) -> bool:
         terminating = "deletionTimestamp" in live["metadata"]

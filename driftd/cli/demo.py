@@ -1,0 +1,91 @@
+"""`driftd demo`: a real control plane, an example platform, a dozen tamperings, and what driftd does about each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from driftd.cli.story import Assets, Ending, Narrator
+    from driftd.compile import Compiled
+
+_PAUSE_SECONDS = 1.0
+
+
+def demo(
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Keep everything running afterwards, and say how to look around.")
+    ] = False,
+    fast: Annotated[
+        bool | None,
+        typer.Option(
+            "--fast/--slow", help="Without pauses for reading, or with; on a terminal with, elsewhere without."
+        ),
+    ] = None,
+) -> None:
+    """Watch driftd notice, explain, repair and record every tampering with an example platform.
+
+    It needs no cluster: etcd, an API server and a controller-manager run on this machine's loopback and are removed at
+    the end. The first time, they are built for some minutes. Exit code 0 if everything was healed, 1 if not.
+    """
+    import asyncio
+    import os
+    import sys
+
+    from driftd.cli.clock import today
+    from driftd.cli.exits import Exit
+    from driftd.cli.failures import failures_told
+    from driftd.cli.sources import valid_model
+    from driftd.cli.story import narrator, story_assets
+    from driftd.lab import ensure_programs
+
+    slow = sys.stdout.isatty() if fast is None else not fast
+    with failures_told("demo"), _faults_named():
+        assets = story_assets()
+        compiled = valid_model(assets.models, today()).compiled
+        teller = narrator()
+        teller.opening()
+        with teller.working("looking for the programs of a control plane") as say:
+            ensure_programs(os.environ, say)  # here, not in a thread: a build of minutes must end with a Ctrl-C
+        ending = asyncio.run(_run(assets, compiled, teller, pause=_PAUSE_SECONDS if slow else 0.0, stay=stay))
+    raise typer.Exit(Exit.CLEAN if ending.good else Exit.DRIFT)
+
+
+async def _run(assets: "Assets", compiled: "Compiled", teller: "Narrator", *, pause: float, stay: bool) -> "Ending":
+    import asyncio
+    import signal
+
+    from driftd.cli.story import Play, stage
+
+    me, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if me is not None:
+        loop.add_signal_handler(signal.SIGTERM, me.cancel)  # Ctrl-C does the same by itself
+    async with stage(assets, compiled, teller) as scene:
+        ending = await Play(scene, teller, pause=pause).perform()
+        if stay:
+            over = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, over.set)
+            teller.staying(scene.lab, scene.daemon, scene.models, scene.tamperers_kubeconfig)
+            await over.wait()
+    return ending
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    """What the lab or the API server could not do, as an error of the command: exit code 3."""
+    import asyncio
+
+    from driftd.cli.exits import Exit
+    from driftd.cli.failures import CommandError
+    from driftd.cluster import ClusterError
+    from driftd.lab import LabError
+    from driftd.store import StoreError
+
+    try:
+        yield
+    except (LabError, ClusterError, StoreError, OSError) as error:
+        raise CommandError(str(error), Exit.UNKNOWN) from error
+    except asyncio.CancelledError:
+        raise CommandError("told to end; everything that was started is gone", Exit.UNKNOWN) from None
