@@ -1,0 +1,210 @@
+"""The model loop: what comes into force, what is held, what survives a restart."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from driftd.compile import Compiled
+from driftd.engine import InForce, ModelLoop
+from driftd.source import LastGood, Revision, SourceUnreadable, content_name
+from driftd.store import Store
+from driftd.telemetry import Metrics
+from tests.support.model_texts import CLUSTER, PLAN, environment, files
+
+BASE = {"cluster.yaml": CLUSTER, "plans.yaml": PLAN}
+ACME = {"acme.yaml": environment("acme-prod", "acme")}
+GLOBEX = {"globex.yaml": environment("globex-prod", "globex")}
+MANY = {f"t{number}.yaml": environment(f"t{number}-prod", f"t{number}") for number in range(12)}
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return datetime(2026, 6, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+class Scripted:
+    """A source whose next read is what the test says."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts: Mapping[str, str] | None = texts
+
+    async def read(self) -> Revision:
+        if self.texts is None:
+            raise SourceUnreadable("models", "gone")
+        found = files(self.texts)
+        return Revision(found, content_name(found))
+
+    async def changes(self) -> AsyncIterator[None]:
+        while True:
+            await asyncio.sleep(3600)
+            yield
+
+
+class Scene:
+    """A model loop on a real store, and what it accepted."""
+
+    def __init__(self, folder: Path, store: Store, source: Scripted, approved: str = "") -> None:
+        self.source = source
+        self.accepted: list[tuple[str, str]] = []
+        self.pending: dict[str, int] = {}
+        self.loop = ModelLoop(
+            source=source,
+            last_good=LastGood(folder),
+            store=store,
+            clock=FixedClock(),
+            metrics=Metrics(),
+            own_namespace="driftd",
+            approved=approved,
+            pending=self._pending,
+            prepare=self._prepare,
+            accepted=self._accepted,
+        )
+
+    def _pending(self, _before: Compiled | None, _after: Compiled) -> Mapping[str, int]:
+        return self.pending
+
+    async def _prepare(self, _before: InForce | None, _after: InForce) -> None:
+        return
+
+    def _accepted(self, before: InForce | None, after: InForce) -> None:
+        self.accepted.append((before.commit if before else "", after.commit))
+
+    async def offer(self, *texts: Mapping[str, str]) -> str:
+        """Let the source hold these files; returns why they are held, empty when they are in force."""
+        self.source.texts = {path: text for part in texts for path, text in part.items()}
+        await self.loop.consider()
+        return self.loop.status.held
+
+    def governed(self) -> list[str]:
+        return list(self.loop.in_force.compiled.governed) if self.loop.in_force else []
+
+    def orphaned(self) -> list[str]:
+        return list(self.loop.in_force.orphaned) if self.loop.in_force else []
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "driftd.sqlite", FixedClock(), tmp_path / "journal")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def scene(tmp_path: Path, store: Store) -> Scene:
+    return Scene(tmp_path, store, Scripted({}))
+
+
+async def restarted(scene: Scene, tmp_path: Path, store: Store) -> Scene:
+    again = Scene(tmp_path, store, scene.source)
+    await again.loop.recover()
+    return again
+
+
+async def test_a_sound_model_comes_into_force(scene: Scene) -> None:
+    assert await scene.offer(BASE, ACME) == ""
+    assert scene.governed() == ["acme-prod"]
+
+
+async def test_the_same_revision_is_accepted_once(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    await scene.offer(BASE, ACME)
+    assert len(scene.accepted) == 1
+
+
+async def test_an_unreadable_source_changes_nothing_and_says_so(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    scene.source.texts = None
+    await scene.loop.consider()
+    assert "gone" in scene.loop.status.held
+    assert scene.governed() == ["acme-prod"]
+
+
+async def test_a_broken_tenant_keeps_its_last_good_version_and_others_move_on(scene: Scene) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    broken = {"acme.yaml": ACME["acme.yaml"].replace("plan: shared", "plan: nowhere")}
+    held = await scene.offer(BASE, broken, {"globex.yaml": environment("globex-prod", "globex", port=9090)})
+    assert held == ""
+    assert scene.governed() == ["acme-prod", "globex-prod"]
+    assert scene.loop.status.quarantined == ("acme",)
+
+
+async def test_a_broken_platform_file_holds_everything(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    assert await scene.offer({**BASE, "plans.yaml": "kind: ["}, ACME, GLOBEX) != ""
+    assert scene.governed() == ["acme-prod"]
+
+
+async def test_an_emptied_model_is_held_until_that_revision_is_approved(tmp_path: Path, store: Store) -> None:
+    scene = Scene(tmp_path, store, Scripted({}))
+    await scene.offer(BASE, ACME)
+    held = await scene.offer(BASE)
+    assert "empty" in held
+    approved = Scene(tmp_path, store, scene.source, approved=scene.loop.status.newest)
+    await approved.loop.recover()
+    await approved.loop.consider()
+    assert approved.loop.status.held == ""
+    assert approved.orphaned() == ["acme-prod"]
+
+
+async def test_switching_enforcement_on_over_many_differing_objects_is_held(scene: Scene) -> None:
+    enforcing = CLUSTER + "  remediation: {mode: enforce}\n"
+    scene.pending = {"acme-prod": 500}
+    assert "enforcement" in await scene.offer({**BASE, "cluster.yaml": enforcing}, ACME)
+    scene.pending = {}
+    assert await scene.offer({**BASE, "cluster.yaml": enforcing}, ACME) == ""
+
+
+async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and_comes_back(
+    scene: Scene, tmp_path: Path, store: Store
+) -> None:
+    await scene.offer(BASE, MANY)
+    await scene.offer(BASE, {path: text for path, text in MANY.items() if path != "t3.yaml"})
+    assert scene.orphaned() == ["t3-prod"]
+    again = await restarted(scene, tmp_path, store)
+    assert again.orphaned() == ["t3-prod"]
+    assert again.loop.in_force is not None
+    assert scene.loop.in_force is not None
+    assert again.loop.in_force.orphaned == scene.loop.in_force.orphaned
+    await again.offer(BASE, MANY)
+    assert again.orphaned() == []
+
+
+async def test_a_restart_goes_on_with_the_last_good_model_when_the_source_is_gone(
+    scene: Scene, tmp_path: Path, store: Store
+) -> None:
+    await scene.offer(BASE, ACME)
+    scene.source.texts = None
+    again = await restarted(scene, tmp_path, store)
+    assert again.governed() == ["acme-prod"]
+    await again.loop.consider()
+    assert again.governed() == ["acme-prod"]
+
+
+async def test_a_manifest_that_cannot_be_compiled_quarantines_its_tenant_only(scene: Scene) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    clash = """\
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-deny, namespace: acme-prod}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+"""
+    held = await scene.offer(BASE, {"acme.yaml": ACME["acme.yaml"] + clash}, GLOBEX)
+    assert held == ""
+    assert scene.loop.status.quarantined == ("acme",)
+
+
+async def test_a_model_that_governs_driftd_itself_is_refused_even_when_approved(tmp_path: Path, store: Store) -> None:
+    scene = Scene(tmp_path, store, Scripted({}))
+    texts = {**BASE, "own.yaml": environment("own", "acme", namespace="driftd")}
+    held = await scene.offer(texts)
+    assert "driftd" in held
+    approving = Scene(tmp_path, store, scene.source, approved=scene.loop.status.newest)
+    await approving.loop.consider()
+    assert approving.loop.status.held != ""

@@ -1,0 +1,58 @@
+"""What is open: opened, still there, gone; and never gone for want of sight."""
+
+from datetime import UTC, datetime
+
+from driftd.engine.record import OpenFindings
+from driftd.telemetry import Metrics
+from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, Seen, Severity
+
+SCOPE = Scope("acme-prod")
+
+
+def finding(name: str, kind: str = "NetworkPolicy") -> Finding:
+    return Finding(
+        id=f"{kind}-{name}",
+        type=FindingType.MODIFIED,
+        ref=ObjectRef("", kind, "acme-prod", name),
+        scope=SCOPE,
+        tenant="acme",
+        direction=Direction.UNKNOWN,
+        severity=Severity.CRITICAL,
+        summary="differs",
+    )
+
+
+def open_with(*findings: Finding) -> tuple[OpenFindings, Metrics]:
+    metrics = Metrics()
+    one = OpenFindings(metrics)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    one.load(Seen(finding, at, at) for finding in findings)
+    return one, metrics
+
+
+def gauge(metrics: Metrics) -> float:
+    return sum(sample.value for metric in metrics.findings.collect() for sample in metric.samples)
+
+
+def test_a_look_is_sorted_into_opened_still_there_and_gone() -> None:
+    one, _ = open_with(finding("a"), finding("b"))
+    sift = one.sift(SCOPE, [finding("b"), finding("c")], ())
+    assert [found.ref.name for found in sift.opened] == ["c"]
+    assert [found.ref.name for found in sift.still] == ["b"]
+    assert [found.ref.name for found in sift.gone] == ["a"]
+
+
+def test_what_cannot_be_seen_now_is_not_gone() -> None:
+    one, _ = open_with(finding("a"), finding("q", "ResourceQuota"))
+    sift = one.sift(SCOPE, [], ["NetworkPolicy"])
+    assert [found.ref.name for found in sift.still] == ["a"]
+    assert [found.ref.name for found in sift.gone] == ["q"]
+
+
+def test_the_gauge_follows_what_is_open() -> None:
+    one, metrics = open_with(finding("a"))
+    assert gauge(metrics) == 1
+    one.take(SCOPE, one.sift(SCOPE, [finding("a"), finding("b")], ()))
+    assert gauge(metrics) == 2
+    one.take(SCOPE, one.sift(SCOPE, [], ()))
+    assert (gauge(metrics), len(one), one.scopes()) == (0, 0, ())

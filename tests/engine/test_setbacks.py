@@ -1,0 +1,59 @@
+"""Writes that did not work are left alone for growing pauses, and refused ones are named."""
+
+from driftd.engine.setbacks import Setbacks
+from driftd.values import ObjectRef, Scope
+
+QUOTA = ObjectRef("", "ResourceQuota", "acme-prod", "quota")
+OTHER = ObjectRef("", "ResourceQuota", "acme-prod", "other")
+
+
+def setbacks() -> Setbacks:
+    return Setbacks(first_seconds=1.0, longest_seconds=8.0)
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    one, now, waits = setbacks(), 0.0, []
+    for _ in range(5):
+        one.fail(QUOTA, now)
+        waits.append(one.wait(QUOTA, now))
+        now += waits[-1]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+def test_the_servers_own_wish_counts_where_it_is_longer() -> None:
+    one = setbacks()
+    one.fail(QUOTA, 0.0, retry_after=30.0)
+    assert one.wait(QUOTA, 0.0) == 30.0
+
+
+def test_a_refused_object_is_named_and_tried_again_after_the_longest_pause() -> None:
+    one = setbacks()
+    one.refuse(QUOTA, "admission said no", 0.0)
+    assert one.refused(QUOTA) == "admission said no"
+    assert one.wait(QUOTA, 0.0) == 8.0
+    assert one.wait(QUOTA, 8.0) == 0.0
+
+
+def test_a_write_that_went_through_clears_its_object_only() -> None:
+    one = setbacks()
+    one.refuse(QUOTA, "no", 0.0)
+    one.refuse(OTHER, "no", 0.0)
+    one.clear(QUOTA)
+    assert (one.refused(QUOTA), one.refused(OTHER)) == ("", "no")
+
+
+def test_a_stopped_kind_is_told_once_and_never_written() -> None:
+    one = setbacks()
+    one.stop_kind(QUOTA, "added spec.new")
+    one.stop_kind(OTHER, "added spec.new")
+    assert one.differs(QUOTA) == "added spec.new"
+    assert one.differs(OTHER) == ""
+    assert one.wait(OTHER, 1e9) == 8.0
+
+
+def test_a_scope_that_cannot_be_observed_waits_longer_each_time_until_it_can() -> None:
+    one = setbacks()
+    scope = Scope("acme-prod")
+    assert [one.pause(scope) for _ in range(5)] == [1.0, 2.0, 4.0, 8.0, 8.0]
+    one.settled(scope)
+    assert one.pause(scope) == 1.0
