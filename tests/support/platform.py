@@ -1,4 +1,4 @@
-"""A generated platform of any size, as model files: for benchmarks and campaigns."""
+"""A generated platform of any size, ten NetworkPolicies a namespace, as model files: for benchmarks and campaigns."""
 
 from pathlib import Path
 
@@ -51,9 +51,14 @@ spec:
       serviceAccount: api
       ports: {{http: 8080}}
       calls: [{{to: db}}, {{to: geo}}, {{to: shared/logs}}]
-    worker: {{labels: {{app: worker}}, calls: [{{to: db}}, {{to: api, port: http}}]}}
+    worker:
+      labels: {{app: worker}}
+      ports: {{metrics: 9090}}
+      calls: [{{to: db}}, {{to: cache}}, {{to: api, port: http}}]
+    monitor: {{labels: {{app: monitor}}, calls: [{{to: worker, port: metrics}}]}}
   attachments:
     db: {{service: {{labels: {{app: db}}}}, port: 5432}}
+    cache: {{service: {{labels: {{app: cache}}}}, port: 6379}}
     geo: {{cidr: 203.0.113.8/32, port: 443}}
 """
 

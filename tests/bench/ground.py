@@ -1,0 +1,139 @@
+"""What the benches stand on: a control plane, a generated platform installed on it, and the daemon as users run it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from driftd.compile import Compiled
+from driftd.lab import Lab
+from driftd.values import Desired
+from tests.bench.figures import Figure
+from tests.oracle.replay import Record, read
+from tests.support.daemon import QUICK, Daemon
+from tests.support.kube import Kube, KubeError
+from tests.support.platform import write_platform
+from tests.support.stage import RBAC, compiled_models
+
+SETTLE_SECONDS = 5.0
+_HANDS = 16
+_DEFAULTS = {
+    "DRIFTD_AUDIT__HEARTBEAT_SECONDS": "30",
+    "DRIFTD_AUDIT__RELIST_SECONDS": "60",  # 300 in production: here so that audits fall into every measurement
+    "DRIFTD_AUDIT__ROLLING_GETS_PER_SECOND": "5",
+    "DRIFTD_LEASE__DURATION_SECONDS": "15",
+    "DRIFTD_LEASE__RENEW_DEADLINE_SECONDS": "10",
+    "DRIFTD_LEASE__RETRY_SECONDS": "2",
+    "DRIFTD_MODEL__POLL_SECONDS": "0.25",
+    "DRIFTD_WATCH__BLIND_SECONDS": "45",
+    "DRIFTD_WATCH__DISCOVERY_SECONDS": "30",
+    "DRIFTD_WATCH__SERVER_TIMEOUT_MIN_SECONDS": "300",
+    "DRIFTD_WATCH__SERVER_TIMEOUT_MAX_SECONDS": "600",
+    "DRIFTD_WATCH__SILENCE_SECONDS": "90",
+    "DRIFTD_ENGINE__RETRY_MIN_SECONDS": "0.5",
+    "DRIFTD_ENGINE__RETRY_MAX_SECONDS": "30",
+}
+"""The shipped settings, in place of the quick ones of the tests."""
+assert _DEFAULTS.keys() == QUICK.keys()
+
+
+@dataclass
+class Ground:
+    """The lab with everything a bench needs. `compiled` is what the cluster ought to hold once `install` is done."""
+
+    lab: Lab
+    kube: Kube
+    scratch: Path
+    namespaces: int
+    say: Callable[[str], None]
+    compiled: Compiled = field(init=False)
+    figures: list[Figure] = field(default_factory=list)
+    _kubeconfig: Path = field(init=False)
+    _starts: int = 0
+
+    @property
+    def models(self) -> Path:
+        return self.scratch / "models"
+
+    async def prepare(self) -> None:
+        """Rights, credentials and the model; nothing of the platform is on the cluster yet."""
+        await self.kube.apply_file(RBAC)
+        self._kubeconfig = Path(await self.lab.service_account_kubeconfig("driftd", "driftd"))
+        write_platform(self.models, self.namespaces)
+        write_platform(self.scratch / "empty", 0)
+        self.compiled = await asyncio.to_thread(compiled_models, self.models)
+
+    async def install(self) -> None:
+        """Put every object of the model on the cluster, as an administrator would before driftd is there."""
+        everything = [one for governed in self.compiled.governed.values() for one in governed.objects.values()]
+        await each([one for one in everything if one.ref.kind == "Namespace"], self._create)
+        await each([one for one in everything if one.ref.kind != "Namespace"], self._create)
+
+    async def _create(self, desired: Desired) -> None:
+        body, ref = desired.body(), desired.ref
+        try:
+            await self.kube.create(body)
+        except KubeError as error:
+            if error.status != 409:
+                raise
+            await self.kube.merge(ref.kind, ref.namespace, ref.name, body)
+
+    def daemon(
+        self, *, models: Path | None = None, data: Path | None = None, env: dict[str, str] | None = None
+    ) -> Daemon:
+        """driftd as its ServiceAccount with the shipped settings; with compiled bytecode, as an installation has it."""
+        self._starts += 1
+        cache = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.scratch / "bytecode")}
+        return Daemon(
+            kubeconfig=self._kubeconfig,
+            models=models or self.models,
+            data=data or self.scratch / f"data-{self._starts}",
+            env={**_DEFAULTS, **cache, **(env or {})},
+        )
+
+    @contextmanager
+    def records(self) -> "Iterator[Callable[[], list[Record]]]":
+        """A reader of the requests that the API server has finished since the block began."""
+        log = Path(self.lab.audit_log)
+        offset = log.stat().st_size
+
+        def since() -> list[Record]:
+            with log.open("rb") as file:
+                file.seek(offset)
+                return read(file.read().splitlines(keepends=True))
+
+        yield since
+
+    def note(
+        self, name: str, value: float, unit: str, goal: float | None = None, *, at_least: bool = False, note: str = ""
+    ) -> None:
+        """Keep a figure, with the load at this moment, and say it."""
+        figure = Figure(name, value, unit, goal, at_least, note, os.getloadavg()[0])
+        self.figures.append(figure)
+        self.say(
+            f"{name}: {value:.4g} {unit}" + ("" if figure.met is None else f" ({'met' if figure.met else 'NOT met'})")
+        )
+
+
+@asynccontextmanager
+async def ground(namespaces: int, scratch: Path, say: Callable[[str], None]) -> AsyncIterator[Ground]:
+    """A lab of its own, gone at the end."""
+    async with Lab.start(say=say) as lab, Kube.connect(Path(lab.kubeconfig)) as kube:
+        one = Ground(lab, kube, scratch, namespaces, say)
+        await one.prepare()
+        yield one
+
+
+async def each(items: Iterable[Desired], work: Callable[[Desired], Awaitable[None]], hands: int = _HANDS) -> None:
+    """Do the work for every item, so many at a time."""
+    waiting = iter(items)
+
+    async def hand() -> None:
+        for item in waiting:
+            await work(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(hands):
+            group.create_task(hand())
