@@ -33,7 +33,6 @@ def root(
 
 
 app.command()(run.run)
-app.command()(demo.demo)
 app.command()(check.check)
 app.command()(diff.diff)
 app.command("compile")(compile.compile_)
@@ -41,4 +40,5 @@ app.command()(lint.lint)
 app.command()(adopt.adopt)
 app.command()(history.history)
 app.command()(schema.schema)
+app.command()(demo.demo)
 app.add_typer(lab.app, name="lab")
