@@ -39,6 +39,7 @@ from driftd.engine import (
     Actor,
     AuditLoop,
     Cycle,
+    Defaults,
     InForce,
     KnownNamespaces,
     Leadership,
@@ -151,6 +152,7 @@ class App:
             breaker=self._breaker,
             in_force=lambda: self.models.in_force,
             publish=self._publish,
+            learn=self._learn,
             clock=clock,
             metrics=self.metrics,
         )
@@ -245,6 +247,11 @@ class App:
         if model is not None and self.elector.leading:
             await self.elector.publish(commit=model.commit, chain_head=str(self._store.known_head))
 
+    async def _learn(self) -> None:
+        model = self.models.in_force
+        if model is not None:
+            await self._defaults.learn(model.compiled)
+
     async def _measure_lag(self) -> None:
         while True:
             before = time.monotonic()
@@ -313,11 +320,20 @@ class App:
         settings = self._settings.engine
 
         def in_force() -> InForce:
-            assert self.models.in_force is not None
+            assert self.models.in_force is not None  # noqa: S101 - no scope is dirty without a model
             return self.models.in_force
 
+        setbacks = Setbacks(first_seconds=settings.retry_min_seconds, longest_seconds=settings.retry_max_seconds)
+        writer = Writer(self._session, self._truth.reader_of, self.elector.state)
+        self._defaults = Defaults(
+            session=self._session,
+            writer=writer,
+            setbacks=setbacks,
+            namespace=self._settings.namespace,
+            epoch=lambda: self.elector.epoch,
+        )
         actor = Actor(
-            writer=Writer(self._session, self._truth.reader_of, self.elector.state),
+            writer=writer,
             store=store,
             observer=self._observer,
             clock=self._clock,
@@ -334,7 +350,7 @@ class App:
             store=store,
             findings=self._findings,
             breaker=self._breaker,
-            setbacks=Setbacks(first_seconds=settings.retry_min_seconds, longest_seconds=settings.retry_max_seconds),
+            setbacks=setbacks,
             namespaces=self.namespaces,
             epoch=lambda: self.elector.epoch,
             clock=self._clock,

@@ -110,7 +110,7 @@ class StoreSettings(_Part):
 class WebSettings(_Part):
     """Health and metrics."""
 
-    host: str = Field("0.0.0.0", description="Address of the health and metrics server.")
+    host: str = Field("0.0.0.0", description="Address of the health and metrics server.")  # noqa: S104 - a pod's probes come from outside
     port: int = Field(8080, ge=0, le=65_535, description="Its port; 0 takes a free one and logs it.")
 
 

@@ -75,7 +75,7 @@ class InCluster:
 
     folder: Path = SERVICE_ACCOUNT
 
-    async def load(self, *, afresh: bool) -> Any:
+    async def load(self, *, afresh: bool) -> Any:  # noqa: ARG002 (nothing is remembered)
         configuration = library().Configuration()
         try:
             library().load_incluster_config(
@@ -116,7 +116,7 @@ class TlsFiles:
 
 def _stamp(name: str) -> tuple[str, int, int]:
     try:
-        stat = os.stat(name)
+        stat = os.stat(name)  # noqa: PTH116 (a Path would be made only to be thrown away)
     except OSError:
         return name, 0, 0
     return name, stat.st_mtime_ns, stat.st_size

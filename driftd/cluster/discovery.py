@@ -131,7 +131,7 @@ class _ResponseKind(msgspec.Struct):
 
 class _DiscoveredResource(msgspec.Struct):
     resource: str
-    responseKind: _ResponseKind | None = None
+    responseKind: _ResponseKind | None = None  # noqa: N815 (the API's spelling)
     scope: str = ""
     verbs: list[str] = []
 
@@ -154,7 +154,7 @@ class _DiscoveredGroup(msgspec.Struct):
 class _Group(msgspec.Struct):
     name: str
     versions: list[_Version]
-    preferredVersion: _Version | None = None
+    preferredVersion: _Version | None = None  # noqa: N815 (the API's spelling)
 
 
 class _Groups(msgspec.Struct):

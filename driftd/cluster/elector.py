@@ -198,8 +198,8 @@ class Elector:
 
     async def _open_term(self) -> Term:
         """From holding the Lease to leading: a new epoch, first in the fence's parameter, then in the Lease."""
-        assert self.parameter is not None
-        assert self._record is not None
+        assert self.parameter is not None  # noqa: S101 (set in __post_init__)
+        assert self._record is not None  # noqa: S101 (set by _acquire)
         async with self._in_time():
             record = self._record
             epoch = max(await self.known_epoch(), record.epoch, await self.parameter.read()) + 1

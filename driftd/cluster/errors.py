@@ -4,7 +4,6 @@ Messages name verb, path and status and give the server's own words, cut and cle
 error text would reach logs and pages.
 """
 
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

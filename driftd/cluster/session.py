@@ -295,7 +295,7 @@ class Session:
         rest = library().RESTClientObject(configuration)
         # Trap: aiohttp counts PUT and DELETE as idempotent and sends them again by itself when a kept connection
         # breaks (client.py, IDEMPOTENT_METHODS). A write that left twice is a write nobody accounted for.
-        rest.pool_manager._retry_connection = False
+        rest.pool_manager._retry_connection = False  # noqa: SLF001 (no public switch; test_session.py watches it)
         fresh = _Transport(rest, configuration.host.rstrip("/"), files)
         self._transport = fresh
         if current is not None:

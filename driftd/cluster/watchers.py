@@ -133,7 +133,7 @@ class Watchers:
 
     def _start(self, resource: Resource, *, partial: bool) -> None:
         # A kind that goes away keeps its reflector: it finds the 404 itself, calls the kind ABSENT and waits.
-        assert self._group is not None
+        assert self._group is not None  # noqa: S101 (only called while running)
         reflector = Reflector(
             self.session, self.mirror, resource, self.pace, self.settings(resource), partial=partial, turns=self._turns
         )

@@ -6,6 +6,7 @@ from driftd.engine.cycle import Cycle
 from driftd.engine.digests import digests_under
 from driftd.engine.inforce import InForce, changed_scopes
 from driftd.engine.leadership import Leadership, last_epoch
+from driftd.engine.learn import Defaults
 from driftd.engine.loop import ScopeLoop
 from driftd.engine.model_loop import ModelLoop, ModelStatus
 from driftd.engine.namespaces import KnownNamespaces
@@ -21,6 +22,7 @@ __all__ = [
     "Actor",
     "AuditLoop",
     "Cycle",
+    "Defaults",
     "InForce",
     "KnownNamespaces",
     "Leadership",

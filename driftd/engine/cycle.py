@@ -96,7 +96,7 @@ class Cycle:
                 break
         else:
             work.again.append(0.0)
-        assert comparison is not None
+        assert comparison is not None  # noqa: S101 - ROUNDS is positive
         return await self._conclude(ticket.scope, comparison, work)
 
     # -- looking --------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result, scope
 _log = structlog.get_logger()
 
 HOUSEKEEPING_SECONDS = 1.0
+ANCHOR_SECONDS = 60.0
+"""How often the head of the audit chain is written where the database cannot change it: the log and the lease."""
 
 
 EPOCH_KEY = "epoch"
@@ -44,10 +46,12 @@ class Leadership:
         breaker: FightBreaker,
         in_force: Callable[[], InForce | None],
         publish: Callable[[], Awaitable[None]],
+        learn: Callable[[], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._publish = publish
+        self._learn = learn
         self._store = store
         self._loop = loop
         self._findings = findings
@@ -67,6 +71,7 @@ class Leadership:
             "leadership.taken", {"epoch": str(epoch), "commit_before": term.commit, "chain_before": term.chain_head}
         )
         await self._publish()
+        await self._learn()
         await self._take_over(epoch)
         for scope in self._findings.scopes():
             self._loop.dirty.mark(scope, "open finding", urgent=False)
@@ -76,6 +81,7 @@ class Leadership:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._loop.run(), name="scope-loop")
                 group.create_task(self._housekeeping(), name="housekeeping")
+                group.create_task(self._anchor(), name="anchor")
         finally:
             self._metrics.leading.set(0)
 
@@ -138,6 +144,16 @@ class Leadership:
                     str(fight.ref),
                 )
             self._metrics.fights.set(len(self._breaker.fights(now)))
+
+    async def _anchor(self) -> None:
+        anchored = ""
+        while True:
+            await asyncio.sleep(ANCHOR_SECONDS)
+            head = str(self._store.known_head)
+            if head != anchored:
+                _log.info("audit.head", head=head)
+                await self._publish()
+                anchored = head
 
     async def _note(self, kind: str, detail: dict[str, str], subject: str = "driftd") -> None:
         try:

@@ -82,7 +82,7 @@ class ScopeLoop:
         began = self._clock.monotonic()
         try:
             end = await self._cycle.run(ticket)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the supervisor: one poisoned scope must not stop the others
             pause = min(POISON_LAST_SECONDS, self._poison.get(ticket.scope, POISON_FIRST_SECONDS / 2) * 2)
             self._poison[ticket.scope] = pause
             _log.exception("cycle.failed", scope=str(ticket.scope), again_in=pause)

@@ -190,7 +190,7 @@ class ModelLoop:
         await self._accept(candidate, problems)
 
     async def _accept(self, candidate: _Candidate, problems: tuple[Problem, ...]) -> None:
-        assert candidate.compiled is not None
+        assert candidate.compiled is not None  # noqa: S101 - _decide has seen to it
         revision = replace(candidate.revision, files=candidate.admitted.files)
         before = self.in_force
         carried = before.orphaned if before else {}

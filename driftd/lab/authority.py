@@ -55,7 +55,7 @@ class Authority:
         files = KeyPairFiles(folder / "ca.crt", folder / "ca.key")
         if files.key.exists():
             key = load_pem_private_key(files.key.read_bytes(), None)
-            assert isinstance(key, ec.EllipticCurvePrivateKey)  # written by ourselves, below
+            assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101  # written by ourselves, below
             return cls(x509.load_pem_x509_certificate(files.certificate.read_bytes()), key)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

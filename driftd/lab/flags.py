@@ -8,7 +8,7 @@ from driftd.lab.authority import KeyPairFiles
 from driftd.lab.options import LabOptions
 
 LOOPBACK = "127.0.0.1"
-TOKEN_ISSUER = "https://kubernetes.default.svc.cluster.local"  # an address, not a secret
+TOKEN_ISSUER = "https://kubernetes.default.svc.cluster.local"  # noqa: S105  # an address, not a secret
 SERVER_NAMES = (
     "localhost",
     LOOPBACK,

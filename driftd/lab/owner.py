@@ -62,7 +62,7 @@ class Owner:
         # -I: no environment, no user site, no current folder on the path: the script needs the standard library alone.
         command = [sys.executable, "-I", supervisor.__file__, str(layout.root), str(stop_grace)]
         with layout.supervisor_log.open("ab") as log:
-            process = subprocess.Popen(  # returns after exec, in a millisecond
+            process = subprocess.Popen(  # noqa: ASYNC220  # returns after exec, in a millisecond
                 command + (["ephemeral"] if ephemeral else []),
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -58,14 +58,14 @@ class Part:
             if os.getppid() != supervisor:
                 os._exit(1)
 
-        with open(self.log, "ab") as log:  # a log may be anything that opens, /dev/null too
+        with open(self.log, "ab") as log:  # noqa: PTH123  # a log may be anything that opens, /dev/null too
             self.process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_supervisor,
+                preexec_fn=die_with_supervisor,  # noqa: PLW1509
             )
         self.ended.clear()
         self.frozen = False
@@ -294,7 +294,7 @@ async def run(folder: Path, *, ephemeral: bool, stop_grace: float) -> None:
         server.close()
         await supervisor.kill_all()
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(SOCKET_NAME)
+            os.unlink(SOCKET_NAME)  # noqa: PTH108
 
 
 def main() -> None:

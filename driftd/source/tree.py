@@ -143,7 +143,7 @@ def _read_file(path: str, real: str, limit: int) -> bytes:
     try:
         # No link at the end and no waiting for a pipe: what was surveyed may have been swapped since.
         fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
+        with open(fd, "rb") as file:  # noqa: PTH123 - it is a descriptor
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise SourceUnreadable(path, "not a regular file")
             data = file.read(limit + 1)

@@ -45,8 +45,8 @@ def refuse_newer(database: str, found: str) -> None:
 
 def upgrade(connection: Connection) -> None:
     """Bring the database to `HEAD`, inside the caller's transaction. Blocking, and slow to import: use a thread."""
-    from alembic import command
-    from alembic.config import Config
+    from alembic import command  # noqa: PLC0415 - see HEAD
+    from alembic.config import Config  # noqa: PLC0415 - see HEAD
 
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))

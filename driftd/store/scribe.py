@@ -126,7 +126,7 @@ class Scribe:
         while self._queue or not self._closing:
             try:
                 await self._turn()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the supervisor of this task: nobody may wait for ever on a defect of ours
                 _log.exception("store.writer_fault")
                 for waiting in self._group:
                     waiting.fail(StoreGone(waiting.entry.what, f"unexpected {type(error).__name__}, see the log"))

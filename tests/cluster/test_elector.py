@@ -1,5 +1,5 @@
 """At most one leads, each leadership has a higher epoch, and nobody works a moment longer than the lease allows."""
-
+# ruff: noqa: PLR0917 (fixtures are arguments)
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

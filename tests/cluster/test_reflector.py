@@ -1,5 +1,5 @@
 """List, watch, and a cure for each way they break."""
-
+# ruff: noqa: PLR0917 (fixtures are arguments)
 
 import asyncio
 import json

@@ -1,5 +1,5 @@
 """Each exchange ends in bytes or in an error that says what happened."""
-
+# ruff: noqa: PT012 (a stream fails while it is read)
 
 import asyncio
 from pathlib import Path

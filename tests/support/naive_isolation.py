@@ -55,7 +55,7 @@ def peer_matches(peer: Mapping[str, Any], place: Place, home: str, namespaces: M
     return matches(peer.get("podSelector"), dict(place.labels))
 
 
-def rule_allows(
+def rule_allows(  # noqa: PLR0917 - plain facts, handed down
     rule: Mapping[str, Any],
     peers: str,
     place: Place,
