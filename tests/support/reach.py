@@ -8,8 +8,7 @@ from driftd.policy.reach import Dialect, Edit, Pod, PortSet, Snapshot, apply, po
 from driftd.values import Body, ObjectRef
 from tests.oracle.bodies import Cluster
 
-
-EXAMPLES = int(os.environ.get("DRIFTD_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("DRIFTD_EXAMPLES", "10"))
 """How many clusters a property is tried on; a long search sets more."""
 RELAXED = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -1,4 +1,4 @@
-"""Reachability: who can reach whom under Kubernetes, Calico and admin policies, exactly; deltas, explanations, judges."""
+"""Who can reach whom under Kubernetes, Calico and admin policies: exact answers, deltas, explanations, judgements."""
 
 from driftd.policy.reach.addresses import Ranges, block, blocks
 from driftd.policy.reach.delta import Delta, DifferentDialects, delta
@@ -8,6 +8,7 @@ from driftd.policy.reach.endpoints import Surroundings
 from driftd.policy.reach.explain import Connection, Explanation, Side, Step, explain
 from driftd.policy.reach.flows import Flows, Rectangle, Tenancy
 from driftd.policy.reach.judge import Judgement, judge
+from driftd.policy.reach.matrix import Cell, External, Grouping, Matrix, matrix
 from driftd.policy.reach.pods import MalformedPod, Pod, pod_from_body, pods_from_workload
 from driftd.policy.reach.ports import PortSet
 from driftd.policy.reach.ports import ports as port_set
@@ -15,15 +16,19 @@ from driftd.policy.reach.snapshot import Edit, Reach, Snapshot, UnknownEndpoint
 
 __all__ = [
     "Answer",
+    "Cell",
     "Connection",
     "Delta",
     "Dialect",
     "DifferentDialects",
     "Edit",
     "Explanation",
+    "External",
     "Flows",
+    "Grouping",
     "Judgement",
     "MalformedPod",
+    "Matrix",
     "Pod",
     "PortSet",
     "Ranges",
@@ -42,6 +47,7 @@ __all__ = [
     "delta",
     "explain",
     "judge",
+    "matrix",
     "pod_from_body",
     "pods_from_workload",
     "port_set",

@@ -97,7 +97,9 @@ def block(cidr: str) -> Ranges:
 
 def has_host_bits(cidr: str) -> bool:
     """Whether bits outside the prefix are set: legal to most servers, and rarely what its author meant."""
-    return "/" in cidr and str(ip_network(cidr, strict=False).network_address) != str(ip_address(cidr.split("/")[0]))
+    return "/" in cidr and str(ip_network(cidr, strict=False).network_address) != str(
+        ip_address(cidr.partition("/")[0])
+    )
 
 
 @lru_cache(maxsize=65_536)

@@ -222,5 +222,5 @@ def _protocol(entry: Body) -> tuple[PortSet, str]:
 def _number(body: Body, field: str) -> int:
     value = body.get(field)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{field}: {value!r} is not a port number")
+        raise ValueError(f"{field}: {value!r} is not a port number")  # noqa: TRY004 - one error for whatever is no port
     return value

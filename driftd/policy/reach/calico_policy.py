@@ -149,12 +149,14 @@ class _Reader:
             found.extend(self._rule(item, f"spec.{flow}[{index}]", flow, surely=surely))
         if not surely:
             why = "the policy has a part that driftd does not know"
-            for action in (Action.ALLOW, Action.DENY):
-                found.append(Rule(action, Perhaps(ANYONE, why), f"spec.{flow}", certain=False, note=why))
+            found.extend(
+                Rule(action, Perhaps(ANYONE, why), f"spec.{flow}", certain=False, note=why)
+                for action in (Action.ALLOW, Action.DENY)
+            )
         return tuple(found)
 
     def _rule(self, item: Body, where: str, flow: Flow, *, surely: bool) -> list[Rule]:
-        """One rule of the object: several here when a service behind it serves different ports on different addresses."""
+        """One rule of the object: several here when a service serves different ports on different addresses."""
         before = len(self.notes)
         certain = self._known(item, _RULE, where) and surely
         if item.get("http"):

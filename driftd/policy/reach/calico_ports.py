@@ -61,6 +61,12 @@ def entity_ports(item: Body, entity: Body, traffic: PortSet, where: str, notes: 
     return PortMatch(numbers, names, unwanted, not_names), known and also_known
 
 
+def _plain_name(text: str) -> str:
+    if ":" in text or text in ("True", "False"):
+        raise ValueError(f"{text!r} is neither a port, a range low:high, nor a port name")
+    return text
+
+
 def _ports(
     name: str, items: Iterable[object], where: str, notes: list[str]
 ) -> tuple[PortSet, tuple[tuple[str, str], ...], bool]:
@@ -73,10 +79,8 @@ def _ports(
                 numbers = numbers | ports(name, int(text))
             elif colon and low.isdigit() and high.isdigit():
                 numbers = numbers | ports(name, int(low), int(high))
-            elif colon or isinstance(item, bool):
-                raise ValueError(f"{item!r} is neither a port, a range low:high, nor a port name")
             else:
-                names.add((name, text))
+                names.add((name, _plain_name(text)))
         except ValueError as problem:
             notes.append(f"{where}[{index}]: {problem}")
             known = False

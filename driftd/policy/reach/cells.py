@@ -14,13 +14,17 @@ ABSENT: Final[tuple[str, str]] = ("absent", "absent")
 """Stands where plans would, for a class without members in one of the snapshots."""
 
 
+_FEW: Final = 48
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Endpoints that are in class `before` and then in class `after`; None where they do not exist."""
+    """Endpoints that are in class `before` and then in class `after`; None where they do not exist. `name` is one's."""
 
     before: int | None
     after: int | None
     count: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +49,29 @@ class Cells:
         self.moved: list[Moved] = []
         self.shared = 0
         self.changed: list[Group] = []
-        self._quiet: list[NamespaceView] = []
+        self._quiet: list[NamespaceView] | None = None
+        self._noisy: set[str] = set()
         self._loud: list[Group] = []
         self._counts: dict[int, int] = {}
+        self._names: dict[tuple[int | None, int | None], str] = {}
         self._views()
         self._outside()
 
     def _views(self) -> None:
         old_views, new_views = self.before.namespaces, self.after.namespaces
-        for name, new in new_views.items():
-            old = old_views.get(name)
-            if old is new:
-                self._quiet.append(new)
-                self.shared |= new.live
-            else:
-                self._compare(old, new)
-        for name, old in old_views.items():
-            if name not in new_views:
-                self._compare(old, None)
+        if old_views is new_views:
+            noisy = []
+        else:
+            noisy = [name for name, new in new_views.items() if old_views.get(name) is not new]
+            noisy += [name for name in old_views if name not in new_views]
+        self._noisy.update(noisy)
+        changing = 0
+        for name in noisy:
+            new = new_views.get(name)
+            changing |= new.live if new is not None else 0
+        self.shared = self.after.live & self.after.core.endpoints.labels.everything & ~changing
+        for name in noisy:
+            self._compare(old_views.get(name), new_views.get(name))
 
     def _compare(self, old: NamespaceView | None, new: NamespaceView | None) -> None:
         was = old.classes if old else {}
@@ -78,6 +87,9 @@ class Cells:
                     stays[pair[0]] += 1
                 else:
                     gone[pair] += 1
+                    view = new if new and name in new.pods else old
+                    if view is not None and pair not in self._names:
+                        self._names[pair] = f"{view.name}/{view.pods[name].workload}"
         old_live, new_live = (old.live if old else 0), (new.live if new else 0)
         alone = self._appearing(gone, old_live, new_live)
         groups: dict[tuple[Plans | None, Plans | None], int] = {}
@@ -109,7 +121,7 @@ class Cells:
                 if leaving == count:
                     alone[was] = count
                     continue
-            self.moved.append(Moved(was, now, count))
+            self.moved.append(Moved(was, now, count, self._names.get((was, now), "")))
         return alone
 
     def _outside(self) -> None:
@@ -133,17 +145,37 @@ class Cells:
     def groups(self, within: int) -> Iterator[Group]:
         """Shared classes in a bitset, by their plans."""
         within &= self.shared
-        for view in self._quiet:
-            if view.live & within:
-                for plans, bits in view.groups.items():
-                    if bits & within:
-                        yield Group(plans, plans, bits & within)
+        pods = within & self.after.core.endpoints.labels.everything
+        if pods.bit_count() <= _FEW:
+            yield from self._groups_of_few(pods)
+        else:
+            for view in self._quiet_views():
+                if view.live & pods:
+                    for plans, bits in view.groups.items():
+                        if bits & pods:
+                            yield Group(plans, plans, bits & pods)
+            for group in self._loud:
+                if group.bits & pods:
+                    yield Group(group.before, group.after, group.bits & pods)
+        if within != pods:
+            yield Group(NO_PLANS, NO_PLANS, within & ~pods)
+
+    def _quiet_views(self) -> list[NamespaceView]:
+        if self._quiet is None:
+            self._quiet = [view for name, view in self.after.namespaces.items() if name not in self._noisy]
+        return self._quiet
+
+    def _groups_of_few(self, bits: int) -> Iterator[Group]:
+        found: dict[Plans, int] = {}
         for group in self._loud:
-            if group.bits & within:
-                yield Group(group.before, group.after, group.bits & within)
-        outside = within & ~self.after.core.endpoints.labels.everything
-        if outside:
-            yield Group(NO_PLANS, NO_PLANS, outside)
+            if group.bits & bits:
+                yield Group(group.before, group.after, group.bits & bits)
+                bits &= ~group.bits
+        for position in positions(bits):
+            plans = self.after.plans_of(position)
+            found[plans] = found.get(plans, 0) | (1 << position)
+        for plans, members in found.items():
+            yield Group(plans, plans, members)
 
     def alone(self, bits: int) -> int:
         """Those classes of a bitset that have only one member here, so that they hold no pair of distinct pods."""

@@ -224,13 +224,17 @@ class _Comparison:
                     continue
                 met_before = others & my_before if _has(their_before, moved.before) else 0
                 met_after = others & my_after if _has(their_after, moved.after) else 0
-                for found, gained, at in (
+                for found, gained, place in (
                     (self.added, met_after & ~met_before, moved.after),
                     (self.removed, met_before & ~met_after, moved.before),
                 ):
-                    if gained and at is not None:
-                        one = 1 << at
-                        found.append(Rectangle(one, gained, traffic) if outgoing else Rectangle(gained, one, traffic))
+                    if gained and place is not None:
+                        one = 1 << place
+                        found.append(
+                            Rectangle(one, gained, traffic, source=moved.name)
+                            if outgoing
+                            else Rectangle(gained, one, traffic, target=moved.name)
+                        )
 
     def _moved_pair(self, source: Moved, target: Moved) -> None:
         if source is target and source.count <= 1:
@@ -244,7 +248,7 @@ class _Comparison:
             (self.removed, before - after, (source.before, target.before)),
         ):
             if traffic and ends[0] is not None and ends[1] is not None:
-                found.append(Rectangle(1 << ends[0], 1 << ends[1], traffic))
+                found.append(Rectangle(1 << ends[0], 1 << ends[1], traffic, source.name, target.name))
 
     def _traffic(self, source: int | None, target: int | None, when: int) -> PortSet:
         if source is None or target is None:
@@ -274,7 +278,8 @@ class _Comparison:
         if (local >> moved.before ^ local >> moved.after) & 1:
             return self.cells.shared
         found = 0
-        for policy in self.core.watch.telling_apart(peers, moved.before, moved.after, classes):
+        alike = endpoints.placed_alike(moved.before, moved.after)
+        for policy in self.core.watch.telling_apart(peers, moved.before, moved.after, classes, placed_alike=alike):
             if self._in_force(policy):
                 found |= peers.bits(policy.subject, self.cells.shared.bit_length())[1]
         return found & self.cells.shared

@@ -21,8 +21,9 @@ from driftd.policy.reach.dialects import Answer
 from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView
 from driftd.policy.reach.network_policy import read_network_policy
+from driftd.policy.reach.opaque import OPAQUE, opaque_policy
 from driftd.policy.reach.pods import WORKLOADS, MalformedPod, Pod, pod_from_body, pods_from_workload
-from driftd.policy.reach.policies import Policy
+from driftd.policy.reach.policies import Policy, distrusting
 from driftd.policy.reach.snapshot import Snapshot
 from driftd.values import Body, ObjectRef
 
@@ -163,6 +164,8 @@ class Draft:
 
     def put_policy(self, policy: Policy) -> None:
         """Take in a policy that has been read; one of equal meaning leaves the old one standing."""
+        if self.core.distrusts:
+            policy = distrusting(policy)
         if policy.namespace:
             space = self.space(policy.namespace)
             policies, changed = space.policies, space.changed
@@ -296,6 +299,12 @@ class Draft:
         self._cluster = cluster
         self._grounds_changed = True
 
+    def _put_opaque(self, ref: ObjectRef, _: Body) -> None:
+        if self.core.dialect in OPAQUE[ref.group, ref.kind]:
+            self.put_policy(opaque_policy(ref))
+        else:
+            self._name_unread(ref, f"{ref.kind} is not enforced where the dialect is {self.core.dialect}")
+
     def _put_unsupported(self, ref: ObjectRef, _: Body) -> None:
         self._name_unread(ref, f"{ref.kind} is not evaluated: what it allows or blocks is not in any answer")
 
@@ -373,6 +382,7 @@ def _without(entries: Mapping[_Key, _Value], key: _Key) -> dict[_Key, _Value]:
 
 
 _Handler = Callable[[Draft, ObjectRef, Body], None]
+# ruff: noqa: SLF001 - the table belongs to the class, which is too long to hold it
 _HANDLERS: Final[Mapping[tuple[str, str], _Handler]] = {
     ("", "Pod"): Draft._put_pod_body,
     ("", "Namespace"): Draft._put_namespace,
@@ -387,4 +397,5 @@ _HANDLERS: Final[Mapping[tuple[str, str], _Handler]] = {
     (_CALICO, "NetworkSet"): Draft._put_ground,
     (_CALICO, "GlobalNetworkSet"): Draft._put_ground,
     (_CALICO, "HostEndpoint"): Draft._put_unsupported,
+    **dict.fromkeys(OPAQUE, Draft._put_opaque),
 }

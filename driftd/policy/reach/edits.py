@@ -16,9 +16,14 @@ from driftd.policy.reach.snapshot import Core, Edit, Snapshot
 from driftd.values import Body
 
 
-def snapshot_of(objects: Iterable[Body | Pod], dialect: Dialect, surroundings: Surroundings | None = None) -> Snapshot:
-    """The snapshot of a whole cluster or model: an edit of nothing."""
-    return apply(Snapshot.empty(dialect, surroundings), Edit(put=tuple(objects)))
+def snapshot_of(
+    objects: Iterable[Body | Pod],
+    dialect: Dialect,
+    surroundings: Surroundings | None = None,
+    governed: frozenset[str] | None = None,
+) -> Snapshot:
+    """The snapshot of a whole cluster or model: an edit of nothing. For `governed` see `Snapshot.empty`."""
+    return apply(Snapshot.empty(dialect, surroundings, governed), Edit(put=tuple(objects)))
 
 
 def apply(before: Snapshot, edit: Edit) -> Snapshot:

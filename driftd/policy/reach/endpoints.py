@@ -8,6 +8,7 @@ CIDR edge moves the pods it tells apart.
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, V6_BASE, Range, Ranges, address
@@ -221,10 +222,14 @@ class Endpoints:
                 continue
             self._split.append(old)
             bounds = [endpoint.low, *edges, endpoint.high + 1]
-            for low, after in zip(bounds, bounds[1:], strict=False):
+            for low, after in pairwise(bounds):
                 starts.append(low)
                 current.append(self._append(Outside(low, after - 1)))
         self._starts, self._current = starts, current
+
+    def placed_alike(self, left: int, right: int) -> bool:
+        """Whether no range in use tells the addresses of two pod classes apart."""
+        return self._alike(self._addresses.get(left, ()), self._addresses.get(right, ()))
 
     # -- asking ----------------------------------------------------------------------------------------------------
 

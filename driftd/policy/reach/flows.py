@@ -13,11 +13,16 @@ from driftd.values import Witness
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """Every flow from a source class to a target class over this traffic."""
+    """Every flow from a source class to a target class over this traffic.
+
+    `source` or `target` names the endpoint meant where it is one that moved into a class among others.
+    """
 
     sources: int
     targets: int
     traffic: PortSet
+    source: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +56,28 @@ class Flows:
         """The most telling flows: across tenants first, then to or from outside, then the rest; one a rectangle."""
         ranked = sorted(self._samples(tenants), key=lambda sample: sample[0])
         found: list[Witness] = []
-        for _, source, target, traffic in ranked:
-            protocol, ports = traffic.pieces()[0]
-            witness = Witness(self.snapshot.describe(source), self.snapshot.describe(target), protocol, ports)
+        for _, source, target, part in ranked:
+            protocol, ports = part.traffic.pieces()[0]
+            witness = Witness(
+                part.source or self.snapshot.describe(source),
+                part.target or self.snapshot.describe(target),
+                protocol,
+                ports,
+            )
             if witness not in found:
                 found.append(witness)
             if len(found) == limit:
                 break
         return tuple(found)
 
-    def _samples(self, tenants: "Tenancy") -> Iterator[tuple[tuple[int, int, int], int, int, PortSet]]:
+    def _samples(self, tenants: "Tenancy") -> Iterator[tuple[tuple[int, int, int], int, int, Rectangle]]:
         for order, part in enumerate(self.rectangles):
             pair = tenants.crossing(self.snapshot, part)
             rank = 0
             if pair is None:
                 pair = (_first(part.sources), _first(part.targets))
                 rank = 1 if self.touches_internet(part) else 2
-            yield (rank, sum(high - low for low, high in part.traffic.spans), order), *pair, part.traffic
+            yield (rank, sum(high - low for low, high in part.traffic.spans), order), *pair, part
 
     def touches_internet(self, part: Rectangle) -> bool:
         return bool(_public(self.snapshot, part.sources) or _public(self.snapshot, part.targets))

@@ -1,11 +1,13 @@
 """Peer expressions evaluated over endpoint classes: bitsets of those surely matched and of those perhaps matched."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import and_, or_
 from typing import TypeAlias, assert_never
 
 from driftd.policy.reach.dialects import Answer, Reading
 from driftd.policy.reach.endpoints import Endpoints
-from driftd.policy.reach.policies import Anyone, Block, Both, Either, Nobody, Peer, Perhaps, Pods, Unless
+from driftd.policy.reach.policies import Action, Anyone, Block, Both, Either, Nobody, Peer, Perhaps, Pods, Unless
 from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector
 
 Bits: TypeAlias = tuple[int, int]
@@ -15,9 +17,10 @@ Bits: TypeAlias = tuple[int, int]
 class Matcher:
     """Evaluates expressions, each distinct one once for as long as no class is added that it could match."""
 
-    def __init__(self, endpoints: Endpoints, reading: Reading) -> None:
+    def __init__(self, endpoints: Endpoints, reading: Reading, governed: frozenset[str] = frozenset()) -> None:
         self._endpoints = endpoints
         self._reading = reading
+        self._governed = governed
         self._calico = _CalicoLabels(endpoints)
         self._cache: dict[Peer, tuple[int, Bits]] = {}
 
@@ -40,17 +43,11 @@ class Matcher:
             case Block():
                 return self._block(peer)
             case Either(parts):
-                must = may = 0
-                for part in parts:
-                    part_must, part_may = self.bits(part)
-                    must, may = must | part_must, may | part_may
-                return must, may
+                found = [self.bits(part) for part in parts]
+                return reduce(or_, (must for must, _ in found), 0), reduce(or_, (may for _, may in found), 0)
             case Both(parts):
-                must = may = -1
-                for part in parts:
-                    part_must, part_may = self.bits(part)
-                    must, may = must & part_must, may & part_may
-                return must, may
+                found = [self.bits(part) for part in parts]
+                return reduce(and_, (must for must, _ in found), -1), reduce(and_, (may for _, may in found), -1)
             case Unless(part):
                 must, may = self.bits(part)
                 return ~may, ~must
@@ -68,21 +65,27 @@ class Matcher:
         found = endpoints.by_namespace.get(peer.namespace, 0) if peer.namespace else endpoints.labels.everything
         if found and peer.namespaces != ALWAYS:
             found &= endpoints.in_namespaces(endpoints.namespaces.match(peer.namespaces))
-        if found and peer.labels != ALWAYS:
-            index = self._calico if peer.calico else endpoints.labels
-            found &= index.match(peer.labels)
         if found and peer.accounts:
-            named = 0
-            for account in peer.accounts:
-                named |= endpoints.by_account.get(account, 0)
-            found &= named
+            found &= reduce(or_, (endpoints.by_account.get(account, 0) for account in peer.accounts))
         if found and peer.account_labels != ALWAYS:
             found &= endpoints.in_accounts(endpoints.accounts.match(peer.account_labels))
+        must = may = found
+        if found and peer.labels != ALWAYS:
+            labelled = (self._calico if peer.calico else endpoints.labels).match(peer.labels)
+            must = may = found & labelled
+            if peer.serving is Action.ALLOW:
+                must = may = may | (found & ~self._governed_bits())
+            elif peer.serving is not None:
+                must &= self._governed_bits()
         host = endpoints.host
-        if not found & host:
-            return found, found
+        if not may & host:
+            return must, may
         answer = self._reading.host_pod_selected if peer.host_pods else Answer.NO
-        return found & ~host, found if answer is not Answer.NO else found & ~host
+        return must & ~host, may if answer is not Answer.NO else may & ~host
+
+    def _governed_bits(self) -> int:
+        by_namespace = self._endpoints.by_namespace
+        return reduce(or_, (by_namespace.get(name, 0) for name in self._governed), 0)
 
     def _block(self, peer: Block) -> Bits:
         endpoints, reading = self._endpoints, self._reading

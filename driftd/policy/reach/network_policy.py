@@ -5,6 +5,8 @@ is never dropped: it becomes a condition that may or may not hold, and a note. S
 `networking/v1/types.go`.
 """
 
+from functools import lru_cache, reduce
+from operator import sub
 from typing import Final
 
 from driftd.policy.reach.addresses import Ranges, block, has_host_bits
@@ -28,6 +30,11 @@ from driftd.values import Body, ObjectRef
 
 GROUP: Final = "networking.k8s.io"
 TIER: Final = "default"
+_SPEC: Final = frozenset(("podSelector", "ingress", "egress", "policyTypes"))
+_PEER: Final = frozenset(("ipBlock", "podSelector", "namespaceSelector"))
+_BLOCK: Final = frozenset(("cidr", "except"))
+_PORT: Final = frozenset(("protocol", "port", "endPort"))
+_RULE: Final = {"from": frozenset(("from", "ports")), "to": frozenset(("to", "ports"))}
 RANK: Final = 1000.0
 """Where Calico places NetworkPolicy within its default tier (`conversion.go`)."""
 
@@ -38,7 +45,7 @@ def read_network_policy(body: Body) -> Policy:
     namespace, name = metadata.get("namespace") or "default", str(metadata.get("name") or "")
     reader = _Reader()
     subject = reader.pods(namespace, spec.get("podSelector"), "spec.podSelector")
-    surely = reader.known(spec, {"podSelector", "ingress", "egress", "policyTypes"}, "spec")
+    surely = reader.known(spec, _SPEC, "spec")
     kinds = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
     for kind in kinds:
         if kind not in ("Ingress", "Egress"):
@@ -64,11 +71,12 @@ class _Reader:
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def known(self, body: Body, fields: set[str], where: str) -> bool:
+    def known(self, body: Body, fields: frozenset[str], where: str) -> bool:
         """Whether only these fields occur; notes the others."""
-        unknown = sorted(body.keys() - fields)
-        self.notes.extend(f"{where}.{name}: unknown field" for name in unknown)
-        return not unknown
+        if body.keys() <= fields:
+            return True
+        self.notes.extend(f"{where}.{name}: unknown field" for name in sorted(body.keys() - fields))
+        return False
 
     def rules(self, spec: Body, section: str, ends: str, namespace: str, *, surely: bool) -> tuple[Rule, ...]:
         found = [
@@ -82,7 +90,7 @@ class _Reader:
 
     def rule(self, item: Body, where: str, ends: str, namespace: str, *, surely: bool) -> Rule:
         before = len(self.notes)
-        certain = self.known(item, {ends, "ports"}, where) and surely
+        certain = self.known(item, _RULE[ends], where) and surely
         peers = item.get(ends)
         far: Peer = ANYONE
         if peers:
@@ -93,7 +101,7 @@ class _Reader:
 
     def peer(self, peer: Body, where: str, namespace: str) -> Peer:
         before = len(self.notes)
-        known = self.known(peer, {"ipBlock", "podSelector", "namespaceSelector"}, where)
+        known = self.known(peer, _PEER, where)
         found = self._peer(peer, where, namespace, bare=not known)
         return found if known else Perhaps(found, "; ".join(self.notes[before:]))
 
@@ -134,30 +142,11 @@ class _Reader:
             return None
 
     def ip_block(self, body: Body, where: str) -> Peer:
-        unknown = not self.known(body, {"cidr", "except"}, f"{where}.ipBlock")
-        ranges = self.cidr(body.get("cidr"), f"{where}.ipBlock.cidr")
-        if ranges is None:
-            return Perhaps(ANYONE, f"{where}: malformed CIDR")
-        for index, text in enumerate(body.get("except") or ()):
-            cut = self.cidr(text, f"{where}.ipBlock.except[{index}]")
-            if cut is None:
-                unknown = True
-            else:
-                ranges = ranges - cut
-        found = Block(
-            ranges, text=" except ".join([str(body.get("cidr")), *(str(cut) for cut in body.get("except") or ())])
-        )
-        return Perhaps(found, f"{where}: not wholly understood") if unknown else found
-
-    def cidr(self, text: object, where: str) -> Ranges | None:
-        try:
-            found = block(str(text))
-        except ValueError:
-            self.notes.append(f"{where}: {text!r} is no CIDR block")
-            return None
-        if has_host_bits(str(text)):
-            self.notes.append(f"{where}: {text} has host bits; read as {found}")
-        return found
+        known = self.known(body, _BLOCK, f"{where}.ipBlock")
+        cuts = body.get("except")
+        found, notes = _block(str(body.get("cidr")), tuple(str(cut) for cut in cuts) if cuts else ())
+        self.notes.extend(f"{where}.ipBlock: {note}" for note in notes)
+        return found if known else Perhaps(found, f"{where}: not wholly understood")
 
     def ports(self, items: list[Body] | None, where: str) -> tuple[PortMatch, bool]:
         """The traffic of a rule's `ports`, and whether all of it was understood."""
@@ -168,7 +157,7 @@ class _Reader:
         certain = True
         for index, item in enumerate(items):
             place = f"{where}[{index}]"
-            certain = self.known(item, {"protocol", "port", "endPort"}, place) and certain
+            certain = self.known(item, _PORT, place) and certain
             try:
                 name = _port_name(item)
                 if name is None:
@@ -179,6 +168,26 @@ class _Reader:
                 self.notes.append(f"{place}: {problem}")
         found = of_spans(span for part in numbers for span in part.spans) if len(numbers) != 1 else numbers[0]
         return PortMatch(found if numbers else NONE, tuple(sorted(set(names)))), certain
+
+
+@lru_cache(maxsize=16_384)
+def _block(cidr: str, cuts: tuple[str, ...]) -> tuple[Peer, tuple[str, ...]]:
+    """A block without its exceptions, and what is to be said of it."""
+    notes: list[str] = []
+    parts: list[Ranges] = []
+    for text in (cidr, *cuts):
+        try:
+            parts.append(block(text))
+        except ValueError:
+            notes.append(f"{text!r} is no CIDR block")
+            if not parts:
+                return Perhaps(ANYONE, "malformed CIDR"), tuple(notes)
+            continue
+        if has_host_bits(text):
+            notes.append(f"{text} has host bits; read as {parts[-1]}")
+    ranges = reduce(sub, parts)
+    found = Block(ranges, text=" except ".join((cidr, ", ".join(cuts))) if cuts else cidr)
+    return (Perhaps(found, "malformed exception") if len(parts) <= len(cuts) else found), tuple(notes)
 
 
 def _named_namespace(selector: Body) -> str:

@@ -1,6 +1,6 @@
 """The one form every policy kind is read into: a tier, a subject, and per direction ordered rules."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
@@ -47,7 +47,8 @@ class Pods:
 
     `namespace` is one namespace by name ("" means any); `namespaces` selects namespaces by label. `calico` reads
     `labels` over Calico's view of a pod, with the labels its namespace and service account hand down.
-    `host_pods` False leaves out pods in the host's network in every dialect (the admin policies say so).
+    `host_pods` False leaves out pods in the host's network in every dialect (the admin policies say so). With
+    `serving`, pods of namespaces that are not governed carry whatever labels make a rule of that action serve them.
     """
 
     namespace: str = ""
@@ -57,6 +58,7 @@ class Pods:
     account_labels: Selector = ALWAYS
     calico: bool = False
     host_pods: bool = True
+    serving: Action | None = None
 
     def __str__(self) -> str:
         where = f" in {self.namespace}" if self.namespace else ""
@@ -232,6 +234,33 @@ class Policy:
 
     def rules(self, flow: Flow) -> tuple[Rule, ...] | None:
         return self.ingress if flow is Flow.INGRESS else self.egress
+
+
+def distrusting(policy: Policy) -> Policy:
+    """The policy as it must be judged when labels outside of governed namespaces are chosen by their owners."""
+    return replace(
+        policy,
+        ingress=None if policy.ingress is None else tuple(_distrusting(rule) for rule in policy.ingress),
+        egress=None if policy.egress is None else tuple(_distrusting(rule) for rule in policy.egress),
+    )
+
+
+def _distrusting(rule: Rule) -> Rule:
+    return replace(rule, far=_served(rule.far, rule.action))
+
+
+def _served(peer: Peer, action: Action) -> Peer:
+    match peer:
+        case Pods():
+            return peer if peer.labels == ALWAYS else replace(peer, serving=action)
+        case Both(parts) | Either(parts):
+            return replace(peer, parts=tuple(_served(part, action) for part in parts))
+        case Unless(part) | Perhaps(part, _):
+            # What an exclusion takes out, its owner would not let himself be taken out by.
+            turned = Action.DENY if action is Action.ALLOW and isinstance(peer, Unless) else action
+            return replace(peer, part=_served(part, turned))
+        case Anyone() | Nobody() | Block():
+            return peer
 
 
 def peers_of(policy: Policy) -> tuple[Peer, ...]:

@@ -31,9 +31,9 @@ def of_pairs(pairs: Iterable[tuple[PortSet, int]]) -> Relation:
             inside = traffic & ports
             if inside:
                 _add(refined, have | bits, inside)
-                traffic = traffic - inside  # noqa: PLW2901 - what is left of this part
-            if traffic:
-                _add(refined, have, traffic)
+            rest = traffic - inside if inside else traffic
+            if rest:
+                _add(refined, have, rest)
         parts = refined
     return _canonical(parts)
 

@@ -48,10 +48,11 @@ PLAIN: Final = Near()
 class RuleMatcher:
     """Evaluates rules over the classes of one `Endpoints` in one dialect."""
 
-    def __init__(self, endpoints: Endpoints, reading: Reading) -> None:
+    def __init__(self, endpoints: Endpoints, reading: Reading, governed: frozenset[str] = frozenset()) -> None:
         self.endpoints = endpoints
-        self.peers = Matcher(endpoints, reading)
+        self.peers = Matcher(endpoints, reading, governed)
         self._reading = reading
+        self._splits: dict[PortMatch, tuple[int, list[tuple[PortSet, PortSet, int]]]] = {}
 
     @property
     def size(self) -> int:
@@ -80,14 +81,11 @@ class RuleMatcher:
             return Match(may if must_bits == may_bits else ((traffic, must_bits),), may)
         must_pairs: list[tuple[PortSet, int]] = []
         may_pairs: list[tuple[PortSet, int]] = []
-        groups = {near.ports: -1} if flow is Flow.INGRESS else self._destinations()
-        host = self.endpoints.host if flow is Flow.EGRESS else 0
-        for names, members in groups.items():
-            sure, perhaps = self.resolve(match, names)
-            must_pairs.append((sure, must_bits & members & ~host))
-            may_pairs.append((perhaps, may_bits & members & ~host))
-        if host:
-            self._host_pods(match, groups, (must_bits, may_bits), (must_pairs, may_pairs))
+        for sure, perhaps, members in (
+            [(*self.resolve(match, near.ports), -1)] if flow is Flow.INGRESS else self._split(match)
+        ):
+            must_pairs.append((sure, must_bits & members))
+            may_pairs.append((perhaps, may_bits & members))
         if not rule.certain or rule.request is not None:
             return Match((), tuple(may_pairs))
         if must_pairs == may_pairs:
@@ -95,32 +93,27 @@ class RuleMatcher:
             return Match(pairs, pairs)
         return Match(tuple(must_pairs), tuple(may_pairs))
 
-    def _host_pods(
-        self,
-        match: PortMatch,
-        groups: Mapping[NamedPorts, int],
-        bits: tuple[int, int],
-        pairs: tuple[list[tuple[PortSet, int]], list[tuple[PortSet, int]]],
-    ) -> None:
-        """Targets in the host's network: where they count as their node, they have no port names."""
+    def _split(self, match: PortMatch) -> list[tuple[PortSet, PortSet, int]]:
+        """Destinations by what the match means for them: (surely, perhaps, who). Addresses have no port names."""
+        size, found = self._splits.get(match, (-1, []))
+        if size == self.size:
+            return found
+        by_meaning: dict[tuple[PortSet, PortSet], int] = {}
         nameless = self.resolve(match, ())
-        for names, members in groups.items():
-            if not members & self.endpoints.host:
-                continue
-            sure, perhaps = nameless
-            if self._reading.host_pod_selected is not Answer.NO:
-                named = self.resolve(match, names)
-                sure, perhaps = sure & named[0], perhaps | named[1]
-            pairs[0].append((sure, bits[0] & members & self.endpoints.host))
-            pairs[1].append((perhaps, bits[1] & members & self.endpoints.host))
-
-    def _destinations(self) -> Mapping[NamedPorts, int]:
-        """Endpoints by their named-port map; addresses have none, so a name never matches them."""
-        named = self.endpoints.by_ports
-        rest = -1
-        for bits in named.values():
-            rest &= ~bits
-        return {**named, (): rest}
+        host, rest = self.endpoints.host, -1
+        for names, members in self.endpoints.by_ports.items():
+            rest &= ~members
+            meaning = self.resolve(match, names)
+            by_meaning[meaning] = by_meaning.get(meaning, 0) | (members & ~host)
+            if members & host:
+                # In the host's network a pod counts as its node, surely or perhaps: then it has no port names.
+                open_question = self._reading.host_pod_selected is not Answer.NO
+                meaning = (nameless[0] & meaning[0], nameless[1] | meaning[1]) if open_question else nameless
+                by_meaning[meaning] = by_meaning.get(meaning, 0) | (members & host)
+        by_meaning[nameless] = by_meaning.get(nameless, 0) | rest
+        found = [(*meaning, members) for meaning, members in by_meaning.items() if meaning[1]]
+        self._splits[match] = (self.size, found)
+        return found
 
     def resolve(self, match: PortMatch, names: NamedPorts) -> tuple[PortSet, PortSet]:
         """The traffic a port match means for a destination with these port names: (surely, perhaps)."""

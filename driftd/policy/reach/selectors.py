@@ -4,7 +4,7 @@ Nodes are frozen and hashable, so equal selectors are one key of every cache. Th
 `LabelIndex.match`, as algebra over bitsets; nothing else interprets a selector.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -152,6 +152,10 @@ def kubernetes_selector(body: Body | None) -> Selector:
     """
     if not body:
         return ALWAYS
+    plain = body.get("matchLabels")
+    if plain and len(body) == 1 and len(plain) == 1:
+        [(key, value)] = plain.items()
+        return In(key, (_text(value, key),))
     parts: list[Selector] = []
     unknown = body.keys() - {"matchLabels", "matchExpressions"}
     if unknown:
@@ -229,34 +233,36 @@ class LabelIndex:
         match selector:
             case In(key, values):
                 by_value = self.by_value(key)
-                found = 0
-                for value in values:
-                    found |= by_value.get(value, 0)
-                return found
+                return _union(by_value.get(value, 0) for value in values)
+            case Has(key):
+                return self.having(key)
+            case Text(key, relation, text):
+                return _union(bits for value, bits in self.by_value(key).items() if _related(relation, value, text))
             case Always():
                 return self.everything
+            case Global():
+                return 0
+            case Not() | And() | Or():
+                return self._combined(selector)
+
+    def _combined(self, selector: Not | And | Or) -> int:
+        match selector:
+            case Not(inner):
+                return self.everything & ~self.match(inner)
             case And(parts):
                 found = self.everything
                 for part in parts:
                     found &= self.match(part)
                 return found
-            case Has(key):
-                return self.having(key)
-            case Not(inner):
-                return self.everything & ~self.match(inner)
             case Or(parts):
-                found = 0
-                for part in parts:
-                    found |= self.match(part)
-                return found
-            case Text(key, relation, text):
-                found = 0
-                for value, bits in self.by_value(key).items():
-                    if _related(relation, value, text):
-                        found |= bits
-                return found
-            case Global():
-                return 0
+                return _union(self.match(part) for part in parts)
+
+
+def _union(parts: Iterable[int]) -> int:
+    found = 0
+    for bits in parts:
+        found |= bits
+    return found
 
 
 def _related(relation: str, value: str, text: str) -> bool:

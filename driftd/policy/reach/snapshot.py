@@ -55,11 +55,12 @@ class Edit:
 class Core:
     """What snapshots of one lineage share: classes, matcher and interned plans. Grows only; one thread at a time."""
 
-    def __init__(self, dialect: Dialect, surroundings: Surroundings) -> None:
+    def __init__(self, dialect: Dialect, surroundings: Surroundings, governed: frozenset[str] | None) -> None:
         self.dialect = dialect
         self.reading = dialect.reading
         self.endpoints = Endpoints(surroundings)
-        self.matcher = RuleMatcher(self.endpoints, self.reading)
+        self.matcher = RuleMatcher(self.endpoints, self.reading, governed or frozenset())
+        self.distrusts = governed is not None
         self.plans: dict[tuple[Flow, tuple[Stage, ...], object], Plan] = {}
         self.traits: dict[tuple[Policy, Flow], tuple[bool, tuple[Rule, ...]]] = {}
         self.watch = Watch()
@@ -73,7 +74,8 @@ class Core:
 class Snapshot:
     """The state of a cluster, or of a model, as one dialect reads it. Make the first with `Snapshot.empty`.
 
-    `keys` and `edges` are the label keys and address edges that tell its classes apart. Snapshots of one lineage share caches that only grow: use a lineage from one thread at a time.
+    `keys` and `edges` are the label keys and address edges that tell its classes apart. Snapshots of one lineage share
+    caches that only grow: use a lineage from one thread at a time.
     """
 
     core: Core
@@ -84,9 +86,15 @@ class Snapshot:
     edges: frozenset[int]
 
     @staticmethod
-    def empty(dialect: Dialect, surroundings: Surroundings | None = None) -> "Snapshot":
-        """A cluster with nothing in it."""
-        core = Core(dialect, surroundings or Surroundings())
+    def empty(
+        dialect: Dialect, surroundings: Surroundings | None = None, governed: frozenset[str] | None = None
+    ) -> "Snapshot":
+        """A cluster with nothing in it.
+
+        With `governed`, a lineage for judging findings: pod selectors of rules count, outside of these namespaces,
+        as the whole namespace, since its owner chooses the labels. Without, everything is read exactly as it stands.
+        """
+        core = Core(dialect, surroundings or Surroundings(), governed)
         edges = frozenset(core.endpoints.surroundings.nodes.edges())
         core.endpoints.cut(edges)
         return Snapshot(core, {}, ClusterView(), core.endpoints.outside(), frozenset(), edges)

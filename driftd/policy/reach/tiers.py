@@ -13,6 +13,7 @@ from driftd.policy.reach.ports import ALL, NONE, PORTED
 ADMIN: Final = "kube-admin"
 DEFAULT: Final = "default"
 BASELINE: Final = "kube-baseline"
+OPAQUE_TIER: Final = "(not understood)"
 
 
 @lru_cache(maxsize=8)
@@ -28,6 +29,7 @@ def built_in(dialect: Dialect) -> Mapping[str, Tier]:
             ADMIN: Tier(1_000, ADMIN, Action.PASS),
             DEFAULT: Tier(1_000_000, DEFAULT, Action.DENY, open_ports=undefined),
             BASELINE: Tier(10_000_000, BASELINE, Action.PASS),
+            OPAQUE_TIER: Tier(-inf, OPAQUE_TIER, Action.PASS),
         }
     )
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from driftd.policy.reach.policies import Action, Flow, Policy, Rule, Tier
-from driftd.policy.reach.ports import PortSet
+from driftd.policy.reach.policies import ANYONE, Action, Flow, Policy, Rule, Tier
+from driftd.policy.reach.ports import ALL, PortSet
 from driftd.policy.reach.relation import EMPTY, FULL, Relation, join, meet, minus, of_pairs
 from driftd.policy.reach.rules import Near, RuleMatcher
 
@@ -64,6 +64,8 @@ class Plan:
 
 def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) -> Verdict:
     """Evaluate the stages in order and settle what is left after the last one: allowed."""
+    if len(stages) == 1 and (plain := _isolation(flow, stages[0], near, matcher)) is not None:
+        return plain
     state = _State()
     for tier, applied in stages:
         state.enter()
@@ -79,11 +81,30 @@ def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) 
         sure = tier.certain and any(one.certain for one in applied)
         state.leave(tier, sure=sure)
     state.allow_rest()
-    local = matcher.local_sources if flow is Flow.INGRESS else matcher.local_targets
-    may = join(state.allowed, of_pairs(((FULL[0][0], local),))) if local else state.allowed
+    may = _with_own_node(state.allowed, flow, matcher)
     if state.certain:
         return Verdict(state.allowed, may)
     return Verdict(meet(minus(FULL, state.denied), state.allowed), may)
+
+
+def _with_own_node(allowed: Relation, flow: Flow, matcher: RuleMatcher) -> Relation:
+    """The may, with who might be the pod's own node."""
+    local = matcher.local_sources if flow is Flow.INGRESS else matcher.local_targets
+    return join(allowed, of_pairs(((ALL, local),))) if local else allowed
+
+
+def _isolation(flow: Flow, stage: Stage, near: Near, matcher: RuleMatcher) -> Verdict | None:
+    """The short way for what nearly all pods have: policies that only allow, in one tier that denies the rest."""
+    tier, applied = stage
+    if tier.default is not Action.DENY or not tier.certain or not any(one.certain for one in applied):
+        return None
+    rules = [(rule, one.certain) for one in applied for rule in one.policy.rules(flow) or ()]
+    if any(rule.action is not Action.ALLOW or rule.near is not ANYONE for rule, _ in rules):
+        return None
+    must, may = _hits(rules, flow, near, matcher)
+    if tier.open_ports:
+        may = join(may, of_pairs(((tier.open_ports, -1),)))
+    return Verdict(must, _with_own_node(may, flow, matcher))
 
 
 def _groups(applied: tuple[Applied, ...]) -> list[list[tuple[Applied, ...]]]:

@@ -1,18 +1,52 @@
 """Who looks at whom: from a peer expression to the policies that use it, to find what tells two classes apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from driftd.policy.reach.endpoints import Outside, PodClass
+from driftd.policy.reach.endpoints import EndpointClass, PodClass
 from driftd.policy.reach.matching import Matcher
-from driftd.policy.reach.policies import Anyone, Both, Either, Nobody, Peer, Perhaps, Pods, Policy, Unless
+from driftd.policy.reach.policies import Anyone, Both, Either, Nobody, Peer, Perhaps, Pods, Policy, Unless, label_keys
+from driftd.policy.reach.selectors import In
+
+
+class _Shelf:
+    """Peers with the policies that use them; those with one plain label condition also by that label."""
+
+    __slots__ = ("by_label", "every", "intricate")
+
+    def __init__(self) -> None:
+        self.every: dict[Peer, list[Policy]] = {}
+        self.by_label: dict[tuple[str, str], list[Peer]] = {}
+        self.intricate: list[tuple[Peer, frozenset[str]]] = []
+
+    def add(self, peer: Peer, policy: Policy) -> None:
+        users = self.every.get(peer)
+        if users is not None:
+            users.append(policy)
+            return
+        self.every[peer] = [policy]
+        if isinstance(peer, Pods) and isinstance(peer.labels, In) and not peer.calico:
+            for value in peer.labels.values:
+                self.by_label.setdefault((peer.labels.key, value), []).append(peer)
+        elif keys := label_keys(peer):
+            self.intricate.append((peer, keys))
+
+    def telling(self, differing: set[tuple[str, str]]) -> set[Peer]:
+        """Peers that can tell apart two pods with these labels on one of them only."""
+        found: set[Peer] = set()
+        for label in differing:
+            found.update(self.by_label.get(label, ()))
+        keys = {key for key, _ in differing}
+        found.update(peer for peer, mentioned in self.intricate if not keys.isdisjoint(mentioned))
+        return found
 
 
 class Watch:
     """An index of every policy a lineage has seen by the peers of its rules. Grows only."""
 
     def __init__(self) -> None:
-        self._local: dict[str, dict[Peer, list[Policy]]] = {}
-        self._wide: dict[Peer, list[Policy]] = {}
+        self._local: dict[str, _Shelf] = {}
+        self._wide = _Shelf()
         self._naming: list[Policy] = []
 
     def add(self, policy: Policy) -> None:
@@ -24,24 +58,54 @@ class Watch:
                 named = named or bool(rule.ports.names or rule.ports.not_names)
                 seen.update(_leaves(rule.far))
         for peer in seen:
-            home = (
-                self._local.setdefault(peer.namespace, {}) if isinstance(peer, Pods) and peer.namespace else self._wide
-            )
-            home.setdefault(peer, []).append(policy)
+            self._shelf_of(peer).add(peer, policy)
         if named:
             self._naming.append(policy)
 
-    def telling_apart(self, matcher: Matcher, left: int, right: int, classes: tuple[object, object]) -> set[Policy]:
-        """Policies with a rule for whose far end it could matter which of two classes stands there."""
+    def _shelf_of(self, peer: Peer) -> _Shelf:
+        if not isinstance(peer, Pods) or not peer.namespace:
+            return self._wide
+        found = self._local.get(peer.namespace)
+        if found is None:
+            found = self._local[peer.namespace] = _Shelf()
+        return found
+
+    def telling_apart(
+        self,
+        matcher: Matcher,
+        left: int,
+        right: int,
+        classes: tuple[EndpointClass, EndpointClass],
+        *,
+        placed_alike: bool,
+    ) -> set[Policy]:
+        """Policies with a rule for whose far end it could matter which of two classes stands there.
+
+        `placed_alike`: no range of addresses in use tells them apart.
+        """
+        one, other = classes
         found: set[Policy] = set()
-        homes = {endpoint.namespace for endpoint in classes if isinstance(endpoint, PodClass)}
-        for index in (self._wide, *(self._local.get(home, {}) for home in sorted(homes))):
-            for peer, policies in index.items():
+        shelves = [self._wide]
+        shelves += [
+            self._local[home]
+            for home in sorted({end.namespace for end in classes if isinstance(end, PodClass)} & self._local.keys())
+        ]
+        pods = isinstance(one, PodClass) and isinstance(other, PodClass)
+        differing: set[tuple[str, str]] | None = None
+        if (
+            isinstance(one, PodClass)
+            and isinstance(other, PodClass)
+            and placed_alike
+            and replace(one, labels=()) == replace(other, labels=())
+        ):
+            differing = set(one.labels) ^ set(other.labels)
+        for shelf in shelves:
+            peers: Iterable[Peer] = shelf.every if differing is None else shelf.telling(differing)
+            for peer in peers:
                 must, may = matcher.bits(peer, max(left, right) + 1)
                 if (must >> left ^ must >> right) & 1 or (may >> left ^ may >> right) & 1:
-                    found.update(policies)
-        ports = [getattr(endpoint, "ports", ()) for endpoint in classes if not isinstance(endpoint, Outside)]
-        if len(ports) != 2 or ports[0] != ports[1]:
+                    found.update(shelf.every[peer])
+        if not pods or getattr(one, "ports", ()) != getattr(other, "ports", ()):
             found.update(self._naming)
         return found
 
