@@ -23,6 +23,8 @@ class Healing:
 
     tampering: AuditRecord
     repairs: tuple[AuditRecord, ...]
+    removal: AuditRecord | None = None
+    """The request that made an end of a deleted namespace: the last one to finalize it."""
 
     @property
     def first_ms(self) -> float | None:
@@ -35,11 +37,9 @@ class Healing:
         return _ms(self.tampering, self.repairs[-1]) if self.repairs else None
 
     @property
-    def span_ms(self) -> float:
-        """How long driftd wrote: from the arrival of its first request to the end of its last."""
-        if not self.repairs:
-            return 0.0
-        return (self.repairs[-1].stage_at - self.repairs[0].received_at).total_seconds() * 1000
+    def dying_ms(self) -> float | None:
+        """Until Kubernetes had removed a deleted namespace, before which nothing may be written; None: none was."""
+        return _ms(self.tampering, self.removal) if self.removal else None
 
     @property
     def verbs(self) -> str:
@@ -71,7 +71,12 @@ class Trail:
         repairs = [
             one for one in self.repairs() if one.ref is not None and (one.ref.namespace or one.ref.name) == namespace
         ]
-        return Healing(tampering, tuple(repairs))
+        finalized = [
+            one
+            for one in self._records
+            if one.ref is not None and (one.ref.name, one.ref.subresource) == (namespace, "finalize")
+        ]
+        return Healing(tampering, tuple(repairs), finalized[-1] if finalized else None)
 
     def repairs(self) -> tuple[AuditRecord, ...]:
         """Every write of the daemon to a governed object since `begin`, by the time of its end."""

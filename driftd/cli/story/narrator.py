@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
+import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -17,7 +19,7 @@ from driftd.cli.story.outcome import Ending, Installation, SceneEnd
 from driftd.cli.story.scenes import Scene
 from driftd.lab import Lab
 from driftd.store import Past
-from driftd.values import Change, FindingType
+from driftd.values import Body, Change, ObjectRef
 
 _PLAIN_WIDTH = 160
 _INDENT = 7
@@ -76,15 +78,14 @@ class Narrator:
     def scene_end(self, end: SceneEnd) -> None:
         """Who did it, what driftd saw and did, and how long it took."""
         if end.healing is None:
-            self._row("who", Text("the audit log does not hold the request", "red"))
+            self._row("NOT OK", Text("the audit log does not hold the request", "bold red"))
             return
         record = end.healing.tampering
-        self._row("did", Text.assemble((record.user, "magenta"), f" {record.verb} {record.ref}"))
+        patch = f" {_cut(_json(record.request_object))}" if record.verb == "patch" else ""
+        self._row("did", Text.assemble((record.user, "magenta"), f" {record.verb} {record.ref}", (patch, "dim")))
         self._seen(end.lives)
-        for change in _changes(end.lives):
-            self._row("diff", _diff(change))
-        self._row("claimed", Text(f"by {', '.join(claims(end.lives)) or 'nobody'}"))
-        self._row("repair", Text(f"{end.healing.verbs or 'none'}"))
+        self._row("claimed", Text(f"by {' and '.join(claims(end.lives)) or 'nobody'}"))
+        self._row("repair", Text(end.healing.verbs or "none"))
         if end.healed:
             self._row("healed", Text(_in_time(end), "green"))
         else:
@@ -94,6 +95,7 @@ class Narrator:
         """The table, the chain, the verdict."""
         self._console.print()
         self._console.print(self._table(ending))
+        self._figures(ending)
         chain = ending.chain
         if chain.ok:
             self._done("audit chain", f"{chain.rows} rows, each carrying the hash of all before it: verified")
@@ -101,6 +103,9 @@ class Narrator:
             self._line(Text(f"audit chain broken at row {chain.first_bad}: {chain.problem}", "bold red"))
         if ending.differing:
             self._line(Text(f"differs from the model: {', '.join(map(str, ending.differing))}", "bold red"))
+        for namespace, count in Counter(str(finding.scope) for finding in ending.open).items():
+            why = ", which is in report mode" if namespace in ending.watched_only else ""
+            self._done("still open", f"{count} findings in {namespace}{why}")
         healed = sum(end.healed for end in ending.ends)
         said = f"{healed} of {len(ending.ends)} tamperings healed"
         self._line(Text(said + ("; the cluster is as the model has it" if ending.good else ""), "bold"))
@@ -129,38 +134,58 @@ class Narrator:
     # -- parts ----------------------------------------------------------------------------------------------------
 
     def _seen(self, lives: Sequence[Past]) -> None:
+        """Findings with their changes in the daemon's own words; of many, the first and a count."""
         if not lives:
             self._row("seen", Text("nothing", "bold red"))
-        for life in lives[:_MOST_FINDINGS]:
+        for life in lives[: _MOST_FINDINGS if len(lives) <= _MOST_FINDINGS else 1]:
             finding = life.seen.finding
-            self._row("seen", Text.assemble((finding.type.value, "yellow"), f"  {finding.summary}"))
+            said = str(finding.ref) if finding.changes else finding.summary
+            self._row("seen", Text.assemble((finding.type.value, "yellow"), f"  {said}"))
             if finding.witness is not None:
                 self._row("", Text(f"{finding.direction.value}, for instance {finding.witness}", "yellow"))
-        rest = Counter(life.seen.finding.type for life in lives[_MOST_FINDINGS:])
-        if rest:
-            more = ", ".join(f"{count} more {type_.value}" for type_, count in rest.items())
-            self._row("", Text(f"and {more}", "yellow"))
+            for number, change in enumerate(finding.changes[:_MOST_CHANGES]):
+                self._row("" if number else "diff", Text.assemble(change.sentence, "  ", _diff(change)))
+            left = len(finding.changes) + finding.omitted - _MOST_CHANGES
+            if left > 0:
+                self._row("", Text(f"and {left} more changes"))
+        if len(lives) > _MOST_FINDINGS:
+            rest = Counter(life.seen.finding.type for life in lives[1:])
+            self._row("", Text(", ".join(f"{count} {type_.value}" for type_, count in rest.items()), "yellow"))
 
     def _table(self, ending: Ending) -> Table:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for heading in ("tampering", "object", "seen as"):
+        for heading in ("tampering", "where", "seen as"):
             table.add_column(heading, overflow="fold")
-        for heading in ("closed ms", "healed ms", "writes"):
+        for heading in ("closed", "healed", "writes"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("")
         for end in ending.ends:
             healing = end.healing
-            first, last = (healing.first_ms, healing.whole_ms) if healing else (None, None)
             table.add_row(
                 Text(end.scene.title),
-                Text(str(end.scene.tampering.ref)),
+                Text(_place(end.scene.tampering.ref)),
                 Text(", ".join(dict.fromkeys(life.seen.finding.type.value for life in end.lives))),
-                _ms(first),
-                _ms(last),
+                _ms(healing.first_ms if healing else None),
+                _ms(healing.whole_ms if healing else None),
                 str(len(healing.repairs) if healing else 0),
                 Text("ok", "green") if end.healed else Text("NOT OK", "bold red"),
             )
         return table
+
+    def _figures(self, ending: Ending) -> None:
+        """What the table's times are."""
+        self._done(
+            "times", "from the answer to the tamperer to the answer to driftd's first (closed) and last (healed)"
+        )
+        self._done("", "repairing write, as the API server's audit log stamps them")
+        for end in ending.ends:
+            if end.healing is not None and end.healing.dying_ms is not None:
+                self._done(
+                    "", f"of {end.scene.namespace}'s, {end.healing.dying_ms:.0f} ms were Kubernetes taking it down"
+                )
+        times = ending.heal_ms
+        if times:
+            self._done("", f"median {median(times):.0f} ms, slowest {max(times):.0f} ms (deleted namespaces aside)")
 
     def _row(self, label: str, value: Text) -> None:
         """One labelled line; on a terminal what is too long goes on below its own beginning."""
@@ -188,18 +213,27 @@ def narrator() -> Narrator:
     return Narrator(console)
 
 
-def _changes(lives: Sequence[Past]) -> tuple[Change, ...]:
-    told = [change for life in lives for change in life.seen.finding.changes]
-    return tuple(told[:_MOST_CHANGES])
-
-
 def _diff(change: Change) -> Text:
-    path = ".".join(change.path)
+    """The change as a line of a diff: + is what the cluster has too much, - what it lacks."""
+    path = _path(change.path)
+    rule = change.path[:1] == ("spec",) and change.path[1:2] in (("ingress",), ("egress",)) and len(change.path) == 3
     if change.desired is None:
-        return Text(f"+ {path}: {_cut(change.live)}", "green")
+        return Text(f"+ {path}" if rule else f"+ {path}: {_cut(change.live)}", "green")
     if change.live is None:
-        return Text(f"- {path}: {_cut(change.desired)}", "red")
+        return Text(f"- {path}" if rule else f"- {path}: {_cut(change.desired)}", "red")
     return Text(f"~ {path}: {_cut(change.desired)} -> {_cut(change.live)}", "yellow")
+
+
+def _path(parts: Sequence[str]) -> str:
+    """`spec.egress[anybody: any port]`: what is no plain word stands in brackets."""
+    text = ""
+    for part in parts:
+        text += f".{part}" if part.isidentifier() else f"[{part}]"
+    return text.removeprefix(".")
+
+
+def _json(body: Body | None) -> str:
+    return orjson.dumps(body).decode()
 
 
 def _cut(value: str | None) -> str:
@@ -207,16 +241,18 @@ def _cut(value: str | None) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
+def _place(ref: ObjectRef) -> str:
+    return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+
+
 def _in_time(end: SceneEnd) -> str:
     healing = end.healing
     if healing is None or healing.whole_ms is None or healing.first_ms is None:
-        return ""
-    if (
-        any(life.seen.finding.type is FindingType.TERMINATING for life in end.lives)
-        and healing.first_ms > healing.span_ms
-    ):
+        return "never"
+    if healing.dying_ms is not None:
         return (
-            f"{healing.span_ms:.0f} ms after Kubernetes had taken it down (which took {healing.first_ms / 1000:.1f} s)"
+            f"whole {healing.whole_ms - healing.dying_ms:.0f} ms after Kubernetes had taken the namespace down, "
+            f"which took {healing.dying_ms / 1000:.1f} s"
         )
     if len(healing.repairs) > 1:
         return f"closed after {healing.first_ms:.0f} ms, whole after {healing.whole_ms:.0f} ms"
@@ -224,4 +260,4 @@ def _in_time(end: SceneEnd) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"
+    return "-" if value is None else f"{value:.0f} ms"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from driftd.cli.story.evidence import Healing
 from driftd.cli.story.scenes import Scene
 from driftd.store import Past, Verification
-from driftd.values import ObjectRef
+from driftd.values import Finding, ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,20 @@ class SceneEnd:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The whole play."""
+    """The whole play. `open` are the findings that stand at its end, `watched_only` namespaces in report mode."""
 
     ends: tuple[SceneEnd, ...]
     chain: Verification
     differing: tuple[ObjectRef, ...]
+    open: tuple[Finding, ...]
+    watched_only: tuple[str, ...]
+
+    @property
+    def heal_ms(self) -> tuple[float, ...]:
+        """Milliseconds to the last repairing write of every scene in which no namespace had to die first."""
+        healings = [end.healing for end in self.ends if end.healing]
+        alive = [healing for healing in healings if healing.dying_ms is None]
+        return tuple(healing.whole_ms for healing in alive if healing.whole_ms is not None)
 
     @property
     def good(self) -> bool:

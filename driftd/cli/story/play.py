@@ -32,7 +32,14 @@ class Play:
             ends.append(end)
             self._narrator.scene_end(end)
             await asyncio.sleep(self._pause)
-        ending = Ending(tuple(ends), await self._stage.records.verify(), await self._stage.truth.differing())
+        records, truth = self._stage.records, self._stage.truth
+        ending = Ending(
+            ends=tuple(ends),
+            chain=await records.verify(),
+            differing=await truth.differing(),
+            open=await records.open(),
+            watched_only=truth.watched_only,
+        )
         self._narrator.ending(ending)
         return ending
 

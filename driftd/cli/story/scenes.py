@@ -74,7 +74,7 @@ _NOBODY = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "00
 
 SCENES: tuple[Scene, ...] = (
     Scene(
-        "An allow-all is added to a default-deny",
+        "An allow-all in a default-deny",
         "Two braces: no field that anybody declared is touched, and every pod of acme may call the whole world.",
         _merge(_policy("acme-prod", "default-deny"), {"spec": {"egress": [{}]}}),
     ),
@@ -129,12 +129,12 @@ SCENES: tuple[Scene, ...] = (
         _merge(_policy("acme-prod", "web-egress"), {"metadata": {"ownerReferences": [_NOBODY]}}),
     ),
     Scene(
-        "A forged mark of condemnation",
+        "A forged mark of deletion",
         "It is driftd's own mark for what it is about to delete, set on a policy that must stay.",
         _merge(_policy("acme-prod", "worker-egress"), {"metadata": {"annotations": {CONDEMNED: "1"}}}),
     ),
     Scene(
-        "A rogue policy that cannot be deleted",
+        "A rogue policy with a finalizer",
         "A finalizer holds it: a deletion alone would leave the hole open for as long as somebody likes.",
         _allow_all(_HELD, finalizers=["mallory.example/keep"]),
         release=_merge(_HELD, {"metadata": {"finalizers": None}}),

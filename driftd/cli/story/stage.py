@@ -15,7 +15,7 @@ from driftd.cli.story.hands import Hands, far_too_many_rights, hands
 from driftd.cli.story.narrator import Narrator
 from driftd.cli.story.outcome import Installation
 from driftd.cli.story.truth import Truth
-from driftd.compile import Compiled, Mode
+from driftd.compile import Compiled
 from driftd.lab import AuditLog, Lab
 
 TAMPERER = "mallory"
@@ -65,7 +65,7 @@ async def stage(assets: Assets, compiled: Compiled, narrator: Narrator) -> Async
             kubeconfig = await lab.service_account_kubeconfig(NAMESPACE, ACCOUNT)
             daemon = await stack.enter_async_context(running_daemon(kubeconfig, models, folder / "data"))
             await whole(truth, "", _INSTALL_SECONDS)
-        narrator.installed(daemon, _installed(trail, compiled))
+        narrator.installed(daemon, _installed(trail, truth))
         stack.callback(narrator.leaving)
         yield Stage(lab, daemon, models, tamperers, administrator, tamperer, trail, Records(daemon), truth)
 
@@ -111,7 +111,7 @@ async def _close(lab: Lab) -> None:
     await asyncio.shield(lab.close())
 
 
-def _installed(trail: Trail, compiled: Compiled) -> Installation:
+def _installed(trail: Trail, truth: Truth) -> Installation:
     """What the daemon made of an empty cluster, counted in the audit log."""
     made = [record for record in trail.repairs() if record.ref is not None and record.verb == "create"]
     resources = [record.ref.resource for record in made if record.ref is not None]
@@ -121,5 +121,5 @@ def _installed(trail: Trail, compiled: Compiled) -> Installation:
         policies=resources.count("networkpolicies"),
         objects=len(made),
         milliseconds=span.total_seconds() * 1000,
-        watched_only=tuple(one.name for one in compiled.governed.values() if one.mode is Mode.REPORT),
+        watched_only=truth.watched_only,
     )

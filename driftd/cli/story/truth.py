@@ -15,6 +15,11 @@ class Truth:
     administrator: Hands
     compiled: Compiled
 
+    @property
+    def watched_only(self) -> tuple[str, ...]:
+        """Namespaces in report mode: nothing is written there, so nothing is asked of them."""
+        return tuple(one.name for one in self.compiled.governed.values() if one.mode is Mode.REPORT)
+
     async def differing(self, namespace: str = "") -> tuple[ObjectRef, ...]:
         """Enforced objects that are not as the model has them, missing or too many; of one namespace or of all."""
         lives = await self._lives(namespace)

@@ -1,0 +1,158 @@
+"""The demo without a cluster: its props, its scenes, and what it would say."""
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from driftd.cli.failures import CommandError
+from driftd.cli.story import SCENES, Ending, Narrator, SceneEnd, story_assets
+from driftd.cli.story.evidence import Healing
+from driftd.lab import AuditedObject, AuditRecord
+from driftd.policy.kinds import KINDS
+from driftd.store import Head, Past, Verification
+from driftd.values import Change, Direction, Finding, FindingType, ObjectRef, Scope, Seen, Severity
+from tests.support.stage import compiled_models
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SCENE = SCENES[0]
+RULE = Change(("spec", "egress", "anybody: any port"), None, "{}", "egress rule to [bold]anybody[/bold] was added")
+
+
+def _record(verb: str, user: str, *, ms: float, resource: str = "networkpolicies", name: str = "x") -> AuditRecord:
+    at = NOON + timedelta(milliseconds=ms)
+    return AuditRecord(
+        audit_id=f"{verb}-{ms}",
+        stage="ResponseComplete",
+        received_at=at,
+        stage_at=at,
+        verb=verb,
+        user=user,
+        groups=(),
+        impersonated="",
+        user_agent="",
+        uri="",
+        ref=AuditedObject("", "v1", resource, "", "", name),
+        code=200,
+        reason="",
+        request_object={"spec": {"egress": [{}]}},
+        response_object=None,
+    )
+
+
+def _life(type_: FindingType = FindingType.MODIFIED, *changes: Change) -> Past:
+    ref = SCENE.tampering.ref
+    finding = Finding(
+        id="1",
+        type=type_,
+        ref=ref,
+        scope=Scope(ref.namespace),
+        tenant="acme",
+        direction=Direction.UNKNOWN,
+        severity=Severity.CRITICAL,
+        summary=f"{ref} differs",
+        changes=changes,
+    )
+    return Past(Seen(finding, NOON, NOON, NOON, "driftd"), 1, ())
+
+
+def _told(end: SceneEnd, *, terminal: bool = False) -> str:
+    out = StringIO()
+    console = Console(
+        file=out, width=200, highlight=False, markup=False, force_terminal=terminal, no_color=not terminal
+    )
+    narrator = Narrator(console)
+    narrator.scene(1, 1, end.scene)
+    narrator.scene_end(end)
+    narrator.ending(Ending((end,), Verification(ok=True, rows=3, head=Head()), end.differing, (), ()))
+    return out.getvalue()
+
+
+HEALED = SceneEnd(
+    SCENE,
+    Healing(_record("patch", "mallory", ms=0), (_record("update", "driftd", ms=7),)),
+    (_life(FindingType.MODIFIED, RULE),),
+    (),
+)
+
+
+def test_every_scene_happens_to_an_object_or_beside_one_that_the_model_enforces() -> None:
+    compiled = compiled_models(story_assets().models)
+    for scene in SCENES:
+        governed = compiled.governed[scene.namespace]
+        ref = scene.tampering.ref
+        assert (ref in governed.objects) is (scene.tampering.verb != "create"), scene.title
+        assert governed.mode_of(ref.kind) == "enforce", scene.title
+
+
+def test_there_are_a_dozen_scenes_over_all_kinds_that_isolation_needs() -> None:
+    kinds = {scene.tampering.ref.kind for scene in SCENES}
+    assert len(SCENES) >= 12
+    assert kinds == {kind.resource.kind for kind in KINDS.values()} - {"LimitRange"}
+
+
+def test_a_checkout_comes_before_what_the_package_carries(tmp_path: Path) -> None:
+    package = tmp_path / "driftd"
+    carried = package / "_data"
+    (carried / "models").mkdir(parents=True)
+    (carried / "rbac.yaml").touch()
+    assert story_assets(package).models == carried / "models"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "deploy" / "manifests").mkdir(parents=True)
+    (tmp_path / "deploy" / "manifests" / "rbac.yaml").touch()
+    assert story_assets(package).models == tmp_path / "models"
+
+
+def test_without_its_props_the_demo_says_where_it_looked(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="holds the example model") as error:
+        story_assets(tmp_path / "driftd")
+    assert error.value.code == 3
+
+
+def test_a_healed_scene_says_who_did_what_what_was_seen_and_in_what_time() -> None:
+    said = _told(HEALED)
+    for part in ("mallory patch", '{"spec":{"egress":[{}]}}', "modified", "spec.egress[anybody: any port]", "7 ms"):
+        assert part in said
+    assert "1 of 1 tamperings healed; the cluster is as the model has it" in said
+
+
+def test_text_of_the_cluster_is_not_read_as_markup() -> None:
+    assert "egress rule to [bold]anybody[/bold] was added" in _told(HEALED, terminal=True)
+
+
+def test_plain_lines_carry_no_escape_codes() -> None:
+    assert "\x1b" not in _told(HEALED)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        SceneEnd(SCENE, None, (_life(),), ()),
+        SceneEnd(SCENE, Healing(_record("patch", "mallory", ms=0), ()), (_life(),), ()),
+        SceneEnd(SCENE, HEALED.healing, (), ()),
+        SceneEnd(SCENE, HEALED.healing, HEALED.lives, (ObjectRef("", "Namespace", "", "acme-prod"),)),
+    ],
+    ids=["not in the audit log", "not repaired", "not told", "not whole"],
+)
+def test_whatever_lacks_a_scene_is_not_healed_and_the_table_says_so(end: SceneEnd) -> None:
+    assert not end.healed
+    said = _told(end)
+    assert "NOT OK" in said
+    assert "0 of 1 tamperings healed" in said
+
+
+def test_an_ending_is_good_only_with_a_verified_chain() -> None:
+    broken = Verification(ok=False, rows=3, head=Head(), first_bad=2, problem="row 2 was altered")
+    assert Ending((HEALED,), Verification(ok=True, rows=3, head=Head()), (), (), ()).good
+    assert not Ending((HEALED,), broken, (), (), ()).good
+    assert not Ending((), Verification(ok=True, rows=3, head=Head()), (), (), ()).good
+
+
+def test_the_time_a_namespace_takes_to_die_is_not_counted_as_ours() -> None:
+    gone = _record("update", "controller", ms=5000, resource="namespaces")
+    healing = Healing(_record("delete", "mallory", ms=0), (_record("create", "driftd", ms=5040),), gone)
+    end = SceneEnd(SCENE, healing, (_life(FindingType.MISSING),), ())
+    assert "whole 40 ms after Kubernetes had taken the namespace down, which took 5.0 s" in _told(end)
+    assert Ending((end, HEALED), Verification(ok=True, rows=3, head=Head()), (), (), ()).heal_ms == (7.0,)
