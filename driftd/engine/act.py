@@ -106,7 +106,15 @@ class Actor:
                 acts.stopped_by, acts.stopped_at = answer, write.ref
                 break
             self._told(ready, answer.live)
+        self._leave(acts, intents[len(acts.outcomes) :])
         return acts
+
+    def _leave(self, acts: Acts, intents: Sequence[Intent]) -> None:
+        """Account for intents whose writes were not sent, because the plan ended early: none may stay open (D9)."""
+        at = self._clock.now()
+        acts.outcomes += [
+            Outcome(intent.id, Result.FAILED, at, "", "not sent: the plan ended early") for intent in intents
+        ]
 
     def _intent(self, write: Write, epoch: int) -> Intent:
         return Intent(

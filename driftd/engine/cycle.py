@@ -44,6 +44,7 @@ class _Work:
     differences: dict[str, Difference] = field(default_factory=dict)
     proved: frozenset[ObjectRef] = frozenset()
     again: list[float] = field(default_factory=list)
+    fights: list[ObjectRef] = field(default_factory=list)
 
     @property
     def pause(self) -> float | None:
@@ -198,6 +199,7 @@ class Cycle:
             self._metrics.heal_seconds.labels(ref.kind).observe(now - ticket.since)
             if self._breaker.repaired(ref, now, writes):
                 _log.warning("fight.known", kind=ref.kind, namespace=ref.namespace, name=ref.name)
+                work.fights.append(ref)
                 self._metrics.fights.set(len(self._breaker.fights(now)))
         if acts.waiting_for_store:
             work.again.append(1.0)
@@ -234,6 +236,8 @@ class Cycle:
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
         if work.outcomes or reports:
             await self._store_or_log(self._store.finish(work.outcomes, reports))
+        for ref in work.fights:
+            await self._store_or_log(self._store.note("fight.known", str(ref), {}))
         await self._close(gone.values(), work)
         self._findings.take(scope, sift)
         now = self._clock.monotonic()

@@ -112,18 +112,24 @@ class Leadership:
             await self._store.finish(outcomes, ())
 
     def _verdict(self, intent: Intent, live: Live | None) -> Result:
-        """DONE where the cluster shows what the write would have left behind; else it counts as not written."""
+        """DONE where the cluster shows what the write would have left, FAILED where it shows that nothing was written.
+
+        UNKNOWN where neither can be told: a step on the way to the canonical state, or somebody wrote afterwards.
+        """
         if intent.verb == "delete":
-            return Result.DONE if live is None or live.uid != intent.uid else Result.FAILED
+            gone = live is None or intent.uid not in ("", live.uid)
+            return Result.DONE if gone else Result.FAILED
         if live is None:
+            return Result.FAILED if intent.verb == "create" else Result.UNKNOWN
+        if live.resource_version == intent.resource_version:
             return Result.FAILED
         if intent.verb == "condemn":
             annotations = live.body()["metadata"].get("annotations") or {}
-            return Result.DONE if CONDEMNED in annotations else Result.FAILED
+            return Result.DONE if CONDEMNED in annotations else Result.UNKNOWN
         model = self._in_force()
         governed = model.governed(scope_of(intent.ref)) if model else None
         desired = governed.objects.get(intent.ref) if governed else None
-        return Result.DONE if desired is not None and desired.digest == live.digest else Result.FAILED
+        return Result.DONE if desired is not None and desired.digest == live.digest else Result.UNKNOWN
 
     async def _housekeeping(self) -> None:
         """What may wait a second: namespace uids into the store, fights that have gone quiet."""
