@@ -1,5 +1,7 @@
 """From values of the house to entries of the printed documents."""
 
+from typing import TYPE_CHECKING
+
 from driftd.cli.documents import (
     ChangeEntry,
     ClaimEntry,
@@ -15,11 +17,13 @@ from driftd.cli.documents import (
     ProblemEntry,
     WitnessEntry,
 )
-from driftd.cli.sources import ValidModel
-from driftd.cli.verdict import Judged, Verdict
 from driftd.compile import Mode
 from driftd.model import Problem
 from driftd.values import Finding, ObjectRef
+
+if TYPE_CHECKING:  # at runtime they would bring the cluster room into `driftd lint`
+    from driftd.cli.sources import ValidModel
+    from driftd.cli.verdict import Judged, Verdict
 
 
 def object_name(ref: ObjectRef) -> ObjectName:
@@ -73,7 +77,7 @@ def finding_entry(finding: Finding) -> FindingEntry:
     )
 
 
-def drift_entry(judged: Judged, diff: str | None = None) -> DriftEntry:
+def drift_entry(judged: "Judged", diff: str | None = None) -> DriftEntry:
     """A finding of a comparison; `diff` is its unified diff."""
     entry = finding_entry(judged.finding)
     reports = judged.governed.mode_of(judged.finding.ref.kind) is Mode.REPORT
@@ -84,7 +88,7 @@ def drift_entry(judged: Judged, diff: str | None = None) -> DriftEntry:
     )
 
 
-def drift_report(model: ValidModel, source: str, verdict: Verdict, entries: tuple[DriftEntry, ...]) -> DriftReport:
+def drift_report(model: "ValidModel", source: str, verdict: "Verdict", entries: tuple[DriftEntry, ...]) -> DriftReport:
     """The whole document."""
     return DriftReport(
         cluster=model.compiled.cluster,

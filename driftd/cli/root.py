@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from driftd import __version__
-from driftd.cli import adopt, check, compile, demo, diff, history, lab, lint, run, schema  # noqa: A004 - named for their commands
+from driftd.cli import (  # noqa: A004 - named for their commands
+    adopt,
+    check,
+    compile,
+    demo,
+    diff,
+    explain,
+    history,
+    lab,
+    lint,
+    run,
+    schema,
+)
 
 app = typer.Typer(
     name="driftd",
@@ -38,7 +50,8 @@ app.command()(diff.diff)
 app.command("compile")(compile.compile_)
 app.command()(lint.lint)
 app.command()(adopt.adopt)
+app.command()(explain.explain)
 app.command()(history.history)
 app.command()(schema.schema)
-app.command()(demo.demo)
-app.add_typer(lab.app, name="lab")
+app.command(short_help="Watch tamperings being found and healed.")(demo.demo)
+app.add_typer(lab.app, name="lab", short_help="Run a real control plane on this machine.")

@@ -1,0 +1,244 @@
+"""`driftd check`: exit codes, documents, and the honest middle between clean and drift."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftd.cli.documents import schema_of
+from tests.support.cli import driftd, write_model
+from tests.support.json_schema import errors
+from tests.support.model_texts import environment
+
+Items = list[dict[str, Any]]
+EXEMPTION = """\
+apiVersion: driftd.dev/v1alpha1
+kind: Exemption
+metadata: {name: hole}
+spec:
+  object: {kind: NetworkPolicy, namespace: shop, name: debug}
+  until: 2999-01-01
+  owner: platform
+  reason: INC-1
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "models", shop=environment("shop", "acme"), desk=environment("desk", "globex"))
+
+
+def dump(models: Path, tamper: Callable[[Items], Any] = lambda items: None) -> str:
+    """What the cluster would answer if it held the model, tampered with."""
+    listed = driftd("compile", "--models", models, "-o", "json").json()
+    tamper(listed["items"])
+    return json.dumps(listed)
+
+
+def find(items: Items, kind: str, name: str, namespace: str = "shop") -> dict[str, Any]:
+    return next(
+        one
+        for one in items
+        if one["kind"] == kind
+        and one["metadata"]["name"] == name
+        and one["metadata"].get("namespace", namespace) == namespace
+    )
+
+
+def opened(items: Items) -> None:
+    find(items, "NetworkPolicy", "default-deny")["spec"]["egress"] = [{}]
+
+
+def check(models: Path, stdin: str, *more: str) -> Any:
+    return driftd("check", "--models", models, "--manifests", "-", *more, stdin=stdin)
+
+
+def test_a_cluster_as_the_model_has_it_is_clean(models: Path) -> None:
+    ran = check(models, dump(models))
+    assert ran.code == 0
+    assert not ran.out
+    assert "clean" in ran.err
+
+
+def test_the_order_of_lists_and_defaults_left_out_are_no_drift(models: Path) -> None:
+    def turned(items: Items) -> None:
+        for one in items:
+            for rule in one.get("spec", {}).get("ingress", []):
+                rule["from"].reverse()
+                for port in rule.get("ports", []):
+                    port.pop("protocol") if port["protocol"] == "TCP" else None
+        items.reverse()
+
+    assert check(models, dump(models, turned)).code == 0
+
+
+def test_a_hole_is_told_with_the_line_of_the_model_and_what_it_is(models: Path) -> None:
+    ran = check(models, dump(models, opened))
+    assert ran.code == 1
+    heading, row = ran.out.splitlines()
+    assert heading.split() == ["FINDING", "OBJECT", "MODEL", "WHAT"]
+    assert row.startswith("modified  NetworkPolicy shop/default-deny  shop.yaml:1")
+    assert "egress rule to anybody any port was added" in row
+
+
+def test_the_document_is_as_its_schema_says(models: Path) -> None:
+    def tampered(items: Items) -> None:
+        opened(items)
+        items.remove(find(items, "NetworkPolicy", "web-ingress"))
+        extra = copy.deepcopy(find(items, "NetworkPolicy", "default-deny"))
+        extra["metadata"] = {"name": "rogue", "namespace": "shop", "finalizers": ["a/b"]}
+        items.append(extra)
+        items.append({**extra, "apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy"})
+
+    ran = check(models, dump(models, tampered), "-o", "json")
+    assert ran.code == 1
+    document = ran.json()
+    assert errors(document, schema_of("DriftReport")) == []
+    assert list(document)[:2] == ["apiVersion", "kind"]
+    assert document["verdict"] == "drift"
+    assert {(one["type"], one["object"]["name"]) for one in document["findings"]} == {
+        ("modified", "default-deny"),
+        ("missing", "web-ingress"),
+        ("unexpected", "rogue"),
+        ("unknown-kind", "rogue"),
+    }
+    modified = next(one for one in document["findings"] if one["type"] == "modified")
+    assert modified["origin"] == {"file": "shop.yaml", "line": 1, "document": "Environment/shop"}
+    assert modified["changes"][0]["live"] == "{}"
+    assert modified["tenant"] == "acme"
+    assert modified["mode"] == "report"
+
+
+def test_yaml_and_json_say_the_same(models: Path) -> None:
+    import yaml
+
+    stdin = dump(models, opened)
+    told = yaml.safe_load(check(models, stdin, "-o", "yaml").out)
+    assert told == check(models, stdin, "-o", "json").json()
+
+
+def test_something_unreadable_beats_drift_and_proves_no_absence(models: Path, tmp_path: Path) -> None:
+    def gone(items: Items) -> None:
+        opened(items)
+        items.remove(find(items, "NetworkPolicy", "web-ingress"))
+
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live" / "good.json").write_text(dump(models, gone))
+    (tmp_path / "live" / "bad.yaml").write_text("kind: [")
+    ran = driftd("check", "--models", models, "--manifests", tmp_path / "live", "-o", "json")
+    assert ran.code == 3
+    document = ran.json()
+    assert document["verdict"] == "unknown"
+    assert [one["type"] for one in document["findings"]] == ["modified"]
+    assert "bad.yaml" in document["gaps"][0]["where"]
+    assert "web-ingress" in document["gaps"][1]["why"]
+    assert errors(document, schema_of("DriftReport")) == []
+
+
+def test_paths_that_a_shell_spread_out_count_as_manifests(models: Path, tmp_path: Path) -> None:
+    items = json.loads(dump(models))["items"]
+    for index, item in enumerate(items):
+        (tmp_path / f"{index}.json").write_text(json.dumps(item))
+    spread = sorted(tmp_path.glob("*.json"))
+    assert driftd("check", "--models", models, "--manifests", *spread).code == 0
+    assert driftd("check", "--models", models, "--manifests", *spread[1:]).code == 1
+
+
+def test_the_question_can_be_narrowed_to_kinds_and_namespaces(models: Path) -> None:
+    def only_policies(items: Items) -> None:
+        items[:] = [one for one in items if one["kind"] == "NetworkPolicy"]
+        opened(items)
+
+    stdin = dump(models, only_policies)
+    assert check(models, stdin, "--kind", "NetworkPolicy", "--namespace", "desk").code == 0
+    narrowed = check(models, stdin, "--kind", "NetworkPolicy", "-o", "json")
+    assert narrowed.code == 1
+    assert [one["object"]["name"] for one in narrowed.json()["findings"]] == ["default-deny"]
+    whole = check(models, stdin, "-o", "json").json()
+    assert {one["object"]["kind"] for one in whole["findings"] if one["type"] == "missing"} > {"Namespace"}
+
+
+def test_an_exempt_object_is_named_and_is_no_drift(tmp_path: Path) -> None:
+    models = write_model(tmp_path / "models", shop=environment("shop", "acme"), hole=EXEMPTION)
+
+    def debugged(items: Items) -> None:
+        rogue = copy.deepcopy(find(items, "NetworkPolicy", "default-deny"))
+        items.append({**rogue, "metadata": {"name": "debug", "namespace": "shop"}})
+
+    ran = check(models, dump(models, debugged), "-o", "json")
+    assert ran.code == 0
+    assert [one["object"]["name"] for one in ran.json()["exempted"]] == ["debug"]
+
+
+def test_objects_that_driftd_never_took_over_are_unmarked_and_no_drift(models: Path) -> None:
+    def never_touched(items: Items) -> None:
+        for one in items:
+            del one["metadata"]["annotations"]["driftd.dev/model"]
+        del find(items, "Namespace", "shop")["metadata"]["labels"]["driftd.dev/tenant"]
+
+    ran = check(models, dump(models, never_touched), "-o", "json")
+    assert ran.code == 0
+    assert len(ran.json()["unmarked"]) == ran.json()["summary"]["objects"]
+
+
+def test_a_mark_that_was_changed_or_a_tenant_that_was_taken_off_is_drift(models: Path) -> None:
+    def moved(items: Items) -> None:
+        find(items, "NetworkPolicy", "default-deny")["metadata"]["annotations"]["driftd.dev/model"] = "elsewhere"
+        del find(items, "Namespace", "shop")["metadata"]["labels"]["driftd.dev/tenant"]
+
+    found = check(models, dump(models, moved), "-o", "json").json()["findings"]
+    assert {one["object"]["kind"] for one in found} == {"Namespace", "NetworkPolicy"}
+
+
+def test_a_model_with_errors_is_exit_code_two_with_its_errors_on_stderr(models: Path) -> None:
+    stdin = dump(models)
+    (models / "more.yaml").write_text(environment("more", "acme").replace("plan: shared", "plan: sharde"))
+    ran = check(models, stdin, "-o", "json")
+    assert ran.code == 2
+    assert not ran.out
+    assert f"{models}/more.yaml:6:9: error: spec.plan:" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ((), "no live state is named"),
+        (("somewhere.yaml",), "no live state is named"),
+        (("--manifests", "/nowhere"), "no such file"),
+        (("--manifests", "-", "--kind", "Pod"), "driftd governs"),
+        (("--manifests", "-", "--namespace", "kube-system"), "does not govern"),
+    ],
+)
+def test_wrong_questions_are_exit_code_two(models: Path, arguments: tuple[str, ...], why: str) -> None:
+    ran = driftd("check", "--models", models, *arguments)
+    assert ran.code == 2
+    assert not ran.out
+    assert why in ran.err
+
+
+def test_a_cluster_that_cannot_be_reached_is_exit_code_three(models: Path, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\n"
+        "clusters: [{name: x, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        "users: [{name: x, user: {token: t}}]\n"
+        "contexts: [{name: x, context: {cluster: x, user: x}}]\n"
+    )
+    for given in (kubeconfig, tmp_path / "missing"):
+        ran = driftd("check", "--models", models, "--kubeconfig", given, "-o", "json")
+        assert ran.code == 3
+        assert not ran.out
+        assert "cannot be asked" in ran.err
+
+
+def test_names_that_would_move_the_terminal_are_escaped(models: Path) -> None:
+    def nasty(items: Items) -> None:
+        rogue = copy.deepcopy(find(items, "NetworkPolicy", "default-deny"))
+        items.append({**rogue, "metadata": {"name": "a\x1b[2Jb", "namespace": "shop"}})
+
+    ran = check(models, dump(models, nasty))
+    assert "\x1b" not in ran.out
+    assert "\\x1b" in ran.out

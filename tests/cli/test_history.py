@@ -1,0 +1,152 @@
+"""`driftd history`: the records as they are, also while a daemon writes them."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from driftd.cli.documents import schema_of
+from driftd.cli.failures import CommandError
+from driftd.cli.records import moment_since
+from driftd.store import Store, StoreOptions
+from driftd.values import Direction
+from tests.support.cli import Ran, driftd
+from tests.support.json_schema import errors
+from tests.support.records import START, SteppingClock, change, finding, intent, outcome
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+async def fill(store: Store) -> None:
+    """Two lives: one healed, one open."""
+    await store.begin([finding()], [intent()])
+    await store.finish([outcome()], [finding(changes=(change(), change("ingress")))])
+    await store.close_findings(["f1"], "driftd dir:0123456789ab", START + timedelta(seconds=2))
+    other = finding("f2", namespace="globex-prod", tenant="globex", direction=Direction.TIGHTENS)
+    await store.begin([other], [])
+
+
+def recorded(folder: Path, during: Callable[[], Awaitable[None]] | None = None) -> Path:
+    """A data folder with the records of `fill`; `during` runs while the daemon's store is still open."""
+
+    async def run() -> None:
+        options = StoreOptions(journal_bytes=1 << 20, idle_seconds=0.0)
+        store = await Store.open(folder / "driftd.sqlite", SteppingClock(), folder / "journal", options)
+        try:
+            await fill(store)
+            if during is not None:
+                await during()
+        finally:
+            await store.close()
+
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(run())
+    return folder
+
+
+def test_lives_are_told_newest_first_with_what_was_done(tmp_path: Path) -> None:
+    ran = driftd("history", "--data-dir", recorded(tmp_path), "-o", "json")
+    assert ran.code == 0
+    document = ran.json()
+    assert errors(document, schema_of("History")) == []
+    newest, healed = document["lives"]
+    assert newest["closed"] is None
+    assert healed["closedBy"] == "driftd dir:0123456789ab"
+    assert healed["writes"][0]["verb"] == "replace"
+    assert healed["writes"][0]["result"] == "done"
+    assert not document["more"]
+
+
+def test_the_table_has_a_line_a_life(tmp_path: Path) -> None:
+    ran = driftd("history", "--data-dir", recorded(tmp_path))
+    heading, newest, healed = ran.out.splitlines()
+    assert heading.startswith("OPENED")
+    assert newest.split()[2:6] == ["open", "modified", "NetworkPolicy", "globex-prod/default-deny"]
+    assert "a rule that allows everything was added (and 1 more)" in healed
+
+
+@pytest.mark.parametrize(
+    ("asked", "tenants"),
+    [
+        (("--tenant", "acme"), ["acme"]),
+        (("--namespace", "globex-prod"), ["globex"]),
+        (("--kind", "NetworkPolicy", "--limit", "1"), ["globex"]),
+        (("--kind", "LimitRange"), []),
+        (("--direction", "tightens"), ["globex"]),
+        (("--since", "2026-11-22T02:00Z"), ["globex", "acme"]),
+        (("--since", "2030-01-01"), []),
+    ],
+)
+def test_filters_narrow_the_answer(tmp_path: Path, asked: tuple[str, ...], tenants: list[str]) -> None:
+    document = driftd("history", "--data-dir", recorded(tmp_path), *asked, "-o", "json").json()
+    assert [life["finding"]["tenant"] for life in document["lives"]] == tenants
+    assert document["more"] == ("--limit" in asked)
+
+
+def test_it_answers_beside_a_running_daemon(tmp_path: Path) -> None:
+    told: list[Ran] = []
+
+    async def ask() -> None:
+        told.append(await asyncio.to_thread(driftd, "history", "--data-dir", tmp_path, "-o", "json"))
+        told.append(await asyncio.to_thread(driftd, "history", "--data-dir", tmp_path, "--verify"))
+
+    recorded(tmp_path, ask)
+    assert [ran.code for ran in told] == [0, 0]
+    assert len(told[0].json()["lives"]) == 2
+    assert told[1].out.startswith("intact: ")
+
+
+def test_an_intact_chain_is_told_with_its_head_and_an_anchor_is_looked_for(tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    ran = driftd("history", "--data-dir", folder, "--verify", "-o", "json")
+    document = ran.json()
+    assert (ran.code, document["intact"]) == (0, True)
+    assert errors(document, schema_of("ChainVerification")) == []
+    head = f"{document['head']['seq']}:{document['head']['hash']}"
+    assert driftd("history", "--data-dir", folder, "--verify", "--anchor", head).code == 0
+    later = f"{document['head']['seq'] + 1}:{'0' * 64}"
+    cut = driftd("history", "--data-dir", folder, "--verify", "--anchor", later)
+    assert cut.code == 1
+    assert "the anchor outside knew" in cut.out
+
+
+def test_a_chain_that_was_altered_is_exit_code_one(tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    with closing(sqlite3.connect(folder / "driftd.sqlite")) as connection, connection:
+        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            connection.execute(f'DROP TRIGGER "{name}"')
+        connection.execute("UPDATE audit SET subject = 'nobody' WHERE seq = 3")
+    ran = driftd("history", "--data-dir", folder, "--verify", "-o", "json")
+    assert ran.code == 1
+    assert ran.json()["firstBad"] == 3
+    assert errors(ran.json(), schema_of("ChainVerification")) == []
+
+
+def test_records_that_are_not_there_or_no_database_are_exit_code_three(tmp_path: Path) -> None:
+    (tmp_path / "driftd.sqlite").write_text("no database at all, but long enough to be looked at as one" * 20)
+    for given in (("--data-dir", tmp_path / "nowhere"), ("--data-dir", tmp_path)):
+        ran = driftd("history", *given)
+        assert (ran.code, ran.out) == (3, "")
+        assert "cannot be read" in ran.err
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--since", "yesterday"), ("--direction", "sideways"), ("--anchor", "1:2"), ("--verify", "--anchor", "x")]
+)
+def test_wrong_filters_are_exit_code_two(tmp_path: Path, wrong: tuple[str, ...]) -> None:
+    ran = driftd("history", "--data-dir", tmp_path, *wrong)
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_a_moment_is_so_long_ago_or_a_time_with_or_without_an_offset() -> None:
+    assert moment_since("90m", NOW) == NOW - timedelta(minutes=90)
+    assert moment_since("2026-11-22", NOW) == datetime(2026, 11, 22, tzinfo=UTC)
+    assert moment_since("2026-11-22T14:00+02:00", NOW) == NOW
+    assert moment_since(None, NOW) is None
+    with pytest.raises(CommandError):
+        moment_since("999999999w", NOW)
