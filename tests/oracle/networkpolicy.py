@@ -120,8 +120,7 @@ def permits(world: World, cluster: Cluster, policy: Body, direction: str, connec
     """Whether one of a policy's rules for a direction covers a connection: its peers AND its ports."""
     side, other = ("from", connection.source) if direction == "ingress" else ("to", connection.target)
     return any(
-        _peers_match(world, cluster, policy, rule.get(side), other)
-        and _ports_match(world, rule.get("ports"), connection)
+        peers_match(world, cluster, policy, rule.get(side), other) and ports_match(world, rule.get("ports"), connection)
         for rule in listed(policy["spec"].get(direction))
     )
 
@@ -161,7 +160,7 @@ def isolating(world: World, cluster: Cluster, endpoint: Body | Address, directio
     ]
 
 
-def _peers_match(world: World, cluster: Cluster, policy: Body, peers: list[Body] | None, other: Party) -> bool:
+def peers_match(world: World, cluster: Cluster, policy: Body, peers: list[Body] | None, other: Party) -> bool:
     """Whether a rule's from/to list covers the other side."""
     # Missing or empty: all sources (destinations), not restricted.
     if not peers:
@@ -217,7 +216,7 @@ def _within(address: Address, cidr: str) -> bool:
     return address.version == network.version and address in network
 
 
-def _ports_match(world: World, ports: list[Body] | None, connection: Connection) -> bool:
+def ports_match(world: World, ports: list[Body] | None, connection: Connection) -> bool:
     """Whether a rule's ports list covers the destination port."""
     # Missing or empty: all ports (and protocols); traffic is not restricted by port.
     if not ports:

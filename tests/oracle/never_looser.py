@@ -1,6 +1,6 @@
 """Was a repair ever the hole? Every state an actor passed through, against what was before and what ought to be."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,15 +9,16 @@ from tests.oracle.calico import allowed as allowed_on_calico
 from tests.oracle.calico import concerns
 from tests.oracle.calico_universe import universe_of as calico_universe_of
 from tests.oracle.networkpolicy import is_network_policy
+from tests.oracle.port_sets import PortSets
 from tests.oracle.replay import NAMESPACES, Key, Record, State, Step
 from tests.oracle.universe import (
     Flow,
     Judge,
+    Pairs,
     Universe,
     atomic_addresses,
     atomic_ports,
-    flows_by,
-    network_policy_in,
+    pairs_by,
     representative_pods,
 )
 from tests.oracle.worlds import DIALECTS, Allowed, World
@@ -142,15 +143,24 @@ def _violations(
     tiered = dialect == "calico" and not all(
         is_network_policy(body) for one in states for body in one.cluster().policies
     )
-    judges = [CALICO] if tiered else [network_policy_in(world) for world in _distinct_worlds(dialect, live)]
-    ask = partial(flows_by, universe=universe, touching=run.namespaces, memo={})
-    entitled = [ask(judge, run.before.cluster(live)) | ask(judge, canonical.cluster(live)) for judge in judges]
+    asked: list[Callable[[Cluster], Pairs]] = (
+        [partial(pairs_by, CALICO, universe=universe, touching=run.namespaces, memo={})]
+        if tiered
+        else [partial(PortSets(world, universe).open_in, touching=run.namespaces) for world in _worlds(dialect, live)]
+    )
+    entitled = [(ask(run.before.cluster(live)), ask(canonical.cluster(live))) for ask in asked]
     for step in run.steps:
-        for judge, fine in zip(judges, entitled, strict=True):
-            excess = ask(judge, step.state.cluster(live)) - fine
+        for ask, fine in zip(asked, entitled, strict=True):
+            excess = list(_excess(ask(step.state.cluster(live)), *fine))
             if excess:
                 yield Violation(step.record, min(excess), len(excess) - 1)
                 break
+
+
+def _excess(found: Pairs, *entitled: Pairs) -> Iterator[Flow]:
+    """What is open in one state and in none of the others."""
+    for pair, ports in found.items():
+        yield from (Flow(*pair, *port) for port in ports.difference(*(one.get(pair, ()) for one in entitled)))
 
 
 def _may_on_calico(cluster: Cluster, one: Body | Address, other: Body | Address, port: tuple[str, int]) -> bool:
@@ -171,7 +181,7 @@ def _overlaid(canonical: State, before: State) -> State:
     return State({**kept, **canonical.objects})
 
 
-def _distinct_worlds(dialect: str, pods: Sequence[Body]) -> list[World]:
+def _worlds(dialect: str, pods: Sequence[Body]) -> list[World]:
     """The worlds that can differ at all: without host-network pods the question about them is moot."""
     if any(on_host_network(pod) for pod in pods):
         return list(DIALECTS[dialect])

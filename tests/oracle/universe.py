@@ -73,7 +73,10 @@ def flows(
     return Flows(frozenset.intersection(*by_world), frozenset.union(*by_world))
 
 
-Memo: TypeAlias = dict[tuple[object, ...], frozenset[tuple[str, int]]]
+Ports: TypeAlias = frozenset[tuple[str, int]]
+Pairs: TypeAlias = Mapping[tuple[str, str], Ports]
+"""Open ports by source and target, as `identity` names them; a pair without any is left out."""
+Memo: TypeAlias = dict[tuple[object, ...], Ports]
 """Answers by all they depend on but the pods: for whoever asks about many states that are mostly alike."""
 
 
@@ -85,30 +88,22 @@ class Judge(NamedTuple):
 
 
 def flows_in(
-    world: World,
-    cluster: Cluster,
-    universe: Universe,
-    touching: frozenset[str] | None = None,
-    memo: Memo | None = None,
+    world: World, cluster: Cluster, universe: Universe, touching: frozenset[str] | None = None
 ) -> frozenset[Flow]:
     """What NetworkPolicy allows in one world; with `touching`, only what has a pod in such a namespace."""
-    return flows_by(network_policy_in(world), cluster, universe, touching, memo)
+    found = pairs_by(Judge(_concerns, partial(between, world)), cluster, universe, touching)
+    return frozenset(Flow(*pair, *port) for pair, ports in found.items() for port in ports)
 
 
-def network_policy_in(world: World) -> Judge:
-    """NetworkPolicy in one world, as a judge."""
-    return Judge(_concerns, partial(between, world))
-
-
-def flows_by(
+def pairs_by(
     judge: Judge,
     cluster: Cluster,
     universe: Universe,
     touching: frozenset[str] | None = None,
     memo: Memo | None = None,
-) -> frozenset[Flow]:
-    """The same under whatever an oracle judges."""
-    found = set()
+) -> Pairs:
+    """The same under whatever an oracle judges, port by port."""
+    found = {}
     memo = {} if memo is None else memo
     # An address that is a pod's is that pod, asked about once and under its name.
     known = {identity(who): who for one in universe.endpoints for who in [resolved(cluster, one)]}
@@ -138,8 +133,9 @@ def flows_by(
         key = (judge, repr(one), repr(other), labels, surroundings, mine, its)
         if key not in memo:
             memo[key] = frozenset(port for port in universe.ports if judge.between(concerning, one, other, port))
-        found |= {Flow(source, target, protocol, port) for protocol, port in memo[key]}
-    return frozenset(found)
+        if memo[key]:
+            found[source, target] = memo[key]
+    return found
 
 
 def _concerns(cluster: Cluster, policy: Body, endpoint: Body | Address) -> bool:
