@@ -94,15 +94,26 @@ def _ports(spans: list[Span]) -> str:
 
 
 def _icmp(spans: list[Span]) -> str:
+    """Whole types as `type` or `type-type`, parts of a type as `type:code` or `type:code-code`."""
     words: list[str] = []
     for low, high in spans:
-        if low % 256 == 0 and high % 256 == 255:
-            first, last = low // 256, high // 256
+        first, last = -(-low // 256), (high + 1) // 256 - 1
+        if first > last + 1 or low // 256 == high // 256:
+            whole = low % 256 == 0 and high % 256 == 255
+            words.append(str(low // 256) if whole else _codes(low, high))
+            continue
+        if low % 256:
+            words.append(_codes(low, first * 256 - 1))
+        if first <= last:
             words.append(str(first) if first == last else f"{first}-{last}")
-        else:
-            first_point, last_point = f"{low // 256}:{low % 256}", f"{high // 256}:{high % 256}"
-            words.append(first_point if low == high else f"{first_point}-{last_point}")
+        if (high + 1) % 256:
+            words.append(_codes((last + 1) * 256, high))
     return ",".join(words)
+
+
+def _codes(low: int, high: int) -> str:
+    codes = str(low % 256) if low == high else f"{low % 256}-{high % 256}"
+    return f"{low // 256}:{codes}"
 
 
 def of_spans(spans: Iterable[Span]) -> PortSet:
