@@ -1,8 +1,8 @@
-"""The schema's version: forward only, a copy of the file first, and Alembic imported only when there is work."""
+"""The schema's version: forward only, a copy of the file first, and Alembic imported only to change what is there."""
 
 from pathlib import Path
 
-from sqlalchemy import Connection, MetaData, Table, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 from driftd.store.errors import SchemaTooNew
 from driftd.store.schema import metadata
@@ -41,6 +41,18 @@ def refuse_newer(database: str, found: str) -> None:
     """Raise `SchemaTooNew` for a revision this driftd does not know."""
     if found and found not in KNOWN:
         raise SchemaTooNew(database, found, HEAD)
+
+
+def create(connection: Connection) -> None:
+    """Make the tables of `HEAD` in an empty database, inside the caller's transaction.
+
+    What all migrations together lead to (a test holds the two against each other), without 20 MB and 0.9 s of Alembic.
+    """
+    own = MetaData()
+    stamp = Table("alembic_version", own, Column("version_num", String(32), primary_key=True))
+    metadata.create_all(connection)
+    own.create_all(connection)
+    connection.execute(stamp.insert().values(version_num=HEAD))
 
 
 def upgrade(connection: Connection) -> None:

@@ -228,12 +228,13 @@ class SqliteFile:
         migrate.refuse_newer(str(self.path), found)
         if found == migrate.HEAD:
             return
-        if migrate.holds_anything(connection):
+        old = migrate.holds_anything(connection)
+        if old:
             copy = self.path.with_name(f"{self.path.name}.before-{migrate.HEAD}")
             copy.unlink(missing_ok=True)
             _copy(connection, copy)
         with connection.begin():
-            migrate.upgrade(connection)
+            (migrate.upgrade if old else migrate.create)(connection)
 
 
 def _copy(connection: Connection, target: Path) -> None:

@@ -13,11 +13,38 @@ from driftd.store.sqlite import SqliteFile
 from tests.support.records import SteppingClock
 
 
+def tables_of(path: Path) -> set[tuple[str, str, str]]:
+    """Tables and indexes with all their columns, however the statement that made them was laid out."""
+    database = sqlite3.connect(path)
+    columns = "SELECT m.type, m.name, group_concat(i.name || ' ' || i.type || i.\"notnull\" || i.pk)"
+    tables = set(database.execute(f"{columns} FROM sqlite_master m JOIN pragma_table_info(m.name) i GROUP BY m.name"))
+    found = "SELECT 'index', m.name, group_concat(i.name) FROM sqlite_master m JOIN pragma_index_info(m.name) i"
+    indexes = set(database.execute(f"{found} GROUP BY m.name"))
+    database.close()
+    return tables | indexes
+
+
 def test_the_migrations_lead_to_exactly_the_tables_the_code_uses(tmp_path: Path) -> None:
-    SqliteFile(tmp_path / "s.db", SteppingClock().now, 250).open()
     engine = create_engine(f"sqlite:///{tmp_path}/s.db")
+    with engine.begin() as connection:
+        migration.upgrade(connection)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert migration.version(connection) == migration.HEAD
+    engine.dispose()
+
+
+def test_a_new_database_is_made_at_once_as_the_migrations_would_make_it(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/migrated.db")
+    with engine.begin() as connection:
+        migration.upgrade(connection)
+    engine.dispose()
+    file = SqliteFile(tmp_path / "new.db", SteppingClock().now, 250)
+    file.open()
+    file.close()
+    assert tables_of(tmp_path / "new.db") == tables_of(tmp_path / "migrated.db")
+    engine = create_engine(f"sqlite:///{tmp_path}/new.db")
+    with engine.connect() as connection:
         assert migration.version(connection) == migration.HEAD
     engine.dispose()
 
