@@ -1,6 +1,7 @@
 """Somebody's hands on the API server: the requests of one user of the lab, with that user's own credentials."""
 
 import asyncio
+import base64
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import yaml
 from driftd.cli.clock import CommandClock
 from driftd.cli.story.scenes import Tampering
 from driftd.cluster import Conflict, Pace, Session, default_credentials
+from driftd.lab.authority import write_private
 from driftd.policy.kinds import KINDS
 from driftd.values import Body, Resource
 
@@ -79,9 +81,10 @@ class Hands:
 
 @asynccontextmanager
 async def hands(kubeconfig: Path, field_manager: str) -> AsyncIterator[Hands]:
-    """The user that a kubeconfig names, until the block ends."""
+    """The user that a kubeconfig of the lab names, until the block ends."""
     pace = Pace(CommandClock(), asyncio.sleep, random.random)
-    async with Session(default_credentials(str(kubeconfig)), pace, user_agent=field_manager) as session:
+    credentials = default_credentials(str(await asyncio.to_thread(_with_files, kubeconfig)))
+    async with Session(credentials, pace, user_agent=field_manager) as session:
         yield Hands(session, field_manager)
 
 
@@ -105,6 +108,24 @@ def far_too_many_rights(user: str) -> tuple[Body, ...]:
         "subjects": [{"apiGroup": _RBAC, "kind": "User", "name": user}],
     }
     return role, binding
+
+
+def _with_files(kubeconfig: Path) -> Path:
+    """The same kubeconfig with its certificates and key as files beside it.
+
+    What stands in a kubeconfig itself, the client library copies to the folder for temporary files, where a key would
+    stay if we were killed; what lies in the lab's folder goes with the lab.
+    """
+    config = yaml.safe_load(kubeconfig.read_bytes())
+    for entry in (config["clusters"][0]["cluster"], config["users"][0]["user"]):
+        for field in [key for key in entry if key.endswith("-data")]:
+            name = field.removesuffix("-data")
+            file = kubeconfig.with_name(f"{kubeconfig.name}.{name}")
+            write_private(file, base64.b64decode(entry.pop(field)))
+            entry[name] = str(file)
+    written = kubeconfig.with_name(f"{kubeconfig.name}.files")
+    write_private(written, yaml.safe_dump(config).encode())
+    return written
 
 
 def _resource(body: dict[str, Any]) -> Resource:
