@@ -2,27 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from driftd.cli.document import Document as _Document
+from driftd.cli.document import GapEntry, ObjectName
+from driftd.cli.document import Part as _Part
+from driftd.cli.flows.documents import FLOW_DOCUMENTS
 from driftd.values import Direction, FindingType, Severity
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class _Document(_Part):
-    api_version: Literal["driftd.dev/v1alpha1"] = Field("driftd.dev/v1alpha1", description="Version of this format.")
-
-
-class ObjectName(_Part):
-    """Identity of a Kubernetes object."""
-
-    group: str = Field(description="API group; empty for the core group.")
-    kind: str
-    namespace: str = Field(description="Empty for an object without a namespace.")
-    name: str
 
 
 class Place(_Part):
@@ -91,13 +77,6 @@ class DriftEntry(FindingEntry):
 
     mode: Literal["report", "enforce"] = Field(description="Whether a daemon with this model would repair it.")
     diff: str | None = Field(description="Unified YAML diff of what is compared; only `driftd diff` fills it.")
-
-
-class GapEntry(_Part):
-    """Something that could not be told."""
-
-    where: str
-    why: str
 
 
 class ExemptionEntry(_Part):
@@ -231,7 +210,7 @@ class Adoption(_Document):
 
 DOCUMENTS: dict[str, type[_Document]] = {
     one.__name__: one for one in (DriftReport, LintReport, History, ChainVerification, Adoption)
-}
+} | FLOW_DOCUMENTS
 """Every document by its `kind`."""
 
 

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from driftd import __version__
-from driftd.cli import (  # noqa: A004 - named for their commands
+from driftd.cli import (
     adopt,
     check,
-    compile,
+    compile,  # noqa: A004 - named for its command
     demo,
     diff,
     explain,

@@ -1,0 +1,54 @@
+"""From what the engine answers to the entries of documents, and to the words people read."""
+
+import re
+from typing import Final
+
+from driftd.cli.document import ObjectName
+from driftd.cli.flows.documents import Interval, Ports, Traffic
+from driftd.policy.reach import PortSet
+from driftd.policy.reach.ports import ALL, PORTED
+from driftd.values import ObjectRef
+
+UNDEFINED: Final = ALL - PORTED
+"""Traffic that NetworkPolicy says nothing about: everything but TCP, UDP and SCTP."""
+_RULE: Final = re.compile(r"spec\.(ingress|egress)\[(\d+)\]")
+
+
+def traffic(ports: PortSet) -> Traffic:
+    """A set of connections."""
+    pieces = tuple(Ports(protocol=protocol, ports=numbers) for protocol, numbers in ports.pieces())
+    return Traffic(all=ports == ALL, text=str(ports), protocols=pieces)
+
+
+def interval(must: PortSet, may: PortSet) -> Interval:
+    """Both ends."""
+    return Interval(must=traffic(must), may=traffic(may))
+
+
+def object_name(ref: ObjectRef) -> ObjectName:
+    """Identity."""
+    return ObjectName(group=ref.group, kind=ref.kind, namespace=ref.namespace, name=ref.name)
+
+
+def rule_words(rule: str) -> str:
+    """`spec.ingress[1]` as people count: `ingress rule 2`."""
+    return _RULE.sub(lambda found: f"{found[1]} rule {int(found[2]) + 1}", rule)
+
+
+def shown(must: PortSet, may: PortSet, *, undefined: bool) -> str:
+    """An interval in one line; empty where there is nothing to show.
+
+    Without `undefined`, traffic that NetworkPolicy does not define and that only may pass is left out: under some
+    dialects that is so between any two pods.
+    """
+    open_ends = may - must
+    if not undefined:
+        open_ends = open_ends - UNDEFINED
+    if not open_ends:
+        return str(must) if must else ""
+    return f"{must}; perhaps {open_ends}" if must else f"perhaps {open_ends}"
+
+
+def hidden(must: PortSet, may: PortSet) -> bool:
+    """Whether `shown` without `undefined` says nothing though something may pass."""
+    return bool(may) and not shown(must, may, undefined=False)
