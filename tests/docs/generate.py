@@ -1,11 +1,15 @@
-"""`make docs`: write the generated pages anew."""
+"""`make docs`: write the generated pages and schemas anew."""
 
+from tests.docs import cli_reference, model_reference
 from tests.docs.settings_page import PAGE, settings_page
 
 
 def main() -> None:
     PAGE.write_text(settings_page())
-    print(f"wrote docs/{PAGE.name}")
+    model_reference.write()
+    cli_reference.write()
+    for path in (PAGE, *model_reference.PAGES, *cli_reference.PAGES):
+        print(f"wrote {path.parent.name}/{path.name}")
 
 
 if __name__ == "__main__":
