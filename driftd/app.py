@@ -43,6 +43,7 @@ from driftd.engine import (
     InForce,
     KnownNamespaces,
     Leadership,
+    Meaning,
     ModelLoop,
     Observer,
     OpenFindings,
@@ -58,9 +59,9 @@ from driftd.engine import (
 from driftd.policy.kinds import KINDS, Coverage, Kind, World
 from driftd.settings import Settings
 from driftd.source import DirectorySource, LastGood
-from driftd.store import Store, StoreError, StoreMode, StoreState
+from driftd.store import EntryRefused, Store, StoreError, StoreGone, StoreMode, StoreState
 from driftd.telemetry import Metrics, configure_logs
-from driftd.values import ObjectRef
+from driftd.values import Finding, ObjectRef
 from driftd.web import Health, HealthServer
 
 _log = structlog.get_logger()
@@ -153,6 +154,7 @@ class App:
             in_force=lambda: self.models.in_force,
             publish=self._publish,
             learn=self._learn,
+            judge=self._meaning.run,
             clock=clock,
             metrics=self.metrics,
         )
@@ -252,6 +254,22 @@ class App:
         if model is not None:
             await self._defaults.learn(model.compiled)
 
+    async def _judged(self, finding: Finding) -> None:
+        """A direction has become known: into the store, the gauges and the log."""
+        self._findings.judged(finding)
+        _log.info(
+            "drift.judged",
+            finding=finding.id,
+            direction=finding.direction.value,
+            severity=finding.severity.value,
+            witness=str(finding.witness or ""),
+            dialect=finding.dialect,
+        )
+        try:
+            await self._store.finish((), (finding,))
+        except (StoreGone, EntryRefused) as error:
+            _log.error("store.not_recorded", why=str(error))
+
     async def _measure_lag(self) -> None:
         while True:
             before = time.monotonic()
@@ -332,6 +350,9 @@ class App:
             namespace=self._settings.namespace,
             epoch=lambda: self.elector.epoch,
         )
+        self._meaning = Meaning(
+            compiled=lambda: in_force().compiled, policies=settings.judged_policies, judged=self._judged
+        )
         actor = Actor(
             writer=writer,
             store=store,
@@ -351,6 +372,7 @@ class App:
             findings=self._findings,
             breaker=self._breaker,
             setbacks=setbacks,
+            meaning=self._meaning,
             namespaces=self.namespaces,
             epoch=lambda: self.elector.epoch,
             clock=self._clock,

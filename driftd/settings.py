@@ -85,6 +85,11 @@ class EngineSettings(_Part):
     retry_min_seconds: Seconds = Field(0.5, description="First pause after a write that failed; doubled each time.")
     retry_max_seconds: Seconds = Field(30.0, description="Longest such pause.")
     stop_seconds: Seconds = Field(20.0, description="How long a stop waits for writes under way.")
+    judged_policies: int = Field(
+        2000,
+        ge=0,
+        description="With more NetworkPolicies than this in the model, the direction of drift stays unknown.",
+    )
     write_timeout_seconds: Seconds = Field(
         5.0, description="Bound on one write; a lease must outlive it or the write is not sent."
     )

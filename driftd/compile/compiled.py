@@ -56,7 +56,11 @@ class Exempt:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The whole desired state. `governed` is by namespace name, sorted; the model's order leaves no trace in it."""
+    """The whole desired state. `governed` is by namespace name, sorted; the model's order leaves no trace in it.
+
+    `platform` are namespaces of nobody's tenant; `pod_ranges` and `node_ranges` are the cluster's CIDRs: who judges
+    reachability needs them.
+    """
 
     cluster: str
     dialect: str
@@ -65,3 +69,6 @@ class Compiled:
     exemptions: tuple[Exempt, ...]
     mass_objects: int
     mass_percent: int
+    platform: tuple[str, ...] = ()
+    pod_ranges: tuple[str, ...] = ()
+    node_ranges: tuple[str, ...] = ()

@@ -71,6 +71,9 @@ class _Compiler:
             exemptions=_exemptions(self.model),
             mass_objects=spec.remediation.mass_change.objects,
             mass_percent=spec.remediation.mass_change.percent,
+            platform=_platform(self.model),
+            pod_ranges=tuple(str(one) for one in spec.ranges.pods),
+            node_ranges=tuple(str(one) for one in spec.ranges.nodes),
         )
 
     def _open(self, head: GovernedNamespace) -> Ledger:
@@ -181,3 +184,10 @@ class _Compiler:
 def _exemptions(model: Model) -> tuple[Exempt, ...]:
     found = [Exempt(one.ref, one.spec.until, one.spec.owner, one.spec.reason) for one in model.exemptions]
     return tuple(sorted(found, key=lambda one: (one.ref, one.until)))
+
+
+def _platform(model: Model) -> tuple[str, ...]:
+    """Namespaces that belong to no tenant: those the cluster names, and those of shared services."""
+    spec = model.cluster.spec
+    named = {*spec.platform_namespaces, spec.dns.namespace, spec.gateway.namespace}
+    return tuple(sorted(named | {one.spec.namespace for one in model.shared_services.values()}))

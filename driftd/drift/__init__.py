@@ -9,6 +9,7 @@ from driftd.drift.plan import plan
 from driftd.drift.report import report
 from driftd.drift.state import KindState, LiveScope
 from driftd.drift.twin import twin_ref
+from driftd.drift.world import World
 
 __all__ = [
     "FIELD_MANAGER",
@@ -21,6 +22,7 @@ __all__ = [
     "Judgement",
     "KindState",
     "LiveScope",
+    "World",
     "blocked",
     "compare",
     "defaulted",

@@ -8,6 +8,7 @@ from driftd.engine.inforce import InForce, changed_scopes
 from driftd.engine.leadership import Leadership, last_epoch
 from driftd.engine.learn import Defaults
 from driftd.engine.loop import ScopeLoop
+from driftd.engine.meaning import Meaning
 from driftd.engine.model_loop import ModelLoop, ModelStatus
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
@@ -26,6 +27,7 @@ __all__ = [
     "InForce",
     "KnownNamespaces",
     "Leadership",
+    "Meaning",
     "ModelLoop",
     "ModelStatus",
     "Observer",

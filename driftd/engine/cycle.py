@@ -12,6 +12,7 @@ from driftd.drift import Comparison, Difference, FightBreaker, blocked, compare,
 from driftd.engine.act import Actor, Acts
 from driftd.engine.dirty import Ticket
 from driftd.engine.inforce import InForce
+from driftd.engine.meaning import Meaning
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.record import OpenFindings
@@ -64,6 +65,7 @@ class Cycle:
         findings: OpenFindings,
         breaker: FightBreaker,
         setbacks: Setbacks,
+        meaning: Meaning,
         namespaces: KnownNamespaces,
         epoch: Callable[[], int],
         clock: Clock,
@@ -77,6 +79,7 @@ class Cycle:
         self._findings = findings
         self._breaker = breaker
         self._setbacks = setbacks
+        self._meaning = meaning
         self._namespaces = namespaces
         self._clock = clock
         self._metrics = metrics
@@ -113,6 +116,7 @@ class Cycle:
             self._observer.look(scope, work.proved),
             self._today(),
             orphaned=scope.namespace in model.orphaned,
+            judge=self._meaning.recall,
         )
         extra = self._extra(comparison.findings, model.compiled.cluster)
         if extra:
@@ -232,6 +236,9 @@ class Cycle:
         for finding in late:
             self._open(finding, comparison, work)
         reports = [await self._report(finding, work) for finding in work.opened.values()]
+        for finding in reports:
+            if finding.id in work.differences:
+                self._meaning.offer(finding, work.differences[finding.id])
         passed = [finding for id, finding in work.opened.items() if id not in {one.id for one in comparison.findings}]
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
         if work.outcomes or reports:
@@ -243,6 +250,7 @@ class Cycle:
         now = self._clock.monotonic()
         for finding in gone.values():
             self._breaker.settled(finding.ref, now)
+            self._meaning.settle(finding)
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         if not comparison.unknown and not comparison.to_prove:
             self._setbacks.settled(scope)

@@ -1,7 +1,7 @@
 """One term of leadership: take over what is open, settle what was cut off, then work until the lease is gone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
@@ -47,11 +47,13 @@ class Leadership:
         in_force: Callable[[], InForce | None],
         publish: Callable[[], Awaitable[None]],
         learn: Callable[[], Awaitable[None]],
+        judge: Callable[[], Coroutine[None, None, None]],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._publish = publish
         self._learn = learn
+        self._judge = judge
         self._store = store
         self._loop = loop
         self._findings = findings
@@ -82,6 +84,7 @@ class Leadership:
                 group.create_task(self._loop.run(), name="scope-loop")
                 group.create_task(self._housekeeping(), name="housekeeping")
                 group.create_task(self._anchor(), name="anchor")
+                group.create_task(self._judge(), name="meaning")
         finally:
             self._metrics.leading.set(0)
 

@@ -68,6 +68,15 @@ class OpenFindings:
         for finding in sift.gone:
             self._gauge(finding, -1)
 
+    def judged(self, finding: Finding) -> None:
+        """Its direction has become known; a finding that is closed by now is left as it is."""
+        held = self._by_scope.get(finding.scope, {})
+        before = held.get(finding.id)
+        if before is not None:
+            self._gauge(before, -1)
+            held[finding.id] = finding
+            self._gauge(finding, 1)
+
     def _gauge(self, finding: Finding, step: int) -> None:
         labels = (finding.ref.kind, finding.type.value, finding.direction.value, finding.severity.value)
         self._metrics.findings.labels(*labels).inc(step)

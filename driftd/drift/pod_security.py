@@ -1,0 +1,26 @@
+"""What a lowered Pod Security level means for isolation.
+
+Source: Pod Security Standards. `privileged` allows hostNetwork, and a pod in the host's network is outside of what
+policies select; `baseline` and `restricted` both forbid it. A version pin other than the model's may mean older rules.
+"""
+
+from driftd.drift.meaning import Judgement
+from driftd.values import Body, Direction
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+_LEVELS = ("privileged", "baseline", "restricted")
+
+
+def lowered(desired: Body, live: Body) -> Judgement | None:
+    """The judgement of a Namespace whose enforced level is lower than the model's; None where it is not."""
+    wanted, now = _level(desired), _level(live)
+    if now >= wanted:
+        return None
+    # Out of the host's network everybody can be reached, whatever any policy says.
+    return Judgement(Direction.LOOSENS, crosses_tenant=None if now == 0 else False)
+
+
+def _level(namespace: Body) -> int:
+    """The level's rank; no label, or one the API server does not know, enforces nothing."""
+    label = (namespace["metadata"].get("labels") or {}).get(ENFORCE, "privileged")
+    return _LEVELS.index(label) if label in _LEVELS else 0

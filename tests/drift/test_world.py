@@ -1,0 +1,125 @@
+"""What differences mean for the flows, against the example platform."""
+
+from functools import cache
+from typing import Any
+
+import orjson
+import pytest
+
+from driftd.compile import Compiled
+from driftd.drift import Difference, Judgement, World
+from driftd.policy.kinds import digest_of, kind_of
+from driftd.values import Body, Direction, FindingType, Live, ObjectRef
+from tests.support.stage import MODELS, compiled_models
+
+NP = "networking.k8s.io"
+
+
+@cache
+def compiled() -> Compiled:
+    return compiled_models(MODELS)
+
+
+def ref_of(kind: str, namespace: str, name: str) -> ObjectRef:
+    return ObjectRef(NP if kind == "NetworkPolicy" else "", kind, namespace, name)
+
+
+def live(body: Body, ref: ObjectRef) -> Live:
+    digest = digest_of(kind_of(ref), body, compiled().coverage)
+    return Live(ref, orjson.dumps(body), digest, "uid", "1", terminating=False, managers=())
+
+
+def modified(kind: str, namespace: str, name: str, **changes: Any) -> Difference:
+    """A canonical object with top-level or spec fields changed."""
+    ref = ref_of(kind, namespace, name)
+    home = name if kind == "Namespace" else namespace
+    desired = compiled().governed[home].objects[ref]
+    body = desired.body()
+    for field, value in changes.items():
+        if field == "labels":
+            body["metadata"]["labels"] |= value
+        elif field == "automountServiceAccountToken":
+            body[field] = value
+        else:
+            body["spec"][field] = value
+    return Difference(FindingType.MODIFIED, ref, desired, live(body, ref))
+
+
+def missing(kind: str, namespace: str, name: str) -> Difference:
+    ref = ref_of(kind, namespace, name)
+    return Difference(FindingType.MISSING, ref, compiled().governed[namespace].objects[ref], None)
+
+
+def extra(namespace: str, name: str, spec: Body) -> Difference:
+    ref = ref_of("NetworkPolicy", namespace, name)
+    body = {
+        "apiVersion": f"{NP}/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    return Difference(FindingType.UNEXPECTED, ref, None, live(body, ref))
+
+
+def judged(*differences: Difference) -> Judgement:
+    """The judgement of the last of several differences that stand together."""
+    return World(compiled()).judge(differences)[differences[-1].ref]
+
+
+def test_an_egress_allow_all_in_a_default_deny_loosens_and_a_flow_shows_it() -> None:
+    found = judged(modified("NetworkPolicy", "acme-prod", "default-deny", egress=[{}]))
+    assert found.direction is Direction.LOOSENS
+    assert found.witness is not None
+    assert found.witness.source.startswith("acme-prod/")
+
+
+def test_a_missing_allow_policy_tightens_and_the_witness_is_what_breaks() -> None:
+    found = judged(missing("NetworkPolicy", "acme-prod", "db-ingress"))
+    assert found.direction is Direction.TIGHTENS
+    assert found.crosses_tenant is False
+    assert found.witness is not None
+    assert found.witness.port == "5432"
+
+
+def test_a_missing_default_deny_loosens() -> None:
+    assert judged(missing("NetworkPolicy", "globex-prod", "default-deny")).direction is Direction.LOOSENS
+
+
+def test_an_extra_policy_without_rules_is_neutral_where_everything_is_isolated_already() -> None:
+    spec: Body = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert judged(extra("acme-prod", "inert", spec)).direction is Direction.NEUTRAL
+
+
+def test_a_hole_that_needs_two_differences_is_found_whichever_comes_last() -> None:
+    one = modified("NetworkPolicy", "acme-prod", "api-egress", egress=[{}])
+    spec: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+    other = extra("globex-prod", "open", spec)
+    for pair in ((one, other), (other, one)):
+        found = judged(*pair)
+        assert found.direction is Direction.LOOSENS
+        assert found.crosses_tenant
+
+
+def test_what_is_settled_no_longer_counts() -> None:
+    world = World(compiled())
+    one = modified("NetworkPolicy", "acme-prod", "api-egress", egress=[{}])
+    world.judge([one])
+    world.settle([one.ref])
+    spec: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+    alone = World(compiled()).judge([extra("globex-prod", "open", spec)])
+    assert world.judge([extra("globex-prod", "open", spec)]) == alone
+
+
+@pytest.mark.parametrize(("level", "crosses"), [("privileged", None), ("baseline", False)])
+def test_a_lowered_pod_security_level_loosens(level: str, crosses: bool | None) -> None:
+    found = judged(modified("Namespace", "", "globex-prod", labels={"pod-security.kubernetes.io/enforce": level}))
+    assert (found.direction, found.crosses_tenant) == (Direction.LOOSENS, crosses)
+
+
+def test_a_token_that_is_mounted_again_loosens_inside_the_tenant() -> None:
+    found = judged(modified("ServiceAccount", "globex-prod", "default", automountServiceAccountToken=True))
+    assert (found.direction, found.crosses_tenant) == (Direction.LOOSENS, False)
+
+
+def test_a_quota_decides_no_flow() -> None:
+    assert judged(missing("ResourceQuota", "acme-prod", "quota")).direction is Direction.NEUTRAL
