@@ -14,6 +14,7 @@ from tests.oracle.replay import NAMESPACES, Key, Record, State, Step
 from tests.oracle.universe import (
     Flow,
     Judge,
+    Memo,
     Pairs,
     Universe,
     atomic_addresses,
@@ -143,15 +144,18 @@ def _violations(
     tiered = dialect == "calico" and not all(
         is_network_policy(body) for one in states for body in one.cluster().policies
     )
-    asked: list[Callable[[Cluster], Pairs]] = (
-        [partial(pairs_by, CALICO, universe=universe, touching=run.namespaces, memo={})]
+    asked: list[Callable[[Cluster, frozenset[str] | None], Pairs]] = (
+        [partial(_on_calico, universe, {})]
         if tiered
-        else [partial(PortSets(world, universe).open_in, touching=run.namespaces) for world in _worlds(dialect, live)]
+        else [PortSets(world, universe).open_in for world in _worlds(dialect, live)]
     )
-    entitled = [(ask(run.before.cluster(live)), ask(canonical.cluster(live))) for ask in asked]
+    where = run.namespaces
+    entitled = [(ask(run.before.cluster(live), where), ask(canonical.cluster(live), where)) for ask in asked]
     for step in run.steps:
+        # Other connections are as they were in the state before, which has been looked at.
+        touching = None if where is None else frozenset(place_of(key) for key in step.changed)
         for ask, fine in zip(asked, entitled, strict=True):
-            excess = list(_excess(ask(step.state.cluster(live)), *fine))
+            excess = list(_excess(ask(step.state.cluster(live), touching), *fine))
             if excess:
                 yield Violation(step.record, min(excess), len(excess) - 1)
                 break
@@ -161,6 +165,10 @@ def _excess(found: Pairs, *entitled: Pairs) -> Iterator[Flow]:
     """What is open in one state and in none of the others."""
     for pair, ports in found.items():
         yield from (Flow(*pair, *port) for port in ports.difference(*(one.get(pair, ()) for one in entitled)))
+
+
+def _on_calico(universe: Universe, memo: Memo, cluster: Cluster, touching: frozenset[str] | None) -> Pairs:
+    return pairs_by(CALICO, cluster, universe, touching, memo)
 
 
 def _may_on_calico(cluster: Cluster, one: Body | Address, other: Body | Address, port: tuple[str, int]) -> bool:

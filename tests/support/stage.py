@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,12 @@ Body = dict[str, Any]
 
 def compiled_models(root: Path) -> Compiled:
     """A model directory compiled in this process: what the cluster ought to hold."""
-    files = [SourceFile(file.relative_to(root).as_posix(), file.read_bytes()) for file in sorted(root.rglob("*.yaml"))]
+    found = sorted(root.rglob("*.yaml"))
+    return _compiled(tuple(SourceFile(file.relative_to(root).as_posix(), file.read_bytes()) for file in found))
+
+
+@lru_cache(maxsize=8)
+def _compiled(files: tuple[SourceFile, ...]) -> Compiled:
     model = load(files).model
     assert model is not None
     return compile_model(model)
