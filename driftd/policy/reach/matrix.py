@@ -4,6 +4,7 @@ Pairs are found from whichever side names few peers, so the work follows the flo
 the cluster.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,15 +89,29 @@ class _Groups:
 
     def __init__(self, snapshot: Snapshot, by: Grouping, tenants: Tenancy) -> None:
         self._of: dict[int, tuple[str, ...]] = {}
+        self._lonely: set[tuple[str, int]] = set()
         for view in snapshot.namespaces.values():
             if by is Grouping.WORKLOAD:
-                members: dict[int, set[str]] = {}
+                members: dict[int, Counter[str]] = {}
                 for name, position in view.classes.items():
-                    members.setdefault(position, set()).add(f"{view.name}/{view.pods[name].workload}")
-                self._of |= {position: tuple(sorted(names)) for position, names in members.items()}
+                    members.setdefault(position, Counter())[f"{view.name}/{view.pods[name].workload}"] += 1
             else:
                 name = view.name if by is Grouping.ENVIRONMENT else tenants.tenant(view.name) or "(platform)"
-                self._of |= dict.fromkeys(view.counts, (name,))
+                members = {position: Counter({name: count}) for position, count in view.counts.items()}
+            for position, counts in members.items():
+                self._of[position] = tuple(sorted(counts))
+                self._lonely.update((name, position) for name, count in counts.items() if count == 1)
+        self._bits: dict[str, int] = {}
+        for position, names in self._of.items():
+            for name in names:
+                self._bits[name] = self._bits.get(name, 0) | (1 << position)
+
+    def only_itself(self, name: str, sources: int, targets: int) -> bool:
+        """Whether all that a group's part of two sets has in common is one pod with itself."""
+        mine = sources & self._bits[name]
+        if mine != targets & self._bits[name] or mine & (mine - 1):
+            return False
+        return (name, mine.bit_length() - 1) in self._lonely
 
     def of(self, position: int) -> tuple[str, ...]:
         return self._of.get(position, ())
@@ -131,7 +146,6 @@ class _Bound:
         self._senders: list[_Party] = []
         self._receivers: list[_Party] = []
         self._by_class: tuple[dict[int, Relation], dict[int, Relation]] = ({}, {})
-        self._single = 0
         for view in snapshot.namespaces.values():
             self._take(view)
         self._outward(self._senders, Flow.EGRESS)
@@ -141,9 +155,6 @@ class _Bound:
         self._wide()
 
     def _take(self, view: NamespaceView) -> None:
-        for position, count in view.counts.items():
-            if count == 1:
-                self._single |= 1 << position
         for plans, bits in view.groups.items():
             for side, parties in ((0, self._receivers), (1, self._senders)):
                 verdict = self._snapshot.core.verdict(plans[side])
@@ -202,11 +213,11 @@ class _Bound:
         traffic = into & out
         if not traffic:
             return
-        if sources == targets and sources & self._single and not sources & (sources - 1):
-            return  # one pod with itself
         names = self._groups.of_bits(targets)
         for source in self._groups.of_bits(sources):
             for target in names:
+                if source == target and self._groups.only_itself(source, sources, targets):
+                    continue
                 have = self.cells.get((source, target))
                 self.cells[source, target] = traffic if have is None else have | traffic
 

@@ -96,7 +96,7 @@ def _with_own_node(allowed: Relation, flow: Flow, matcher: RuleMatcher) -> Relat
 def _isolation(flow: Flow, stage: Stage, near: Near, matcher: RuleMatcher) -> Verdict | None:
     """The short way for what nearly all pods have: policies that only allow, in one tier that denies the rest."""
     tier, applied = stage
-    if tier.default is not Action.DENY or not tier.certain or not any(one.certain for one in applied):
+    if near.missed or tier.default is not Action.DENY or not tier.certain or not any(one.certain for one in applied):
         return None
     rules = [(rule, one.certain) for one in applied for rule in one.policy.rules(flow) or ()]
     if any(rule.action is not Action.ALLOW or rule.near is not ANYONE for rule, _ in rules):

@@ -1,5 +1,7 @@
 """Laws of deltas and edits, checked cell by cell against point queries and the oracle."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
@@ -7,9 +9,10 @@ from driftd.policy.reach import Delta, Edit, Flows, Pod, PortSet, Snapshot, appl
 from driftd.policy.reach.ports import NONE
 from driftd.values import Direction
 from tests.oracle.bodies import Cluster
-from tests.oracle.universe import boundary_addresses
+from tests.oracle.universe import Universe, boundary_addresses, boundary_ports, flows
 from tests.support.clusters import clusters, edited_clusters
 from tests.support.reach import RELAXED, live_pods, snapshot, stepped
+from tests.support.tiered_clusters import admin_clusters, calico_clusters
 
 DIALECTS = ("kubernetes", "calico", "cilium")
 Ends = tuple[Pod | str, Pod | str]
@@ -145,3 +148,46 @@ def test_a_sibling_edit_tried_before_changes_no_answer(worlds: tuple[Cluster, Cl
     addresses = outside(old, new)
     assert reaches(after, live_pods(new), addresses) == reaches(scratch, live_pods(new), addresses)
     check(delta(before, after), before, after, old, new)
+
+
+@RELAXED
+@given(old=calico_clusters(max_pods=3), new=calico_clusters(max_pods=3))
+def test_a_delta_under_calico_tiers_holds_exactly_what_point_queries_gain_and_lose(old: Cluster, new: Cluster) -> None:
+    before = snapshot(old, "calico")
+    after = stepped(before, old, new)
+    check(delta(before, after), before, after, old, new)
+    assert reaches(after, live_pods(new), []) == reaches(snapshot(new, "calico"), live_pods(new), [])
+
+
+@RELAXED
+@given(cluster=admin_clusters(max_pods=3), other=admin_clusters(max_pods=1))
+def test_a_delta_of_admin_policies_holds_exactly_what_point_queries_gain_and_lose(
+    cluster: Cluster, other: Cluster
+) -> None:
+    new = replace(cluster, policies=other.policies)
+    before = snapshot(cluster, "kubernetes")
+    after = stepped(before, cluster, new)
+    check(delta(before, after), before, after, cluster, new)
+
+
+@RELAXED
+@given(worlds=edited_clusters(most=2, max_pods=4, host_network=False, odd_pods=False, speaking=(4,)))
+def test_the_direction_is_the_one_the_oracle_finds(worlds: tuple[Cluster, Cluster]) -> None:
+    old, new = worlds
+    before = snapshot(old, "calico")
+    found = delta(before, stepped(before, old, new)).direction
+    ends = Universe(
+        tuple(new.pods) + boundary_addresses([*old.policies, *new.policies]),
+        boundary_ports([*old.policies, *new.policies], [*old.pods, *new.pods]),
+    )
+    before_ends = replace(ends, endpoints=tuple(old.pods) + ends.endpoints[len(new.pods) :])
+    was = flows(old, before_ends.endpoints, ends.ports, "calico").must
+    now = flows(new, ends.endpoints, ends.ports, "calico").must
+    was, now = (frozenset(flow for flow in side if flow.source != flow.target) for side in (was, now))
+    opened, closed = bool(now - was), bool(was - now)
+    node = any("192.168" in end for flow in was ^ now for end in (flow.source, flow.target))
+    if not node:
+        assert (found in (Direction.LOOSENS, Direction.MIXED), found in (Direction.TIGHTENS, Direction.MIXED)) == (
+            opened,
+            closed,
+        )

@@ -1,0 +1,95 @@
+"""The open questions of NetworkPolicy, each under each dialect; every answer names the dialect it holds for."""
+
+import pytest
+
+from driftd.policy.reach import Dialect, Snapshot, Surroundings, block, pod_from_body, snapshot_of
+from driftd.policy.reach.ports import PORTED
+from driftd.values import Body
+from tests.support.objects import network_policy, pod
+
+WEB = pod("a/web", "10.244.0.1", node="192.168.0.1")
+FAR = pod("b/far", "10.244.1.1")
+HOST = pod("b/host", "192.168.0.1", host_network=True, node="192.168.0.1")
+YES, NO, MAYBE = (True, True), (False, False), (False, True)
+
+
+def state(dialect: Dialect, *objects: Body) -> Snapshot:
+    return snapshot_of([WEB, FAR, HOST, *objects], dialect)
+
+
+def answer(found: Snapshot, source: Body | str, target: Body | str) -> tuple[bool, bool]:
+    ends = [end if isinstance(end, str) else pod_from_body(end) for end in (source, target)]
+    reach = found.reach(ends[0], ends[1])
+    assert str(found.dialect) in str(reach)
+    return reach.must >= PORTED, reach.may >= PORTED
+
+
+def ingress(*peers: Body) -> Body:
+    return network_policy("a/p", podSelector={}, ingress=[{"from": list(peers)}] if peers else [])
+
+
+TABLE = [("kubernetes", 0), ("calico", 1), ("cilium", 2)]
+
+
+@pytest.mark.parametrize(("dialect", "column"), TABLE)
+def test_whether_a_block_matches_pods_by_their_address(dialect: str, column: int) -> None:
+    found = state(Dialect(dialect), ingress({"ipBlock": {"cidr": "10.244.0.0/16"}}))
+    assert answer(found, FAR, WEB) == (MAYBE, YES, NO)[column]
+
+
+@pytest.mark.parametrize(("dialect", "column"), TABLE)
+def test_whether_a_pod_reaches_itself(dialect: str, column: int) -> None:
+    assert answer(state(Dialect(dialect), ingress()), WEB, WEB) == (YES, YES, MAYBE)[column]
+
+
+@pytest.mark.parametrize("dialect", ["kubernetes", "calico", "cilium"])
+def test_a_pod_may_always_be_reached_from_what_could_be_its_own_node(dialect: str) -> None:
+    found = state(Dialect(dialect), ingress())
+    assert answer(found, HOST, WEB) == MAYBE
+    assert answer(found, "192.168.0.1", WEB) == MAYBE
+    assert answer(found, "192.168.0.9", WEB) == NO
+
+
+@pytest.mark.parametrize(("dialect", "column"), TABLE)
+def test_whether_a_pod_always_reaches_its_own_node(dialect: str, column: int) -> None:
+    found = state(Dialect(dialect), network_policy("a/p", podSelector={}, policyTypes=["Egress"]))
+    assert answer(found, WEB, HOST) == (MAYBE, NO, NO)[column]
+
+
+@pytest.mark.parametrize(("dialect", "column"), TABLE)
+def test_whether_policies_bind_pods_in_the_hosts_network(dialect: str, column: int) -> None:
+    found = state(Dialect(dialect), network_policy("b/p", podSelector={}))
+    assert answer(found, WEB, HOST) == (MAYBE, YES, YES)[column]
+    assert answer(found, WEB, FAR) == NO
+
+
+@pytest.mark.parametrize(("dialect", "column"), TABLE)
+def test_whether_an_address_of_a_node_matches_a_block(dialect: str, column: int) -> None:
+    out = network_policy(
+        "b/p", podSelector={}, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "192.168.0.0/16"}}]}]
+    )
+    assert answer(state(Dialect(dialect), out), FAR, HOST) == (MAYBE, YES, NO)[column]
+
+
+def test_a_pod_without_an_address_is_placed_by_the_pod_ranges_of_the_cluster() -> None:
+    waiting = pod("b/soon")
+    policy = ingress({"ipBlock": {"cidr": "10.0.0.0/8"}})
+    unknown = snapshot_of([WEB, waiting, policy], Dialect.CALICO)
+    assert answer(unknown, waiting, WEB) == MAYBE
+    placed = snapshot_of([WEB, waiting, policy], Dialect.CALICO, Surroundings(pods=block("10.244.0.0/16")))
+    assert answer(placed, waiting, WEB) == YES
+    elsewhere = snapshot_of([WEB, waiting, policy], Dialect.CALICO, Surroundings(pods=block("172.16.0.0/12")))
+    assert answer(elsewhere, waiting, WEB) == NO
+
+
+@pytest.mark.parametrize(("dialect", "expected"), [("kubernetes", MAYBE), ("cilium", MAYBE), ("calico", YES)])
+def test_a_kind_that_is_not_understood_leaves_its_pods_undecided(dialect: str, expected: tuple[bool, bool]) -> None:
+    opaque: Body = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"namespace": "a", "name": "x"},
+        "spec": {"endpointSelector": {}},
+    }
+    found = state(Dialect(dialect), opaque)
+    assert answer(found, FAR, WEB) == expected
+    assert found.notes()
