@@ -15,6 +15,7 @@ from driftd.values import Finding
 _RECORDS_SECONDS = 5.0
 _LOOK_SECONDS = 0.03
 _VERIFICATIONS = 3
+_NOBODY = "by nobody known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,8 @@ def claims(lives: Sequence[Past]) -> tuple[str, ...]:
     for life in lives:
         claim = life.seen.finding.claimed_by
         if claim is not None:
-            said["unknown" if claim.source == "unknown" else f"{claim.who} ({claim.source})"] = None
-    known = [one for one in said if one != "unknown"]
+            said[_NOBODY if claim.source == "unknown" else f"by {claim.who} ({claim.source})"] = None
+    known = [one for one in said if one != _NOBODY]
     return tuple(known or said)
 
 

@@ -19,11 +19,14 @@ from driftd.cli.story.outcome import Ending, Installation, SceneEnd
 from driftd.cli.story.scenes import Scene
 from driftd.lab import Lab
 from driftd.store import Past
-from driftd.values import Body, Change, ObjectRef
+from driftd.values import Body, Change, Direction, ObjectRef
 
 _PLAIN_WIDTH = 160
+_WIDE = 100
+"""Columns from which on the table has room for what was seen."""
 _INDENT = 7
 _LABEL = 9
+_STEP = 15
 _MOST_FINDINGS = 3
 _MOST_CHANGES = 4
 _LONGEST_VALUE = 70
@@ -73,7 +76,7 @@ class Narrator:
         """What is about to happen, and why it matters."""
         self._console.print()
         self._line(Text(f"{f'{number}/{of}':>5}  ", "dim"), Text(scene.title, "bold"))
-        self._line(Text(" " * _INDENT), Text(scene.danger, "dim"))
+        self._console.print(Padding(Text(scene.danger, "dim"), (0, 0, 0, _INDENT), expand=False))
 
     def scene_end(self, end: SceneEnd) -> None:
         """Who did it, what driftd saw and did, and how long it took."""
@@ -84,7 +87,7 @@ class Narrator:
         patch = f" {_cut(_json(record.request_object))}" if record.verb == "patch" else ""
         self._row("did", Text.assemble((record.user, "magenta"), f" {record.verb} {record.ref}", (patch, "dim")))
         self._seen(end.lives)
-        self._row("claimed", Text(f"by {' and '.join(claims(end.lives)) or 'nobody'}"))
+        self._row("claimed", Text(" and ".join(claims(end.lives)) or "by nobody"))
         self._row("repair", Text(end.healing.verbs or "none"))
         if end.healed:
             self._row("healed", Text(_in_time(end), "green"))
@@ -124,7 +127,7 @@ class Narrator:
             ("log", f"{daemon.log}"),
             ("audit log", f"{lab.audit_log}"),
         ):
-            self._line(Text(f"  {label:<14}", "cyan"), Text(value))
+            self._done(label, value)
 
     def leaving(self) -> None:
         """Everything is taken down."""
@@ -141,8 +144,9 @@ class Narrator:
             finding = life.seen.finding
             said = str(finding.ref) if finding.changes else finding.summary
             self._row("seen", Text.assemble((finding.type.value, "yellow"), f"  {said}"))
-            if finding.witness is not None:
-                self._row("", Text(f"{finding.direction.value}, for instance {finding.witness}", "yellow"))
+            if finding.direction is not Direction.UNKNOWN:
+                flow = f": {finding.witness}" if finding.witness is not None else ""
+                self._row("means", Text.assemble((finding.direction.value, "yellow"), flow))
             for number, change in enumerate(finding.changes[:_MOST_CHANGES]):
                 self._row("" if number else "diff", Text.assemble(change.sentence, "  ", _diff(change)))
             left = len(finding.changes) + finding.omitted - _MOST_CHANGES
@@ -153,18 +157,22 @@ class Narrator:
             self._row("", Text(", ".join(f"{count} {type_.value}" for type_, count in rest.items()), "yellow"))
 
     def _table(self, ending: Ending) -> Table:
+        wide = self._console.width >= _WIDE
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for heading in ("tampering", "where", "seen as"):
-            table.add_column(heading, overflow="fold")
+        table.add_column("tampering", overflow="fold")
+        table.add_column("where", no_wrap=True)
+        if wide:
+            table.add_column("seen as", overflow="fold")
         for heading in ("closed", "healed", "writes"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("")
+        table.add_column("", no_wrap=True)
         for end in ending.ends:
             healing = end.healing
+            seen = dict.fromkeys(life.seen.finding.type.value for life in end.lives)
             table.add_row(
                 Text(end.scene.title),
                 Text(_place(end.scene.tampering.ref)),
-                Text(", ".join(dict.fromkeys(life.seen.finding.type.value for life in end.lives))),
+                *([Text(", ".join(seen))] if wide else []),
                 _ms(healing.first_ms if healing else None),
                 _ms(healing.whole_ms if healing else None),
                 str(len(healing.repairs) if healing else 0),
@@ -188,18 +196,21 @@ class Narrator:
             self._done("", f"median {median(times):.0f} ms, slowest {max(times):.0f} ms (deleted namespaces aside)")
 
     def _row(self, label: str, value: Text) -> None:
-        """One labelled line; on a terminal what is too long goes on below its own beginning."""
-        if not self._console.is_terminal:
-            self._line(Text(" " * _INDENT + f"{label:<{_LABEL}}"), value)
-            return
-        grid = Table.grid(padding=0)
-        grid.add_column(width=_LABEL, no_wrap=True)
-        grid.add_column(overflow="fold")
-        grid.add_row(Text(label, "cyan"), value)
-        self._console.print(Padding(grid, (0, 0, 0, _INDENT), expand=False))
+        self._labelled(_INDENT, _LABEL, label, value)
 
     def _done(self, label: str, said: str) -> None:
-        self._line(Text(f"  {label:<15}", "cyan"), Text(said))
+        self._labelled(2, _STEP, label, Text(said))
+
+    def _labelled(self, indent: int, width: int, label: str, value: Text) -> None:
+        """One labelled line; on a terminal what is too long goes on below its own beginning."""
+        if not self._console.is_terminal:
+            self._line(Text(" " * indent + f"{label:<{width}}"), value)
+            return
+        grid = Table.grid(padding=0)
+        grid.add_column(width=width, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(label, "cyan"), value)
+        self._console.print(Padding(grid, (0, 0, 0, indent), expand=False))
 
     def _line(self, *parts: Text) -> None:
         self._console.print(Text.assemble(*parts), soft_wrap=not self._console.is_terminal)
