@@ -245,6 +245,8 @@ class Cycle:
             await self._store_or_log(self._store.finish(work.outcomes, reports))
         for ref in work.fights:
             await self._store_or_log(self._store.note("fight.known", str(ref), {}))
+        if sift.still:
+            await self._store.confirm([finding.id for finding in sift.still], self._clock.now())
         await self._close(gone.values(), work)
         self._findings.take(scope, sift)
         now = self._clock.monotonic()
