@@ -19,6 +19,7 @@ from driftd.store.entries import Entry, decode, encode
 from driftd.store.errors import EntryRefused, StoreError, StoreInUse
 
 DEFAULT_BYTES = 16 * 1024 * 1024
+_READ_BYTES = 256 * 1024
 
 
 class JournalRefused(StoreError):
@@ -74,10 +75,9 @@ class Journal:
     def read(self, offset: int) -> Reading:
         """Everything from `offset` on, in order. A torn last line is cut; damage before it is counted."""
         try:
-            data = os.pread(self._fd, self._max, offset)
+            data = self._written(offset)
         except OSError as error:
             raise JournalRefused(f"{self.path}: {error.strerror}") from error
-        data = data.partition(b"\0")[0]
         whole, _, _torn = data.rpartition(b"\n")
         entries: list[Entry] = []
         pending = damaged = end = position = 0
@@ -90,6 +90,17 @@ class Journal:
             entries.append(entry)
             damaged, pending, end = damaged + pending, 0, position
         return Reading(tuple(entries), offset + end, damaged)
+
+    def _written(self, offset: int) -> bytes:
+        """The bytes up to the first zero: what is reserved behind them is not worth 16 MB of memory."""
+        parts = []
+        while part := os.pread(self._fd, _READ_BYTES, offset):
+            written, zero, _ = part.partition(b"\0")
+            parts.append(written)
+            offset += len(part)
+            if zero:
+                break
+        return b"".join(parts)
 
     def clear(self) -> None:
         """Forget everything: all of it is in the database now."""

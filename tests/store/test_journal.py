@@ -1,4 +1,5 @@
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,28 @@ def test_reading_goes_on_where_the_last_reading_ended(tmp_path: Path) -> None:
     first = journal.read(0)
     journal.append([entry(1), entry(2)])
     assert [e.n for e in journal.read(first.end).entries] == [1, 2]
+    journal.close()
+
+
+def test_what_is_longer_than_one_read_comes_back_whole(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    entries = [
+        Entry("writer", n, START, 4, "", Note("model.accepted", "dir:abc", {"x": "y" * 900})) for n in range(700)
+    ]
+    journal.append(entries)
+    assert list(journal.read(0).entries) == entries
+    journal.close()
+
+
+def test_reading_an_empty_journal_takes_no_memory_for_its_reserve(tmp_path: Path) -> None:
+    """It read 16 MB of zeros twice at each start, and 32 MB stayed with the process."""
+    journal = Journal(tmp_path / "j")
+    tracemalloc.start()
+    try:
+        journal.read(0)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
     journal.close()
 
 
