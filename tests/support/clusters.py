@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.oracle.bodies import Body, Cluster
 
 NAMESPACES = ("a", "b", "c")
+CROWDED = ("a", "a", "a", "b", "b", "c")  # where pods and policies stand: together, or nothing meets
 KEYS = ("app", "tier")
 VALUES = ("x", "y")
 PORT_NAMES = ("http", "dns")
@@ -33,30 +34,32 @@ V4_CUTS: dict[str, tuple[str, ...]] = {
     "203.0.113.0/24": ("203.0.113.128/25",),
     "0.0.0.0/0": ("10.0.0.0/8", "10.244.1.2/31", "203.0.113.0/24", "192.168.0.1/32"),
 }
+HOST_BITS = {"203.0.113.0/24": "203.0.113.77/24", "10.244.1.0/24": "10.244.1.2/24", "0.0.0.0/0": "10.0.0.0/0"}
 V6_BLOCKS: tuple[str, ...] = ("fd00::/64", "fd00::1:0/112", "2001:db8::/32", "::/0")
 V6_CUTS: dict[str, tuple[str, ...]] = {"fd00::/64": ("fd00::1:0/112",), "::/0": ("fd00::/64", "2001:db8::/33")}
 NODES = {"one": ("192.168.0.1", "fd00:192::1"), "two": ("192.168.0.2", "fd00:192::2")}
 SERVICE_ACCOUNTS = ("default", "api")
 
 
-def labels() -> st.SearchStrategy[dict[str, str]]:
-    return st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=2)
+def labels(most: int = 2) -> st.SearchStrategy[dict[str, str]]:
+    return st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=most)
 
 
 @st.composite
 def selectors(draw: st.DrawFn) -> Body:
     """A LabelSelector: empty, by labels, by expressions of every operator, or both; lists also null."""
     found: Body = {}
-    if draw(st.booleans()):
-        found["matchLabels"] = draw(st.one_of(labels(), st.none()))
-    if draw(st.integers(0, 3)) == 3:
-        found["matchExpressions"] = draw(st.one_of(st.lists(_requirements(), max_size=2), st.none()))
+    form = draw(st.sampled_from(("empty", "labels", "labels", "expressions", "expressions", "both")))
+    if form in ("labels", "both"):
+        found["matchLabels"] = draw(st.one_of(labels(most=1), labels(), st.none()))
+    if form in ("expressions", "both"):
+        found["matchExpressions"] = draw(st.one_of(st.lists(_requirements(), min_size=1, max_size=2), st.none()))
     return found
 
 
 @st.composite
 def _requirements(draw: st.DrawFn) -> Body:
-    operator = draw(st.sampled_from(("In", "NotIn", "Exists", "DoesNotExist")))
+    operator = draw(st.sampled_from(("In", "NotIn", "Exists", "DoesNotExist", "DoesNotExist")))
     found: Body = {"key": draw(st.sampled_from(KEYS)), "operator": operator}
     if operator in ("In", "NotIn"):
         found["values"] = draw(st.lists(st.sampled_from(VALUES), min_size=1, max_size=2, unique=True))
@@ -82,8 +85,8 @@ def ip_blocks(draw: st.DrawFn, families: tuple[int, ...] = (4,)) -> Body:
         blocks, cuts = V6_BLOCKS, V6_CUTS
     cidr = draw(st.sampled_from(blocks))
     found: Body = {"cidr": cidr}
-    if cidr == "203.0.113.0/24" and draw(st.integers(0, 4)) == 4:
-        found["cidr"] = "203.0.113.77/24"
+    if cidr in HOST_BITS and draw(st.booleans()):
+        found["cidr"] = HOST_BITS[cidr]
     if draw(st.booleans()):
         options = cuts.get(cidr)
         taken = st.lists(st.sampled_from(options), max_size=2, unique=True) if options else st.just([])
@@ -94,7 +97,7 @@ def ip_blocks(draw: st.DrawFn, families: tuple[int, ...] = (4,)) -> Body:
 @st.composite
 def peers(draw: st.DrawFn, families: tuple[int, ...] = (4,)) -> Body:
     """One item of from/to."""
-    match draw(st.sampled_from(("pod", "namespace", "both", "block"))):
+    match draw(st.sampled_from(("pod", "namespace", "both", "both", "block", "block"))):
         case "pod":
             return {"podSelector": draw(selectors())}
         case "namespace":
@@ -109,7 +112,7 @@ def peers(draw: st.DrawFn, families: tuple[int, ...] = (4,)) -> Body:
 def ports(draw: st.DrawFn) -> Body:
     """One item of ports: a number, a range, a name or a whole protocol; the protocol sometimes left to its default."""
     found: Body = {}
-    match draw(st.sampled_from(("number", "name", "range", "protocol"))):
+    match draw(st.sampled_from(("number", "name", "name", "range", "protocol"))):
         case "number":
             found["port"] = draw(st.sampled_from((*NUMBERS, 1, 65535)))
         case "name":
@@ -125,20 +128,24 @@ def ports(draw: st.DrawFn) -> Body:
 
 
 def _maybe_list(draw: st.DrawFn, body: Body, field: str, items: st.SearchStrategy[Any], most: int) -> None:
-    """A list that may be there, missing, null or empty."""
-    form = draw(st.sampled_from(("there", "missing", "null")))
+    """A list: mostly with something in it, else missing, null or empty."""
+    form = draw(st.sampled_from(("missing", "null", "empty", "there", "there", "there", "there")))
     if form == "there":
-        body[field] = draw(st.lists(items, max_size=most))
-    elif form == "null":
-        body[field] = None
+        body[field] = draw(st.lists(items, min_size=1, max_size=most))
+    elif form != "missing":
+        body[field] = None if form == "null" else []
 
 
 @st.composite
 def rules(draw: st.DrawFn, side: str, families: tuple[int, ...] = (4,)) -> Body:
     """One rule; `side` is "from" or "to"."""
     found: Body = {}
-    _maybe_list(draw, found, side, peers(families), 2)
-    _maybe_list(draw, found, "ports", ports(), 2)
+    # One of the two lists alone shows more than both together.
+    said = draw(st.sampled_from(("peers", "ports", "ports", "both", "neither")))
+    if said in ("peers", "both"):
+        _maybe_list(draw, found, side, peers(families), 2)
+    if said in ("ports", "both"):
+        _maybe_list(draw, found, "ports", ports(), 2)
     return found
 
 
@@ -148,7 +155,7 @@ def network_policies(
 ) -> Body:
     """A valid NetworkPolicy v1."""
     spec: Body = {}
-    form = draw(st.sampled_from(("there", "empty", "missing", "null")))
+    form = draw(st.sampled_from(("empty", "missing", "null", "there", "there")))
     if form != "missing":
         spec["podSelector"] = {"there": draw(selectors()) if form == "there" else {}, "empty": {}, "null": None}[form]
     types = draw(st.sampled_from((None, ["Ingress"], ["Egress"], ["Ingress", "Egress"], ["Egress", "Ingress"], [])))
@@ -161,7 +168,7 @@ def network_policies(
         "kind": "NetworkPolicy",
         "metadata": {
             "name": name or draw(st.sampled_from(("p", "q", "r"))),
-            "namespace": namespace or draw(st.sampled_from(NAMESPACES)),
+            "namespace": namespace or draw(st.sampled_from(CROWDED)),
         },
         "spec": spec,
     }
@@ -172,14 +179,14 @@ def pods(
     draw: st.DrawFn, index: int, families: tuple[int, ...] = (4,), *, host_network: bool = True, odd: bool = True
 ) -> Body:
     """A pod with addresses of its own (its node's on the host network); `odd` adds finished and pending ones."""
-    on_host = host_network and draw(st.integers(0, 5)) == 5
+    on_host = host_network and draw(st.integers(0, 9)) == 9
     node = draw(st.sampled_from(sorted(NODES)))
     own = {4: f"10.244.{index % 2}.{index + 1}", 6: f"fd00::{index % 2}:{index + 1:x}"}
     hosts = {4: NODES[node][0], 6: NODES[node][1]}
-    phase = draw(st.sampled_from(("Running",) * 6 + ("Succeeded", "Pending"))) if odd else "Running"
+    phase = draw(st.sampled_from(("Running",) * 14 + ("Succeeded", "Pending"))) if odd else "Running"
     ips = [] if phase == "Pending" else [(hosts if on_host else own)[family] for family in families]
     spec: Body = {"nodeName": node, "containers": draw(st.lists(_containers(), min_size=1, max_size=2))}
-    if draw(st.integers(0, 3)) == 3:
+    if draw(st.booleans()):
         spec["initContainers"] = draw(st.lists(_containers(), max_size=1))
     if on_host:
         spec["hostNetwork"] = True
@@ -194,8 +201,8 @@ def pods(
         "kind": "Pod",
         "metadata": {
             "name": f"pod-{index}",
-            "namespace": draw(st.sampled_from(NAMESPACES)),
-            "labels": draw(st.one_of(labels(), st.none())),
+            "namespace": draw(st.sampled_from(CROWDED)),
+            "labels": draw(st.one_of(labels(), labels(), st.none())),
         },
         "spec": spec,
         "status": status,
@@ -212,7 +219,7 @@ def _containers(draw: st.DrawFn) -> Body:
 @st.composite
 def _container_ports(draw: st.DrawFn) -> Body:
     found: Body = {"containerPort": draw(st.sampled_from(NUMBERS))}
-    if draw(st.booleans()):
+    if draw(st.integers(0, 3)):
         found["name"] = draw(st.sampled_from(PORT_NAMES))
     if draw(st.booleans()):
         found["protocol"] = draw(st.sampled_from(PROTOCOLS))
@@ -241,11 +248,12 @@ def clusters(
 ) -> Cluster:
     """A whole cluster: every namespace, some pods, some policies (never two of one name in one namespace)."""
     spoken = speaking or draw(families())
-    number = draw(st.integers(1, max_pods))
+    number = draw(st.integers(min(2, max_pods), max_pods))
     drawn = [draw(pods(index, spoken, host_network=host_network, odd=odd_pods)) for index in range(number)]
     policies = draw(
         st.lists(
             network_policies(families=spoken),
+            min_size=draw(st.sampled_from((0, 1, 2))) if max_policies > 1 else 0,
             max_size=max_policies,
             unique_by=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]),
         )
