@@ -326,7 +326,8 @@ class App:
 
     async def _prepare(self, before: InForce | None, after: InForce) -> None:
         if before is None or before.compiled.coverage != after.compiled.coverage:
-            await self.mirror.rebase_in_slices(digests_under(after.compiled.coverage))
+            depending = [kind.resource for kind in KINDS.values() if kind.reads_coverage]
+            await self.mirror.rebase_in_slices(digests_under(after.compiled.coverage), depending)
         if before is not None and self.elector.leading:
             await self.elector.publish(commit=after.commit)  # the next leader starts there
 

@@ -5,7 +5,7 @@ are called synchronously, so what they see is never half a change.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -158,13 +158,16 @@ class Mirror:
                 changed += self._redigest(store, live, store.reader.digest_of(live.raw))
         return changed
 
-    async def rebase_in_slices(self, digest: DigestOf) -> int:
+    async def rebase_in_slices(self, digest: DigestOf, only: Collection[Resource] | None = None) -> int:
         """The same without holding up the loop; until it returns all digests are those of the old coverage.
 
-        Objects that change meanwhile are digested again at the end.
+        Objects that change meanwhile are digested again at the end. `only` names the kinds whose digests may differ
+        at all; those of the others are taken to be as good as new.
         """
+        kinds = None if only is None else {(one.group, one.kind) for one in only}
+        touched = [store for key, store in self._stores.items() if kinds is None or key in kinds]
         fresh: dict[ObjectRef, tuple[Live, Digest]] = {}
-        for store in tuple(self._stores.values()):
+        for store in touched:
             reader = replace(store.reader, digest=digest)
             for count, live in enumerate(tuple(store.objects.values()), start=1):
                 fresh[live.ref] = live, reader.digest_of(live.raw)
@@ -172,7 +175,7 @@ class Mirror:
                     await asyncio.sleep(0)
         self._digest = digest
         changed = 0
-        for store in self._stores.values():
+        for store in touched:
             for live in tuple(store.objects.values()):
                 known = fresh.get(live.ref)
                 same = known is not None and known[0] is live

@@ -139,6 +139,15 @@ async def test_a_rebase_in_slices_ends_with_all_digests_new_also_of_what_changed
     assert all(live.digest == other(NETPOL, live.body()) for live in watched.scope(Scope("a")).values())
 
 
+async def test_a_rebase_of_some_kinds_leaves_the_digests_of_the_others(watched: Mirror) -> None:
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 1)], "1")
+    before = [live.digest for live in watched.of_kind(NETPOL).values()]
+    assert await watched.rebase_in_slices(lambda _resource, _body: Digest(b"new"), []) == 0
+    assert [live.digest for live in watched.of_kind(NETPOL).values()] == before
+    assert await watched.rebase_in_slices(lambda _resource, _body: Digest(b"new"), [NETPOL]) == 1
+    assert [live.digest for live in watched.of_kind(NETPOL).values()] == [b"new"]
+
+
 def test_when_history_went_back_the_list_wins(watched: Mirror) -> None:
     watched.replace_all(NETPOL, [told(watched, "a", "x", 90), told(watched, "a", "new", 95)], "95")
     watched.replace_all(NETPOL, [told(watched, "a", "x", 40)], "50", rewound=True)

@@ -48,6 +48,11 @@ class Kind(Protocol):
         """Place in the order of creation: lower first."""
         ...
 
+    @property
+    def reads_coverage(self) -> bool:
+        """Whether what is covered depends on the model's `Coverage`; digests of the others outlive a new one."""
+        ...
+
     def covered(self, body: Body, coverage: Coverage) -> Body:
         """The covered part in canonical form: defaults explicit, sets sorted. Equal forms mean equal state (D1)."""
         ...

@@ -25,6 +25,7 @@ class NamespaceKind:
     resource = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
     world = World.OPEN
     rank = 0
+    reads_coverage = True
 
     def covered(self, body: Body, coverage: Coverage) -> Body:
         metadata = mapping(body.get("metadata"), "metadata")

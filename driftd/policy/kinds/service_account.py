@@ -18,6 +18,7 @@ class ServiceAccountKind:
     resource = Resource("", "v1", "ServiceAccount", "serviceaccounts")
     world = World.OPEN
     rank = 40
+    reads_coverage = False
 
     def covered(self, body: Body, coverage: Coverage) -> Body:
         del coverage

@@ -21,6 +21,7 @@ class WholeSpec(ABC):
 
     resource: ClassVar[Resource]
     rank: ClassVar[int]
+    reads_coverage: ClassVar[bool] = False
     world: ClassVar[World] = World.CLOSED
 
     @abstractmethod

@@ -2,7 +2,16 @@
 
 import pytest
 
-from driftd.policy.kinds import KINDS, POLICY_GROUPS, Bearing, UngovernedKindError, World, bearing, kind_of
+from driftd.policy.kinds import (
+    KINDS,
+    POLICY_GROUPS,
+    Bearing,
+    Coverage,
+    UngovernedKindError,
+    World,
+    bearing,
+    kind_of,
+)
 from driftd.values import ObjectRef
 
 
@@ -22,6 +31,14 @@ def test_isolation_is_created_before_what_it_isolates() -> None:
 def test_only_namespaces_and_accounts_are_open() -> None:
     opened = {kind.resource.kind for kind in KINDS.values() if kind.world is World.OPEN}
     assert opened == {"Namespace", "ServiceAccount"}
+
+
+def test_a_new_coverage_changes_what_is_covered_only_of_the_kinds_that_say_so() -> None:
+    labels = {"zone": "a", "cost-centre": "7"}
+    wide = Coverage(selector_keys=frozenset(labels), named_keys={"acme": frozenset(labels)})
+    for kind in KINDS.values():
+        body = {"metadata": {"name": "acme", "namespace": "acme", "labels": labels, "annotations": labels}, "spec": {}}
+        assert (kind.covered(body, Coverage()) != kind.covered(body, wide)) is kind.reads_coverage, kind.resource
 
 
 @pytest.mark.parametrize(
