@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import shutil
 import sys
 import tempfile
 import traceback
@@ -80,18 +81,20 @@ async def on_a_cluster(wanted: set[str], size: Size, ground: Ground) -> None:
         if "memory" in wanted and wanted & {"heal", "load"}:
             memory(ground, daemon, empty, f"{policies}, after the tampering", size.memory_goal)
         faults = daemon.unhandled()
+    shutil.copy(ground.lab.audit_log, ground.scratch / "audit.log")
     if faults:
         raise AssertionError(f"driftd failed on the way: {faults[:3]}")
 
 
-async def measured(wanted: set[str], size: Size, console: Console) -> tuple[list[Figure], bool]:
-    """All figures that could be had, and whether nothing failed on the way."""
+async def measured(wanted: set[str], size: Size, console: Console, kept: Path | None) -> tuple[list[Figure], bool]:
+    """All figures that could be had, and whether nothing failed on the way. `kept` takes the daemon's logs and data."""
     figures: list[Figure] = []
     whole = True
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as folder:
+        scratch = kept or Path(folder)
         try:
             if wanted - {"reach"}:
-                async with ground(size.namespaces, Path(folder), console.log) as one:
+                async with ground(size.namespaces, scratch, console.log) as one:
                     with contextlib.ExitStack() as last:
                         last.callback(lambda: figures.extend(one.figures))
                         await on_a_cluster(wanted, size, one)
@@ -110,13 +113,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: does the bench itself work?")
     parser.add_argument("--large", action="store_true", help="50,000 policies in 5,000 namespaces")
     parser.add_argument("--output", type=Path, default=BUILD / "bench.json")
+    parser.add_argument("--keep", type=Path, help="an empty folder for models, logs, data and the audit log of the run")
     given = parser.parse_args()
     unknown = set(given.bench) - BENCHES.keys()
     if unknown:
         parser.error(f"no bench called {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     size = SIZES["quick" if given.quick else "large" if given.large else "full"]
     console = Console(stderr=False, width=None if sys.stdout.isatty() else 160)
-    figures, whole = asyncio.run(measured(set(given.bench) or set(BENCHES), size, console))
+    figures, whole = asyncio.run(measured(set(given.bench) or set(BENCHES), size, console, given.keep))
     keep(figures, given.output)
     show(figures, console)
     return 0 if whole else 1

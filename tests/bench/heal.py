@@ -116,8 +116,10 @@ def _account(
         if one.healed_after is not None:
             by_kind[f"{one.key.resource} {one.tamper.verb}"].append(one.healed_after.total_seconds() * 1000)
     times = [one for found in by_kind.values() for one in found]
+    slowest = sorted(((one, kind) for kind, found in by_kind.items() for one in found), reverse=True)[:5]
     note = f"{len(times)} samples; max {max(times):.0f} ms"
     ground.note(f"{name}: p50", median(times), "ms", p50, note=note)
-    ground.note(f"{name}: p99", percentile(times, 0.99), "ms", p99)
+    note = "; ".join(f"{kind} {one:.0f}" for one, kind in slowest)
+    ground.note(f"{name}: p99", percentile(times, 0.99), "ms", p99, note=f"slowest: {note}")
     ground.note(f"{name}: never healed", len(heals) - len(times), "", 0)
     return by_kind
