@@ -84,8 +84,8 @@ def test_the_demo_heals_every_tampering_and_stays_until_it_is_told_to_end(folder
         process.kill()
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_early_leaves_nothing_behind(folder: Path, number: signal.Signals) -> None:
     process = _start(folder)
     try:

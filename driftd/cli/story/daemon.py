@@ -41,10 +41,16 @@ class Daemon:
     data: Path
     log: Path
     seconds_to_ready: float
+    process: "subprocess.Popen[bytes]"
 
     @property
     def database(self) -> Path:
         return self.data / "driftd.sqlite"
+
+    def must_run(self) -> None:
+        """Raises `CommandError` with the last lines of its log when it has ended."""
+        if self.process.poll() is not None:
+            raise _ended(self.process, self.log)
 
 
 @asynccontextmanager
@@ -69,9 +75,7 @@ async def running_daemon(kubeconfig: Path, models: Path, data: Path) -> AsyncIte
     try:
         started = loop.time()
         url = await _ready(process, log)
-        yield Daemon(url, data, log, loop.time() - started)
-        if process.poll() is not None:
-            raise _ended(process, log)
+        yield Daemon(url, data, log, loop.time() - started, process)
     finally:
         await asyncio.shield(asyncio.to_thread(_stop, process))
 

@@ -183,9 +183,10 @@ class Narrator:
     def _figures(self, ending: Ending) -> None:
         """What the table's times are."""
         self._done(
-            "times", "from the answer to the tamperer to the answer to driftd's first (closed) and last (healed)"
+            "times",
+            "from the answer to the tamperer to the answer to driftd's first (closed) and last (healed) repairing "
+            "write, as the API server's audit log stamps them",
         )
-        self._done("", "repairing write, as the API server's audit log stamps them")
         for end in ending.ends:
             if end.healing is not None and end.healing.dying_ms is not None:
                 self._done(

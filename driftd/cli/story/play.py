@@ -24,11 +24,16 @@ class Play:
         self._pause = pause
 
     async def perform(self, scenes: tuple[Scene, ...] = SCENES) -> Ending:
-        """All scenes in order. Raises `ClusterError` when a request of the play itself fails."""
+        """All scenes in order.
+
+        Raises:
+            ClusterError: a request of the play itself failed. CommandError: the daemon has ended.
+        """
         ends = []
         for number, scene in enumerate(scenes, 1):
             self._narrator.scene(number, len(scenes), scene)
             end = await self._play(scene)
+            self._stage.daemon.must_run()
             ends.append(end)
             self._narrator.scene_end(end)
             await asyncio.sleep(self._pause)
