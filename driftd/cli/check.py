@@ -19,6 +19,7 @@ from driftd.cli.options import (
 
 if TYPE_CHECKING:
     from driftd.cli.comparing import Compared
+    from driftd.values import Finding
 
 
 def check(
@@ -78,7 +79,7 @@ def _print(found: "Compared", output: Output) -> None:
     for one in verdict.findings:
         finding = one.finding
         at = "" if finding.origin is None else f"{finding.origin.file}:{finding.origin.line}"
-        told = [change.sentence for change in finding.changes] or [finding.summary]
+        told = [change.sentence for change in finding.changes] or [_what(finding)]
         rows.append((finding.type.value, str(finding.ref), at, told[0]))
         rows += [("", "", "", sentence) for sentence in told[1:]]
         if finding.omitted:
@@ -87,6 +88,11 @@ def _print(found: "Compared", output: Output) -> None:
     if rows:
         show.table(("FINDING", "OBJECT", "MODEL", "WHAT"), rows, styles)
     remarks(found, "check")
+
+
+def _what(finding: "Finding") -> str:
+    """The summary without what the other columns say."""
+    return finding.summary.removeprefix(f"{finding.ref} ").replace(f" ({finding.origin})", "")
 
 
 def remarks(found: "Compared", command: str) -> None:

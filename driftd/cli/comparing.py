@@ -104,10 +104,10 @@ def read_live(question: Question, coverage: Coverage) -> LiveState:
 
 
 def quiet_logs() -> None:
-    """The rooms' own logs to stderr, warnings only: stdout is the document's."""
+    """The rooms' own logs to stderr, errors only: stdout is the document's, and what matters is told as a gap."""
     from driftd.telemetry import configure_logs
 
-    configure_logs(level="warning", json=False)
+    configure_logs(level="error", json=False)
 
 
 def _must_govern(compiled: Compiled, namespaces: Sequence[str]) -> None:

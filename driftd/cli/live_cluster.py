@@ -34,7 +34,7 @@ _LISTS = 3
 def read_cluster(
     credentials: Credentials, coverage: Coverage, say: Callable[[str], None], kinds: Iterable[str] | None = None
 ) -> LiveState:
-    """Everything the comparison needs, read once; `kinds` are the governed kinds wanted, all when None.
+    """Everything the comparison needs, read once; `kinds` are the governed kinds wanted, when None all and the others'.
 
     Raises:
         CommandError: the API server cannot be reached or takes no login; nothing at all is known (exit code 3).
@@ -52,7 +52,8 @@ async def _read(
             for kind in KINDS.values():
                 if kinds is None or kind.resource.kind in kinds:
                     await reading.governed(kind.resource)
-            await reading.foreign()
+            if kinds is None:
+                await reading.foreign()
         except (CredentialsUnusable, Unauthorized, Unreachable) as error:
             raise CommandError(f"the cluster cannot be asked: {error}", Exit.UNKNOWN) from error
     return LiveState(

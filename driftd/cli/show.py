@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
-    """Rows on stdout: a table on a terminal, else columns parted by two spaces. `styles` are those of the rows."""
+    """Rows on stdout: a table on a terminal, else columns parted by two spaces. `styles` are of the first cells."""
     cells = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         widths = [max(len(row[index]) for row in (headers, *cells)) for index in range(len(headers))]
@@ -45,7 +45,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequenc
 
     shown = Table(*headers, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for index, row in enumerate(cells):
-        shown.add_row(*map(Text, row), style=styles[index] if styles else None)
+        shown.add_row(Text(row[0], style=styles[index] if styles else ""), *map(Text, row[1:]))
     Console(highlight=False).print(shown)
 
 

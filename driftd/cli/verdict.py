@@ -62,7 +62,7 @@ def judge(
     """
     narrow = frozenset() if kinds is None else frozenset(kind for _, kind in KINDS) - frozenset(kinds)
     scopes = _by_scope(live.objects.values())
-    foreign = _by_scope(live.unknown)
+    foreign = _by_scope(live.unknown if kinds is None else ())
     findings: list[Judged] = []
     gaps = list(live.gaps)
     exempted: list[Exempt] = []

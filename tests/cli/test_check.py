@@ -157,6 +157,13 @@ def test_the_question_can_be_narrowed_to_kinds_and_namespaces(models: Path) -> N
     narrowed = check(models, stdin, "--kind", "NetworkPolicy", "-o", "json")
     assert narrowed.code == 1
     assert [one["object"]["name"] for one in narrowed.json()["findings"]] == ["default-deny"]
+    stranger = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "x", "namespace": "shop"},
+    }
+    also = json.dumps({**json.loads(stdin), "items": [*json.loads(stdin)["items"], stranger]})
+    assert check(models, also, "--kind", "NetworkPolicy", "-o", "json").json()["summary"]["findings"] == 1
     whole = check(models, stdin, "-o", "json").json()
     assert {one["object"]["kind"] for one in whole["findings"] if one["type"] == "missing"} > {"Namespace"}
 
@@ -232,6 +239,20 @@ def test_a_cluster_that_cannot_be_reached_is_exit_code_three(models: Path, tmp_p
         assert ran.code == 3
         assert not ran.out
         assert "cannot be asked" in ran.err
+
+
+def test_an_object_that_cannot_be_read_as_its_kind_is_drift_and_stops_nothing(models: Path) -> None:
+    def broken(items: Items) -> None:
+        find(items, "NetworkPolicy", "default-deny")["spec"] = {"podSelector": {}, "egress": [7]}
+        find(items, "ServiceAccount", "default")["automountServiceAccountToken"] = "no"
+        items.append({**find(items, "NetworkPolicy", "web-ingress"), "spec": "text"})
+        items[-1]["metadata"] = {"name": "rogue", "namespace": "shop", "finalizers": ["a/b"]}
+
+    for command in ("check", "diff"):
+        ran = driftd(command, "--models", models, "--manifests", "-", stdin=dump(models, broken))
+        assert ran.code == 1
+        assert ran.out.count("it cannot be read") == 3
+        assert ran.err == f"{len(json.loads(dump(models))['items'])} objects in 2 namespaces: 3 findings\n"
 
 
 def test_names_that_would_move_the_terminal_are_escaped(models: Path) -> None:

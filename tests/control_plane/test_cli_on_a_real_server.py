@@ -14,7 +14,7 @@ from driftd.lab import Lab
 from tests.oracle.replay import read
 from tests.support.cli import Ran, driftd, write_model
 from tests.support.json_schema import errors
-from tests.support.kube import Kube
+from tests.support.kube import Kube, KubeError
 from tests.support.model_texts import environment
 
 pytestmark = pytest.mark.control_plane
@@ -170,6 +170,42 @@ async def test_a_kind_that_may_not_be_listed_is_unknown_and_never_missing(scene:
     )
     assert refused.code == 3
     assert not (scene.models / "manifests").exists()
+
+
+async def test_an_object_of_a_policy_kind_that_nobody_understands_is_a_finding(scene: Scene) -> None:
+    names = {"kind": "ApplicationNetworkPolicy", "plural": "applicationnetworkpolicies"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    definition = "applicationnetworkpolicies.networking.k8s.aws"
+    await scene.kube.create(
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": definition},
+            "spec": {
+                "group": "networking.k8s.aws",
+                "names": names,
+                "scope": "Namespaced",
+                "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+            },
+        }
+    )
+    path = f"apis/networking.k8s.aws/v1/namespaces/{SPACE}/applicationnetworkpolicies"
+    body = {"apiVersion": "networking.k8s.aws/v1", "kind": names["kind"], "metadata": {"name": "x"}, "spec": {}}
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await scene.kube.request("POST", path, body=body)
+                    break
+                except KubeError as error:  # the definition is not served yet
+                    if error.status != 404:
+                        raise
+                    await asyncio.sleep(0.1)
+        document = (await scene.driftd("check", "-n", SPACE, "-o", "json")).json()
+    finally:
+        await scene.kube.delete("CustomResourceDefinition", "", definition)
+    assert [(one["type"], one["object"]["name"]) for one in document["findings"]] == [("unknown-kind", "x")]
+    assert not document["gaps"]
 
 
 async def test_a_dump_of_the_cluster_says_the_same_as_the_cluster(scene: Scene, tmp_path: Path) -> None:
