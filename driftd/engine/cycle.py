@@ -197,9 +197,6 @@ class Cycle:
         for ref, writes in acts.repaired.items():
             work.repaired.add(ref)
             self._setbacks.clear(ref)
-            made = self._observer.get(ref)
-            if ref.kind == "Namespace" and made is not None:
-                self._namespaces.made(made)
             self._metrics.heal_seconds.labels(ref.kind).observe(now - ticket.since)
             if self._breaker.repaired(ref, now, writes):
                 _log.warning("fight.known", kind=ref.kind, namespace=ref.namespace, name=ref.name)

@@ -6,7 +6,7 @@ import orjson
 
 from driftd.drift import Comparison, LiveScope
 from driftd.store import Store
-from driftd.values import FindingType, Live, ObjectRef, Scope
+from driftd.values import FindingType, ObjectRef, Scope
 
 KEY = "namespace-uid/"
 """Prefix of the remembered values; the rest is the namespace's name."""
@@ -27,7 +27,10 @@ class KnownNamespaces:
         self._uids = {key.removeprefix(KEY): orjson.loads(value) for key, value in values.items()}
 
     def saw(self, scope: Scope, live: LiveScope, comparison: Comparison) -> bool:
-        """Take note of the namespace's uid once the comparison has told of a change; True when it is a new one."""
+        """Take note of the namespace's uid once the comparison has told of a change; True when it is a new one.
+
+        A known name with a new uid is told whoever made it, driftd included: all that lived there is gone.
+        """
         home = live.objects.get(ObjectRef("", "Namespace", "", scope.namespace))
         if home is None or home.terminating or self._uids.get(scope.namespace) == home.uid:
             return False
@@ -38,11 +41,6 @@ class KnownNamespaces:
         self._uids[scope.namespace] = home.uid
         self._unsaved[scope.namespace] = home.uid
         return known is not None
-
-    def made(self, namespace: Live) -> None:
-        """Take the uid of a namespace that driftd made itself: it is no news."""
-        self._uids[namespace.ref.name] = namespace.uid
-        self._unsaved[namespace.ref.name] = namespace.uid
 
     def unsaved(self) -> Mapping[str, str]:
         """Keys and JSON values not yet in the store; hand them to `saved` once they are."""
