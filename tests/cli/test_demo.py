@@ -122,8 +122,11 @@ def test_text_of_the_cluster_is_not_read_as_markup() -> None:
     assert "egress rule to [bold]anybody[/bold] was added" in _told(HEALED, terminal=True)
 
 
-def test_plain_lines_carry_no_escape_codes() -> None:
-    assert "\x1b" not in _told(HEALED)
+def test_plain_lines_are_ascii_without_escape_codes_or_trailing_blanks() -> None:
+    said = _told(HEALED)
+    assert said.isascii()
+    assert "\x1b" not in said
+    assert all(line == line.rstrip() for line in said.splitlines())
 
 
 @pytest.mark.parametrize(

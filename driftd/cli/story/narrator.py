@@ -97,7 +97,7 @@ class Narrator:
     def ending(self, ending: Ending) -> None:
         """The table, the chain, the verdict."""
         self._console.print()
-        self._console.print(self._table(ending))
+        self._print_table(self._table(ending))
         self._figures(ending)
         chain = ending.chain
         if chain.ok:
@@ -158,7 +158,7 @@ class Narrator:
 
     def _table(self, ending: Ending) -> Table:
         wide = self._console.width >= _WIDE
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table = Table(box=SIMPLE_HEAD if self._console.is_terminal else None, pad_edge=False, padding=(0, 1))
         table.add_column("tampering", overflow="fold")
         table.add_column("where", no_wrap=True)
         if wide:
@@ -179,6 +179,16 @@ class Narrator:
                 Text("ok", "green") if end.healed else Text("NOT OK", "bold red"),
             )
         return table
+
+    def _print_table(self, table: Table) -> None:
+        """Off a terminal without the blanks that pad its right edge."""
+        if self._console.is_terminal:
+            self._console.print(table)
+            return
+        with self._console.capture() as drawn:
+            self._console.print(table)
+        for line in drawn.get().splitlines():
+            self._line(Text(line.rstrip()))
 
     def _figures(self, ending: Ending) -> None:
         """What the table's times are."""
