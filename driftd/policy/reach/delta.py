@@ -212,18 +212,31 @@ class _Comparison:
             if not is_pod:
                 candidates &= ~outside
             for group in self.cells.groups(candidates):
-                highest = max(moved.before or 0, moved.after or 0) + 1
-                theirs = self._both(group.before, group.after, 1 - side, highest)
+                theirs = self._at_moved(moved, group, 1 - side, told_apart=bool(group.bits & watching))
                 self._one_against_many(moved, group.bits, mine, theirs, outgoing=side == 1)
 
-    def _one_against_many(self, moved: Moved, others: int, mine: _Joint, theirs: _Joint, *, outgoing: bool) -> None:
+    def _at_moved(self, moved: Moved, group: Group, side: int, *, told_apart: bool) -> list[tuple[PortSet, bool, bool]]:
+        """What a group's policies let it exchange with the moved endpoint: (traffic, before, after)."""
+        was, now = moved.before, moved.after
+        if was is not None and now is not None and not told_apart and _same(group.before, group.after, side):
+            # No rule can tell the two classes apart: what held of the one holds of the other.
+            relation = self._relation(group.before, side, was + 1)
+            return [(ports, bool(bits >> was & 1), bool(bits >> was & 1)) for ports, bits in relation]
+        parts = self._both(group.before, group.after, side, max(was or 0, now or 0) + 1)
+        return [(ports, _has(before, was), _has(after, now)) for ports, before, after in parts]
+
+    def _one_against_many(
+        self, moved: Moved, others: int, mine: _Joint, theirs: list[tuple[PortSet, bool, bool]], *, outgoing: bool
+    ) -> None:
         for my_ports, my_before, my_after in mine:
-            for their_ports, their_before, their_after in theirs:
+            for their_ports, had, has in theirs:
+                met_before = others & my_before if had else 0
+                met_after = others & my_after if has else 0
+                if met_before == met_after:
+                    continue
                 traffic = my_ports & their_ports
                 if not traffic:
                     continue
-                met_before = others & my_before if _has(their_before, moved.before) else 0
-                met_after = others & my_after if _has(their_after, moved.after) else 0
                 for found, gained, place in (
                     (self.added, met_after & ~met_before, moved.after),
                     (self.removed, met_before & ~met_after, moved.before),
