@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 import structlog
 import yarl
+from aiohttp.helpers import get_env_proxy_for_url
 
 from driftd.cluster.credentials import Credentials, TlsFiles
 from driftd.cluster.errors import (
@@ -108,6 +109,7 @@ class _Transport:
     rest: Any
     host: str
     files: TlsFiles
+    options: Mapping[str, Any]
     in_flight: int = 0
     retired: bool = False
 
@@ -218,11 +220,6 @@ class Session:
         headers = dict(call.headers) | {"User-Agent": self.user_agent, "Accept-Encoding": "identity"}
         if self._token:
             headers["Authorization"] = self._token
-        options: dict[str, Any] = {}
-        if transport.rest.proxy:
-            options["proxy"] = transport.rest.proxy
-        if transport.rest.server_hostname:
-            options["server_hostname"] = transport.rest.server_hostname
         url = yarl.URL(transport.host + call.path + ("?" + urlencode(call.query) if call.query else ""), encoded=True)
         transport.in_flight += 1
         try:
@@ -236,7 +233,7 @@ class Session:
                     headers=headers,
                     timeout=call.timeouts.client(),
                     allow_redirects=False,
-                    **options,
+                    **transport.options,
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 raise Unreachable(call.verb, call.path, f"{type(error).__name__} {error}", sent=False) from error
@@ -296,7 +293,11 @@ class Session:
         # Trap: aiohttp counts PUT and DELETE as idempotent and sends them again by itself when a kept connection
         # breaks (client.py, IDEMPOTENT_METHODS). A write that left twice is a write nobody accounted for.
         rest.pool_manager._retry_connection = False  # noqa: SLF001 (no public switch; test_session.py watches it)
-        fresh = _Transport(rest, configuration.host.rstrip("/"), files)
+        # Trap: with trust_env aiohttp looks for proxies, and reads ~/.netrc, in a thread before every request; and what
+        # .netrc says of the host would be sent as credentials where there is no token. The proxy is asked for once.
+        rest.pool_manager._trust_env = False  # noqa: SLF001 (no way to say so to the library; test_session.py watches it)
+        host = configuration.host.rstrip("/")
+        fresh = _Transport(rest, host, files, await asyncio.to_thread(_options, rest, host))
         self._transport = fresh
         if current is not None:
             _log.info("cluster.tls.renewed")
@@ -304,6 +305,19 @@ class Session:
             if not current.in_flight:
                 await current.rest.close()
         return fresh
+
+
+def _options(rest: Any, host: str) -> Mapping[str, Any]:
+    """What every request to this server says: the proxy of the kubeconfig or else of the environment, the TLS name."""
+    options: dict[str, Any] = {}
+    if rest.proxy:
+        options["proxy"] = rest.proxy
+    else:
+        with contextlib.suppress(LookupError):
+            options["proxy"], options["proxy_auth"] = get_env_proxy_for_url(yarl.URL(host))
+    if rest.server_hostname:
+        options["server_hostname"] = rest.server_hostname
+    return options
 
 
 async def _read(response: aiohttp.ClientResponse, call: _Call, limit: int) -> bytes:

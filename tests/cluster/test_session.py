@@ -5,6 +5,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from driftd.cluster import (
     BadAnswer,
@@ -212,3 +213,36 @@ async def test_many_open_streams_do_not_keep_a_request_waiting(server: ApiServer
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_the_proxy_of_the_environment_is_taken_unless_the_server_is_exempt(
+    server: ApiServer, pace: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    config = str(write_kubeconfig(tmp_path / "config", server.host))
+    async with Session(Kubeconfig(config), pace) as proxied:
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1 "):
+            await proxied.request("PUT", PATH, body=b"{}")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    async with Session(Kubeconfig(config), pace) as direct:
+        assert (await direct.request("GET", PATH)).status == 200
+
+
+async def test_a_netrc_of_the_user_is_never_sent_as_credentials(
+    server: ApiServer, pace: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    seen: list[str | None] = []
+
+    async def look(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization"))
+        return web.json_response({})
+
+    server.fail("GET", PATH, look)
+    async with Session(Kubeconfig(str(write_kubeconfig(tmp_path / "config", server.host, token=""))), pace) as session:
+        await session.request("GET", PATH)
+    assert seen == [None]
