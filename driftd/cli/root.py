@@ -13,8 +13,10 @@ from driftd.cli import (
     diff,
     explain,
     history,
+    impact,
     lab,
     lint,
+    matrix,
     run,
     schema,
 )
@@ -51,6 +53,8 @@ app.command("compile")(compile.compile_)
 app.command()(lint.lint)
 app.command()(adopt.adopt)
 app.command()(explain.explain)
+app.command()(matrix.matrix)
+app.command()(impact.impact)
 app.command()(history.history)
 app.command()(schema.schema)
 app.command(short_help="Watch tamperings being found and healed.")(demo.demo)

@@ -1,16 +1,19 @@
 """From what the engine answers to the entries of documents, and to the words people read."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from driftd.cli.document import ObjectName
 from driftd.cli.flows.documents import Interval, Ports, Traffic
-from driftd.policy.reach import PortSet
+from driftd.policy.reach import PortSet, block, blocks
+from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, PRIVATE
 from driftd.policy.reach.ports import ALL, PORTED
 from driftd.values import ObjectRef
 
 UNDEFINED: Final = ALL - PORTED
 """Traffic that NetworkPolicy says nothing about: everything but TCP, UDP and SCTP."""
+_PUBLIC4: Final = IPV4 - PRIVATE
 _RULE: Final = re.compile(r"spec\.(ingress|egress)\[(\d+)\]")
 
 
@@ -52,3 +55,35 @@ def shown(must: PortSet, may: PortSet, *, undefined: bool) -> str:
 def hidden(must: PortSet, may: PortSet) -> bool:
     """Whether `shown` without `undefined` says nothing though something may pass."""
     return bool(may) and not shown(must, may, undefined=False)
+
+
+def block_words(cidrs: Sequence[str], most: int = 6) -> str:
+    """Addresses in the shorter of two forms: the blocks, or everything of a family except some."""
+    ranges = NOWHERE
+    for cidr in cidrs:
+        ranges = ranges | block(cidr)
+    parts: list[str] = []
+    for family, name in ((IPV4, "0.0.0.0/0"), (IPV6, "::/0")):
+        inside = blocks(ranges & family)
+        outside = blocks(family - ranges)
+        if not inside:
+            continue
+        missing = blocks(_PUBLIC4 - ranges)
+        if not outside:
+            parts.append(name)
+        elif len(missing) < 4 and not (ranges & family) - _PUBLIC4:
+            parts.append(f"the public internet{_but(missing)}")
+        elif len(outside) < len(inside):
+            parts.append(f"{name} except {_some(outside, 2 * most)}")
+        else:
+            parts.append(_some(inside, most))
+    return ", ".join(parts)
+
+
+def _but(missing: Sequence[str]) -> str:
+    return f" except {', '.join(missing)}" if missing else ""
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

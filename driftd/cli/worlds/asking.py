@@ -28,6 +28,11 @@ class Wanted:
     context: str | None
     dialect: Dialect | None
 
+    @property
+    def live(self) -> bool:
+        """Whether it is live state that is asked, and not the model."""
+        return bool(self.manifests) or self.kubeconfig is not None or self.context is not None
+
 
 def wanted(
     *,
@@ -57,7 +62,7 @@ def world_of(asked: Wanted) -> World:
     if asked.manifests:
         with show.progress("reading manifests"):
             return lent(world_of_paths(asked.manifests, dialect), valid)
-    if asked.kubeconfig is not None or asked.context is not None or valid is None:
+    if asked.live or valid is None:
         from driftd.cli.worlds.live import live_world
         from driftd.cluster import default_credentials
 

@@ -1,0 +1,48 @@
+"""What an edit means for pods that do not exist yet: the ordinary delta, with every kind of pod that it could touch."""
+
+from dataclasses import dataclass
+
+from driftd.cli.flows.words import UNDEFINED
+from driftd.cli.worlds.world import World
+from driftd.policy.reach import Edit, Flows, Snapshot, apply, delta
+from driftd.policy.reach.delta import direction
+from driftd.policy.reach.future import imagine
+from driftd.values import Direction, ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class Tomorrow:
+    """The direction for pods that could be made, UNKNOWN where not all kinds were tried, and flows that show it."""
+
+    direction: Direction
+    examples: tuple[str, ...]
+
+
+def tomorrow(before: World, after: World) -> Tomorrow:
+    """Judge two worlds of one lineage by pods that could be made in either; what came or went itself is left out."""
+    old, new = _common(before.snapshot, after.snapshot), _common(after.snapshot, before.snapshot)
+    imagined = imagine(old, new)
+    found = delta(apply(old, Edit(put=imagined.objects)), apply(new, Edit(put=imagined.objects)))
+    loosens = _telling(found.added) or bool(found.added_surely)
+    tightens = _telling(found.removed) or bool(found.removed_surely)
+    towards = direction(loosens=loosens, tightens=tightens)
+    if not imagined.complete and not loosens:
+        return Tomorrow(Direction.UNKNOWN, ())
+    told = (found.added or found.added_surely) if loosens else (found.removed or found.removed_surely)
+    examples = tuple(f"{one.source} -> {one.target} {one.protocol}/{one.port}" for one in told.witnesses(after.tenancy))
+    return Tomorrow(towards, examples)
+
+
+def _telling(flows: Flows) -> bool:
+    """Whether any of it is more than traffic that NetworkPolicy does not define."""
+    return any(part.traffic - UNDEFINED for part in flows.rectangles)
+
+
+def _common(snapshot: Snapshot, other: Snapshot) -> Snapshot:
+    gone = [
+        ObjectRef("", "Pod", name, pod)
+        for name, view in snapshot.namespaces.items()
+        for pod in view.pods
+        if name not in other.namespaces or pod not in other.namespaces[name].pods
+    ]
+    return apply(snapshot, Edit(remove=tuple(gone))) if gone else snapshot
