@@ -34,7 +34,7 @@ _LISTS = 3
 def read_cluster(
     credentials: Credentials, coverage: Coverage, say: Callable[[str], None], kinds: Iterable[str] | None = None
 ) -> LiveState:
-    """Everything the comparison needs, read once; `kinds` are the governed kinds wanted, when None all and the others'.
+    """Everything the comparison needs, read once; `kinds` narrows it to some governed kinds and nothing else.
 
     Raises:
         CommandError: the API server cannot be reached or takes no login; nothing at all is known (exit code 3).

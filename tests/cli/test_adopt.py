@@ -178,7 +178,7 @@ INGRESS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(labels=LABELS, pods=SELECTORS, rules=st.lists(INGRESS, max_size=3))
 def test_whatever_the_live_policies_say_adoption_agrees_with_them(
     tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], pods: Body, rules: list[Body]

@@ -45,7 +45,7 @@ VALUES = st.recursive(
 TREES = st.dictionaries(STRINGS, VALUES, max_size=5)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(TREES)
 def test_what_is_written_means_the_same_to_every_reader(tree: dict[str, object]) -> None:
     text = dumped(tree)
