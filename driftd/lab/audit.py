@@ -67,7 +67,9 @@ class AuditRecord:
         """Asked for in the address, or, for a deletion, in its DeleteOptions."""
         if "All" in parse_qs(urlsplit(self.uri).query).get("dryRun", []):
             return True
-        body = self.request_object or {}
+        body = self.request_object
+        if not isinstance(body, dict):  # a JSON patch is a list
+            return False
         return body.get("kind") == "DeleteOptions" and bool(body.get("dryRun"))
 
     @property

@@ -110,11 +110,12 @@ class Archive:
         return {key: value for key, value in rows if key.startswith(prefix)}
 
     async def verify(self, anchor: Head | None = None) -> Verification:
-        """Walk the whole chain; then compare its end with the last transaction, and with `anchor` if one is given.
+        """Walk the whole chain; it must reach the last transaction known before, and `anchor` if one is given.
 
         `anchor` is a head noted outside the database (log, lease): a chain that was cut off or rebuilt does not
         contain it.
         """
+        last = await self._database.read(_last_written)  # before the walk: a daemon may be writing beside it
         head, rows = Head(0, GENESIS), 0
         while batch := await self.audit(after=head.seq, limit=_BATCH):
             found = walk(batch, head)
@@ -125,7 +126,6 @@ class Archive:
                 there = batch[anchor.seq - batch[0].seq]
                 if there.hash != anchor.hash:
                     return _broken(rows, head, anchor.seq, f"row {anchor.seq} is not the one anchored outside")
-        last = await self._database.read(_last_written)
         for known, where in ((last, "the last transaction"), (anchor, "the anchor outside")):
             if known is not None and known.seq > head.seq:
                 return _broken(rows, head, head.seq + 1, f"the chain ends at {head.seq}, {where} knew {known.seq}")

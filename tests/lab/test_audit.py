@@ -72,6 +72,7 @@ def test_a_request_for_no_object_has_no_reference() -> None:
         ({"requestURI": "/x?dryRun=All&fieldManager=m"}, False),
         ({"verb": "delete", "requestObject": {"kind": "DeleteOptions", "dryRun": ["All"]}}, False),
         ({"verb": "delete", "requestObject": {"kind": "DeleteOptions"}}, True),
+        ({"verb": "patch", "requestObject": [{"op": "remove", "path": "/spec"}]}, True),
         ({"stage": "Panic"}, False),
     ],
 )
