@@ -94,7 +94,7 @@ def _matrix(question: "Wanted", by: By, output: MatrixOutput, *, undefined: bool
 
     world = world_of(question)
     grouping = Grouping(by.value)
-    borders = Borders(grouping, world.tenancy)
+    borders = Borders(grouping, world.tenancy, drawn=world.owned)
     found = matrix_of(world.snapshot, grouping, world.tenancy)
     match output:
         case MatrixOutput.TABLE:

@@ -9,10 +9,11 @@ PLATFORM = "(platform)"
 
 @dataclass(frozen=True, slots=True)
 class Borders:
-    """Which tenant a group belongs to. The platform lies on nobody's far side."""
+    """Which tenant a group belongs to. The platform lies on nobody's far side; not `drawn`, nothing does."""
 
     by: Grouping
     tenancy: Tenancy
+    drawn: bool = True
 
     def tenant(self, group: str) -> str:
         """The tenant of a group; empty for the platform."""
@@ -23,4 +24,4 @@ class Borders:
     def crossed(self, source: str, target: str) -> bool:
         """Whether a border between tenants lies between two groups."""
         one, other = self.tenant(source), self.tenant(target)
-        return bool(one) and bool(other) and one != other
+        return self.drawn and bool(one) and bool(other) and one != other

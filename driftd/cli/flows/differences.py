@@ -7,7 +7,7 @@ from driftd.cli.flows.borders import Borders
 from driftd.cli.flows.causes import Causes, Tense
 from driftd.cli.flows.changes import Ends, OutsideShift, PairChange, Shift, outside_changes, pair_changes
 from driftd.cli.flows.documents import FlowChange, OutsideChange
-from driftd.cli.flows.words import UNDEFINED, block_words, interval
+from driftd.cli.flows.words import UNDEFINED, block_words, interval, port_words
 from driftd.cli.worlds.world import World
 from driftd.policy.reach import Grouping, Ranges, align, block
 from driftd.policy.reach import matrix as matrix_of
@@ -67,7 +67,7 @@ def difference(before: World, after: World, by: Grouping, tense: Tense, *, undef
     """
     old = matrix_of(before.snapshot, by, before.tenancy)
     new = matrix_of(after.snapshot, by, after.tenancy)
-    borders = Borders(by, after.tenancy)
+    borders = Borders(by, after.tenancy, drawn=after.owned)
     lasting = set(old.groups) & set(new.groups)
     nodes = after.snapshot.core.endpoints.nodes
     found: list[tuple[PairChange | OutsideShift, tuple[str, str]]] = []
@@ -92,8 +92,8 @@ def moved_words(ends: Ends, *, undefined: bool) -> str:
     perhaps = ends.may - ends.must
     if not undefined:
         perhaps = perhaps - UNDEFINED
-    parts = [str(ends.must)] if ends.must and (undefined or ends.must - UNDEFINED or not perhaps) else []
-    parts += [f"perhaps {perhaps}"] if perhaps else []
+    parts = [port_words(ends.must)] if ends.must and (undefined or ends.must - UNDEFINED or not perhaps) else []
+    parts += [f"perhaps {port_words(perhaps)}"] if perhaps else []
     return "; ".join(parts)
 
 

@@ -38,6 +38,12 @@ def rule_words(rule: str) -> str:
     return _RULE.sub(lambda found: f"{found[1]} rule {int(found[2]) + 1}", rule)
 
 
+def port_words(ports: PortSet) -> str:
+    """A set of connections in its shorter form: what it holds, or all but what it lacks."""
+    held, lacking = str(ports), ALL - ports
+    return f"all but {lacking}" if lacking and len(held) > len(str(lacking)) + 8 and ports >= UNDEFINED else held
+
+
 def shown(must: PortSet, may: PortSet, *, undefined: bool) -> str:
     """An interval in one line; empty where there is nothing to show.
 
@@ -48,8 +54,9 @@ def shown(must: PortSet, may: PortSet, *, undefined: bool) -> str:
     if not undefined:
         open_ends = open_ends - UNDEFINED
     if not open_ends:
-        return str(must) if must else ""
-    return f"{must}; perhaps {open_ends}" if must else f"perhaps {open_ends}"
+        return port_words(must) if must else ""
+    perhaps = f"perhaps {port_words(open_ends)}"
+    return f"{port_words(must)}; {perhaps}" if must else perhaps
 
 
 def hidden(must: PortSet, may: PortSet) -> bool:

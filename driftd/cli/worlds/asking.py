@@ -10,7 +10,7 @@ from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
 from driftd.cli.sources import ValidModel
 from driftd.cli.worlds.manifests import world_of_paths
-from driftd.cli.worlds.modelled import directory_model, services_of, tenancy_of, world_of_model
+from driftd.cli.worlds.modelled import directory_model, services_of, surroundings_of, tenancy_of, world_of_model
 from driftd.cli.worlds.world import World
 from driftd.policy.reach import Dialect, Tenancy
 
@@ -59,16 +59,17 @@ def world_of(asked: Wanted) -> World:
     """Read the world. Raises CommandError when there is none to be had."""
     valid = None if asked.models is None else directory_model(asked.models)
     dialect = asked.dialect or (Dialect(valid.compiled.dialect) if valid else Dialect.KUBERNETES)
+    ranges = surroundings_of(valid.model) if valid else None
     if asked.manifests:
         with show.progress("reading manifests"):
-            return lent(world_of_paths(asked.manifests, dialect), valid)
+            return lent(world_of_paths(asked.manifests, dialect, ranges), valid)
     if asked.live or valid is None:
         from driftd.cli.worlds.live import live_world
         from driftd.cluster import default_credentials
 
         credentials = default_credentials(str(asked.kubeconfig) if asked.kubeconfig else None, asked.context)
         with show.progress("connecting") as say:
-            return lent(live_world(credentials, dialect, say), valid)
+            return lent(live_world(credentials, dialect, say, ranges), valid)
     return world_of_model(valid, dialect)
 
 
@@ -77,7 +78,9 @@ def lent(world: World, valid: ValidModel | None) -> World:
     if valid is None:
         return world
     known = tenancy_of(valid.model).tenants
-    return replace(world, tenancy=Tenancy({**world.tenancy.tenants, **known}), services=services_of(valid.model))
+    return replace(
+        world, tenancy=Tenancy({**world.tenancy.tenants, **known}), services=services_of(valid.model), owned=True
+    )
 
 
 def tell(world: World, command: str) -> None:

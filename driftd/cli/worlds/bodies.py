@@ -9,7 +9,7 @@ from typing import Final
 
 from driftd.cli.worlds.world import ServiceFace, ServicePort, Unread
 from driftd.policy.kinds import Bearing, bearing
-from driftd.policy.reach import Dialect, MalformedPod, Pod, pod_from_body, pods_from_workload, snapshot_of
+from driftd.policy.reach import Dialect, MalformedPod, Pod, Surroundings, pod_from_body, pods_from_workload, snapshot_of
 from driftd.values import TENANT, Body, ObjectRef
 
 _CALICO: Final = ("NetworkPolicy", "GlobalNetworkPolicy", "Tier", "NetworkSet", "GlobalNetworkSet", "HostEndpoint")
@@ -38,6 +38,7 @@ class Bodies:
     """Objects of one source, gathered one by one and then handed over as `objects()`."""
 
     dialect: Dialect
+    surroundings: Surroundings = field(default_factory=Surroundings)
     unread: list[Unread] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     places: dict[ObjectRef, str] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from driftd.cluster import (
 )
 from driftd.cluster.truth import ListExpired, pages
 from driftd.policy.kinds import Bearing, Coverage, bearing
-from driftd.policy.reach import Dialect
+from driftd.policy.reach import Dialect, Surroundings
 from driftd.values import Body, Resource
 
 _LISTS: Final = 3
@@ -40,18 +40,22 @@ _TWIN: Final = "crd.projectcalico.org"
 _PINNED: Final = {key: next(iter(versions)) for key, versions in EVALUATED.items()}
 
 
-def live_world(credentials: Credentials, dialect: Dialect, say: Callable[[str], None]) -> World:
-    """The cluster now.
+def live_world(
+    credentials: Credentials,
+    dialect: Dialect,
+    say: Callable[[str], None],
+    surroundings: Surroundings | None = None,
+) -> World:
+    """The cluster now; `surroundings` are its address ranges, where a model tells them.
 
     Raises:
         CommandError: the API server cannot be reached or takes no login (exit code 3).
     """
-    return asyncio.run(_read(credentials, dialect, say))
+    return asyncio.run(_read(credentials, Bodies(dialect, surroundings or Surroundings()), say))
 
 
-async def _read(credentials: Credentials, dialect: Dialect, say: Callable[[str], None]) -> World:
+async def _read(credentials: Credentials, bodies: Bodies, say: Callable[[str], None]) -> World:
     pace = Pace(CommandClock(), asyncio.sleep, random.random)
-    bodies = Bodies(dialect)
     async with Session(credentials, pace) as session:
         reading = _Reading(session, bodies, say)
         try:

@@ -13,7 +13,7 @@ from driftd.cli.plain_yaml import UnreadableYaml, documents
 from driftd.cli.worlds.bodies import Bodies
 from driftd.cli.worlds.world import Unread, World
 from driftd.model import SourceFile
-from driftd.policy.reach import Dialect, Tenancy, snapshot_of
+from driftd.policy.reach import Dialect, Surroundings, Tenancy, snapshot_of
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _STDIN: Final = Path("-")
@@ -21,10 +21,10 @@ _TEMPLATE: Final = re.compile(rb"\{\{-?\s*(?:[.$#/]|if|range|include|template|wi
 _NO_OBJECT: Final = "no Kubernetes object (apiVersion or kind is missing); left out"
 
 
-def world_of_paths(paths: Iterable[Path], dialect: Dialect) -> World:
-    """The world of files and directories; `-` is stdin."""
+def world_of_paths(paths: Iterable[Path], dialect: Dialect, surroundings: Surroundings | None = None) -> World:
+    """The world of files and directories; `-` is stdin. `surroundings` place pods without addresses."""
     given = tuple(paths)
-    bodies = Bodies(dialect)
+    bodies = Bodies(dialect, surroundings or Surroundings())
     for path in given:
         for file, data in _files(path, bodies):
             take_text(bodies, file, data)
@@ -45,12 +45,13 @@ def world_of_bodies(bodies: Bodies, source: str) -> World:
     passed = bodies.passed_over()
     return World(
         source=source,
-        snapshot=snapshot_of(bodies.objects(), bodies.dialect),
+        snapshot=snapshot_of(bodies.objects(), bodies.dialect, bodies.surroundings),
         tenancy=Tenancy(tenants),
         unread=tuple(bodies.unread),
         remarks=(*bodies.remarks, *((passed,) if passed else ())),
         faces=bodies.faces,
         places=bodies.places,
+        owned=any(bodies.tenants.values()),
     )
 
 

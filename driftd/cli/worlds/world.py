@@ -51,6 +51,7 @@ class World:
 
     `unread` widens no answer and may be missing from every one: an answer beside it is not the whole answer.
     `remarks` are worth saying and change nothing. `places` says where in the source an object stands.
+    `owned` False: nobody said whose namespaces are; each counts as a party of its own, and no border is drawn.
     """
 
     source: str
@@ -61,6 +62,7 @@ class World:
     faces: Mapping[tuple[str, str], ServiceFace] = field(default_factory=dict)
     services: Mapping[tuple[str, str], ModelService] = field(default_factory=dict)
     places: Mapping[ObjectRef, str] = field(default_factory=dict)
+    owned: bool = True
 
     @property
     def dialect(self) -> Dialect:
