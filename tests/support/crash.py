@@ -5,7 +5,7 @@ import signal
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.support.faulty import OPEN, Evidence, Scene, allow_all, sending
+from tests.support.faulty import OPEN, PATIENCE, Evidence, Scene, allow_all, sending
 from tests.support.proxy import Fate, is_repair, is_watch_of
 
 ONLY_THE_WATCH = {
@@ -84,7 +84,8 @@ async def die_at(one: Scene, point: Point) -> bool:
     await asyncio.to_thread(one.daemon.process.wait, 10)
     one.proxy.rules.clear()
     one.daemon.port = 0
-    await one.daemon.start()
+    await one.daemon.start(ready=False)
+    await one.daemon.wait_ready(PATIENCE)
     return True
 
 

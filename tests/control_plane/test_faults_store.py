@@ -1,0 +1,97 @@
+"""The database goes away under a running daemon: repairs go on, the journal keeps account, the last DELETE waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from driftd.lab import Lab
+from tests.support.faulty import OPEN, Scene, allow_all, locked, scene
+
+pytestmark = [
+    pytest.mark.control_plane,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def direct(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with scene(lab, tmp_path_factory.mktemp("store") / "data", proxied=False) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def calm(direct: Scene) -> Scene:
+    await direct.begin()
+    return direct
+
+
+def database(one: Scene) -> Path:
+    return one.data / "driftd.sqlite"
+
+
+async def heals_without_its_database(one: Scene, name: str) -> None:
+    """A hole is closed, a rogue policy emptied; its deletion waits."""
+    await one.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
+    await one.kube.create(allow_all("globex-prod", name))
+
+    async def closed() -> bool:
+        rogue = await one.kube.find("NetworkPolicy", "globex-prod", name)
+        assert rogue is not None, "the final DELETE must wait for the database"
+        emptied = not rogue["spec"].get("ingress") and not rogue["spec"].get("egress")
+        return emptied and not [ref for ref in await one.differing() if name not in ref]
+
+    await one.until("the hole is closed and the rogue policy empty", closed, 40.0)
+    await asyncio.sleep(1.5)
+    assert await closed()
+    assert "delete" not in {record.verb for record in one.writes()}
+
+
+async def has_it_all(one: Scene, name: str) -> None:
+    found = await one.sound()
+    assert await one.kube.find("NetworkPolicy", "globex-prod", name) is None
+    (hole,) = [past for past in found.about("default-deny", "acme-prod") if past.seen.finding.id not in one.known][:1]
+    assert hole.writes
+    assert all(write.outcome is not None for write in hole.writes)
+    assert [past.seen.finding.type.value for past in found.about(name)] == ["unexpected"]
+    assert found.kinds()["store.recovered"] >= 1
+
+
+async def test_while_the_database_is_locked_repairs_go_on_and_the_journal_is_replayed(calm: Scene) -> None:
+    with locked(database(calm)):
+        await heals_without_its_database(calm, "hole-a")
+    await has_it_all(calm, "hole-a")
+
+
+async def test_a_database_that_is_replaced_by_a_directory_is_put_back_and_nothing_waits(calm: Scene) -> None:
+    before = (await calm.evidence()).chain.head
+    away = calm.data / "away"
+    away.mkdir()
+    for file in calm.data.glob("driftd.sqlite*"):
+        file.rename(away / file.name)
+    database(calm).mkdir()
+    await calm.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
+    await calm.kube.create(allow_all("globex-prod", "hole-b"))
+    await calm.canonical(60.0)
+    found = await calm.sound()
+    assert found.chain.head.seq > before.seq, "the rows from before are there again"
+    assert found.kinds()["store.restored"] == 1
+    assert found.about("hole-b")
+
+
+async def test_a_kill_while_the_database_is_locked_loses_nothing_of_the_journal(calm: Scene) -> None:
+    with locked(database(calm)):
+        await heals_without_its_database(calm, "hole-c")
+        await calm.daemon.kill()
+        await calm.daemon.start(ready=False)
+        await calm.kube.merge("NetworkPolicy", "acme-prod", "web-egress", OPEN)
+
+        async def healed() -> bool:
+            return not [ref for ref in await calm.differing() if "hole-c" not in ref]
+
+        await calm.until("a daemon without a past still repairs", healed, 90.0)
+        assert await calm.kube.find("NetworkPolicy", "globex-prod", "hole-c") is not None
+    await has_it_all(calm, "hole-c")
