@@ -91,6 +91,7 @@ class Ground:
             models=models or self.models,
             data=data or self.scratch / f"data-{self._starts}",
             env={**_DEFAULTS, **cache, **(env or {})},
+            patience=600.0,
         )
 
     @contextmanager

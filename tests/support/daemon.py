@@ -36,8 +36,16 @@ class Daemon:
     """One driftd process. `data` outlives it, so that a second one can go on where it stopped."""
 
     def __init__(
-        self, *, kubeconfig: Path, models: Path, data: Path, identity: str = "one", env: Mapping[str, str] | None = None
+        self,
+        *,
+        kubeconfig: Path,
+        models: Path,
+        data: Path,
+        identity: str = "one",
+        env: Mapping[str, str] | None = None,
+        patience: float = 60.0,
     ) -> None:
+        self._patience = patience
         data.mkdir(parents=True, exist_ok=True)
         self.log_path = data / f"{identity}.log"
         self.log_path.touch()
@@ -74,7 +82,12 @@ class Daemon:
                 [sys.executable, "-m", "driftd", "run"], env=self._env, stdout=log, stderr=log
             )
         if ready:
-            await self.wait_ready()
+            try:
+                await self.wait_ready(self._patience)
+            except BaseException:
+                if self.process.poll() is None:
+                    await self.kill()  # a block that was never entered is never left
+                raise
 
     async def wait_ready(self, seconds: float = 60.0) -> None:
         """Until `/readyz` answers 200: leading, every governed scope judged once."""
