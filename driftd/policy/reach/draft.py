@@ -265,7 +265,6 @@ class Draft:
         return found if changed else mine
 
     # -- Calico and admin policies -----------------------------------------------------------------------------------
-
     def _put_calico_policy(self, ref: ObjectRef, body: Body) -> None:
         enforced = self.core.reading.calico_kinds
         if enforced is Answer.NO:

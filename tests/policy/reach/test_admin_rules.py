@@ -12,7 +12,7 @@ WEB = pod("a/web", "10.244.0.1", ports=[{"name": "http", "containerPort": 8080}]
 DB = pod("a/db", "10.244.0.2")
 FAR = pod("b/far", "10.244.1.1")
 HOST = pod("b/host", "192.168.0.1", host_network=True)
-EVERYWHERE = [{"namespaces": {}}]
+EVERYWHERE: list[Body] = [{"namespaces": {}}]
 ACCEPT: Body = {"action": "Accept", "from": EVERYWHERE}
 DENY: Body = {"action": "Deny", "from": EVERYWHERE}
 PASS: Body = {"action": "Pass", "from": EVERYWHERE}

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from driftd.policy.reach import Pod, Snapshot, pod_from_body
 from tests.oracle import admin_policies, calico
-from tests.oracle.bodies import Cluster
+from tests.oracle.bodies import Body, Cluster
 from tests.oracle.networkpolicy import allowed
 from tests.oracle.universe import Flow, boundary_addresses, boundary_ports
 from tests.oracle.worlds import Allowed
@@ -24,7 +24,7 @@ def answers(cluster: Cluster, state: Snapshot, dialect: str) -> list[tuple[Flow,
     """Every cell with the oracle's answer and the engine's (must, may)."""
     outside = [str(address) for address in boundary_addresses(cluster.policies)]
     taken = {pod["status"]["podIP"] for pod in cluster.pods if "podIP" in pod["status"]}
-    ends: list[tuple[object, Pod | str]] = [(body, pod_from_body(body)) for body in cluster.pods]
+    ends: list[tuple[Body | str, Pod | str]] = [(body, pod_from_body(body)) for body in cluster.pods]
     ends = [(body, pod) for body, pod in ends if isinstance(pod, Pod) and not pod.finished]
     ends += [(text, text) for text in outside if text not in taken]
     found = []
@@ -122,7 +122,7 @@ def tiered_answers(
     """Every cell of a cluster with tiers: the oracle's answer and the engine's (must, may)."""
     addresses = {*mentioned_addresses(cluster)}
     taken = {pod["status"]["podIP"] for pod in cluster.pods if "podIP" in pod["status"]}
-    ends: list[tuple[object, Pod | str]] = [
+    ends: list[tuple[Body | str, Pod | str]] = [
         (body, pod) for body in cluster.pods if not (pod := pod_from_body(body)).finished
     ]
     ends += [(text, text) for text in sorted(addresses - taken)]

@@ -301,7 +301,8 @@ def test_an_http_rule_is_decided_above_layer_four_and_so_matches_perhaps() -> No
 
 @pytest.mark.parametrize("plane", ["preDNAT", "doNotTrack"])
 def test_policies_of_the_host_plane_do_not_touch_pods(plane: str) -> None:
-    policy = global_policy("g", types=["Ingress"], applyOnForward=True, **{plane: True})
+    policy = global_policy("g", types=["Ingress"], applyOnForward=True)
+    policy["spec"][plane] = True
     found = state(policy)
     assert flow(found, WEB, DB) == ALL
     assert "host endpoints" in found.notes()[0]

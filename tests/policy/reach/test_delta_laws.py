@@ -1,6 +1,8 @@
 """Laws of deltas and edits, checked cell by cell against point queries and the oracle."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from driftd.policy.reach import Delta, Edit, Flows, Pod, PortSet, Snapshot, appl
 from driftd.policy.reach.ports import NONE
 from driftd.values import Direction
 from tests.oracle.bodies import Cluster
-from tests.oracle.universe import Universe, boundary_addresses, boundary_ports, flows
+from tests.oracle.universe import Universe, boundary_addresses, boundary_ports, edges_of, flows
 from tests.support.clusters import clusters, edited_clusters
 from tests.support.reach import RELAXED, live_pods, snapshot, stepped
 from tests.support.tiered_clusters import admin_clusters, calico_clusters
@@ -19,15 +21,34 @@ Ends = tuple[Pod | str, Pod | str]
 
 
 def outside(*worlds: Cluster) -> list[str]:
-    policies = [body for world in worlds for body in world.policies]
-    return [str(address) for address in boundary_addresses(policies)]
+    """An address on either side of every edge that any object of these clusters mentions."""
+    texts = {text for world in worlds for body in (*world.policies, *world.others) for text in cidrs(body)}
+    texts |= {ip["ip"] for world in worlds for body in world.pods for ip in body["status"].get("hostIPs", ())}
+    found = {str(address) for text in texts for address in edges_of(ip_network(text, strict=False))}
+    return sorted(found | {"93.184.216.34", "2606:2800:220:1::1"})
+
+
+def cidrs(part: object) -> Iterator[str]:
+    if isinstance(part, dict):
+        for value in part.values():
+            yield from cidrs(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from cidrs(value)
+    elif isinstance(part, str) and ("/" in part or part.count(".") == 3):
+        try:
+            ip_network(part, strict=False)
+        except ValueError:
+            return
+        yield part
 
 
 def reaches(state: Snapshot, pods: list[Pod], addresses: list[str]) -> dict[tuple[str, str], tuple[PortSet, PortSet]]:
     """(must, may) of every ordered pair with a pod in it, a pod with itself left out."""
     found = {}
-    for one in (*pods, *addresses):
-        for other in (*pods, *addresses):
+    ends: list[Pod | str] = [*pods, *addresses]
+    for one in ends:
+        for other in ends:
             if (isinstance(one, Pod) or isinstance(other, Pod)) and str(one) != str(other):
                 reach = state.reach(one, other)
                 found[str(one), str(other)] = (reach.must, reach.may)
@@ -35,7 +56,8 @@ def reaches(state: Snapshot, pods: list[Pod], addresses: list[str]) -> dict[tupl
 
 
 def classes(state: Snapshot, pods: list[Pod], addresses: list[str]) -> dict[str, int]:
-    return {str(end): state.class_of(end) for end in (*pods, *addresses)}
+    ends: list[Pod | str] = [*pods, *addresses]
+    return {str(end): state.class_of(end) for end in ends}
 
 
 def check(found: Delta, before: Snapshot, after: Snapshot, old: Cluster, new: Cluster) -> None:
