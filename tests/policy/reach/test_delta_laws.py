@@ -7,13 +7,26 @@ from ipaddress import ip_network
 import pytest
 from hypothesis import given
 
-from driftd.policy.reach import Delta, Edit, Flows, Pod, PortSet, Snapshot, apply, delta
+from driftd.policy.reach import (
+    Delta,
+    Dialect,
+    Edit,
+    Flows,
+    Pod,
+    PortSet,
+    Snapshot,
+    Surroundings,
+    apply,
+    block,
+    delta,
+    snapshot_of,
+)
 from driftd.policy.reach.ports import NONE
 from driftd.values import Direction
 from tests.oracle.bodies import Cluster
 from tests.oracle.universe import Universe, boundary_addresses, boundary_ports, edges_of, flows
 from tests.support.clusters import clusters, edited_clusters
-from tests.support.reach import RELAXED, live_pods, snapshot, stepped
+from tests.support.reach import RELAXED, live_pods, objects, snapshot, stepped
 from tests.support.tiered_clusters import admin_clusters, calico_clusters
 
 DIALECTS = ("kubernetes", "calico", "cilium")
@@ -155,7 +168,9 @@ def test_an_edit_taken_back_is_neutral(worlds: tuple[Cluster, Cluster]) -> None:
 @RELAXED
 @given(old=clusters(max_pods=3, speaking=(4,)), new=clusters(max_pods=3, speaking=(4,)))
 def test_snapshots_of_different_lineages_are_compared_exactly(old: Cluster, new: Cluster) -> None:
-    before, after = snapshot(old, "calico"), snapshot(new, "calico")
+    # Nodes are told beforehand: what a lineage learns of them on the way holds for all of its snapshots.
+    nodes = Surroundings(nodes=block("192.168.0.0/24"))
+    before, after = (snapshot_of(objects(world), Dialect.CALICO, nodes) for world in (old, new))
     found = delta(before, after)
     check(found, before, after, old, new)
 
