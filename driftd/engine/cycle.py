@@ -1,7 +1,7 @@
 """One cycle of one scope: observe, compare, judge, act, verify, record."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -238,13 +238,11 @@ class Cycle:
                 self._meaning.offer(finding, work.differences[finding.id])
         passed = [finding for id, finding in work.opened.items() if id not in {one.id for one in comparison.findings}]
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
-        if work.outcomes or reports:
-            await self._store_or_log(self._store.finish(work.outcomes, reports))
-        for ref in work.fights:
-            await self._store_or_log(self._store.note("fight.known", str(ref), {}))
         if sift.still:
             await self._store.confirm([finding.id for finding in sift.still], self._clock.now())
-        await self._close(gone.values(), work)
+        recordings = [self._store.finish(work.outcomes, reports)] if work.outcomes or reports else []
+        recordings += [self._store.note("fight.known", str(ref), {}) for ref in work.fights]
+        await self._record(*recordings, *self._closings(gone.values(), work))
         self._findings.take(scope, sift)
         now = self._clock.monotonic()
         for finding in gone.values():
@@ -262,7 +260,7 @@ class Cycle:
     async def _ungoverned(self, scope: Scope) -> CycleEnd:
         """The model says nothing of this scope (any more): what was open there is closed."""
         sift = self._findings.sift(scope, (), ())
-        await self._close(sift.gone, _Work(), by="no longer governed")
+        await self._record(*self._closings(sift.gone, _Work(), by="no longer governed"))
         self._findings.take(scope, sift)
         return CycleEnd("ungoverned")
 
@@ -282,23 +280,25 @@ class Cycle:
 
     async def _begin(self, opened: list[Finding]) -> None:
         if opened:
-            await self._store_or_log(self._store.begin(opened, ()))
+            await self._record(self._store.begin(opened, ()))
 
-    async def _close(self, gone: Iterable[Finding], work: _Work, by: str = "") -> None:
+    def _closings(self, gone: Iterable[Finding], work: _Work, by: str = "") -> Iterator[Coroutine[None, None, None]]:
         at = self._clock.now()
         repaired: list[Finding] = []
         others: list[Finding] = []
         for finding in gone:
             (repaired if finding.ref in work.repaired else others).append(finding)
             self._say("drift.healed" if finding.ref in work.repaired else "drift.gone", finding)
-        if repaired:
-            await self._store_or_log(
-                self._store.close_findings([one.id for one in repaired], f"driftd {self._in_force().commit}", at)
-            )
-        if others:
-            await self._store_or_log(self._store.close_findings([one.id for one in others], by or "elsewhere", at))
+        for who, findings in ((f"driftd {self._in_force().commit}", repaired), (by or "elsewhere", others)):
+            if findings:
+                yield self._store.close_findings([one.id for one in findings], who, at)
 
-    async def _store_or_log(self, recording: Awaitable[None]) -> None:
+    async def _record(self, *recordings: Coroutine[None, None, None]) -> None:
+        """Have it all recorded, in order; offered at once, so that the store makes one transaction of it."""
+        await asyncio.gather(*(self._store_or_log(one) for one in recordings))
+
+    @staticmethod
+    async def _store_or_log(recording: Coroutine[None, None, None]) -> None:
         try:
             await recording
         except (StoreGone, EntryRefused) as error:
