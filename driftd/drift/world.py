@@ -42,6 +42,15 @@ class World:
         self._canonical = snapshot_of(_objects(compiled), Dialect(compiled.dialect), surroundings)
         self._standing = self._canonical
         self._open: dict[ObjectRef, Edit] = {}
+        self.edits = 0
+        """Steps taken so far. The engine's caches only grow: renew the world now and then."""
+
+    def renewed(self) -> "World":
+        """The same world with empty caches."""
+        fresh = World(self._compiled)
+        for ref, edit in self._open.items():
+            fresh._stand(ref, edit)  # noqa: SLF001 - its own kind
+        return fresh
 
     def judge(self, differences: Iterable[Difference]) -> dict[ObjectRef, Judgement]:
         """What each difference does: alone, and together with all that stand open (a hole may need two of them)."""
@@ -49,8 +58,7 @@ class World:
         for one in wanted:
             edit = _edit(one)
             if edit is not None:
-                self._open[one.ref] = edit
-                self._standing = apply(self._standing, edit)
+                self._stand(one.ref, edit)
         return {one.ref: self._judged(one) for one in wanted}
 
     def settle(self, refs: Iterable[ObjectRef]) -> None:
@@ -58,6 +66,11 @@ class World:
         for ref in refs:
             if self._open.pop(ref, None) is not None:
                 self._standing = apply(self._standing, self._back(ref))
+
+    def _stand(self, ref: ObjectRef, edit: Edit) -> None:
+        self._open[ref] = edit
+        self._standing = apply(self._standing, edit)
+        self.edits += 1
 
     def _judged(self, difference: Difference) -> Judgement:
         own = _own_meaning(difference)

@@ -13,6 +13,8 @@ from driftd.values import Digest, Direction, Finding, FindingType, ObjectRef
 
 _log = structlog.get_logger()
 _KEPT = 4096
+_WORN = 2000
+"""Judgements after which the engine's ever-growing caches are thrown away."""
 _JUDGED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.TERMINATING})
 _Key = tuple[ObjectRef, FindingType, Digest | None, Digest | None]
 
@@ -104,6 +106,9 @@ class Meaning:
             self._known.clear()
             self._world = (compiled, World(compiled) if policies <= self._most else None)
         world = self._world[1]
+        if world is not None and world.edits > _WORN:
+            world = world.renewed()
+            self._world = (compiled, world)
         return None if world is None else world.judge([difference]).get(difference.ref)
 
     def _settle(self, ref: ObjectRef) -> None:

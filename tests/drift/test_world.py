@@ -123,3 +123,11 @@ def test_a_token_that_is_mounted_again_loosens_inside_the_tenant() -> None:
 
 def test_a_quota_decides_no_flow() -> None:
     assert judged(missing("ResourceQuota", "acme-prod", "quota")).direction is Direction.NEUTRAL
+
+
+def test_a_renewed_world_knows_what_stands_open() -> None:
+    world = World(compiled())
+    world.judge([modified("NetworkPolicy", "acme-prod", "api-egress", egress=[{}])])
+    spec: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+    other = extra("globex-prod", "open", spec)
+    assert world.renewed().judge([other])[other.ref].crosses_tenant
