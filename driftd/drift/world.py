@@ -32,6 +32,7 @@ class World:
 
     Pods are the model's own: one for each selector of its policies, one without labels in each namespace, and those
     that could be made are imagined by the engine. So a direction holds for the model's workloads whatever runs today.
+    A pod selector in a namespace that is not governed counts as the whole namespace: its owner chooses the labels.
     """
 
     def __init__(self, compiled: Compiled) -> None:
@@ -39,7 +40,9 @@ class World:
         tenants = dict.fromkeys(compiled.platform, "") | {one.name: one.tenant for one in compiled.governed.values()}
         self._tenancy = Tenancy(tenants)
         surroundings = Surroundings(pods=_ranges(compiled.pod_ranges), nodes=_ranges(compiled.node_ranges))
-        self._canonical = snapshot_of(_objects(compiled), Dialect(compiled.dialect), surroundings)
+        self._canonical = snapshot_of(
+            _objects(compiled), Dialect(compiled.dialect), surroundings, governed=frozenset(compiled.governed)
+        )
         self._standing = self._canonical
         self._open: dict[ObjectRef, Edit] = {}
         self.edits = 0
@@ -49,7 +52,7 @@ class World:
         """The same world with empty caches."""
         fresh = World(self._compiled)
         for ref, edit in self._open.items():
-            fresh._stand(ref, edit)  # noqa: SLF001 - its own kind
+            fresh._stand(ref, edit)
         return fresh
 
     def judge(self, differences: Iterable[Difference]) -> dict[ObjectRef, Judgement]:
