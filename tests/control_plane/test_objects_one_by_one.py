@@ -12,7 +12,7 @@ from tests.support.kube import KubeError
 from tests.support.shared_stage import Standing, gone, on, quiet, sound, standing, told
 from tests.support.stage import Body, compiled_models
 
-pytestmark = pytest.mark.control_plane
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]  # judging every state costs CPU
 
 HOLD = "example.com/hold"
 

@@ -65,7 +65,12 @@ async def _started(lab: Lab, models: Path, data: Path, env: dict[str, str] | Non
         await kube.apply_file(RBAC)
     kubeconfig = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
     daemon = Daemon(kubeconfig=kubeconfig, models=models, data=data, env=env)
-    await daemon.start()
+    await daemon.start(ready=False)
+    try:
+        await daemon.wait_ready(120.0)
+    except BaseException:
+        await daemon.kill()
+        raise
     return daemon
 
 
