@@ -1,0 +1,111 @@
+"""explain and matrix on a real API server: they see what is there, whoever wrote it, and say what they may not see."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftd.lab import Lab
+from tests.support.cli import Ran, driftd, write_model
+from tests.support.kube import Kube
+from tests.support.model_texts import environment
+
+pytestmark = pytest.mark.control_plane
+SHOP, DESK = "reach-shop", "reach-desk"
+
+
+def pod(namespace: str) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": "web"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web-1", "namespace": namespace, "labels": labels},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "c",
+                    "image": "example.org/web:1",
+                    "ports": [{"name": "http", "containerPort": 8080}],
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+
+
+@dataclass
+class Scene:
+    """Two environments as compiled, with a pod each."""
+
+    lab: Lab
+    kube: Kube
+    models: Path
+
+    async def driftd(self, *arguments: str | Path) -> Ran:
+        """The command as the administrator. It runs a loop of its own, so it gets a thread."""
+        return await asyncio.to_thread(driftd, *arguments, "--kubeconfig", self.lab.kubeconfig)
+
+
+@pytest.fixture
+async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
+    models = write_model(
+        tmp_path / "models",
+        shop=environment("shop", "acme", namespace=SHOP),
+        desk=environment("desk", "globex", namespace=DESK),
+    )
+    listed = await asyncio.to_thread(driftd, "compile", "--models", models, "-o", "json")
+    async with Kube.connect(Path(lab.kubeconfig)) as kube:
+        for body in [*listed.json()["items"], pod(SHOP), pod(DESK)]:
+            if await kube.find(body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]) is None:
+                await kube.create(body)
+        yield Scene(lab, kube, models)
+        for space in (SHOP, DESK):
+            if await kube.find("NetworkPolicy", space, "hole") is not None:
+                await kube.delete("NetworkPolicy", space, "hole")
+
+
+async def hole(scene: Scene, namespace: str, **rules: object) -> None:
+    spec = {"podSelector": {}, "policyTypes": ["Ingress" if "ingress" in rules else "Egress"], **rules}
+    metadata = {"name": "hole", "namespace": namespace}
+    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+    await scene.kube.create(body)
+
+
+async def test_a_live_flow_is_explained_before_and_after_somebody_opens_it(scene: Scene) -> None:
+    question = ("explain", f"{SHOP}/web-1", f"{DESK}/web-1:http")
+    assert "TCP/8080 is blocked" in (await scene.driftd(*question)).out
+    await hole(scene, SHOP, egress=[{}])
+    await hole(scene, DESK, ingress=[{}])
+    ran = await scene.driftd(*question)
+    assert "TCP/8080 is allowed" in ran.out, ran.err
+    assert f"without ingress rule 1 of NetworkPolicy {DESK}/hole it would be blocked" in ran.out
+
+
+async def test_the_matrix_shows_only_what_differs_from_the_model(scene: Scene) -> None:
+    clean = await scene.driftd("matrix", "--against", scene.models, "-o", "json")
+    here = [one for one in clean.json()["pairs"] if SHOP in one["source"] + one["target"]]
+    assert here == []
+    await hole(scene, SHOP, egress=[{}])
+    await hole(scene, DESK, ingress=[{}])
+    ran = await scene.driftd("matrix", "--against", scene.models, "-o", "json")
+    pairs = {(one["source"], one["target"]): one for one in ran.json()["pairs"]}
+    found = pairs[f"{SHOP}/web-1", f"{DESK}/web-1"]
+    assert found["crossesTenants"]
+    assert found["opened"]["must"]["all"]
+    assert {cause["object"]["name"] for cause in found["causes"]} == {"hole"}
+
+
+async def test_who_may_not_list_pods_is_told_so_and_nothing_is_called_whole(scene: Scene) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reach-blind", "namespace": "default"}}
+    if await scene.kube.find("ServiceAccount", "default", "reach-blind") is None:
+        await scene.kube.create(account)
+    kubeconfig = await scene.lab.service_account_kubeconfig("default", "reach-blind")
+    ran = await asyncio.to_thread(driftd, "matrix", "--kubeconfig", kubeconfig, "-o", "json")
+    assert ran.code == 3
+    assert "pods" in {one["where"] for one in json.loads(ran.out)["unread"]}
