@@ -167,3 +167,17 @@ def test_a_folder_without_pods_says_so(tmp_path: Path) -> None:
     (tmp_path / "only.json").write_text(json.dumps(policy("out", "a", {"podSelector": {}})))
     ran = driftd("matrix", "--manifests", tmp_path)
     assert "no pods or workloads were read" in ran.err
+
+
+def test_a_foreign_label_on_a_namespace_is_nobodys_drift(models: Path) -> None:
+    """A platform policy selects namespaces by a label that the model does not write: both sides have it."""
+    peer = {"namespaceSelector": {"matchLabels": {"team": "a"}}}
+
+    def tamper(items: Items) -> None:
+        space = next(one for one in items if one["kind"] == "Namespace" and one["metadata"]["name"] == "acme-prod")
+        space["metadata"]["labels"]["team"] = "a"
+        items.append(policy("from-a", "elsewhere", {"podSelector": {}, "ingress": [{"from": [peer]}]}))
+        items.append(pod("tool", "elsewhere", "default"))
+
+    ran = driftd("matrix", "--manifests", "-", "--against", models, stdin=dump(models, tamper))
+    assert (ran.code, ran.out) == (0, ""), ran.err

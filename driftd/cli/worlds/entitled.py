@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from driftd.cli.sources import ValidModel
 from driftd.cli.worlds.modelled import desired_bodies, places_of, representatives, services_of
 from driftd.cli.worlds.world import ModelService, World
+from driftd.policy.kinds import KINDS, NAMESPACE_NAME
 from driftd.policy.reach import Edit, Pod, Snapshot, apply
-from driftd.values import ObjectRef
+from driftd.policy.reach.inventory import NamespaceView
+from driftd.values import Body, ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,20 @@ def _edit(seen: Snapshot, valid: ValidModel) -> Edit:
         remove += [ref for ref in view.policies if ref not in governed.objects]
         if governed.environment:
             pods += [_as_entitled(pod, services.get(name, [])) for pod in view.pods.values()]
-    known = seen.namespaces.keys()
-    put = [body for body in desired_bodies(valid.compiled) if _namespace_of(body) in known]
+    put: list[Body] = []
+    for body in desired_bodies(valid.compiled):
+        metadata = body["metadata"]
+        view = seen.namespaces.get(metadata.get("namespace") or metadata["name"])
+        if view is not None:
+            put.append(_labelled(view, body, valid) if body["kind"] == "Namespace" else body)
     return Edit((*put, *pods), tuple(remove))
 
 
-def _namespace_of(body: dict[str, object]) -> str:
-    metadata = body["metadata"]
-    if not isinstance(metadata, dict):
-        return ""
-    return str(metadata.get("namespace") or (metadata["name"] if body["kind"] == "Namespace" else ""))
+def _labelled(view: NamespaceView, body: Body, valid: ValidModel) -> Body:
+    """The model's Namespace with the foreign labels that the live one has: those are nobody's drift."""
+    labels = {**view.labels, NAMESPACE_NAME: view.name}
+    live: Body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": view.name, "labels": labels}}
+    return KINDS["", "Namespace"].merged(live, body, valid.compiled.coverage)
 
 
 def _as_entitled(pod: Pod, services: list[ModelService]) -> Pod:
