@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,18 +94,10 @@ class Ground:
             patience=600.0,
         )
 
-    @contextmanager
-    def records(self) -> "Iterator[Callable[[], list[Record]]]":
-        """A reader of the requests that the API server has finished since the block began."""
+    def tail(self) -> "Tail":
+        """The requests that the API server finishes from now on."""
         log = Path(self.lab.audit_log)
-        offset = log.stat().st_size
-
-        def since() -> list[Record]:
-            with log.open("rb") as file:
-                file.seek(offset)
-                return read(file.read().splitlines(keepends=True))
-
-        yield since
+        return Tail(log, log.stat().st_size)
 
     def note(
         self, name: str, value: float, unit: str, goal: float | None = None, *, at_least: bool = False, note: str = ""
@@ -116,6 +108,27 @@ class Ground:
         self.say(
             f"{name}: {value:.4g} {unit}" + ("" if figure.met is None else f" ({'met' if figure.met else 'NOT met'})")
         )
+
+
+@dataclass
+class Tail:
+    """An audit log as it grows."""
+
+    log: Path
+    offset: int
+    records: list[Record] = field(default_factory=list)
+
+    def read(self) -> list[Record]:
+        """What was written since the last look; `records` has all of it."""
+        with self.log.open("rb") as file:
+            file.seek(self.offset)
+            whole = file.read().rpartition(b"\n")[0]
+        if not whole:
+            return []
+        self.offset += len(whole) + 1
+        fresh = read(whole.splitlines(keepends=True))
+        self.records += fresh
+        return fresh
 
 
 @asynccontextmanager

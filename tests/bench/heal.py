@@ -9,16 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.bench.figures import median, percentile
-from tests.bench.ground import SETTLE_SECONDS, Ground
+from tests.bench.ground import SETTLE_SECONDS, Ground, Tail
 from tests.bench.processes import cpu_seconds
 from tests.bench.tampering import TAMPERINGS, Tampering, touched
-from tests.oracle.replay import Record
 from tests.oracle.tallies import Heal, tamper_to_heal
 from tests.support.kube import Kube
 from tests.support.stage import DRIFTD
 
 ADMIN, LOADER = "admin", "loader"
-PAUSE_SECONDS = 0.12
+PAUSE_SECONDS = 0.1
+LOOK_SECONDS = 0.01
 CHANGES_PER_SECOND = 20
 PATIENCE_SECONDS = 20.0
 
@@ -57,18 +57,31 @@ def _names(ground: Ground) -> list[str]:
 
 
 async def _sample(ground: Ground, samples: int, names: Sequence[str]) -> list[Heal]:
-    with ground.records() as since:
-        for number in range(samples):
-            tampering = TAMPERINGS[number % len(TAMPERINGS)]
-            await tampering(ground.kube, names[number % len(names)], number)
-            await asyncio.sleep(PAUSE_SECONDS)
-        return await _all_healed(since)
+    """One tampering after another, each when the one before is answered: a slow machine makes no queue of its own."""
+    tail = ground.tail()
+    for number in range(samples):
+        name = names[number % len(names)]
+        await TAMPERINGS[number % len(TAMPERINGS)](ground.kube, name, number)
+        await _answered(tail, name)
+        await asyncio.sleep(PAUSE_SECONDS)
+    return await _all_healed(tail)
 
 
-async def _all_healed(since: Callable[[], list[Record]]) -> list[Heal]:
+async def _answered(tail: Tail, namespace: str) -> None:
+    """Wait for a write of driftd to this namespace."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for record in tail.read():
+            if record.user == DRIFTD and record.is_write and namespace in {record.key.namespace, record.key.name}:
+                return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _all_healed(tail: Tail) -> list[Heal]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        heals = [one for one in tamper_to_heal(since(), DRIFTD, {ADMIN}) if one.key.resource != "events"]
+        tail.read()
+        heals = tamper_to_heal(tail.records, DRIFTD, {ADMIN})
         if all(one.last for one in heals) or time.monotonic() > deadline:
             return heals
         await asyncio.sleep(1.0)
