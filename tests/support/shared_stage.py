@@ -74,15 +74,15 @@ async def _started(lab: Lab, models: Path, data: Path, env: dict[str, str] | Non
     return daemon
 
 
-def restored(models: Path) -> None:
-    """Put the example platform back into a copy of it, file by file, so that no moment is an empty model."""
-    for file in sorted(MODELS.rglob("*")):
-        target = models / file.relative_to(MODELS)
+def restored(models: Path, source: Path = MODELS) -> None:
+    """Put a copy of a model back to its source, file by file, so that no moment is an empty model."""
+    for file in sorted(source.rglob("*")):
+        target = models / file.relative_to(source)
         if file.is_file() and (not target.is_file() or target.read_bytes() != file.read_bytes()):
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(file.read_bytes())
     for file in sorted(models.rglob("*.yaml")):
-        if not (MODELS / file.relative_to(models)).is_file():
+        if not (source / file.relative_to(models)).is_file():
             file.unlink()
 
 
