@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 
+import aiohttp
+
 from tests.campaign.faults import Fault, revive
 from tests.campaign.tamperings import Tampering, commit, draw
 from tests.support.faulty import Scene
@@ -94,8 +96,8 @@ async def _through_trouble(tampering: Tampering, actor: Kube) -> bool:
         except AssertionError as error:
             if getattr(error, "status", 0) < 429:
                 raise
-        except (OSError, TimeoutError):
-            pass
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            pass  # no answer: whether it was done shows at the next try
         await asyncio.sleep(0.5)
     raise InvariantBroken(f"the API server was away for too long to {tampering}")
 
