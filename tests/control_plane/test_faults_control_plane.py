@@ -122,6 +122,8 @@ async def test_what_changed_while_driftd_was_away_and_etcd_forgot_is_found_by_on
     await wired.lab.apiserver.start()
     wired.daemon.send(signal.SIGCONT)
     await is_repaired(wired)
+    why = [str(event.get("why")) for event in wired.daemon.events() if event["event"] == "cluster.kind.state"]
+    assert any("410" in reason for reason in why), "nothing was forgotten: this test proves nothing"
     found = await wired.evidence()
     assert "missing" in {past.seen.finding.type.value for past in found.about("web-ingress", "acme-prod")}
     assert not [record for record in wired.writes() if record.key.namespace == "default"]
