@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from driftd.cli.document import GapEntry, ObjectName
 from driftd.cli.documents import (
     ChangeEntry,
     ClaimEntry,
@@ -10,9 +11,7 @@ from driftd.cli.documents import (
     DriftSummary,
     ExemptionEntry,
     FindingEntry,
-    GapEntry,
     ModelName,
-    ObjectName,
     Place,
     ProblemEntry,
     WitnessEntry,

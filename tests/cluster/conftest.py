@@ -49,7 +49,7 @@ def mirror(pace: Pace) -> Mirror:
 def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
     async def wait(condition: Callable[[], bool], seconds: float = 15.0) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 (a condition has no event to wait for)
+            while not condition():
                 await asyncio.sleep(0.005)
 
     return wait

@@ -132,7 +132,7 @@ async def test_a_canary_that_is_not_heard_says_so(server: ApiServer, canary: Can
 async def test_a_canary_that_is_heard_gives_the_delay(server: ApiServer, canary: Canary, mirror: Mirror) -> None:
     canary.bound = 5.0
     beating = asyncio.create_task(canary.beat())
-    while not server.objects:  # noqa: ASYNC110 (the server is in this process)
+    while not server.objects:
         await asyncio.sleep(0.005)
     mirror.bookmark(CONFIGMAP, str(server.version))
     (beat,) = await beating
