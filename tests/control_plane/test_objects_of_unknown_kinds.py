@@ -53,7 +53,7 @@ async def installed(
 
     async def established() -> bool:
         live = await scene.kube.get("CustomResourceDefinition", "", f"{plural}.{group}")
-        conditions = live.get("status", {}).get("conditions", [])
+        conditions = (live.get("status") or {}).get("conditions") or []  # null in the first moment
         return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
     try:
