@@ -66,6 +66,9 @@ from driftd.web import Health, HealthServer
 
 _log = structlog.get_logger()
 
+EVENTS_PER_SECOND = 20.0
+"""A bound on what telling costs the API server; a first install must not keep a tenant waiting for minutes."""
+
 
 class SystemClock:
     """The machine's own time."""
@@ -124,7 +127,7 @@ class App:
             metrics=self.metrics,
         )
         self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of, self._watching.unlisted)
-        self._recorder = EventRecorder(session, pace, settings.identity)
+        self._recorder = EventRecorder(session, pace, settings.identity, rate=EVENTS_PER_SECOND)
         self.elector = Elector(
             session=lease,
             pace=pace,
