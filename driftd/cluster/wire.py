@@ -8,6 +8,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
@@ -170,4 +171,10 @@ def _open(data: memoryview | bytes) -> tuple[_Meta, dict[str, msgspec.Raw], dict
 
 def _managers(fields: list[_ManagedField] | None) -> tuple[Manager, ...]:
     ordered = sorted(fields or (), key=lambda entry: entry.time)
-    return tuple(Manager(sys.intern(entry.manager), sys.intern(entry.operation), entry.time) for entry in ordered)
+    return tuple(_manager(entry.manager, entry.operation, entry.time) for entry in ordered)
+
+
+@lru_cache(maxsize=4096)
+def _manager(name: str, operation: str, time: str) -> Manager:
+    """One value for all the objects that a roll-out wrote in the same second."""
+    return Manager(sys.intern(name), sys.intern(operation), time)
