@@ -87,15 +87,16 @@ def _matrix(question: "Wanted", by: By, output: MatrixOutput, *, undefined: bool
     from driftd.cli.exits import Exit
     from driftd.cli.flows import tables
     from driftd.cli.flows.borders import Borders
+    from driftd.cli.flows.sized import matrix_in_size
     from driftd.cli.options import Output
     from driftd.cli.worlds.asking import tell, world_of
     from driftd.policy.reach import Grouping
-    from driftd.policy.reach import matrix as matrix_of
 
     world = world_of(question)
     grouping = Grouping(by.value)
     borders = Borders(grouping, world.tenancy, drawn=world.owned)
-    found = matrix_of(world.snapshot, grouping, world.tenancy)
+    everything = undefined or output in (MatrixOutput.JSON, MatrixOutput.YAML)
+    found = matrix_in_size(world, grouping, undefined=everything)
     match output:
         case MatrixOutput.TABLE:
             rows = tables.matrix_rows(found, borders, undefined=undefined)

@@ -7,10 +7,10 @@ from driftd.cli.flows.borders import Borders
 from driftd.cli.flows.causes import Causes, Tense
 from driftd.cli.flows.changes import Ends, OutsideShift, PairChange, Shift, outside_changes, pair_changes
 from driftd.cli.flows.documents import FlowChange, OutsideChange
+from driftd.cli.flows.sized import is_large, matrix_in_size
 from driftd.cli.flows.words import UNDEFINED, block_words, interval, port_words
 from driftd.cli.worlds.world import World
 from driftd.policy.reach import Grouping, Ranges, align, block
-from driftd.policy.reach import matrix as matrix_of
 from driftd.policy.reach.addresses import of_ranges
 from driftd.policy.reach.policies import Flow
 
@@ -65,8 +65,9 @@ def difference(before: World, after: World, by: Grouping, tense: Tense, *, undef
     Without `undefined`, changes are left out that concern nothing but traffic which NetworkPolicy does not define and
     which only may pass, or whether the nodes may reach pods that came or went.
     """
-    old = matrix_of(before.snapshot, by, before.tenancy)
-    new = matrix_of(after.snapshot, by, after.tenancy)
+    large = is_large(before) or is_large(after)
+    old = matrix_in_size(before, by, undefined=undefined, large=large)
+    new = matrix_in_size(after, by, undefined=undefined, large=large)
     borders = Borders(by, after.tenancy, drawn=after.owned)
     lasting = set(old.groups) & set(new.groups)
     nodes = after.snapshot.core.endpoints.nodes

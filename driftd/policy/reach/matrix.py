@@ -16,8 +16,8 @@ from driftd.policy.reach.endpoints import Outside
 from driftd.policy.reach.flows import Tenancy
 from driftd.policy.reach.inventory import NamespaceView
 from driftd.policy.reach.policies import Flow
-from driftd.policy.reach.ports import NONE, PortSet
-from driftd.policy.reach.relation import Relation, at, of_pairs, positions
+from driftd.policy.reach.ports import ALL, NONE, PortSet
+from driftd.policy.reach.relation import FULL, Relation, at, meet, of_pairs, positions
 from driftd.policy.reach.snapshot import Snapshot
 
 _NARROW: Final = 256
@@ -68,14 +68,14 @@ class Matrix:
         return next(found, Cell(source, target, NONE, NONE))
 
 
-def matrix(snapshot: Snapshot, by: Grouping, tenants: Tenancy | None = None) -> Matrix:
-    """The matrix of a snapshot.
+def matrix(snapshot: Snapshot, by: Grouping, tenants: Tenancy | None = None, traffic: PortSet = ALL) -> Matrix:
+    """The matrix of a snapshot. Connections outside of `traffic` are left out.
 
     `tenants` is needed for `Grouping.TENANT`; namespaces of the platform ("") stand as a group "(platform)".
     """
     groups = _Groups(snapshot, by, tenants or Tenancy({}))
-    may = _Bound(snapshot, groups, must=False)
-    must = may if may.certain else _Bound(snapshot, groups, must=True)
+    may = _Bound(snapshot, groups, traffic, must=False)
+    must = may if may.certain else _Bound(snapshot, groups, traffic, must=True)
     cells = tuple(
         Cell(source, target, must.cells.get((source, target), NONE), traffic)
         for (source, target), traffic in sorted(may.cells.items())
@@ -134,10 +134,11 @@ class _Party:
 class _Bound:
     """The cells for one end of the interval."""
 
-    def __init__(self, snapshot: Snapshot, groups: _Groups, *, must: bool) -> None:
+    def __init__(self, snapshot: Snapshot, groups: _Groups, traffic: PortSet, *, must: bool) -> None:
         self._snapshot = snapshot
         self._groups = groups
         self._must = must
+        self._within = FULL if traffic is ALL else of_pairs(((traffic, -1),))
         self._pods = snapshot.live & snapshot.core.endpoints.labels.everything
         self._outside = snapshot.live & ~self._pods
         self.certain = True
@@ -159,7 +160,7 @@ class _Bound:
             for side, parties in ((0, self._receivers), (1, self._senders)):
                 verdict = self._snapshot.core.verdict(plans[side])
                 self.certain = self.certain and verdict.must is verdict.may
-                relation = verdict.must if self._must else verdict.may
+                relation = meet(verdict.must if self._must else verdict.may, self._within)
                 parties.append(_Party(bits, relation))
                 self._by_class[side].update(dict.fromkeys(positions(bits), relation))
 
