@@ -20,7 +20,7 @@ from driftd.cluster.paths import collection_path
 from driftd.cluster.session import Session
 from driftd.cluster.truth import ListExpired, Truth, pages
 from driftd.cluster.versions import older
-from driftd.cluster.wire import Malformed
+from driftd.cluster.wire import Malformed, Listed
 from driftd.drift import KindState
 from driftd.values import Live, ObjectRef, Resource
 
@@ -96,7 +96,7 @@ class Auditor:
         """
         listed, version = await self._list(resource)
         held = self.mirror.of_kind(resource)
-        suspects = [ref for ref, live in listed.items() if self._behind(held.get(ref), live)]
+        suspects = [ref for ref, one in listed.items() if self._behind(held.get(ref), one)]
         suspects += [
             ref for ref, live in held.items() if ref not in listed and not older(version, live.resource_version)
         ]
@@ -107,16 +107,16 @@ class Auditor:
                 found.append(divergence)
         return Audited(resource, len(listed), tuple(found))
 
-    async def _list(self, resource: Resource) -> tuple[dict[ObjectRef, Live], str]:
+    async def _list(self, resource: Resource) -> tuple[dict[ObjectRef, Listed], str]:
         reader = self.mirror.reader(resource)
         for _ in range(_LIST_TRIES):
-            listed: dict[ObjectRef, Live] = {}
+            listed: dict[ObjectRef, Listed] = {}
             version = ""
             try:
                 async for page in pages(self.session, reader):
                     for count, item in enumerate(page.items, start=1):
-                        live = reader.live(item)
-                        listed[live.ref] = live
+                        one = reader.listed(item)  # 10,000 whole objects would stay in memory long after the look
+                        listed[one.ref] = one
                         if count % _SLICE == 0:
                             await asyncio.sleep(0)
                     version = page.resource_version
@@ -128,7 +128,7 @@ class Auditor:
         raise ListExpired(f"GET {collection_path(resource)}: expired {_LIST_TRIES} times; the server forgets too fast")
 
     @staticmethod
-    def _behind(held: Live | None, told: Live) -> bool:
+    def _behind(held: Live | None, told: Live | Listed) -> bool:
         return held is None or held.uid != told.uid or older(held.resource_version, told.resource_version)
 
     def _gap(self, ref: ObjectRef, told: Live | None) -> Gap | None:

@@ -115,6 +115,15 @@ def read_version(data: memoryview | bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a list names it, without its content."""
+
+    ref: ObjectRef
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectReader:
     """Turns objects of one kind into `Live`. `partial` objects are metadata only (kinds we do not understand)."""
 
@@ -146,6 +155,18 @@ class ObjectReader:
             terminating=meta.deletion_timestamp is not None,
             managers=_managers(meta.managed_fields),
         )
+
+    def listed(self, data: memoryview | bytes) -> Listed:
+        """Which version of which object the bytes are: no digest is made and no content kept.
+
+        Raises:
+            Malformed: as `live`.
+        """
+        meta, _, _ = _open(data)
+        if not (meta.name and meta.uid and meta.resource_version):
+            raise Malformed(f"a {self.resource.kind} without metadata.name, uid or resourceVersion")
+        ref = ObjectRef(self.resource.group, self.resource.kind, sys.intern(meta.namespace), meta.name)
+        return Listed(ref, meta.uid, meta.resource_version)
 
     def digest_of(self, raw: bytes) -> Digest:
         """The covered digest; of an object that the policy room cannot read, a digest that equals no desired one."""
