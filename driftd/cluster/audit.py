@@ -20,7 +20,7 @@ from driftd.cluster.paths import collection_path
 from driftd.cluster.session import Session
 from driftd.cluster.truth import ListExpired, Truth, pages
 from driftd.cluster.versions import older
-from driftd.cluster.wire import Malformed, Listed
+from driftd.cluster.wire import Listed, Malformed
 from driftd.drift import KindState
 from driftd.values import Live, ObjectRef, Resource
 
