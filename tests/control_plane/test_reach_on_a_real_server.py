@@ -102,7 +102,11 @@ async def test_the_matrix_shows_only_what_differs_from_the_model(scene: Scene) -
 
 
 async def test_who_may_not_list_pods_is_told_so_and_nothing_is_called_whole(scene: Scene) -> None:
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reach-blind", "namespace": "default"}}
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "reach-blind", "namespace": "default"},
+    }
     if await scene.kube.find("ServiceAccount", "default", "reach-blind") is None:
         await scene.kube.create(account)
     kubeconfig = await scene.lab.service_account_kubeconfig("default", "reach-blind")

@@ -161,7 +161,9 @@ async def test_switching_enforcement_on_over_many_differing_objects_is_held(scen
 
 
 async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and_comes_back(
-    scene: Scene, tmp_path: Path, store: Store,
+    scene: Scene,
+    tmp_path: Path,
+    store: Store,
 ) -> None:
     await scene.offer(BASE, MANY)
     await scene.offer(BASE, {path: text for path, text in MANY.items() if path != "t3.yaml"})
@@ -176,7 +178,9 @@ async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and
 
 
 async def test_a_restart_goes_on_with_the_last_good_model_when_the_source_is_gone(
-    scene: Scene, tmp_path: Path, store: Store,
+    scene: Scene,
+    tmp_path: Path,
+    store: Store,
 ) -> None:
     await scene.offer(BASE, ACME)
     scene.source.texts = None

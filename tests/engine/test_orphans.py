@@ -32,7 +32,8 @@ def test_a_dumped_namespace_loads_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "{}", "[]", dump(ORPHAN)[:-1], dump(ORPHAN).replace("adopt", "x").replace("create", "x")],
+    "value",
+    ["", "{}", "[]", dump(ORPHAN)[:-1], dump(ORPHAN).replace("adopt", "x").replace("create", "x")],
 )
 def test_what_nobody_dumped_is_refused(value: str) -> None:
     with pytest.raises(UnreadableOrphan):

@@ -60,7 +60,7 @@ def ref_of(namespace: str, name: str) -> ObjectRef:
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (a condition has no event to wait for)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

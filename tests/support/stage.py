@@ -160,7 +160,12 @@ def copy_models(target: Path, source: Path = MODELS) -> Path:
 
 @asynccontextmanager
 async def stage(
-    lab: Lab, data: Path, *, models: Path = MODELS, env: dict[str, str] | None = None, start: bool = True,
+    lab: Lab,
+    data: Path,
+    *,
+    models: Path = MODELS,
+    env: dict[str, str] | None = None,
+    start: bool = True,
 ) -> AsyncIterator[Stage]:
     """driftd as its own ServiceAccount with the shipped rights, on a lab, until the block ends."""
     async with Kube.connect(Path(lab.kubeconfig)) as kube:
