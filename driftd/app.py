@@ -38,6 +38,7 @@ from driftd.engine import (
     GOVERNED,
     Actor,
     AuditLoop,
+    CompiledCache,
     Cycle,
     Defaults,
     InForce,
@@ -287,6 +288,7 @@ class App:
         return ModelLoop(
             source=DirectorySource(settings.model.path, poll_seconds=settings.model.poll_seconds),
             last_good=LastGood(settings.data_dir),
+            cache=CompiledCache(settings.data_dir),
             store=store,
             clock=self._clock,
             metrics=self.metrics,

@@ -2,6 +2,7 @@
 
 from driftd.engine.act import Actor
 from driftd.engine.audit_loop import AuditLoop
+from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.cycle import Cycle
 from driftd.engine.digests import digests_under
 from driftd.engine.inforce import InForce, changed_scopes
@@ -22,6 +23,7 @@ __all__ = [
     "GOVERNED",
     "Actor",
     "AuditLoop",
+    "CompiledCache",
     "Cycle",
     "Defaults",
     "InForce",

@@ -8,6 +8,7 @@ import structlog
 
 from driftd.compile import Compiled, CompileError, compile_model
 from driftd.drift import guard, orphans
+from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce
 from driftd.engine.orphans import KEY as ORPHANED
 from driftd.engine.orphans import UnreadableOrphan, dump, load
@@ -56,6 +57,7 @@ class ModelLoop:
         *,
         source: Source,
         last_good: LastGood,
+        cache: CompiledCache,
         store: Store,
         clock: Clock,
         metrics: Metrics,
@@ -67,6 +69,7 @@ class ModelLoop:
     ) -> None:
         self._source = source
         self._last_good = last_good
+        self._cache = cache
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -88,18 +91,23 @@ class ModelLoop:
             _log.error("model.last_good.unusable", why=kept.problem)
         if kept.revision is None:
             return
-        candidate = await asyncio.to_thread(self._judge, kept.revision, None)
-        if candidate.compiled is None:
-            _log.error("model.last_good.unusable", why=candidate.admitted.held or _first(candidate.admitted.problems))
-            return
-        self._files = candidate.admitted.files
+        compiled = await self._cache.load(kept.revision.commit)
+        if compiled is None:
+            candidate = await asyncio.to_thread(self._judge, kept.revision, None)
+            if candidate.compiled is None:
+                why = candidate.admitted.held or _first(candidate.admitted.problems)
+                _log.error("model.last_good.unusable", why=why)
+                return
+            compiled = candidate.compiled
+            await self._cache.keep(kept.revision.commit, compiled)
+        self._files = kept.revision.files
         orphaned = {}
         for key, value in (await self._store.recall_all(ORPHANED)).items():
             try:
                 orphaned[key.removeprefix(ORPHANED)] = load(value)
             except UnreadableOrphan as error:
                 _log.error("model.orphan.unusable", namespace=key.removeprefix(ORPHANED), why=str(error))
-        await self._enter(InForce(candidate.compiled, kept.revision.commit, orphaned))
+        await self._enter(InForce(compiled, kept.revision.commit, orphaned))
 
     async def run(self) -> None:
         """Consider each change of the source, and a held model again when poked, for ever."""
@@ -202,6 +210,7 @@ class ModelLoop:
         except (StoreGone, OSError) as error:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
             return
+        await self._cache.keep(revision.commit, after.compiled)
         self._files = revision.files
         await self._enter(after)
         quarantined = tuple(candidate.admitted.quarantined)

@@ -15,7 +15,7 @@ class UnreadableOrphan(ValueError):
     """A remembered orphan is not what `dump` wrote."""
 
 
-class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A GovernedNamespace whose objects are a list: JSON has no keys but strings."""
 
     name: str
@@ -30,9 +30,9 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     objects: tuple[Desired, ...]
 
 
-def dump(governed: GovernedNamespace) -> str:
-    """The namespace as a JSON value."""
-    kept = _Kept(
+def kept_of(governed: GovernedNamespace) -> Kept:
+    """A governed namespace in the shape in which it is stored."""
+    return Kept(
         name=governed.name,
         tenant=governed.tenant,
         environment=governed.environment,
@@ -44,15 +44,10 @@ def dump(governed: GovernedNamespace) -> str:
         origin=governed.origin,
         objects=tuple(governed.objects.values()),
     )
-    return msgspec.json.encode(kept).decode()
 
 
-def load(value: str) -> GovernedNamespace:
-    """The reverse of `dump`. Raises UnreadableOrphan."""
-    try:
-        kept = msgspec.json.decode(value, type=_Kept)
-    except msgspec.MsgspecError as error:
-        raise UnreadableOrphan(f"a remembered orphaned namespace cannot be read: {error}") from error
+def restored(kept: Kept) -> GovernedNamespace:
+    """The reverse of `kept_of`."""
     return GovernedNamespace(
         name=kept.name,
         tenant=kept.tenant,
@@ -65,3 +60,16 @@ def load(value: str) -> GovernedNamespace:
         origin=kept.origin,
         objects={desired.ref: desired for desired in kept.objects},
     )
+
+
+def dump(governed: GovernedNamespace) -> str:
+    """The namespace as a JSON value."""
+    return msgspec.json.encode(kept_of(governed)).decode()
+
+
+def load(value: str) -> GovernedNamespace:
+    """The reverse of `dump`. Raises UnreadableOrphan."""
+    try:
+        return restored(msgspec.json.decode(value, type=Kept))
+    except msgspec.MsgspecError as error:
+        raise UnreadableOrphan(f"a remembered orphaned namespace cannot be read: {error}") from error

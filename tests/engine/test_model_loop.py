@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from driftd.compile import Compiled
-from driftd.engine import InForce, ModelLoop
+from driftd.engine import CompiledCache, InForce, ModelLoop
 from driftd.source import LastGood, Revision, SourceUnreadable, content_name
 from driftd.store import Store
 from driftd.telemetry import Metrics
@@ -56,6 +56,7 @@ class Scene:
         self.loop = ModelLoop(
             source=source,
             last_good=LastGood(folder),
+            cache=CompiledCache(folder),
             store=store,
             clock=FixedClock(),
             metrics=Metrics(),
@@ -212,3 +213,13 @@ async def test_a_model_that_governs_driftd_itself_is_refused_even_when_approved(
     approving = Scene(tmp_path, store, scene.source, approved=scene.loop.status.newest)
     await approving.loop.consider()
     assert approving.loop.status.held != ""
+
+
+async def test_a_restart_from_the_cache_and_one_from_the_files_enforce_the_same(
+    scene: Scene, tmp_path: Path, store: Store
+) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    cached = await restarted(scene, tmp_path, store)
+    (tmp_path / "compiled.cache").unlink()
+    compiled = await restarted(scene, tmp_path, store)
+    assert cached.loop.in_force == compiled.loop.in_force == scene.loop.in_force
