@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from driftd.compile import Mode
 from driftd.lab import Lab
 from tests.oracle.replay import read
 from tests.support.faulty import Scene, allow_all
@@ -36,7 +37,7 @@ async def test_every_object_of_the_model_that_is_deleted_is_made_again(scene: Sc
         ref
         for governed in compiled.governed.values()
         for ref in governed.objects
-        if ref.namespace and await scene.kube.find(ref.kind, ref.namespace, ref.name)
+        if ref.namespace and governed.mode_of(ref.kind) is Mode.ENFORCE
     ]
     assert {ref.kind for ref in wanted} == {"NetworkPolicy", "ResourceQuota", "LimitRange", "ServiceAccount"}
     before = {ref: (await scene.kube.get(ref.kind, ref.namespace, ref.name))["metadata"]["uid"] for ref in wanted}
