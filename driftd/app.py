@@ -21,6 +21,7 @@ from driftd.cluster import (
     EventRecorder,
     LeaseSettings,
     Mirror,
+    NotLeading,
     Pace,
     ReflectorSettings,
     Right,
@@ -330,11 +331,15 @@ class App:
         return [ref for one in model.compiled.governed.values() for ref in one.objects] if model else []
 
     async def _prepare(self, before: InForce | None, after: InForce) -> None:
+        if before is not None and self.elector.leading:
+            try:
+                await self.elector.publish(commit=after.commit)  # the next leader starts there
+            except NotLeading as error:
+                _log.warning("model.not_published", why=str(error))  # the next leader reads the source itself
+        # Last, and without a pause before the model changes: live digests must be those of its coverage.
         if before is None or before.compiled.coverage != after.compiled.coverage:
             depending = [kind.resource for kind in KINDS.values() if kind.reads_coverage]
             await self.mirror.rebase_in_slices(digests_under(after.compiled.coverage), depending)
-        if before is not None and self.elector.leading:
-            await self.elector.publish(commit=after.commit)  # the next leader starts there
 
     def _accepted(self, before: InForce | None, after: InForce) -> None:
         for scope in changed_scopes(before, after):

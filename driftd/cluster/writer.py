@@ -35,6 +35,7 @@ from driftd.cluster.wire import Malformed, ObjectReader
 from driftd.values import (
     CONDEMNED,
     EPOCH,
+    PROVENANCE,
     Body,
     Condemn,
     Create,
@@ -51,6 +52,9 @@ FIELD_MANAGER: Final = "driftd"
 WRITE_TIMEOUTS: Final = Timeouts(connect=3.0, read=32.0, total=35.0)
 _MARGIN: Final = 0.25
 """Seconds of the leader's time that a write must leave unused: clocks and queues are not exact."""
+
+_ANNOTATIONS_LIMIT: Final = 256 * 1024
+_OURS: Final = frozenset({PROVENANCE, EPOCH, CONDEMNED})
 
 _log = structlog.get_logger()
 
@@ -219,7 +223,7 @@ def _marked(write: Create | Replace | Condemn, resource: Resource, epoch: int) -
         annotations[CONDEMNED] = str(epoch)
     else:
         annotations.pop(CONDEMNED, None)
-    metadata |= {"name": write.ref.name, "annotations": annotations}
+    metadata |= {"name": write.ref.name, "annotations": _fitting(write.ref, annotations)}
     if write.ref.namespace:
         metadata["namespace"] = write.ref.namespace
     if isinstance(write, Create):
@@ -229,6 +233,30 @@ def _marked(write: Create | Replace | Condemn, resource: Resource, epoch: int) -
         metadata |= {"uid": write.uid, "resourceVersion": write.resource_version}
     body = {key: value for key, value in write.body.items() if key != "status"}
     return {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+
+
+def _fitting(ref: ObjectRef, annotations: dict[str, str]) -> dict[str, str]:
+    """The annotations within what an object may carry in all (256 KiB, apimachinery `TotalAnnotationSizeLimitB`).
+
+    Trap: somebody who fills an object up to the limit would make every write of ours fail for our own few bytes, and
+    the object unrepairable. So the largest foreign ones go until it fits.
+    """
+    total = sum(len(key.encode()) + len(str(value).encode()) for key, value in annotations.items())
+    if total <= _ANNOTATIONS_LIMIT:
+        return annotations
+    foreign = sorted((key for key in annotations if key not in _OURS), key=lambda key: len(str(annotations[key])))
+    kept = dict(annotations)
+    while foreign and total > _ANNOTATIONS_LIMIT:
+        key = foreign.pop()
+        total -= len(key.encode()) + len(str(kept.pop(key)).encode())
+    _log.warning(
+        "cluster.write.annotations_dropped",
+        kind=ref.kind,
+        namespace=ref.namespace,
+        name=ref.name,
+        dropped=len(annotations) - len(kept),
+    )
+    return kept
 
 
 def _failed(write: Write, error: ClusterError, fence_policy: str) -> Answer:

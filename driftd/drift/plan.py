@@ -48,7 +48,8 @@ def plan(
     unknown = [*comparison.to_prove, *stages.unreadable(repairs)]
     here = {finding.id for finding in comparison.findings}
     writable = [one for one in repairs if one.finding in here and one.ref not in blocked]
-    skipped = [one for one in repairs if one not in writable]
+    chosen = {id(one) for one in writable}  # by identity: comparing thousands of repairs field by field takes seconds
+    skipped = [one for one in repairs if id(one) not in chosen]
     homeless = any(one.type is FindingType.MISSING and one.ref == home for one in comparison.differences.values())
     if homeless and not any(one.ref == home for one in writable):
         return Plan(comparison.scope, held=(*sorter.held, f"{home} does not exist: nothing can be written into it"))

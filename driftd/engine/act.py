@@ -85,7 +85,7 @@ class Actor:
         if not self._store.durable:
             writes = tuple(itertools.takewhile(lambda write: not isinstance(write, Delete), writes))
             acts.waiting_for_store = len(writes) < len(plan.writes)
-        epoch = self._epoch()
+        epoch, commit = self._epoch(), self._commit()
         intents = [self._intent(write, epoch) for write in writes]
         try:
             await self._store.begin(opened, intents)
@@ -95,6 +95,8 @@ class Actor:
             )
         versions: dict[ObjectRef, tuple[str, str]] = {}
         for write, intent in zip(writes, intents, strict=True):
+            if self._commit() != commit:  # what this plan opens may no longer be canonical: look again
+                break
             if isinstance(write, Delete) and not self._store.durable:  # it may have gone while this plan ran
                 acts.waiting_for_store = True
                 break

@@ -1,6 +1,7 @@
 """One cycle of one scope: observe, compare, judge, act, verify, record."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -15,11 +16,11 @@ from driftd.engine.inforce import InForce
 from driftd.engine.meaning import Meaning
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
-from driftd.engine.record import OpenFindings
+from driftd.engine.record import OpenFindings, Sift
 from driftd.engine.setbacks import Setbacks
 from driftd.store import EntryRefused, Store, StoreGone
 from driftd.telemetry import Metrics
-from driftd.values import Clock, Finding, FindingType, ObjectRef, Outcome, Result, Scope
+from driftd.values import Clock, Digest, Direction, Finding, FindingType, ObjectRef, Outcome, Result, Scope
 
 _log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class _Work:
     proved: frozenset[ObjectRef] = frozenset()
     again: list[float] = field(default_factory=list)
     fights: list[ObjectRef] = field(default_factory=list)
+    conflicts: Counter[ObjectRef] = field(default_factory=Counter)
 
     @property
     def pause(self) -> float | None:
@@ -71,6 +73,7 @@ class Cycle:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
+        self._told: dict[str, tuple[Digest | None, Digest | None]] = {}
         self._epoch = epoch
         self._in_force = in_force
         self._observer = observer
@@ -148,7 +151,7 @@ class Cycle:
 
     async def _step(self, ticket: Ticket, comparison: Comparison, work: _Work) -> bool:
         """Plan and execute once; True when another look is due."""
-        sift = self._findings.sift(ticket.scope, comparison.findings, comparison.unknown)
+        sift = self._sift(ticket.scope, comparison)
         fresh = [finding for finding in sift.opened if finding.id not in work.opened]
         live = self._observer.look(ticket.scope, work.proved)
         for finding in fresh:
@@ -177,9 +180,14 @@ class Cycle:
     def _unworkable(self, comparison: Comparison, work: _Work) -> tuple[frozenset[ObjectRef], frozenset[ObjectRef]]:
         """Objects that a fight makes wait, and objects that cannot be written now (refused, failed, kind stopped)."""
         now = self._clock.monotonic()
-        waiting, stuck = set(), set()
+        waiting: set[ObjectRef] = set()
+        # Somebody who keeps writing one object must not keep driftd from the others of its scope.
+        stuck = {ref for ref, count in work.conflicts.items() if count >= _CONFLICTS}
+        # Two harmless halves may make a hole: patience is only for what stands alone.
+        alone = len(comparison.findings) == 1 and len(self._findings) <= 1
         for finding in comparison.findings:
-            fight = self._breaker.permit(finding.ref, finding.direction, now) if finding.type in _REPAIRABLE else 0.0
+            direction = finding.direction if alone else Direction.UNKNOWN
+            fight = self._breaker.permit(finding.ref, direction, now) if finding.type in _REPAIRABLE else 0.0
             if fight > 0:
                 waiting.add(finding.ref)
                 work.again.append(fight)
@@ -217,6 +225,8 @@ class Cycle:
                 self._setbacks.refuse(ref, answer.message, now)
             case Result.FENCED:
                 work.again.append(1.0)
+            case Result.CONFLICT:
+                work.conflicts[ref] += 1
             case Result.FAILED | Result.UNKNOWN:
                 self._setbacks.fail(ref, now, answer.retry_after)
             case _:
@@ -228,15 +238,10 @@ class Cycle:
     # -- recording ------------------------------------------------------------------------------------------------
 
     async def _conclude(self, scope: Scope, comparison: Comparison, work: _Work) -> CycleEnd:
-        sift = self._findings.sift(scope, comparison.findings, comparison.unknown)
-        late = [finding for finding in sift.opened if finding.id not in work.opened]
-        for finding in late:
-            self._open(finding, comparison, work)
-        reports = [await self._report(finding, work) for finding in work.opened.values()]
-        for finding in reports:
-            if finding.id in work.differences:
-                self._meaning.offer(finding, work.differences[finding.id])
-        passed = [finding for id, finding in work.opened.items() if id not in {one.id for one in comparison.findings}]
+        sift = self._sift(scope, comparison)
+        reports = await self._reports(sift, comparison, work)
+        here = {finding.id for finding in comparison.findings}
+        passed = [finding for id, finding in work.opened.items() if id not in here]
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
         if sift.still:
             await self._store.confirm([finding.id for finding in sift.still], self._clock.now())
@@ -248,6 +253,7 @@ class Cycle:
         for finding in gone.values():
             self._breaker.settled(finding.ref, now)
             self._meaning.settle(finding)
+            self._told.pop(finding.id, None)
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         if not comparison.unknown and not comparison.to_prove:
             self._setbacks.settled(scope)
@@ -257,6 +263,20 @@ class Cycle:
             return CycleEnd("drift", work.pause)
         return CycleEnd("repaired" if work.repaired else "clean", work.pause)
 
+    async def _reports(self, sift: Sift, comparison: Comparison, work: _Work) -> list[Finding]:
+        """What was opened, and what has changed while it stood open, with its report; offered to be judged as well."""
+        for finding in sift.opened:
+            if finding.id not in work.opened:
+                self._open(finding, comparison, work)
+        for finding in sift.still:
+            if finding.id not in work.opened and self._is_other(finding, comparison):
+                self._open(finding, comparison, work, "drift.changed")
+        reports = [await self._report(finding, work) for finding in work.opened.values()]
+        for finding in reports:
+            if finding.id in work.differences:
+                self._meaning.offer(finding, work.differences[finding.id])
+        return reports
+
     async def _ungoverned(self, scope: Scope) -> CycleEnd:
         """The model says nothing of this scope (any more): what was open there is closed."""
         sift = self._findings.sift(scope, (), ())
@@ -264,12 +284,21 @@ class Cycle:
         self._findings.take(scope, sift)
         return CycleEnd("ungoverned")
 
-    def _open(self, finding: Finding, comparison: Comparison, work: _Work) -> None:
+    def _sift(self, scope: Scope, comparison: Comparison) -> Sift:
+        return self._findings.sift(scope, comparison.findings, comparison.unknown, comparison.to_prove)
+
+    def _is_other(self, finding: Finding, comparison: Comparison) -> bool:
+        """Whether an open finding's object differs in another way than when it was last told: it may be worse now."""
+        difference = comparison.differences.get(finding.id)
+        return difference is not None and self._told.get(finding.id) != _shape(difference)
+
+    def _open(self, finding: Finding, comparison: Comparison, work: _Work, event: str = "drift.found") -> None:
         work.opened[finding.id] = finding
         difference = comparison.differences.get(finding.id)
         if difference is not None:
             work.differences[finding.id] = difference
-        self._say("drift.found", finding)
+            self._told[finding.id] = _shape(difference)
+        self._say(event, finding)
 
     async def _report(self, finding: Finding, work: _Work) -> Finding:
         difference = work.differences.get(finding.id)
@@ -333,4 +362,12 @@ _REPAIRABLE = frozenset(
     }
 )
 _REPORTED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED})
+_CONFLICTS = 2
+"""Conflicts over one object in a cycle after which the others go first."""
 _LOOK_AGAIN = frozenset({Result.CONFLICT, Result.REFUSED, Result.DIFFERS})
+
+
+def _shape(difference: Difference) -> tuple[Digest | None, Digest | None]:
+    """What tells one difference of an object from another: both sides' digests."""
+    desired, live = difference.desired, difference.live
+    return desired.digest if desired else None, live.digest if live else None

@@ -76,6 +76,7 @@ class DirtyScopes:
         self._home: dict[Scope, tuple[int, str]] = {}
         self._taken: dict[Scope, Ticket | None] = {}
         self._later: list[tuple[float, int, Scope, str]] = []
+        self._due: dict[Scope, float] = {}
         self._count = 0
         self._wake = asyncio.Event()
 
@@ -102,9 +103,13 @@ class DirtyScopes:
         self._put(lane, ticket)
 
     def mark_later(self, scope: Scope, trigger: str, seconds: float) -> None:
-        """The same after a pause; several pauses of one scope all come due."""
+        """The same after a pause; of several pauses of one scope the earliest counts."""
+        due = self._monotonic() + seconds
+        if due >= self._due.get(scope, float("inf")):
+            return
+        self._due[scope] = due
         self._count += 1
-        heapq.heappush(self._later, (self._monotonic() + seconds, self._count, scope, trigger))
+        heapq.heappush(self._later, (due, self._count, scope, trigger))
         self._wake.set()
 
     async def take(self) -> Ticket:
@@ -141,6 +146,8 @@ class DirtyScopes:
         """Move marks that are due into the urgent lane; the seconds to the next one, None without any."""
         now = self._monotonic()
         while self._later and self._later[0][0] <= now:
-            _, _, scope, trigger = heapq.heappop(self._later)
-            self.mark(scope, trigger)
+            due, _, scope, trigger = heapq.heappop(self._later)
+            if self._due.get(scope) == due:  # else an earlier pause has taken its place
+                del self._due[scope]
+                self.mark(scope, trigger)
         return self._later[0][0] - now if self._later else None

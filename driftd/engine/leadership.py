@@ -28,8 +28,12 @@ EPOCH_KEY = "epoch"
 
 
 async def last_epoch(store: Store) -> int:
-    """The highest epoch the store remembers, 0 without one."""
-    return int(await store.recall(EPOCH_KEY) or 0)
+    """The highest epoch the store remembers, 0 without one, or when the store cannot say."""
+    try:
+        return int(await store.recall(EPOCH_KEY) or 0)
+    except StoreError as error:
+        _log.error("store.past_unknown", why=str(error))
+        return 0
 
 
 class Leadership:

@@ -14,7 +14,7 @@ from driftd.engine.orphans import KEY as ORPHANED
 from driftd.engine.orphans import UnreadableOrphan, dump, load
 from driftd.model import Admitted, Model, Parser, Problem, SourceFile, admit
 from driftd.source import LastGood, Revision, Source, SourceError
-from driftd.store import Store, StoreGone
+from driftd.store import Store, StoreError, StoreGone
 from driftd.telemetry import Metrics
 from driftd.values import Clock
 
@@ -102,7 +102,12 @@ class ModelLoop:
             await self._cache.keep(kept.revision.commit, compiled)
         self._files = kept.revision.files
         orphaned = {}
-        for key, value in (await self._store.recall_all(ORPHANED)).items():
+        try:
+            remembered = await self._store.recall_all(ORPHANED)
+        except StoreError as error:
+            _log.error("store.past_unknown", why=str(error))
+            remembered = {}
+        for key, value in remembered.items():
             try:
                 orphaned[key.removeprefix(ORPHANED)] = load(value)
             except UnreadableOrphan as error:

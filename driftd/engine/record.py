@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from driftd.telemetry import Metrics
-from driftd.values import Finding, Scope, Seen
+from driftd.values import Finding, ObjectRef, Scope, Seen
 
 
 @dataclass(slots=True)
@@ -40,10 +40,12 @@ class OpenFindings:
     def __len__(self) -> int:
         return sum(len(found) for found in self._by_scope.values())
 
-    def sift(self, scope: Scope, findings: Iterable[Finding], unknown: Iterable[str]) -> Sift:
-        """Sort a look's findings. What concerns a kind that is not known just now is never called gone."""
+    def sift(
+        self, scope: Scope, findings: Iterable[Finding], unknown: Iterable[str], unproved: Iterable[ObjectRef] = ()
+    ) -> Sift:
+        """Sort a look's findings. What is not known just now (a kind, an absence) is never called gone."""
         before = self._by_scope.get(scope, {})
-        blind = frozenset(unknown)
+        blind, unsure = frozenset(unknown), frozenset(unproved)
         result = Sift()
         now = {finding.id: finding for finding in findings}
         for id, finding in now.items():
@@ -51,22 +53,19 @@ class OpenFindings:
         for id, finding in before.items():
             if id in now:
                 continue
-            (result.still if finding.ref.kind in blind else result.gone).append(finding)
+            hidden = finding.ref.kind in blind or finding.ref in unsure
+            (result.still if hidden else result.gone).append(finding)
         return result
 
     def take(self, scope: Scope, sift: Sift) -> None:
         """Make a sift the new truth, once the store has it."""
-        if not (sift.opened or sift.gone):
-            return
+        for finding in self._by_scope.pop(scope, {}).values():
+            self._gauge(finding, -1)
         held = {finding.id: finding for finding in (*sift.still, *sift.opened)}
         if held:
             self._by_scope[scope] = held
-        else:
-            self._by_scope.pop(scope, None)
-        for finding in sift.opened:
+        for finding in held.values():
             self._gauge(finding, 1)
-        for finding in sift.gone:
-            self._gauge(finding, -1)
 
     def judged(self, finding: Finding) -> None:
         """Its direction has become known; a finding that is closed by now is left as it is."""

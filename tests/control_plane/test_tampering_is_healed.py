@@ -122,6 +122,19 @@ async def test_an_extra_allow_all_is_emptied_and_deleted(scene: Stage) -> None:
     assert scene.loosened() == []
 
 
+async def test_an_allow_all_filled_up_with_annotations_is_emptied_and_deleted_all_the_same(scene: Stage) -> None:
+    await scene.kube.create(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "full", "namespace": "globex-prod", "annotations": {"fill": "x" * (256 * 1024 - 4)}},
+            "spec": {"podSelector": {}, "ingress": [{}], "policyTypes": ["Ingress"]},
+        }
+    )
+    await scene.canonical()
+    assert await scene.kube.find("NetworkPolicy", "globex-prod", "full") is None
+
+
 async def test_a_restart_writes_nothing(scene: Stage) -> None:
     await scene.daemon.stop()
     await scene.mark()

@@ -90,6 +90,19 @@ async def test_a_mark_for_later_comes_due_by_the_injected_clock() -> None:
         assert (await dirty.take()).trigger == "retry"
 
 
+async def test_of_several_pauses_of_a_scope_the_earliest_counts_and_only_once() -> None:
+    dirty, seconds = queue()
+    for pause in (30.0, 10.0, 20.0, 300.0):
+        dirty.mark_later(Scope("a-0"), "retry", pause)
+    seconds.now = 10.0
+    async with asyncio.timeout(1):
+        dirty.done((await dirty.take()).scope)
+    seconds.now = 1000.0
+    dirty.mark(Scope("b-0"), "event")
+    assert await drain(dirty) == ["b-0"]
+    assert dirty.idle
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.booleans()), max_size=40))
 def test_every_marked_scope_is_given_out_exactly_once(marks: list[tuple[str, int, bool]]) -> None:
     async def run() -> None:

@@ -1,5 +1,6 @@
 """What is open: opened, still there, gone; and never gone for want of sight."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from driftd.engine.record import OpenFindings
@@ -47,6 +48,20 @@ def test_what_cannot_be_seen_now_is_not_gone() -> None:
     sift = one.sift(SCOPE, [], ["NetworkPolicy"])
     assert [found.ref.name for found in sift.still] == ["a"]
     assert [found.ref.name for found in sift.gone] == ["q"]
+
+
+def test_what_is_not_yet_proved_absent_again_is_not_gone() -> None:
+    one, _ = open_with(finding("a"))
+    sift = one.sift(SCOPE, [], (), [finding("a").ref])
+    assert [found.ref.name for found in sift.still] == ["a"]
+
+
+def test_the_gauge_follows_a_finding_whose_direction_becomes_known_while_it_is_open() -> None:
+    one, metrics = open_with(finding("a"))
+    judged = replace(finding("a"), direction=Direction.NEUTRAL, severity=Severity.INFO)
+    one.take(SCOPE, one.sift(SCOPE, [judged], ()))
+    one.take(SCOPE, one.sift(SCOPE, [], ()))
+    assert all(sample.value == 0 for metric in metrics.findings.collect() for sample in metric.samples)
 
 
 def test_the_gauge_follows_what_is_open() -> None:
