@@ -13,6 +13,7 @@ from driftd.values import Digest, Direction, Finding, FindingType, ObjectRef
 
 _log = structlog.get_logger()
 _KEPT = 4096
+_MOST_WAITING = 1000
 _WORN = 2000
 """Judgements after which the engine's ever-growing caches are thrown away."""
 _JUDGED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.TERMINATING})
@@ -43,8 +44,8 @@ class Meaning:
         self._waiting = 0
 
     def offer(self, finding: Finding, difference: Difference) -> None:
-        """Have a finding judged when there is time; returns at once."""
-        if finding.direction is Direction.UNKNOWN and finding.type in _JUDGED:
+        """Have a finding judged when there is time; returns at once. With a thousand waiting it stays UNKNOWN."""
+        if finding.direction is Direction.UNKNOWN and finding.type in _JUDGED and self._waiting < _MOST_WAITING:
             self._put(finding, difference)
 
     def settle(self, finding: Finding) -> None:
