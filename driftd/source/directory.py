@@ -87,19 +87,30 @@ class DirectorySource:
     def _read(self) -> tuple[tree.Survey, Revision]:
         patience = time.monotonic() + self._patience
         while True:
-            before = tree.survey(self.root, self._limits)
-            young = _TICK_NS - (time.time_ns() - before.newest_ns)
-            if 0 < young <= _TICK_NS:
-                time.sleep(young / 1e9)  # let the file clock step, so that any later change shows
-                before = tree.survey(self.root, self._limits)
-            try:
-                files = tree.read(before, self._limits)
-            except SourceUnreadable:
-                if tree.state_of(self.root, self._limits) == before:
-                    raise
-                files = None  # it went away in between: look again
-            if files is not None and tree.state_of(self.root, self._limits) == before:
-                return before, Revision(files, content_name(files))
+            if (found := self._attempt()) is not None:
+                return found
             if time.monotonic() > patience:
                 raise SourceUnsettled(self.root, self._patience)
             time.sleep(0.01)
+
+    def _attempt(self) -> tuple[tree.Survey, Revision] | None:
+        """One reading, or None where the tree moved under it; what cannot be read although it rests is an error."""
+        before: tree.Survey | str = "nothing seen yet"
+        try:
+            before = self._rested()
+            files = tree.read(before, self._limits)
+        except SourceUnreadable as error:
+            if tree.state_of(self.root, self._limits) in (before, str(error)):
+                raise
+            return None
+        if tree.state_of(self.root, self._limits) != before:
+            return None
+        return before, Revision(files, content_name(files))
+
+    def _rested(self) -> tree.Survey:
+        found = tree.survey(self.root, self._limits)
+        young = _TICK_NS - (time.time_ns() - found.newest_ns)
+        if 0 < young <= _TICK_NS:
+            time.sleep(young / 1e9)  # let the file clock step, so that any later change shows
+            found = tree.survey(self.root, self._limits)
+        return found

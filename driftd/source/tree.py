@@ -6,6 +6,7 @@ through `..data` into a hidden directory, and `..data` is swapped in one step wh
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -94,7 +95,8 @@ class _Walk:
             entries = list(found)
         for entry in entries:
             if entry.is_symlink():
-                self.links[f"{below}{entry.name}"] = _stamp(entry.stat(follow_symlinks=False))
+                with suppress(FileNotFoundError):  # gone since the directory was listed: the next look tells
+                    self.links[f"{below}{entry.name}"] = _stamp(entry.stat(follow_symlinks=False))
         for entry in entries:
             if not entry.name.startswith("."):
                 self._visit(entry, f"{below}{entry.name}", depth, above)

@@ -268,7 +268,7 @@ async def test_a_revision_never_mixes_two_states_of_the_tree(tmp_path: Path) -> 
     (tmp_path / "..data").symlink_to("..v1")
     for n in range(40):
         (tmp_path / f"{n}.yaml").symlink_to(f"..data/{n}.yaml")
-    source = DirectorySource(tmp_path)
+    source = DirectorySource(tmp_path, patience_seconds=20)
     stop = asyncio.Event()
 
     pauses = itertools.cycle([0.001, 0.002, 0.1])
