@@ -1,42 +1,33 @@
-"""The composition root: settings into parts, parts into one daemon. Real clocks and real I/O are picked here."""
+"""One daemon: its parts wired together, its loops started in order and ended in reverse."""
 
 import asyncio
 import contextlib
 import gc
-import random
-import secrets
 import signal
 import time
-from datetime import UTC, datetime
 
 import structlog
 
+from driftd.app.opening import Outside, open_outside, reflector_settings
+from driftd.app.readiness import Readiness
+from driftd.app.rights import warn_of_rights
+from driftd.app.system import SystemClock, new_id
 from driftd.cluster import (
     HARMLESS,
     Auditor,
     Canary,
-    ClusterError,
-    Credentials,
     Elector,
     EventRecorder,
     LeaseSettings,
     Mirror,
     NotLeading,
     Pace,
-    ReflectorSettings,
-    Right,
-    Rights,
     Session,
-    Timeouts,
     Truth,
     Writer,
-    default_credentials,
-    watching,
-    writing,
 )
 from driftd.drift import FightBreaker
 from driftd.engine import (
-    GOVERNED,
     Actor,
     AuditLoop,
     CompiledCache,
@@ -58,33 +49,18 @@ from driftd.engine import (
     last_epoch,
     pending,
 )
-from driftd.policy.kinds import KINDS, Coverage, Kind, World
+from driftd.policy.kinds import KINDS, Coverage
 from driftd.settings import Settings
 from driftd.source import DirectorySource, LastGood
 from driftd.store import EntryRefused, Store, StoreError, StoreGone, StoreMode, StoreState
 from driftd.telemetry import Metrics, configure_logs
 from driftd.values import Finding, ObjectRef
-from driftd.web import Health, HealthServer
+from driftd.web import HealthServer
 
 _log = structlog.get_logger()
 
 EVENTS_PER_SECOND = 20.0
 """A bound on what telling costs the API server; a first install must not keep a tenant waiting for minutes."""
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-def new_id() -> str:
-    """Unique, and sorted by time."""
-    return f"{time.time_ns():016x}{secrets.token_hex(4)}"
 
 
 async def run(settings: Settings) -> int:
@@ -93,15 +69,14 @@ async def run(settings: Settings) -> int:
     Start order: logs, store, health server, model, mirrors, elector, leader-only work. Stop is the reverse.
     """
     configure_logs(level=settings.log.level, json=settings.log.json_lines)
-    clock = SystemClock()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            app = await App.build(settings, clock, stack)
-            return await app.run(stop)
+            outside = await open_outside(settings, SystemClock(), stack)
+            return await App(settings, outside).run(stop)
     except StoreError as error:
         _log.critical("store.unusable", why=str(error))
         return 1
@@ -110,13 +85,13 @@ async def run(settings: Settings) -> int:
 class App:
     """All parts of one daemon, wired."""
 
-    def __init__(self, settings: Settings, clock: SystemClock, store: Store, session: Session, lease: Session) -> None:
+    def __init__(self, settings: Settings, outside: Outside) -> None:
         self._settings = settings
+        clock, pace, store, session = outside.clock, outside.pace, outside.store, outside.session
         self._clock = clock
         self._store = store
         self._session = session
         self.metrics = Metrics()
-        pace = Pace(clock, asyncio.sleep, random.random)
         self.mirror = Mirror(digests_under(Coverage()), pace)
         self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
         self.namespaces = KnownNamespaces()
@@ -124,14 +99,14 @@ class App:
             session,
             self.mirror,
             pace,
-            settings=_reflector_settings(settings),
+            settings=reflector_settings(settings),
             poll_seconds=settings.watch.discovery_seconds,
             metrics=self.metrics,
         )
         self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of, self._watching.unlisted)
         self._recorder = EventRecorder(session, pace, settings.identity, rate=EVENTS_PER_SECOND)
         self.elector = Elector(
-            session=lease,
+            session=outside.lease,
             pace=pace,
             namespace=settings.namespace,
             identity=settings.identity,
@@ -164,30 +139,10 @@ class App:
             metrics=self.metrics,
         )
         store.watch(self._store_changed)
+        health = Readiness(settings.identity, self.mirror, self._observer, self.models, self._loop, self.elector, store)
         self.health = HealthServer(
-            metrics=self.metrics, live=self._live, ready=self._ready, host=settings.web.host, port=settings.web.port
+            metrics=self.metrics, live=health.live, ready=health.ready, host=settings.web.host, port=settings.web.port
         )
-
-    @classmethod
-    async def build(cls, settings: Settings, clock: SystemClock, stack: contextlib.AsyncExitStack) -> "App":
-        """Open what must be open before anything runs: the store and the two clients (the lease has its own)."""
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        store = await Store.open(
-            settings.store.url or settings.data_dir / "driftd.sqlite", clock, settings.data_dir / "journal"
-        )
-        stack.push_async_callback(store.close)
-        credentials: Credentials = default_credentials(
-            str(settings.api.kubeconfig) if settings.api.kubeconfig else None, settings.api.context
-        )
-        pace = Pace(clock, asyncio.sleep, random.random)
-        timeouts = Timeouts(
-            settings.api.connect_timeout_seconds,
-            settings.api.read_timeout_seconds,
-            settings.api.read_timeout_seconds * 2,
-        )
-        session = await stack.enter_async_context(Session(credentials, pace, timeouts))
-        lease = await stack.enter_async_context(Session(credentials, pace, timeouts, pool=2))
-        return cls(settings, clock, store, session, lease)
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run all loops until `stop`, then end them in reverse order."""
@@ -232,21 +187,8 @@ class App:
 
     async def _audit(self) -> None:
         await self._watching.settled()
-        await self._warn_of_rights()
+        await warn_of_rights(self._session)
         await self._audits.run()
-
-    async def _warn_of_rights(self) -> None:
-        """Say what this login lacks, and what it has that driftd must not have."""
-        rights = Rights(self._session)
-        needed = [right for one in GOVERNED for right in watching(one)]
-        needed += [right for kind in KINDS.values() for right in writing(kind.resource) if _is_written(kind, right)]
-        try:
-            for right in await rights.missing(needed):
-                _log.error("rights.missing", right=str(right), remedy="apply deploy/manifests/rbac.yaml")
-            for right in await rights.excess():
-                _log.warning("rights.too_many", right=str(right), remedy="run driftd as its own ServiceAccount")
-        except ClusterError as error:
-            _log.warning("rights.unknown", why=str(error))
 
     async def _publish(self) -> None:
         """The next leader starts from the commit in the lease."""
@@ -403,39 +345,3 @@ class App:
         self.metrics.store_ok.set(1 if state.mode is StoreMode.OK else 0)
         if state.mode is StoreMode.OK:
             self.models.poke()
-
-    # -- health ---------------------------------------------------------------------------------------------------
-
-    def _live(self) -> Health:
-        return Health(ok=True, parts={"store": self._store.state.mode.value})
-
-    def _ready(self) -> Health:
-        states = {str(resource): state.value for resource, (state, _) in self.mirror.states().items()}
-        model = self.models.in_force
-        parts = {
-            **states,
-            "model": model.commit if model else "none",
-            "model_held": self.models.status.held or "no",
-            "leading": "yes" if self.elector.leading else f"no, {self.elector.holder or 'nobody'} does",
-            "judged": "all" if self._loop.swept else "not yet",
-            "store": self._store.state.mode.value,
-        }
-        stands_by = self.elector.holder not in ("", self._settings.identity)
-        ok = model is not None and not self._observer.not_ready and (self._loop.swept or stands_by)
-        return Health(ok=ok, parts=parts)
-
-
-def _is_written(kind: Kind, right: Right) -> bool:
-    return kind.world is World.CLOSED or right.verb != "delete"
-
-
-def _reflector_settings(settings: Settings) -> ReflectorSettings:
-    watch = settings.watch
-    return ReflectorSettings(
-        page_limit=watch.page_size,
-        server_timeout=(watch.server_timeout_min_seconds, watch.server_timeout_max_seconds),
-        silence=watch.silence_seconds,
-        connect=settings.api.connect_timeout_seconds,
-        blind_after=watch.blind_seconds,
-        absent_poll=watch.discovery_seconds,
-    )

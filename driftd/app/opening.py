@@ -1,0 +1,56 @@
+"""What must be open before anything runs: the store, and the clients of the API server."""
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass
+
+from driftd.app.system import SystemClock
+from driftd.cluster import Credentials, Pace, ReflectorSettings, Session, Timeouts, default_credentials
+from driftd.settings import Settings
+from driftd.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The outside as one daemon reaches it. The lease has a client of its own: nothing stands in its way."""
+
+    clock: SystemClock
+    pace: Pace
+    store: Store
+    session: Session
+    lease: Session
+
+
+async def open_outside(settings: Settings, clock: SystemClock, stack: contextlib.AsyncExitStack) -> Outside:
+    """Open it all; `stack` closes it. Raises `StoreError`, `ClusterError`."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    store = await Store.open(
+        settings.store.url or settings.data_dir / "driftd.sqlite", clock, settings.data_dir / "journal"
+    )
+    stack.push_async_callback(store.close)
+    credentials: Credentials = default_credentials(
+        str(settings.api.kubeconfig) if settings.api.kubeconfig else None, settings.api.context
+    )
+    pace = Pace(clock, asyncio.sleep, random.random)
+    timeouts = Timeouts(
+        settings.api.connect_timeout_seconds,
+        settings.api.read_timeout_seconds,
+        settings.api.read_timeout_seconds * 2,
+    )
+    session = await stack.enter_async_context(Session(credentials, pace, timeouts))
+    lease = await stack.enter_async_context(Session(credentials, pace, timeouts, pool=2))
+    return Outside(clock, pace, store, session, lease)
+
+
+def reflector_settings(settings: Settings) -> ReflectorSettings:
+    """How each kind is watched."""
+    watch = settings.watch
+    return ReflectorSettings(
+        page_limit=watch.page_size,
+        server_timeout=(watch.server_timeout_min_seconds, watch.server_timeout_max_seconds),
+        silence=watch.silence_seconds,
+        connect=settings.api.connect_timeout_seconds,
+        blind_after=watch.blind_seconds,
+        absent_poll=watch.discovery_seconds,
+    )

@@ -1,0 +1,41 @@
+"""What the probes of the kubelet, and people, are told of the daemon's state."""
+
+from dataclasses import dataclass
+
+from driftd.cluster import Elector, Mirror
+from driftd.engine import ModelLoop, Observer, ScopeLoop
+from driftd.store import Store
+from driftd.web import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Alive while the loop turns; ready when every scope was judged, or another replica leads."""
+
+    identity: str
+    mirror: Mirror
+    observer: Observer
+    models: ModelLoop
+    loop: ScopeLoop
+    elector: Elector
+    store: Store
+
+    def live(self) -> Health:
+        """Answering at all is what is asked."""
+        return Health(ok=True, parts={"store": self.store.state.mode.value})
+
+    def ready(self) -> Health:
+        """Whether what the metrics say can be believed, part by part."""
+        states = {str(resource): state.value for resource, (state, _) in self.mirror.states().items()}
+        model = self.models.in_force
+        parts = {
+            **states,
+            "model": model.commit if model else "none",
+            "model_held": self.models.status.held or "no",
+            "leading": "yes" if self.elector.leading else f"no, {self.elector.holder or 'nobody'} does",
+            "judged": "all" if self.loop.swept else "not yet",
+            "store": self.store.state.mode.value,
+        }
+        stands_by = self.elector.holder not in ("", self.identity)
+        ok = model is not None and not self.observer.not_ready and (self.loop.swept or stands_by)
+        return Health(ok=ok, parts=parts)
