@@ -1,6 +1,7 @@
 """Process settings: one tree of frozen models. Nothing about tenants lives here; that is the model's."""
 
 import os
+import secrets
 import socket
 from pathlib import Path
 from typing import Annotated, Literal
@@ -126,6 +127,24 @@ class LogSettings(_Part):
     json_lines: bool = Field(default=True, description="One JSON object a line; false prints for people.")
 
 
+class TelemetrySettings(_Part):
+    """Traces, sent to an OpenTelemetry collector over OTLP/HTTP."""
+
+    otlp_endpoint: str = Field(
+        "",
+        description="Traces address of the collector, such as `http://collector:4318/v1/traces`. Empty: none are sent, "
+        "unless the standard `OTEL_EXPORTER_OTLP_ENDPOINT` (or its `TRACES` variant) is set, which also brings headers "
+        "and certificates.",
+    )
+    uneventful_percent: float = Field(
+        1.0, ge=0, le=100, description="Share of cycles in which nothing happened that are traced too."
+    )
+    timeout_seconds: Seconds = Field(5.0, description="Bound on sending one batch, and on sending the rest at the end.")
+    queue_spans: int = Field(
+        4096, ge=64, le=1_000_000, description="Spans held while the collector is away; more are dropped."
+    )
+
+
 class Settings(BaseSettings):
     """All of it. Each field is also an environment variable: `DRIFTD_WATCH__PAGE_SIZE=100`."""
 
@@ -136,8 +155,11 @@ class Settings(BaseSettings):
         description="driftd's own namespace: lease, fence and canary live there.",
     )
     identity: str = Field(
-        default_factory=lambda: os.environ.get("POD_NAME") or socket.gethostname(),
-        description="Who holds the lease; unique a replica.",
+        default_factory=lambda: os.environ.get("POD_NAME") or f"{socket.gethostname()}-{secrets.token_hex(4)}",
+        description=(
+            "Who holds the lease. Two processes of one identity take each other for themselves; left out, it is the "
+            "pod's name, else the host's with a suffix that is new at each start."
+        ),
     )
     data_dir: Path = Field(Path("/var/lib/driftd"), description="Database, journal and last good model.")
     api: ApiSettings = ApiSettings()
@@ -148,4 +170,5 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()

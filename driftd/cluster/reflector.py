@@ -80,6 +80,7 @@ class _Next(Enum):
 
     WATCH = auto()
     LIST = auto()
+    LIST_AT_ONCE = auto()
 
 
 class _ShortWatch(ClusterError):
@@ -103,6 +104,7 @@ class Reflector:
     counts: ReflectorCounts = field(default_factory=ReflectorCounts)
     _version: str = field(default="", init=False)
     _stuck_at: str = field(default="", init=False)
+    _expired_in_a_row: int = field(default=0, init=False)
     _out_since: float | None = field(default=None, init=False)
     _relist: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -113,7 +115,7 @@ class Reflector:
         step = _Next.LIST
         while True:
             try:
-                if step is _Next.LIST or not self._version:
+                if step is not _Next.WATCH or not self._version:
                     await self._list()
                 step = _Next.WATCH
                 await self._watch()
@@ -125,7 +127,7 @@ class Reflector:
             except ClusterError as error:
                 step = self._judge(error, step)
                 after = error.retry_after if isinstance(error, ApiError) else None
-                wait = backoff.next(after or 0.0)
+                wait = 0.0 if step is _Next.LIST_AT_ONCE else backoff.next(after or 0.0)
                 _log.info("cluster.reflector.retry", kind=str(self.resource), error=str(error), wait=round(wait, 2))
                 await self._nap(wait)
 
@@ -211,6 +213,7 @@ class Reflector:
                         await asyncio.sleep(0)
         except NotFound as error:
             raise KindNotServed(f"WATCH {path}: the API server does not serve {self.resource}") from error
+        self._expired_in_a_row = 0
         if not events and self.pace.clock.monotonic() - began < self.settings.short_watch:
             raise _ShortWatch(f"WATCH {path}: ended at once without an event")
 
@@ -223,6 +226,7 @@ class Reflector:
             raise BadAnswer("WATCH", path, str(error)) from error
         if not older(version, self._version):
             self._version = version
+        self._expired_in_a_row = 0
         self._news()
 
     def _apply(self, event: Event, path: str) -> str:
@@ -257,11 +261,16 @@ class Reflector:
         match error:
             case Gone() | Invalid():
                 # The server's history no longer reaches back to where we are.
+                # That is no sign of trouble, so a backoff grown on earlier troubles does not count; but a server that
+                # forgets each list before it can be watched is not asked in a tight loop.
                 self.counts.expired += 1
-                return self._start_over(str(error))
+                self._expired_in_a_row += 1
+                self._start_over(str(error))
+                return _Next.LIST_AT_ONCE if self._expired_in_a_row == 1 else _Next.LIST
             case ServerFault() if _ahead_of_server(error):
                 # "Too large resource version": the server is behind us, after a restore perhaps for ever.
-                return self._start_over(str(error))
+                self._start_over(str(error))
+                return _Next.LIST
             case Forbidden() | Unauthorized() | CredentialsUnusable():
                 self.counts.refused += 1
                 self._out()
@@ -277,11 +286,10 @@ class Reflector:
                 self._out()
                 return step
 
-    def _start_over(self, why: str) -> _Next:
+    def _start_over(self, why: str) -> None:
         self._out()
         self._version = ""
         self.mirror.mark(self.resource, KindState.SYNCING, why)
-        return _Next.LIST
 
     def _after_garbage(self, step: _Next) -> _Next:
         """Resume where we were; but the same spoilt event twice (a line over every limit) needs a list."""

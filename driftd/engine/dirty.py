@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from driftd.values import Scope
 
+URGENT_IN_A_ROW = 16
+"""After so many urgent scopes one routine scope gets its turn, if any waits: noise must not keep it for ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
@@ -61,8 +64,9 @@ class _Lane:
 class DirtyScopes:
     """Marks come from everywhere, workers take. A scope that is being judged is given out again only when done.
 
-    Two lanes: `urgent` (something changed) is emptied before routine marks (start, audit, model) get a turn. Within a
-    lane tenants take turns, so that one tenant's noise delays another's repair by at most one scope a worker.
+    Two lanes: `urgent` (something changed) goes before routine marks (start, audit, model), of which one is given out
+    after every sixteen urgent ones. Within a lane tenants take turns, so that one tenant's noise delays another's
+    repair by at most one scope a worker.
 
     Args:
         tenant_of: the tenant whose turn a scope's judging counts as.
@@ -78,6 +82,7 @@ class DirtyScopes:
         self._later: list[tuple[float, int, Scope, str]] = []
         self._due: dict[Scope, float] = {}
         self._count = 0
+        self._urgent_in_a_row = 0
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
@@ -116,13 +121,11 @@ class DirtyScopes:
         """Wait for the next scope whose turn it is. Cancel-safe."""
         while True:
             pause = self._release_due()
-            for lane in self._lanes:
-                found = lane.next()
-                if found is not None:
-                    scope = found[1].scope
-                    self._home.pop(scope, None)
-                    self._taken[scope] = None
-                    return found[1]
+            ticket = self._next()
+            if ticket is not None:
+                self._home.pop(ticket.scope, None)
+                self._taken[ticket.scope] = None
+                return ticket
             self._wake.clear()
             try:
                 async with asyncio.timeout(pause):
@@ -135,6 +138,16 @@ class DirtyScopes:
         again = self._taken.pop(scope)
         if again is not None:
             self._put(0, again)
+
+    def _next(self) -> Ticket | None:
+        urgent, routine = self._lanes
+        first = (routine, urgent) if self._urgent_in_a_row >= URGENT_IN_A_ROW else (urgent, routine)
+        for lane in first:
+            found = lane.next()
+            if found is not None:
+                self._urgent_in_a_row = self._urgent_in_a_row + 1 if lane is urgent else 0
+                return found[1]
+        return None
 
     def _put(self, lane: int, ticket: Ticket) -> None:
         tenant = self._tenant_of(ticket.scope)

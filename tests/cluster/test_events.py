@@ -53,6 +53,10 @@ async def test_an_event_of_a_cluster_scoped_object_lives_in_default(
     recorder = EventRecorder(session, pace, "me")
     recorder.tell(Notice(NAMESPACE, ObjectRef("", "Namespace", "", "a"), "u", False, "Compared", "Compare", "clean"))
     await run_until(recorder, until, lambda: recorder.written == 1)
+    ((verb, path, body),) = server.bodies
+    assert (verb, path) == ("POST", PATH.format("default"))
+    assert body["metadata"]["namespace"] == "default"
+    assert body["regarding"] == {"apiVersion": "v1", "kind": "Namespace", "name": "a", "uid": "u"}
 
 
 async def test_refused_and_overflowing_events_are_dropped_and_counted(

@@ -94,6 +94,31 @@ async def test_when_history_is_gone_a_new_list_makes_the_vanished_vanish(
         assert reflector.counts.expired == 1
 
 
+async def test_a_list_after_lost_history_does_not_wait_for_a_backoff_that_earlier_troubles_grew(
+    server: ApiServer, session: Session, mirror: Mirror, pace: Pace, clock: HandClock, until: Until
+) -> None:
+    server.put(at("x"), policy("a", "x"))
+    for _ in range(5):
+        server.fail("GET", "watch", answer(503, status(503, "ServiceUnavailable")))
+    server.fail("GET", "watch", answer(410, status(410, "Expired")))
+    async with reflecting(session, mirror, pace) as reflector:
+        await until(lambda: reflector.counts.lists == 2 and reflector.counts.watches >= 7)
+    assert len(clock.naps) >= 6
+    assert min(clock.naps[:5]) > 0
+    assert clock.naps[5] == 0
+
+
+async def test_a_server_that_forgets_every_list_is_asked_with_growing_pauses(
+    server: ApiServer, session: Session, mirror: Mirror, pace: Pace, clock: HandClock, until: Until
+) -> None:
+    for _ in range(4):
+        server.fail("GET", "watch", answer(410, status(410, "Expired")))
+    async with reflecting(session, mirror, pace) as reflector:
+        await until(lambda: reflector.counts.lists == 5)
+    assert clock.naps[0] == 0
+    assert 0 < clock.naps[1] < clock.naps[2] < clock.naps[3]
+
+
 async def test_an_expired_continue_token_throws_the_partial_list_away(
     server: ApiServer, session: Session, mirror: Mirror, pace: Pace, until: Until
 ) -> None:

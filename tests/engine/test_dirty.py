@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.engine.dirty import DirtyScopes
+from driftd.engine.dirty import URGENT_IN_A_ROW, DirtyScopes
 from driftd.values import Scope
 
 
@@ -49,6 +49,19 @@ async def test_urgent_marks_go_before_routine_ones() -> None:
     dirty.mark(Scope("b-1"), "start", urgent=False)
     dirty.mark(Scope("c-1"), "event")
     assert (await drain(dirty))[0] == "c-1"
+
+
+async def test_urgent_marks_without_end_do_not_keep_a_routine_one_from_its_turn() -> None:
+    dirty, _ = queue()
+    dirty.mark(Scope("quiet-0"), "audit", urgent=False)
+    dirty.mark(Scope("quiet-1"), "audit", urgent=False)
+    taken = []
+    for number in range(2 * URGENT_IN_A_ROW + 2):
+        dirty.mark(Scope(f"noisy-{number}"), "event")
+        taken.append((await dirty.take()).scope)
+        dirty.done(taken[-1])
+    assert taken.index(Scope("quiet-0")) == URGENT_IN_A_ROW
+    assert taken.index(Scope("quiet-1")) == 2 * URGENT_IN_A_ROW + 1
 
 
 async def test_a_routine_mark_is_lifted_by_an_urgent_one_and_keeps_its_age() -> None:
