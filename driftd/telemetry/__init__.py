@@ -2,5 +2,16 @@
 
 from driftd.telemetry.logs import configure_logs
 from driftd.telemetry.metrics import Metrics
+from driftd.telemetry.traces import Attributes, Recorder, Span, Stage, Trace, Traces, current_trace_id
 
-__all__ = ["Metrics", "configure_logs"]
+__all__ = [
+    "Attributes",
+    "Metrics",
+    "Recorder",
+    "Span",
+    "Stage",
+    "Trace",
+    "Traces",
+    "configure_logs",
+    "current_trace_id",
+]

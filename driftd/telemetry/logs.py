@@ -18,6 +18,7 @@ _QUIET = {
     "kubernetes_asyncio.client.rest": logging.INFO,  # logs whole response bodies at DEBUG, Secrets included
     "kubernetes.client.rest": logging.INFO,
     "client.rest": logging.INFO,  # the name it really uses (kubernetes_asyncio 36.1)
+    "opentelemetry": logging.CRITICAL,  # a lost collector shows in a metric; its address may hold a password
     "sqlalchemy": logging.WARNING,
 }
 

@@ -23,6 +23,13 @@ class Metrics:
             buckets=_FAST,
             registry=one,
         )
+        self.detect_seconds = Histogram(
+            "driftd_time_to_detect_seconds",
+            "From the moment a change reached driftd to the finding about it.",
+            ["kind"],
+            buckets=_FAST,
+            registry=one,
+        )
         self.findings = Gauge(
             "driftd_findings_open", "Open findings.", ["kind", "type", "direction", "severity"], registry=one
         )
@@ -51,6 +58,17 @@ class Metrics:
             "driftd_store_ok", "1 while the store takes writes; 0 while the journal does.", registry=one
         )
         self.fights = Gauge("driftd_fights_open", "Objects somebody else keeps changing back.", registry=one)
+        self.last_pass = Gauge(
+            "driftd_last_pass_timestamp_seconds",
+            "When every scope had been judged since the last sweep, with all kinds readable.",
+            registry=one,
+        )
+        self.spans = Counter(
+            "driftd_spans",
+            "Spans made, sent to the collector and lost on the way; the rest waits or was dropped.",
+            ["result"],
+            registry=one,
+        )
         self.loop_lag = Gauge("driftd_loop_lag_seconds", "Newest measured delay of the event loop.", registry=one)
 
     def exposition(self) -> tuple[bytes, str]:

@@ -1,0 +1,130 @@
+"""Spans on their way to a collector: OTLP over HTTP, from a thread of its own, dropped rather than waited for."""
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections.abc import Mapping, Sequence
+
+from opentelemetry import trace as otel
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import Link, Status, StatusCode
+
+from driftd.telemetry.metrics import Metrics
+from driftd.telemetry.traces import Attributes, Span
+
+
+class OtlpRecorder:
+    """Sends spans in batches. A slow, failing or absent collector costs driftd nothing but the spans.
+
+    Args:
+        endpoint: the collector's traces address (`http://collector:4318/v1/traces`); empty leaves it to the standard
+            `OTEL_EXPORTER_OTLP_*` variables, which also hold headers and certificates.
+        resource: what every span says of this process.
+        share: the share (0 to 1) of uneventful cycles kept as samples.
+        timeout_seconds: bound on one batch.
+        queue: spans held at most while the collector is away; what does not fit is dropped and counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        resource: Mapping[str, str],
+        share: float,
+        timeout_seconds: float,
+        queue: int,
+        metrics: Metrics,
+    ) -> None:
+        exporter = OTLPSpanExporter(endpoint=endpoint or None, timeout=timeout_seconds)
+        self._batches = BatchSpanProcessor(
+            _Counted(exporter, metrics),
+            max_queue_size=queue,
+            max_export_batch_size=min(queue, 512),
+            schedule_delay_millis=1000,
+        )
+        # The decision which trace to keep is made before the first span: nothing is sampled away afterwards.
+        self._provider = TracerProvider(
+            sampler=ALWAYS_ON, resource=Resource.create(dict(resource)), shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(self._batches)
+        self._tracer = self._provider.get_tracer("driftd")
+        self._metrics = metrics
+        self._share = share
+        self._random = random.Random()  # noqa: S311 - picks samples
+        self._timeout = timeout_seconds
+
+    def start(self, name: str, start_ns: int, parent: Span | None, links: Sequence[Span]) -> Span:
+        context = otel.set_span_in_context(parent.span) if isinstance(parent, OtlpSpan) else None
+        made = self._tracer.start_span(
+            name,
+            context=context,
+            start_time=start_ns,
+            links=[Link(one.span.get_span_context()) for one in links if isinstance(one, OtlpSpan)],
+        )
+        return OtlpSpan(made, self._metrics)
+
+    def keeps_uneventful(self) -> bool:
+        return self._random.random() < self._share
+
+    async def close(self) -> None:
+        """Send what waits, for at most `timeout_seconds`: then the process may end, whatever the collector does."""
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def shut() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=shut, name="driftd-traces-end", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), self._timeout)
+
+
+class OtlpSpan:
+    """One span of the OpenTelemetry SDK."""
+
+    __slots__ = ("_metrics", "span")
+
+    def __init__(self, span: otel.Span, metrics: Metrics) -> None:
+        self.span = span
+        self._metrics = metrics
+
+    @property
+    def trace_id(self) -> str:
+        return otel.format_trace_id(self.span.get_span_context().trace_id)
+
+    @property
+    def span_id(self) -> str:
+        return otel.format_span_id(self.span.get_span_context().span_id)
+
+    def end(self, end_ns: int, attributes: Attributes, error: str) -> None:
+        self.span.set_attributes(dict(attributes))
+        if error:
+            self.span.set_status(Status(StatusCode.ERROR, error))
+        self.span.end(end_ns)
+        self._metrics.spans.labels("made").inc()
+
+
+class _Counted(SpanExporter):
+    """Counts what was sent and what was lost: a dead collector shows in the metrics, not in the log."""
+
+    def __init__(self, inner: SpanExporter, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._inner.export(spans)
+        self._metrics.spans.labels("sent" if result is SpanExportResult.SUCCESS else "lost").inc(len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._inner.force_flush(timeout_millis)

@@ -1,0 +1,197 @@
+"""Traces: what is kept, what a collector receives, and that a bad collector costs nothing."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+import structlog
+
+from driftd.telemetry import Attributes, Metrics, Span, Traces, current_trace_id
+from driftd.telemetry.otlp import OtlpRecorder
+from driftd.telemetry.traces import MOST_STAGES
+from tests.support.collector import Collector, tree
+
+
+class Made:
+    """A span in memory."""
+
+    def __init__(self, name: str, number: int, parent: Span | None, links: Sequence[Span]) -> None:
+        self.name = name
+        self.trace_id = parent.trace_id if parent else f"{number:032x}"
+        self.span_id = f"{number:016x}"
+        self.parent = parent
+        self.links = links
+        self.attributes: Attributes = {}
+        self.error = ""
+        self.ended = 0
+
+    def end(self, end_ns: int, attributes: Attributes, error: str) -> None:
+        self.ended, self.attributes, self.error = end_ns, dict(attributes), error
+
+
+class InMemory:
+    """A recorder that keeps what it is given."""
+
+    def __init__(self, sample: bool = False) -> None:
+        self.made: list[Made] = []
+        self.sample = sample
+
+    def start(self, name: str, start_ns: int, parent: Span | None, links: Sequence[Span]) -> Span:
+        self.made.append(Made(name, len(self.made) + 1, parent, links))
+        return self.made[-1]
+
+    def keeps_uneventful(self) -> bool:
+        return self.sample
+
+
+def test_a_cycle_in_which_nothing_happened_leaves_no_span() -> None:
+    recorder = InMemory()
+    trace = Traces(recorder).begin("driftd.cycle", {})
+    with trace.stage("driftd.observe"):
+        pass
+    trace.end("clean", eventful=False)
+    assert recorder.made == []
+    assert trace.id == ""
+
+
+def test_a_share_of_uneventful_cycles_is_kept_as_a_sample() -> None:
+    recorder = InMemory(sample=True)
+    trace = Traces(recorder).begin("driftd.cycle", {})
+    with trace.stage("driftd.observe"):
+        pass
+    trace.end("clean", eventful=False)
+    assert [one.name for one in recorder.made] == ["driftd.cycle", "driftd.observe"]
+    assert all(one.ended for one in recorder.made)
+
+
+def test_a_trace_kept_halfway_holds_what_went_before_and_what_comes_after() -> None:
+    recorder = InMemory()
+    trace = Traces(recorder).begin("driftd.cycle", {"driftd.trigger": "NetworkPolicy changed"})
+    with trace.stage("driftd.observe"):
+        pass
+    with trace.stage("driftd.act") as act:
+        trace.keep()
+        with trace.stage("driftd.write", {"driftd.verb": "create"}):
+            pass
+        act.note({"driftd.writes": 1})
+    trace.end("repaired", eventful=True)
+    root, observe, act_span, write = recorder.made
+    assert [observe.parent, act_span.parent, write.parent] == [root, root, act_span]
+    assert act_span.attributes == {"driftd.writes": 1}
+    assert root.attributes == {"driftd.trigger": "NetworkPolicy changed", "driftd.outcome": "repaired"}
+    assert {one.trace_id for one in recorder.made} == {trace.id}
+
+
+def test_logs_and_records_carry_the_id_from_the_moment_a_trace_is_kept_until_it_ends() -> None:
+    trace = Traces(InMemory()).begin("driftd.cycle", {})
+    assert current_trace_id() == ""
+    trace.keep()
+    assert current_trace_id() == trace.id == structlog.contextvars.get_contextvars()["trace_id"]
+    trace.end("drift", eventful=True)
+    assert current_trace_id() == ""
+    assert "trace_id" not in structlog.contextvars.get_contextvars()
+
+
+def test_an_error_names_its_class_and_nothing_of_what_it_says() -> None:
+    recorder = InMemory()
+    trace = Traces(recorder).begin("driftd.cycle", {})
+    trace.keep()
+    with pytest.raises(ValueError, match="secret"), trace.stage("driftd.act"):
+        raise ValueError("secret")
+    trace.end("failed", eventful=True, failed="ValueError")
+    assert [one.error for one in recorder.made] == ["ValueError", "ValueError"]
+
+
+def test_a_cycle_with_thousands_of_stages_makes_a_bounded_trace_that_says_so() -> None:
+    recorder = InMemory()
+    trace = Traces(recorder).begin("driftd.cycle", {})
+    for _ in range(MOST_STAGES + 7):
+        with trace.stage("driftd.write"):
+            pass
+    trace.end("repaired", eventful=True)
+    assert len(recorder.made) == MOST_STAGES + 1
+    assert recorder.made[0].attributes["driftd.stages.left_out"] == 7
+
+
+def test_without_a_recorder_everything_is_accepted_and_nothing_kept() -> None:
+    trace = Traces().begin("driftd.cycle", {})
+    trace.keep()
+    with trace.stage("driftd.act"):
+        pass
+    trace.end("repaired", eventful=True)
+    trace.late("driftd.judge", time.time_ns(), {})
+    assert trace.id == ""
+
+
+def test_what_led_to_a_trace_is_linked_if_it_was_kept() -> None:
+    recorder = InMemory()
+    traces = Traces(recorder)
+    kept, dropped = traces.begin("driftd.model", {}), traces.begin("driftd.model", {})
+    kept.keep()
+    trace = traces.begin("driftd.cycle", {}, links=(kept, dropped))
+    trace.keep()
+    assert recorder.made[-1].links == [kept.root]
+
+
+def recorder_of(endpoint: str, metrics: Metrics, *, timeout: float = 5.0, queue: int = 4096) -> OtlpRecorder:
+    return OtlpRecorder(
+        endpoint=endpoint,
+        resource={"service.name": "driftd"},
+        share=0.0,
+        timeout_seconds=timeout,
+        queue=queue,
+        metrics=metrics,
+    )
+
+
+def value(metrics: Metrics, result: str) -> float:
+    return metrics.registry.get_sample_value("driftd_spans_total", {"result": result}) or 0.0
+
+
+async def test_a_collector_receives_the_tree_with_its_times_and_attributes() -> None:
+    metrics = Metrics()
+    async with Collector() as collector:
+        recorder = recorder_of(collector.endpoint, metrics)
+        trace = Traces(recorder).begin("driftd.cycle", {"k8s.namespace.name": "acme-prod"})
+        with trace.stage("driftd.observe"):
+            await asyncio.sleep(0.01)
+        trace.keep()
+        with trace.stage("driftd.act"), trace.stage("driftd.write", {"driftd.verb": "replace"}):
+            pass
+        trace.end("repaired", eventful=True)
+        trace.late("driftd.judge", time.time_ns(), {"driftd.direction": "loosens"})
+        await recorder.close()
+        spans = collector.trace(trace.id)
+    assert tree(spans) == {
+        "": ["driftd.cycle"],
+        "driftd.cycle": ["driftd.observe", "driftd.act", "driftd.judge"],
+        "driftd.act": ["driftd.write"],
+    }
+    by_name = {one.name: one for one in spans}
+    assert by_name["driftd.cycle"].attributes == {"k8s.namespace.name": "acme-prod", "driftd.outcome": "repaired"}
+    assert by_name["driftd.cycle"].resource["service.name"] == "driftd"
+    assert by_name["driftd.observe"].end_ns - by_name["driftd.observe"].start_ns >= 9_000_000
+    assert by_name["driftd.write"].attributes == {"driftd.verb": "replace"}
+    assert (value(metrics, "made"), value(metrics, "sent")) == (5, 5)
+
+
+@pytest.mark.parametrize("what", ["slow", "failing", "absent"])
+async def test_a_bad_collector_costs_neither_time_nor_memory_nor_the_end(what: str) -> None:
+    metrics = Metrics()
+    async with Collector(status=500 if what == "failing" else 200, slow_seconds=60 if what == "slow" else 0) as bad:
+        endpoint = "http://127.0.0.1:9/v1/traces" if what == "absent" else bad.endpoint
+        recorder = recorder_of(endpoint, metrics, timeout=0.5, queue=64)
+        traces = Traces(recorder)
+        slowest = 0.0
+        for _ in range(500):
+            began = time.perf_counter()
+            trace = traces.begin("driftd.cycle", {})
+            trace.end("repaired", eventful=True)
+            slowest = max(slowest, time.perf_counter() - began)
+        began = time.perf_counter()
+        await recorder.close()
+        assert time.perf_counter() - began < 5.0
+    assert slowest < 1.0  # never a network's time
+    assert value(metrics, "made") == 500
+    assert value(metrics, "sent") == 0
