@@ -58,7 +58,7 @@ async def _open_traces(settings: Settings, metrics: Metrics, stack: contextlib.A
     named = one.otlp_endpoint or any(os.environ.get(variable) for variable in _OTLP_VARIABLES)
     if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Traces()
-    from driftd.telemetry.otlp import OtlpRecorder
+    from driftd.telemetry.otlp import OtlpRecorder  # noqa: PLC0415 - a daemon without a collector need not load it
 
     recorder = OtlpRecorder(
         endpoint=one.otlp_endpoint,
