@@ -79,7 +79,8 @@ def adopt_namespace(question: Question, adopting: Adopting) -> Adopted:
         text=text,
         refs=(home.ref, *(one.ref for one in others)),
         review=told,
-        differs=verdict.findings,
+        # What lacks nothing but the marks agrees with the model: writing them is what adopting means.
+        differs=tuple(one for one in verdict.findings if one.finding.ref not in verdict.unmarked),
     )
 
 

@@ -110,7 +110,8 @@ def remarks(found: "Compared", command: str) -> None:
     if verdict.unmarked:
         count = len(verdict.unmarked)
         show.note(
-            f"{count} {'object is' if count == 1 else 'objects are'} as in the model, but without driftd's marks yet"
+            f"{count} {'object differs' if count == 1 else 'objects differ'} in nothing but driftd's own marks: "
+            "driftd has not taken them over yet, and writes the marks the first time it enforces"
         )
     show.note(f"{verdict.compared} objects in {verdict.namespaces} namespaces: {_sum(found)}")
 

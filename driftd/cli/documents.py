@@ -125,7 +125,7 @@ class DriftReport(_Document):
     gaps: tuple[GapEntry, ...] = Field(description="What could not be told, and why.")
     exempted: tuple[ExemptionEntry, ...]
     unmarked: tuple[ObjectName, ...] = Field(
-        description="As the model has them, but without driftd's own marks: not taken over yet, and no drift."
+        description="Those found to differ in nothing but driftd's own marks: not taken over yet."
     )
     warnings: tuple[ProblemEntry, ...] = Field(description="Of the model.")
 

@@ -27,8 +27,8 @@ class Judged:
 class Verdict:
     """What is known of all scopes that were asked for.
 
-    `unmarked` are objects that differ from the model in nothing but driftd's own marks, which they do not carry at all:
-    driftd has not taken them over yet. That is no drift; an enforcing daemon writes the marks the first time it looks.
+    `unmarked` are those of the findings' objects that lack nothing but driftd's own marks: driftd has not taken them
+    over yet. They are drift like any other, since provenance is covered (D1) and the daemon calls them so.
     """
 
     namespaces: int
@@ -83,10 +83,9 @@ def judge(
         exempted += comparison.exempted
         gaps += _unproved(scope, comparison)
         for judged in _judged(comparison, governed, compiled.coverage):
+            findings.append(judged)
             if is_only_unmarked(judged, compiled.coverage):
                 unmarked.append(judged.finding.ref)
-            else:
-                findings.append(judged)
     gaps += [
         Gap(str(one.ref), f"of group {one.ref.group} holds for the whole cluster and cannot be judged")
         for one in foreign.get(Scope(""), ())

@@ -180,15 +180,18 @@ def test_an_exempt_object_is_named_and_is_no_drift(tmp_path: Path) -> None:
     assert [one["object"]["name"] for one in ran.json()["exempted"]] == ["debug"]
 
 
-def test_objects_that_driftd_never_took_over_are_unmarked_and_no_drift(models: Path) -> None:
+def test_objects_that_driftd_never_took_over_are_drift_as_the_daemon_sees_it_and_a_hint_says_why(models: Path) -> None:
     def never_touched(items: Items) -> None:
         for one in items:
             del one["metadata"]["annotations"]["driftd.dev/model"]
         del find(items, "Namespace", "shop")["metadata"]["labels"]["driftd.dev/tenant"]
 
     ran = check(models, dump(models, never_touched), "-o", "json")
-    assert ran.code == 0
-    assert len(ran.json()["unmarked"]) == ran.json()["summary"]["objects"]
+    assert ran.code == 1
+    found = ran.json()
+    assert len(found["unmarked"]) == found["summary"]["objects"] == found["summary"]["findings"]
+    assert [one["object"] for one in found["findings"]] == found["unmarked"]
+    assert "differ in nothing but driftd's own marks" in check(models, dump(models, never_touched)).err
 
 
 def test_a_mark_that_was_changed_or_a_tenant_that_was_taken_off_is_drift(models: Path) -> None:

@@ -115,16 +115,18 @@ async def test_a_hole_shows_in_diff_with_its_author_and_nothing_is_written(scene
     assert not [one for one in records if one.is_write and one.user.startswith("admin")]
 
 
-async def test_a_namespace_that_is_adopted_lints_and_is_clean(scene: Scene) -> None:
+async def test_a_namespace_that_is_adopted_lints_and_lacks_nothing_but_the_marks(scene: Scene) -> None:
     await scene.kube.apply(LIVE)
     ran = await scene.driftd("adopt", OLD, "--tenant", "newco")
     assert ran.code == 0, ran.err
     assert "reads the namespace label team" in ran.err
     assert (await asyncio.to_thread(driftd, "lint", "--models", scene.models)).code == 0
-    again = await scene.driftd("check", "-n", OLD)
-    assert (again.code, again.out) == (0, ""), again.err
+    again = await scene.driftd("check", "-n", OLD, "-o", "json")
+    assert again.code == 1, again.err
+    assert [one["object"] for one in again.json()["findings"]] == again.json()["unmarked"]
     await scene.kube.merge("NetworkPolicy", OLD, "out", {"spec": {"egress": [{}]}})
-    assert (await scene.driftd("check", "-n", OLD)).code == 1
+    found = (await scene.driftd("check", "-n", OLD, "-o", "json")).json()
+    assert len(found["findings"]) == len(found["unmarked"]) + 1
     await scene.kube.delete("NetworkPolicy", OLD, "out")
     await scene.kube.create(LIVE[2])
 
