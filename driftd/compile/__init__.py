@@ -16,6 +16,7 @@ from driftd.compile.edges import (
 )
 from driftd.compile.faults import CompileError
 from driftd.compile.internet import public_internet
+from driftd.compile.workloads import Workload
 
 __all__ = [
     "CompileError",
@@ -31,6 +32,7 @@ __all__ = [
     "Shared",
     "Target",
     "Way",
+    "Workload",
     "compile_model",
     "edges_of",
     "public_internet",

@@ -2,10 +2,11 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from driftd.compile.workloads import Workload
 from driftd.policy.kinds import Coverage
 from driftd.values import Desired, ObjectRef, Origin
 
@@ -23,7 +24,8 @@ class GovernedNamespace:
 
     `environment` is empty where a plain Namespace manifest governs. `closed` is False where only the named objects are
     ours (a SharedService with `policies: write`): nothing else there is drift, and `tenant` is empty. `objects` is in
-    the order of creation.
+    the order of creation. `workloads` are the pods that the model knows here, where there is an environment: any other
+    pod is entitled to nothing.
     """
 
     name: str
@@ -36,6 +38,7 @@ class GovernedNamespace:
     closed: bool
     origin: Origin
     objects: Mapping[ObjectRef, Desired]
+    workloads: tuple[Workload, ...] = ()
 
     def mode_of(self, kind: str) -> Mode:
         """The mode for objects of a kind here: what was said of the kind, unless the namespace reports anyway."""
@@ -58,8 +61,8 @@ class Exempt:
 class Compiled:
     """The whole desired state. `governed` is by namespace name, sorted; the model's order leaves no trace in it.
 
-    `platform` are namespaces of nobody's tenant; `pod_ranges` and `node_ranges` are the cluster's CIDRs: who judges
-    reachability needs them.
+    `platform` are namespaces of nobody's tenant; `pod_ranges` and `node_ranges` are the cluster's CIDRs; `peers` are
+    the workloads that the model names outside of governed namespaces: who judges reachability needs them.
     """
 
     cluster: str
@@ -72,3 +75,4 @@ class Compiled:
     platform: tuple[str, ...] = ()
     pod_ranges: tuple[str, ...] = ()
     node_ranges: tuple[str, ...] = ()
+    peers: Mapping[str, tuple[Workload, ...]] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from driftd.compile.namespace import namespace_objects
 from driftd.compile.shared_services import guards
 from driftd.compile.site import Site
 from driftd.compile.terms import Terms, terms_of
+from driftd.compile.workloads import peers_of, workloads_of
 from driftd.model import Environment, Manifest, Model, Plan, Problem, tenant_label
 from driftd.values import PROVENANCE
 
@@ -74,6 +75,7 @@ class _Compiler:
             platform=_platform(self.model),
             pod_ranges=tuple(str(one) for one in spec.ranges.pods),
             node_ranges=tuple(str(one) for one in spec.ranges.nodes),
+            peers=peers_of(self.model),
         )
 
     def _open(self, head: GovernedNamespace) -> Ledger:
@@ -117,6 +119,7 @@ class _Compiler:
             closed=True,
             origin=site.origin,
             objects={},
+            workloads=workloads_of(site.environment),
         )
 
     def _plain_head(self, namespace: str, manifest: Manifest) -> GovernedNamespace:

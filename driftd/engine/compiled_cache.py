@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from driftd.compile import Compiled, Exempt
+from driftd.compile import Compiled, Exempt, Workload
 from driftd.engine.orphans import Kept, kept_of, restored
 from driftd.policy.kinds import Coverage
 
@@ -35,6 +35,7 @@ class _Cached(msgspec.Struct, frozen=True):
     platform: tuple[str, ...]
     pod_ranges: tuple[str, ...]
     node_ranges: tuple[str, ...]
+    peers: dict[str, tuple[Workload, ...]]
 
 
 class CompiledCache:
@@ -82,6 +83,7 @@ def dump(commit: str, compiled: Compiled) -> bytes:
         platform=compiled.platform,
         pod_ranges=compiled.pod_ranges,
         node_ranges=compiled.node_ranges,
+        peers=dict(compiled.peers),
     )
     data = msgspec.msgpack.encode(cached)
     return _checksum(data) + data
@@ -109,6 +111,7 @@ def load(raw: bytes, commit: str) -> Compiled | None:
         platform=cached.platform,
         pod_ranges=cached.pod_ranges,
         node_ranges=cached.node_ranges,
+        peers=cached.peers,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from driftd.compile import GovernedNamespace, Mode
+from driftd.compile import GovernedNamespace, Mode, Workload
 from driftd.values import Desired, Origin
 
 KEY = "orphaned/"
@@ -28,6 +28,7 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closed: bool
     origin: Origin
     objects: tuple[Desired, ...]
+    workloads: tuple[Workload, ...] = ()
 
 
 def kept_of(governed: GovernedNamespace) -> Kept:
@@ -43,6 +44,7 @@ def kept_of(governed: GovernedNamespace) -> Kept:
         closed=governed.closed,
         origin=governed.origin,
         objects=tuple(governed.objects.values()),
+        workloads=governed.workloads,
     )
 
 
@@ -59,6 +61,7 @@ def restored(kept: Kept) -> GovernedNamespace:
         closed=kept.closed,
         origin=kept.origin,
         objects={desired.ref: desired for desired in kept.objects},
+        workloads=kept.workloads,
     )
 
 

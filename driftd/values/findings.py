@@ -44,6 +44,10 @@ class FindingType(StrEnum):
     BLOCKED = "blocked"  # a repair cannot be written (refused, blind kind, held model, paused)
     RECREATED = "recreated"  # the namespace came back with a new uid
     FINALIZER = "finalizer"  # a foreign finalizer on a canonical object
+    TOLERATED = "tolerated"  # not in the model, and the plan lets tenants have what opens no more than this
+    RELABELLED = "relabelled"  # a label, service account or port name changes who reaches whom against the model
+    EXPOSED = "exposed"  # a Service lets the world in where the model does not
+    MISDIRECTED = "misdirected"  # an EndpointSlice leads to pods of somebody else
     DEFAULTED = "defaulted"  # the server adds a field nobody sent: writing that kind is stopped
 
 

@@ -82,6 +82,19 @@ class Flows:
     def touches_internet(self, part: Rectangle) -> bool:
         return bool(_public(self.snapshot, part.sources) or _public(self.snapshot, part.targets))
 
+    def home(self) -> str:
+        """The one namespace between whose pods all flows lie; empty when a flow begins or ends elsewhere."""
+        endpoints = self.snapshot.core.endpoints
+        ends = 0
+        for part in self.rectangles:
+            ends |= part.sources | part.targets
+        if not ends:
+            return ""
+        first = endpoints.classes[_first(ends)]
+        if not isinstance(first, PodClass) or ends & ~endpoints.by_namespace[first.namespace]:
+            return ""
+        return first.namespace
+
     def to_internet(self) -> bool:
         """Whether a flow leads to public addresses."""
         return any(_public(self.snapshot, part.targets) for part in self.rectangles)

@@ -17,7 +17,8 @@ class Judgement:
 
     `now` is about endpoints that exist, `future` about pods that could be made; `direction` about both. A change
     that is NEUTRAL now and not in future is `neutral_now`. `witness` shows what opens, or else what closes.
-    `crosses_tenant`, `egress_to_internet` and `ingress_from_internet` are about what opens.
+    `crosses_tenant`, `egress_to_internet` and `ingress_from_internet` are about what opens; `within` is the namespace
+    between whose pods all of it lies, empty when there is no such namespace or nothing opens.
     """
 
     direction: Direction
@@ -31,6 +32,7 @@ class Judgement:
     severity: Severity
     dialect: Dialect
     notes: tuple[str, ...] = ()
+    within: str = ""
 
     @property
     def neutral_now(self) -> bool:
@@ -88,8 +90,14 @@ def _judgement(
         severity=severity,
         dialect=found[0].after.dialect,
         notes=notes,
+        within=_within(opening),
     )
 
 
 def _crosses(flows: Flows, tenants: Tenancy) -> bool:
     return any(tenants.crossing(flows.snapshot, part) for part in flows.rectangles)
+
+
+def _within(opening: list[Flows]) -> str:
+    homes = {flows.home() for flows in opening}
+    return homes.pop() if len(homes) == 1 else ""
