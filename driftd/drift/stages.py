@@ -20,6 +20,12 @@ from driftd.drift.repair import Goal, Repair, Writer, bears_flows
 from driftd.policy.kinds import MalformedObject
 from driftd.values import Desired, ObjectRef, Plan, Scope, Write
 
+MOST_WRITES = 128
+"""Writes of one plan at most, so that no scope holds a worker for long; the rest is planned again after a fresh look.
+
+A plan may be cut anywhere: it can be given up after each of its writes and made again, and stays never-looser.
+"""
+
 
 class _Step(IntEnum):
     """Steps of the opening half."""
@@ -74,11 +80,10 @@ class Stages:
             self._at_once(together)
         self._at_once([one for one in repairs if not _must_wait_for_others(one)])
         opening = [write for *_, write in sorted(self._opening, key=lambda entry: entry[:3])]
-        return Plan(
-            scope=self.scope,
-            writes=(*self._home, *self._tightening, *opening, *self._deleting),
-            held=tuple(self.held),
-        )
+        writes = (*self._home, *self._tightening, *opening, *self._deleting)
+        if len(writes) > MOST_WRITES:
+            self.held.append(f"more than {MOST_WRITES} writes: the others wait for the next look")
+        return Plan(scope=self.scope, writes=writes[:MOST_WRITES], held=tuple(self.held))
 
     def _at_once(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
@@ -101,6 +106,8 @@ class Stages:
             return
         flows = sorted((one for one in repairs if one.bears_flows), key=self._urgency)
         for repair in flows:
+            if len(self._tightening) >= MOST_WRITES:
+                break  # nothing after these would be written: no use in making thousands of bodies
             match repair.goal:
                 case Goal.EXIST:
                     self._make(repair, doubts, cover)

@@ -5,6 +5,7 @@ from typing import Any
 
 from driftd.compile import Mode
 from driftd.drift import LiveScope, compare, plan
+from driftd.drift.stages import MOST_WRITES
 from driftd.values import (
     CONDEMNED,
     EPOCH,
@@ -267,3 +268,21 @@ def test_a_store_that_refuses_wrong_versions_takes_the_whole_plan() -> None:
         store.execute(write)
     assert store.look(governed).clean
     assert HOME in store.objects
+
+
+def test_a_plan_has_a_bounded_number_of_writes_and_its_rounds_end_canonical_and_never_looser() -> None:
+    named = [policy(f"p{n}", {**WEB, "podSelector": {"matchLabels": {"app": f"a{n % 3}"}}}) for n in range(MOST_WRITES)]
+    rogue = [policy(f"rogue{n}", OPEN) for n in range(MOST_WRITES)]
+    governed = governed_of([*MODEL, *named])
+    store = Store([MODEL[0], policy("default-deny", OPEN), *rogue])
+    rounds = []
+    while writes := store.plan(governed).writes:
+        rounds.append(len(writes))
+        for write in writes:
+            store.execute(write)
+            opened = any(one["spec"].get("ingress") for one in store.specs())
+            hole = any(one["spec"].get("egress") for one in store.specs())
+            assert not (opened and hole), f"{write.ref} opens while something is open that the model closes"
+    assert max(rounds) == MOST_WRITES
+    assert len(rounds) >= 3
+    assert store.look(governed).findings == ()
