@@ -10,7 +10,7 @@ import structlog
 
 from driftd.app.opening import Outside, open_outside, reflector_settings
 from driftd.app.readiness import Readiness
-from driftd.app.rights import warn_of_rights
+from driftd.app.rights import warn_of_guards, warn_of_rights
 from driftd.app.system import SystemClock, new_id
 from driftd.cluster import (
     HARMLESS,
@@ -53,7 +53,7 @@ from driftd.policy.kinds import KINDS, Coverage
 from driftd.settings import Settings
 from driftd.source import DirectorySource, LastGood
 from driftd.store import EntryRefused, Store, StoreError, StoreGone, StoreMode, StoreState
-from driftd.telemetry import Metrics, configure_logs
+from driftd.telemetry import configure_logs
 from driftd.values import Finding, ObjectRef
 from driftd.web import HealthServer
 
@@ -91,7 +91,8 @@ class App:
         self._clock = clock
         self._store = store
         self._session = session
-        self.metrics = Metrics()
+        self._traces = outside.traces
+        self.metrics = outside.metrics
         self.mirror = Mirror(digests_under(Coverage()), pace)
         self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
         self.namespaces = KnownNamespaces()
@@ -188,6 +189,7 @@ class App:
     async def _audit(self) -> None:
         await self._watching.settled()
         await warn_of_rights(self._session)
+        await warn_of_guards(self._session, self._settings.namespace)
         await self._audits.run()
 
     async def _publish(self) -> None:
@@ -338,6 +340,7 @@ class App:
             workers=settings.workers,
             clock=self._clock,
             metrics=self.metrics,
+            traces=self._traces,
         )
 
     def _store_changed(self, state: StoreState) -> None:

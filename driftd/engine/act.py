@@ -9,7 +9,7 @@ import structlog
 from driftd.cluster import Answer, ClusterError, Writer
 from driftd.engine.observe import Observer
 from driftd.store import EntryRefused, Store, StoreGone
-from driftd.telemetry import Metrics
+from driftd.telemetry import Attributes, Metrics, Trace
 from driftd.values import (
     Clock,
     Condemn,
@@ -74,7 +74,7 @@ class Actor:
         self._commit = commit
         self._told = told
 
-    async def execute(self, plan: Plan, opened: Sequence[Finding]) -> Acts:
+    async def execute(self, plan: Plan, opened: Sequence[Finding], trace: Trace) -> Acts:
         """Record `opened` and the intents, durably and in one transaction, then write (D9).
 
         While the store is gone, what restores the canonical state goes on; the final DELETE waits, and so does
@@ -101,7 +101,9 @@ class Actor:
                 acts.waiting_for_store = True
                 break
             ready = _bound(write, versions)
-            answer = await self._writer.execute(ready, epoch)
+            with trace.stage("driftd.write", _named(ready, intent)) as stage:
+                answer = await self._writer.execute(ready, epoch)
+                stage.note({"driftd.result": answer.result.value})
             self._account(acts, ready, intent, answer)
             await self._mirror(ready, answer, versions)
             if answer.result is not Result.DONE and not _is_held(ready, answer):
@@ -169,6 +171,17 @@ class Actor:
             await self._observer.refresh(ref)
         except ClusterError as error:
             _log.warning("observe.failed", kind=ref.kind, namespace=ref.namespace, name=ref.name, why=str(error))
+
+
+def _named(write: Write, intent: Intent) -> Attributes:
+    return {
+        "k8s.namespace.name": write.ref.namespace,
+        "driftd.object.kind": write.ref.kind,
+        "driftd.object.name": write.ref.name,
+        "driftd.verb": intent.verb,
+        "driftd.finding.id": write.finding,
+        "driftd.epoch": intent.epoch,
+    }
 
 
 def _is_held(write: Write, answer: Answer) -> bool:

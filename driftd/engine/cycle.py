@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Container, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -19,7 +19,7 @@ from driftd.engine.observe import Observer
 from driftd.engine.record import OpenFindings, Sift
 from driftd.engine.setbacks import Setbacks
 from driftd.store import EntryRefused, Store, StoreGone
-from driftd.telemetry import Metrics
+from driftd.telemetry import Metrics, Trace
 from driftd.values import Clock, Digest, Direction, Finding, FindingType, ObjectRef, Outcome, Result, Scope
 
 _log = structlog.get_logger()
@@ -40,6 +40,8 @@ class CycleEnd:
 class _Work:
     """What a cycle has gathered so far."""
 
+    trace: Trace
+    since: float
     outcomes: list[Outcome] = field(default_factory=list)
     repaired: set[ObjectRef] = field(default_factory=set)
     opened: dict[str, Finding] = field(default_factory=dict)
@@ -87,9 +89,9 @@ class Cycle:
         self._clock = clock
         self._metrics = metrics
 
-    async def run(self, ticket: Ticket) -> CycleEnd:
+    async def run(self, ticket: Ticket, trace: Trace) -> CycleEnd:
         """Bring one scope to its canonical state, as far as mode, guard and cluster allow, and record all of it."""
-        work = _Work()
+        work = _Work(trace, ticket.since)
         comparison: Comparison | None = None
         for _ in range(ROUNDS):
             comparison = self._compare(ticket.scope, work)
@@ -113,14 +115,17 @@ class Cycle:
         governed = model.governed(scope)
         if governed is None:
             return None
-        comparison = compare(
-            model.compiled,
-            governed,
-            self._observer.look(scope, work.proved),
-            self._today(),
-            orphaned=scope.namespace in model.orphaned,
-            judge=self._meaning.recall,
-        )
+        with work.trace.stage("driftd.verify" if work.outcomes else "driftd.observe"):
+            live = self._observer.look(scope, work.proved)
+        with work.trace.stage("driftd.diff"):
+            comparison = compare(
+                model.compiled,
+                governed,
+                live,
+                self._today(),
+                orphaned=scope.namespace in model.orphaned,
+                judge=self._meaning.recall,
+            )
         extra = self._extra(comparison.findings, model.compiled.cluster)
         if extra:
             comparison = replace(comparison, findings=(*comparison.findings, *extra))
@@ -140,7 +145,8 @@ class Cycle:
     async def _prove(self, comparison: Comparison, work: _Work) -> bool:
         """Ask etcd for what the mirror lacks; False when nothing could be learned."""
         try:
-            work.proved |= await self._observer.prove(comparison.to_prove)
+            with work.trace.stage("driftd.prove", {"driftd.objects": len(comparison.to_prove)}):
+                work.proved |= await self._observer.prove(comparison.to_prove)
         except ClusterError as error:
             _log.warning("observe.failed", scope=str(comparison.scope), why=str(error))
             work.again.append(self._setbacks.pause(comparison.scope))
@@ -161,19 +167,22 @@ class Cycle:
         if governed is None:
             return False
         waiting, stuck = self._unworkable(comparison, work)
-        planned = plan(
-            comparison,
-            governed,
-            live,
-            coverage=model.compiled.coverage,
-            epoch=self._epoch(),
-            waiting=waiting,
-            blocked=stuck,
-        )
+        with work.trace.stage("driftd.decide") as decide:
+            planned = plan(
+                comparison,
+                governed,
+                live,
+                coverage=model.compiled.coverage,
+                epoch=self._epoch(),
+                waiting=waiting,
+                blocked=stuck,
+            )
+            decide.note({"driftd.writes": len(planned.writes), "driftd.waiting": len(waiting) + len(stuck)})
         if not planned.writes:
             await self._begin(fresh)
             return False
-        acts = await self._actor.execute(planned, fresh)
+        with work.trace.stage("driftd.remediate"):
+            acts = await self._actor.execute(planned, fresh, work.trace)
         self._learn(ticket, acts, work)
         return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
 
@@ -205,7 +214,7 @@ class Cycle:
         for ref, writes in acts.repaired.items():
             work.repaired.add(ref)
             self._setbacks.clear(ref)
-            self._metrics.heal_seconds.labels(ref.kind).observe(now - ticket.since)
+            self._metrics.heal_seconds.labels(ref.kind).observe(now - ticket.since, _exemplar(work.trace))
             if self._breaker.repaired(ref, now, writes):
                 _log.warning("fight.known", kind=ref.kind, namespace=ref.namespace, name=ref.name)
                 work.fights.append(ref)
@@ -239,7 +248,8 @@ class Cycle:
 
     async def _conclude(self, scope: Scope, comparison: Comparison, work: _Work) -> CycleEnd:
         sift = self._sift(scope, comparison)
-        reports = await self._reports(sift, comparison, work)
+        with work.trace.stage("driftd.report"):
+            reports = await self._reports(sift, comparison, work)
         here = {finding.id for finding in comparison.findings}
         passed = [finding for id, finding in work.opened.items() if id not in here]
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
@@ -247,8 +257,17 @@ class Cycle:
             await self._store.confirm([finding.id for finding in sift.still], self._clock.now())
         recordings = [self._store.finish(work.outcomes, reports)] if work.outcomes or reports else []
         recordings += [self._store.note("fight.known", str(ref), {}) for ref in work.fights]
-        await self._record(*recordings, *self._closings(gone.values(), work))
+        with work.trace.stage("driftd.record"):
+            await self._record(*recordings, *self._closings(gone.values(), work.repaired))
         self._findings.take(scope, sift)
+        work.trace.note(
+            {
+                "driftd.model.revision": self._in_force().commit,
+                "driftd.drift.count": len(work.opened),
+                "driftd.drift.open": len(comparison.findings),
+                "driftd.repaired.count": len(work.repaired),
+            }
+        )
         now = self._clock.monotonic()
         for finding in gone.values():
             self._breaker.settled(finding.ref, now)
@@ -280,7 +299,7 @@ class Cycle:
     async def _ungoverned(self, scope: Scope) -> CycleEnd:
         """The model says nothing of this scope (any more): what was open there is closed."""
         sift = self._findings.sift(scope, (), ())
-        await self._record(*self._closings(sift.gone, _Work(), by="no longer governed"))
+        await self._record(*self._closings(sift.gone, frozenset(), by="no longer governed"))
         self._findings.take(scope, sift)
         return CycleEnd("ungoverned")
 
@@ -293,6 +312,10 @@ class Cycle:
         return difference is not None and self._told.get(finding.id) != _shape(difference)
 
     def _open(self, finding: Finding, comparison: Comparison, work: _Work, event: str = "drift.found") -> None:
+        work.trace.keep()
+        if finding.id not in work.opened and event == "drift.found":
+            seconds = self._clock.monotonic() - work.since
+            self._metrics.detect_seconds.labels(finding.ref.kind).observe(seconds, _exemplar(work.trace))
         work.opened[finding.id] = finding
         difference = comparison.differences.get(finding.id)
         if difference is not None:
@@ -311,13 +334,15 @@ class Cycle:
         if opened:
             await self._record(self._store.begin(opened, ()))
 
-    def _closings(self, gone: Iterable[Finding], work: _Work, by: str = "") -> Iterator[Coroutine[None, None, None]]:
+    def _closings(
+        self, gone: Iterable[Finding], repaired_refs: Container[ObjectRef], by: str = ""
+    ) -> Iterator[Coroutine[None, None, None]]:
         at = self._clock.now()
         repaired: list[Finding] = []
         others: list[Finding] = []
         for finding in gone:
-            (repaired if finding.ref in work.repaired else others).append(finding)
-            self._say("drift.healed" if finding.ref in work.repaired else "drift.gone", finding)
+            (repaired if finding.ref in repaired_refs else others).append(finding)
+            self._say("drift.healed" if finding.ref in repaired_refs else "drift.gone", finding)
         for who, findings in ((f"driftd {self._in_force().commit}", repaired), (by or "elsewhere", others)):
             if findings:
                 yield self._store.close_findings([one.id for one in findings], who, at)
@@ -365,6 +390,11 @@ _REPORTED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UN
 _CONFLICTS = 2
 """Conflicts over one object in a cycle after which the others go first."""
 _LOOK_AGAIN = frozenset({Result.CONFLICT, Result.REFUSED, Result.DIFFERS})
+
+
+def _exemplar(trace: Trace) -> dict[str, str] | None:
+    """What leads from a histogram's bucket to the trace of one of its cycles."""
+    return {"trace_id": trace.id} if trace.id else None
 
 
 def _shape(difference: Difference) -> tuple[Digest | None, Digest | None]:

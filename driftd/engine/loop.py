@@ -10,13 +10,16 @@ from driftd.drift import KindState
 from driftd.engine.cycle import Cycle
 from driftd.engine.dirty import DirtyScopes, Ticket
 from driftd.engine.inforce import InForce
-from driftd.telemetry import Metrics
+from driftd.telemetry import Metrics, Traces
 from driftd.values import CLUSTER, Clock, Live, ObjectRef, Resource, Scope, scope_of
 
 _log = structlog.get_logger()
 
 POISON_FIRST_SECONDS = 1.0
 POISON_LAST_SECONDS = 300.0
+
+_EVENTFUL = frozenset({"repaired", "drift"})
+"""Ends of a cycle whose trace is kept, whatever the share of others."""
 
 
 class ScopeLoop:
@@ -34,6 +37,7 @@ class ScopeLoop:
         workers: int,
         clock: Clock,
         metrics: Metrics,
+        traces: Traces,
     ) -> None:
         self._mirror = mirror
         self._cycle = cycle
@@ -41,6 +45,7 @@ class ScopeLoop:
         self._workers = workers
         self._clock = clock
         self._metrics = metrics
+        self._traces = traces
         self._poison: dict[Scope, float] = {}
         self._unjudged: set[Scope] = set()
         self._swept = False
@@ -80,15 +85,20 @@ class ScopeLoop:
 
     async def _judge(self, ticket: Ticket) -> None:
         began = self._clock.monotonic()
+        trace = self._traces.begin(
+            "driftd.reconcile", {"k8s.namespace.name": ticket.scope.namespace, "driftd.trigger": ticket.trigger}
+        )
         try:
-            end = await self._cycle.run(ticket)
-        except Exception:  # noqa: BLE001 - the supervisor: one poisoned scope must not stop the others
+            end = await self._cycle.run(ticket, trace)
+        except Exception as error:  # noqa: BLE001 - the supervisor: one poisoned scope must not stop the others
             pause = min(POISON_LAST_SECONDS, self._poison.get(ticket.scope, POISON_FIRST_SECONDS / 2) * 2)
             self._poison[ticket.scope] = pause
             _log.exception("cycle.failed", scope=str(ticket.scope), again_in=pause)
             self._metrics.cycles.labels("failed").inc()
+            trace.end("failed", eventful=True, failed=type(error).__name__)
             self.dirty.mark_later(ticket.scope, "retry", pause)
             return
+        trace.end(end.outcome, eventful=end.outcome in _EVENTFUL)
         self._poison.pop(ticket.scope, None)
         if end.outcome != "unknown":
             self._unjudged.discard(ticket.scope)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from driftd.store.told import DeliveryRow, PageRow
 from driftd.values import Finding, Intent, Outcome
 
 
@@ -49,11 +50,20 @@ class Remember(msgspec.Struct, frozen=True, tag="remember"):
     values: Mapping[str, str | None]
 
 
-Act: TypeAlias = Begin | Finish | Close | Note | Remember
+class Tell(msgspec.Struct, frozen=True, tag="tell"):
+    """What destinations have been told; the pages as they stand travel with the entry itself."""
+
+    deliveries: tuple[DeliveryRow, ...]
+
+
+Act: TypeAlias = Begin | Finish | Close | Note | Remember | Tell
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One act, stamped: who wrote it, its number there, when, under which leadership epoch, in which trace."""
+    """One act, stamped: who wrote it, its number there, when, under which leadership epoch, in which trace.
+
+    `pages` are written with it, whatever the act: a page is a row in the transaction of its finding.
+    """
 
     writer: str
     n: int
@@ -61,6 +71,7 @@ class Entry(msgspec.Struct, frozen=True):
     epoch: int
     trace: str
     act: Act
+    pages: tuple[PageRow, ...] = ()
 
     @property
     def what(self) -> str:
@@ -76,6 +87,8 @@ class Entry(msgspec.Struct, frozen=True):
                 return f"note {kind}"
             case Remember(values=values):
                 return f"{len(values)} remembered values"
+            case Tell(deliveries=told):
+                return f"{len(told)} deliveries and {len(self.pages)} pages"
 
 
 _DECODER = msgspec.json.Decoder(Entry)

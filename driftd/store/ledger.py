@@ -70,7 +70,9 @@ class _Group:
     state: dict[str, tuple[str | None, str]] = field(default_factory=dict)
 
     def evidence(self, entry: Entry, kind: str, subject: str, payload: str) -> None:
-        """Append one audit row."""
+        """Append one audit row; `payload` is a JSON object, and gets the trace in which this happened."""
+        if entry.trace:
+            payload = f'{payload[:-1]}{"" if payload == "{}" else ","}"trace":"{entry.trace}"}}'
         row = link(self.head, at=stamp(entry.at), epoch=entry.epoch, kind=kind, subject=subject, payload=payload)
         self.head = Head(row.seq, row.hash)
         self.audit.append(row)

@@ -7,10 +7,10 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from driftd.store.errors import SchemaTooNew
 from driftd.store.schema import metadata
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`. Kept here so that an ordinary start need not import Alembic (0.9 s)."""
 
-KNOWN = ("0001",)
+KNOWN = ("0001", "0002")
 """Every revision, oldest first."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"

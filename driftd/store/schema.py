@@ -79,6 +79,40 @@ state = Table(
 )
 """What must be found again after a restart: the accepted model, namespace uids, orphans, the epoch."""
 
+pages = Table(
+    "pages",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("life", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("class", String(16), nullable=False),
+    Column("urgency", String(16), nullable=False),
+    Column("tenant", String(253), nullable=False),
+    Column("namespace", String(253), nullable=False),
+    Column("opened", String(27), nullable=False),
+    Column("settled", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("ix_pages_settled", "settled"),
+    Index("ix_pages_opened", "opened"),
+)
+"""Pages, one row a life: written in the transaction of the finding that they are about (D9)."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("life", BigInteger, primary_key=True, autoincrement=False),
+    Column("destination", String(128), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("resolved", Integer, nullable=False),
+    Column("urgency", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("at", String(27), nullable=False),
+    Column("refused", Text, nullable=False),
+    Column("superseded", Integer, nullable=False),
+)
+"""How far each destination has been told of each page."""
+
 writers = Table(
     "writers",
     metadata,

@@ -77,13 +77,13 @@ class Store(Archive):
         """Call `callback` on each change of mode, on the event loop; it must not block or raise."""
         self._scribe.watchers.append(callback)
 
-    async def begin(self, findings: Sequence[Finding], intents: Sequence[Intent], trace_id: str = "") -> None:
+    async def begin(self, findings: Sequence[Finding], intents: Sequence[Intent]) -> None:
         """Record findings as open (or still open) and intents as about to leave, in one transaction."""
-        await self._scribe.submit(Begin(tuple(findings), tuple(intents)), self.epoch, trace_id)
+        await self._scribe.submit(Begin(tuple(findings), tuple(intents)), self.epoch)
 
-    async def finish(self, outcomes: Sequence[Outcome], reports: Sequence[Finding], trace_id: str = "") -> None:
+    async def finish(self, outcomes: Sequence[Outcome], reports: Sequence[Finding]) -> None:
         """Record how writes ended, and findings again with their reports. The first outcome of an intent counts."""
-        await self._scribe.submit(Finish(tuple(outcomes), tuple(reports)), self.epoch, trace_id)
+        await self._scribe.submit(Finish(tuple(outcomes), tuple(reports)), self.epoch)
 
     async def close_findings(self, ids: Sequence[str], by: str, at: datetime) -> None:
         """End the open lives of `ids`; those not open are left alone."""

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +8,10 @@ import pytest
 import pytest_asyncio
 
 from driftd.store import ReadOnly, Store, StoreOptions, StoreUnreadable, UnsupportedDatabase
+from driftd.telemetry import Traces
 from driftd.values import Direction, Result
 from tests.support.records import START, SteppingClock, change, finding, intent, outcome
+from tests.support.spans import InMemory
 
 OPTIONS = StoreOptions(journal_bytes=1 << 20, idle_seconds=0.0)
 
@@ -25,7 +28,7 @@ async def kinds(store: Store) -> list[str]:
 
 
 async def test_a_repair_leaves_its_whole_story_as_evidence(store: Store) -> None:
-    await store.begin([finding()], [intent()], "trace-1")
+    await store.begin([finding()], [intent()])
     await store.finish([outcome()], [finding(changes=(change(),))])
     await store.close_findings(["f1"], "driftd", START + timedelta(minutes=1))
     assert (await kinds(store))[2:] == [
@@ -44,6 +47,19 @@ async def test_a_repair_leaves_its_whole_story_as_evidence(store: Store) -> None
     found = await store.verify()
     assert found.ok
     assert found.head == store.known_head == await store.head()
+
+
+async def test_evidence_names_the_trace_in_which_it_happened_and_nothing_where_there_is_none(store: Store) -> None:
+    trace = Traces(InMemory()).begin("driftd.reconcile", {})
+    trace.keep()
+    await store.begin([finding()], [intent()])
+    trace.end("repaired", eventful=True)
+    await store.finish([outcome()], [])
+    rows = await store.audit(limit=1000)
+    named = {row.kind: json.loads(row.payload).get("trace") for row in rows}
+    assert named["finding.opened"] == named["write.intended"] == trace.id
+    assert named["write.settled"] is None
+    assert (await store.verify()).ok
 
 
 async def test_a_finding_seen_again_stays_one_and_keeps_its_report(store: Store) -> None:

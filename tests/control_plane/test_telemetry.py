@@ -1,0 +1,87 @@
+"""What on-call people look at: the trace of a repair, found by the id that logs, metrics and evidence name."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from driftd.lab import Lab
+from tests.support.collector import Collector, tree
+from tests.support.faulty import evidence
+from tests.support.stage import Stage, stage
+
+pytestmark = pytest.mark.control_plane
+
+
+@pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    async with Collector() as one:
+        yield one
+
+
+@pytest.fixture
+async def scene(lab: Lab, tmp_path: Path, collector: Collector) -> AsyncIterator[Stage]:
+    env = {"DRIFTD_TELEMETRY__OTLP_ENDPOINT": collector.endpoint, "DRIFTD_TELEMETRY__UNEVENTFUL_PERCENT": "0"}
+    async with stage(lab, tmp_path / "data", env=env) as one:
+        yield one
+
+
+async def logged(scene: Stage, event: str, name: str, after: int) -> dict[str, Any]:
+    """The first event of that name about an object, among those behind the first `after`."""
+    found: list[dict[str, Any]] = []
+
+    async def said() -> bool:
+        found[:] = [one for one in scene.daemon.events()[after:] if (one["event"], one.get("name")) == (event, name)]
+        return bool(found)
+
+    await scene.until(f"the log says {event} of {name}", said)
+    return found[0]
+
+
+async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_name(
+    scene: Stage, collector: Collector, tmp_path: Path
+) -> None:
+    before = len(scene.daemon.events())
+    await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", {"spec": {"egress": [{}]}})
+    found = await logged(scene, "drift.found", "default-deny", before)
+    trace_id = found["trace_id"]
+    healed = await logged(scene, "drift.healed", "default-deny", before)
+    assert healed["trace_id"] == trace_id
+
+    async def sent() -> bool:
+        return "driftd.reconcile" in {one.name for one in collector.trace(trace_id)}
+
+    await scene.until("the root has reached the collector", sent)
+    spans = collector.trace(trace_id)
+    shape = tree(spans)
+    assert shape[""] == ["driftd.reconcile"]
+    assert shape["driftd.reconcile"][:4] == ["driftd.observe", "driftd.diff", "driftd.decide", "driftd.remediate"]
+    assert {"driftd.verify", "driftd.report", "driftd.record"} <= set(shape["driftd.reconcile"])
+    assert shape["driftd.remediate"] == ["driftd.write"]
+    by_name = {one.name: one for one in spans}
+    root, write = by_name["driftd.reconcile"], by_name["driftd.write"]
+    assert root.failed == ""
+    assert root.attributes["driftd.outcome"] == "repaired"
+    assert root.attributes["k8s.namespace.name"] == "acme-prod"
+    assert root.attributes["driftd.repaired.count"] == 1
+    assert write.attributes["driftd.verb"] == "replace"
+    assert write.attributes["driftd.object.name"] == "default-deny"
+    assert write.attributes["driftd.result"] == "done"
+
+    assert f'trace_id="{trace_id}"' in await scene.daemon.metrics()
+    rows = (await evidence(tmp_path / "data")).rows
+    kinds = {row.kind for row in rows if orjson.loads(row.payload).get("trace") == trace_id}
+    assert kinds >= {"finding.opened", "write.intended", "write.settled", "finding.closed"}
+
+
+async def test_a_cycle_in_which_nothing_happened_sends_no_trace(scene: Stage, collector: Collector) -> None:
+    async def clean() -> bool:
+        return 'driftd_cycles_total{outcome="clean"}' in await scene.daemon.metrics()
+
+    await scene.until("a cycle was clean", clean)
+    assert {one.attributes.get("driftd.outcome") for one in collector.spans if not one.parent_id} <= {
+        "repaired",
+        "drift",
+    }

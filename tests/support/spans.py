@@ -1,0 +1,37 @@
+"""Spans kept in memory, for tests that need no collector."""
+
+from collections.abc import Sequence
+
+from driftd.telemetry import Attributes, Span
+
+
+class Made:
+    """A span in memory."""
+
+    def __init__(self, name: str, number: int, parent: Span | None, links: Sequence[Span]) -> None:
+        self.name = name
+        self.trace_id = parent.trace_id if parent else f"{number:032x}"
+        self.span_id = f"{number:016x}"
+        self.parent = parent
+        self.links = links
+        self.attributes: Attributes = {}
+        self.error = ""
+        self.ended = 0
+
+    def end(self, end_ns: int, attributes: Attributes, error: str) -> None:
+        self.ended, self.attributes, self.error = end_ns, dict(attributes), error
+
+
+class InMemory:
+    """A recorder that keeps what it is given."""
+
+    def __init__(self, sample: bool = False) -> None:
+        self.made: list[Made] = []
+        self.sample = sample
+
+    def start(self, name: str, start_ns: int, parent: Span | None, links: Sequence[Span]) -> Span:
+        self.made.append(Made(name, len(self.made) + 1, parent, links))
+        return self.made[-1]
+
+    def keeps_uneventful(self) -> bool:
+        return self.sample
