@@ -3,6 +3,7 @@
 from driftd.store.archive import Archive, Past, ReadOnly, Settled
 from driftd.store.chain import AuditRow, Head, Verification
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
+from driftd.store.entries import Act, Begin, Close, Finish
 from driftd.store.errors import (
     EntryRefused,
     SchemaTooNew,
@@ -12,13 +13,21 @@ from driftd.store.errors import (
     StoreUnreadable,
     UnsupportedDatabase,
 )
-from driftd.store.store import Store
+from driftd.store.store import Companion, Store
+from driftd.store.told import DeliveryRow, PageRow, Told
 
 __all__ = [
+    "Act",
     "Archive",
     "AuditRow",
+    "Begin",
+    "Close",
+    "Companion",
+    "DeliveryRow",
     "EntryRefused",
+    "Finish",
     "Head",
+    "PageRow",
     "Past",
     "ReadOnly",
     "SchemaTooNew",
@@ -31,6 +40,7 @@ __all__ = [
     "StoreOptions",
     "StoreState",
     "StoreUnreadable",
+    "Told",
     "UnsupportedDatabase",
     "Verification",
 ]

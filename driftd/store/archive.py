@@ -8,12 +8,14 @@ from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection, Row, and_, select
 
+from driftd.store import outbox
 from driftd.store.chain import GENESIS, AuditRow, Head, Verification, walk
 from driftd.store.database import Database
 from driftd.store.entries import finding_from, moment, stamp
 from driftd.store.errors import StoreUnreadable
 from driftd.store.ledger import head_of
 from driftd.store.schema import audit, findings, intents, state, writers
+from driftd.store.told import Told
 from driftd.values import Clock, Direction, Intent, ObjectRef, Outcome, Result, Seen
 
 T = TypeVar("T")
@@ -86,6 +88,14 @@ class Archive:
         if direction is not None:
             statement = statement.where(findings.c.direction == direction.value)
         return await self._database.read(lambda c: [_past(c, row) for row in c.execute(statement).all()])
+
+    async def unsettled_pages(self) -> Sequence[Told]:
+        """Pages that somebody may still have to be told of, oldest first."""
+        return await self._database.read(outbox.unsettled)
+
+    async def pages(self, *, tenant: str | None = None, limit: int = 100) -> Sequence[Told]:
+        """The newest pages, the newest first, with what each destination was told."""
+        return await self._database.read(lambda c: outbox.newest(c, limit, tenant))
 
     async def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
         """Rows of evidence with `seq` above `after`, in order."""

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 import msgspec
 from sqlalchemy import Connection
 
+from driftd.store import outbox
 from driftd.store import statements as sql
 from driftd.store.chain import GENESIS, AuditRow, Head, link
 from driftd.store.entries import (
@@ -23,11 +24,13 @@ from driftd.store.entries import (
     Finish,
     Note,
     Remember,
+    Tell,
     finding_from,
     finding_text,
     moment,
     stamp,
 )
+from driftd.store.told import DeliveryRow, PageRow
 from driftd.values import Finding, Intent, ObjectRef, Outcome
 
 _CHUNK = 500
@@ -68,6 +71,8 @@ class _Group:
     settled: list[dict[str, Any]] = field(default_factory=list)
     audit: list[AuditRow] = field(default_factory=list)
     state: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+    pages: list[PageRow] = field(default_factory=list)
+    deliveries: list[DeliveryRow] = field(default_factory=list)
 
     def evidence(self, entry: Entry, kind: str, subject: str, payload: str) -> None:
         """Append one audit row; `payload` is a JSON object, and gets the trace in which this happened."""
@@ -132,6 +137,7 @@ def confirm(connection: Connection, seen: Mapping[str, datetime]) -> None:
 
 
 def _one(group: _Group, entry: Entry) -> None:
+    group.pages += entry.pages
     match entry.act:
         case Begin(findings=seen, intents=writes):
             _begin(group, entry, seen, writes)
@@ -144,6 +150,9 @@ def _one(group: _Group, entry: Entry) -> None:
             group.evidence(entry, kind, subject, _json(dict(detail)))
         case Remember(values=values):
             group.state.update({key: (value, stamp(entry.at)) for key, value in values.items()})
+        case Tell(deliveries=told):
+            for delivery in told:
+                _tell(group, entry, delivery)
         case _ as never:
             assert_never(never)
 
@@ -253,6 +262,14 @@ def _close(group: _Group, entry: Entry, id: str, by: str, at: datetime) -> None:
     group.evidence(entry, "finding.closed", str(life.finding.ref), _json(payload))
 
 
+def _tell(group: _Group, entry: Entry, delivery: DeliveryRow) -> None:
+    """Who was told what, and when, is evidence; that a later life took a page's place is none."""
+    group.deliveries.append(delivery)
+    if not delivery.superseded:
+        kind = "page.refused" if delivery.refused else "page.resolved" if delivery.resolved else "page.told"
+        group.evidence(entry, kind, delivery.key, _json(delivery))
+
+
 def _flush(connection: Connection, group: _Group) -> None:
     new = [_finding_row(life) for life in group.touched if life.new]
     changed = [_finding_update(life) for life in group.touched if not life.new]
@@ -266,6 +283,7 @@ def _flush(connection: Connection, group: _Group) -> None:
         connection.execute(sql.SETTLE, group.settled)
     if group.state:
         _flush_state(connection, group.state)
+    outbox.write(connection, group.pages, group.deliveries)
     if group.audit:
         connection.execute(sql.INSERT_AUDIT, [_audit_row(row) for row in group.audit])
 

@@ -25,6 +25,7 @@ from driftd.store.database import Database
 from driftd.store.entries import Act, Entry, Note, Remember, stamp
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, StoreGone
 from driftd.store.journal import Journal, JournalRefused
+from driftd.store.told import PageRow
 from driftd.telemetry import current_trace_id
 from driftd.values import Clock
 
@@ -104,11 +105,11 @@ class Scribe:
         await self._in_journal_thread(self._journal.close)
         self._journal_thread.shutdown(wait=False)
 
-    async def submit(self, act: Act, epoch: int) -> None:
-        """Return when `act` is durable; raises `StoreGone` or `EntryRefused`."""
+    async def submit(self, act: Act, epoch: int, pages: tuple[PageRow, ...] = ()) -> None:
+        """Return when `act` and the pages with it are durable; raises `StoreGone` or `EntryRefused`."""
         if self._closing:
             raise StoreGone("a record", "the store is closed")
-        entry = Entry(self._writer, self._next, self._clock.now(), epoch, current_trace_id(), act)
+        entry = Entry(self._writer, self._next, self._clock.now(), epoch, current_trace_id(), act, pages)
         self._next += 1
         waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)

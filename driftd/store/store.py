@@ -4,18 +4,31 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from driftd.store.anchor import Anchor
 from driftd.store.archive import Archive
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
 from driftd.store.database import Database
-from driftd.store.entries import Begin, Close, Finish, Note, Remember
+from driftd.store.entries import Act, Begin, Close, Finish, Note, Remember, Tell
 from driftd.store.errors import UnsupportedDatabase
 from driftd.store.journal import Journal
 from driftd.store.scribe import Scribe
+from driftd.store.told import DeliveryRow, PageRow
 from driftd.values import Clock, Finding, Intent, Outcome
+
+
+class Companion(Protocol):
+    """Whoever writes pages about what the store is told (D9)."""
+
+    def pages_for(self, act: Act) -> tuple[PageRow, ...]:
+        """The pages that go into the same transaction as `act`. Called in order, on the event loop; must not raise."""
+        ...
+
+    def recorded(self, pages: Sequence[PageRow]) -> None:
+        """These pages are durable, or nothing would take them: either way people may be told now."""
+        ...
 
 
 class Store(Archive):
@@ -29,6 +42,7 @@ class Store(Archive):
     def __init__(self, database: Database, scribe: Scribe) -> None:
         super().__init__(database)
         self._scribe = scribe
+        self.companion: Companion | None = None
         self.epoch = 0
         """Leadership epoch stamped on every record from now on; the engine sets it when it takes the lead."""
 
@@ -79,15 +93,15 @@ class Store(Archive):
 
     async def begin(self, findings: Sequence[Finding], intents: Sequence[Intent]) -> None:
         """Record findings as open (or still open) and intents as about to leave, in one transaction."""
-        await self._scribe.submit(Begin(tuple(findings), tuple(intents)), self.epoch)
+        await self._submit(Begin(tuple(findings), tuple(intents)))
 
     async def finish(self, outcomes: Sequence[Outcome], reports: Sequence[Finding]) -> None:
         """Record how writes ended, and findings again with their reports. The first outcome of an intent counts."""
-        await self._scribe.submit(Finish(tuple(outcomes), tuple(reports)), self.epoch)
+        await self._submit(Finish(tuple(outcomes), tuple(reports)))
 
     async def close_findings(self, ids: Sequence[str], by: str, at: datetime) -> None:
         """End the open lives of `ids`; those not open are left alone."""
-        await self._scribe.submit(Close(tuple(ids), by, at), self.epoch)
+        await self._submit(Close(tuple(ids), by, at))
 
     async def confirm(self, ids: Sequence[str], at: datetime) -> None:
         """Findings were seen open again: cheap, not journalled, written within a second or so."""
@@ -105,6 +119,10 @@ class Store(Archive):
         """Keep many values in one transaction; None forgets a key."""
         await self._scribe.submit(Remember(dict(values)), self.epoch)
 
+    async def tell(self, pages: Sequence[PageRow], deliveries: Sequence[DeliveryRow] = ()) -> None:
+        """Keep pages as they stand now, and what destinations have been told."""
+        await self._scribe.submit(Tell(tuple(deliveries)), self.epoch, tuple(pages))
+
     async def recall(self, key: str) -> str | None:
         """The value remembered under `key`, also when it still waits in the journal."""
         overlay = self._scribe.overlay
@@ -115,6 +133,15 @@ class Store(Archive):
         values: dict[str, str | None] = dict(await super().recall_all(prefix))
         values.update({key: value for key, value in self._scribe.overlay.items() if key.startswith(prefix)})
         return {key: value for key, value in values.items() if value is not None}
+
+    async def _submit(self, act: Act) -> None:
+        companion = self.companion
+        pages = companion.pages_for(act) if companion is not None else ()
+        try:
+            await self._scribe.submit(act, self.epoch, pages)
+        finally:
+            if companion is not None and pages:
+                companion.recorded(pages)
 
 
 def path_of(url_or_path: str | Path) -> Path:
