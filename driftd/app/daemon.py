@@ -272,7 +272,7 @@ class App:
 
     def _expected(self) -> list[ObjectRef]:
         model = self.models.in_force
-        return [ref for one in model.compiled.governed.values() for ref in one.objects] if model else []
+        return [ref for one in model.compiled.every_scope() for ref in one.objects] if model else []
 
     async def _prepare(self, before: InForce | None, after: InForce) -> None:
         if before is not None and self.elector.leading:

@@ -1,14 +1,14 @@
-"""What compiling yields: the exact objects that each governed namespace must hold, and how far driftd may go there."""
+"""What compiling yields: the exact objects that each governed scope must hold, and how far driftd may go there."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from driftd.compile.workloads import Workload
 from driftd.policy.kinds import Coverage
-from driftd.values import Desired, ObjectRef, Origin
+from driftd.values import Desired, ObjectRef, Origin, Scope
 
 
 class Mode(StrEnum):
@@ -20,7 +20,8 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GovernedNamespace:
-    """One namespace that the model governs, with every object it must hold.
+    """One scope that the model governs, with every object it must hold: a namespace, or with an empty `name` the
+    objects that stand in none.
 
     `environment` is empty where a plain Namespace manifest governs. `closed` is False where only the named objects are
     ours (a SharedService with `policies: write`): nothing else there is drift, and `tenant` is empty. `objects` is in
@@ -40,11 +41,30 @@ class GovernedNamespace:
     objects: Mapping[ObjectRef, Desired]
     workloads: tuple[Workload, ...] = ()
 
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.name)
+
     def mode_of(self, kind: str) -> Mode:
         """The mode for objects of a kind here: what was said of the kind, unless the namespace reports anyway."""
         if self.mode is Mode.REPORT:
             return Mode.REPORT
         return self.kind_modes.get(kind, self.mode)
+
+
+NOTHING_CLUSTER_WIDE = GovernedNamespace(
+    name="",
+    tenant="",
+    environment="",
+    lifecycle="adopt",
+    mode=Mode.REPORT,
+    kind_modes={},
+    tenant_policies="never",
+    closed=False,
+    origin=Origin("", 0, "Cluster"),
+    objects={},
+)
+"""The cluster scope of a model that names nothing there: kinds that bear policy are still seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +81,7 @@ class Exempt:
 class Compiled:
     """The whole desired state. `governed` is by namespace name, sorted; the model's order leaves no trace in it.
 
+    `cluster_wide` are the objects without a namespace (Namespaces stand in their own scope).
     `platform` are namespaces of nobody's tenant; `pod_ranges` and `node_ranges` are the cluster's CIDRs; `peers` are
     the workloads that the model names outside of governed namespaces: who judges reachability needs them.
     """
@@ -76,3 +97,9 @@ class Compiled:
     pod_ranges: tuple[str, ...] = ()
     node_ranges: tuple[str, ...] = ()
     peers: Mapping[str, tuple[Workload, ...]] = field(default_factory=dict)
+    cluster_wide: GovernedNamespace = NOTHING_CLUSTER_WIDE
+
+    def every_scope(self) -> Iterator[GovernedNamespace]:
+        """All governed scopes: the namespaces in their order, then the cluster's own."""
+        yield from self.governed.values()
+        yield self.cluster_wide

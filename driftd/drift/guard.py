@@ -63,10 +63,11 @@ def deletions(before: Compiled | None, after: Compiled) -> tuple[ObjectRef, ...]
     """
     if before is None:
         return ()
+    stay = [(old, after.governed[name]) for name, old in before.governed.items() if name in after.governed]
     gone = (
         ref
-        for name, old in before.governed.items()
-        if (new := after.governed.get(name)) is not None and old.closed and new.closed
+        for old, new in (*stay, (before.cluster_wide, after.cluster_wide))
+        if old.closed and new.closed
         for ref in old.objects.keys() - new.objects.keys()
         if new.mode_of(ref.kind) is Mode.ENFORCE
     )
@@ -149,17 +150,16 @@ def _mass(what: str, count: int, measured: Compiled, after: Compiled | None = No
 
 def _woken(before: Compiled | None, after: Compiled, pending: Mapping[str, int] | None) -> int:
     """Live objects that would be written over because enforcement is switched on where it was not."""
-    return sum((pending or {}).get(name, 0) for name in switched_on(before, after))
+    return sum((pending or {}).get(one.name, 0) for one in switched_on(before, after))
 
 
-def switched_on(before: Compiled | None, after: Compiled) -> tuple[str, ...]:
-    """Namespaces in which some kind is enforced now and was not before, or was not governed: ask `pending` of these."""
+def switched_on(before: Compiled | None, after: Compiled) -> tuple[GovernedNamespace, ...]:
+    """Scopes in which some kind is enforced now and was not before, or was not governed: ask `pending` of these."""
+    was = {} if before is None else {one.name: one for one in before.every_scope()}
     return tuple(
-        name
-        for name, new in after.governed.items()
-        if any(
-            not _enforced(None if before is None else before.governed.get(name), kind) for kind in _enforced_kinds(new)
-        )
+        new
+        for new in after.every_scope()
+        if any(not _enforced(was.get(new.name), kind) for kind in _enforced_kinds(new))
     )
 
 
@@ -174,4 +174,4 @@ def _enforced(governed: GovernedNamespace | None, kind: str) -> bool:
 
 
 def _size(compiled: Compiled) -> int:
-    return sum(len(governed.objects) for governed in compiled.governed.values())
+    return sum(len(governed.objects) for governed in compiled.every_scope())

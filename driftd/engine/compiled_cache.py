@@ -36,6 +36,7 @@ class _Cached(msgspec.Struct, frozen=True):
     pod_ranges: tuple[str, ...]
     node_ranges: tuple[str, ...]
     peers: dict[str, tuple[Workload, ...]]
+    cluster_wide: Kept
 
 
 class CompiledCache:
@@ -84,6 +85,7 @@ def dump(commit: str, compiled: Compiled) -> bytes:
         pod_ranges=compiled.pod_ranges,
         node_ranges=compiled.node_ranges,
         peers=dict(compiled.peers),
+        cluster_wide=kept_of(compiled.cluster_wide),
     )
     data = msgspec.msgpack.encode(cached)
     return _checksum(data) + data
@@ -112,6 +114,7 @@ def load(raw: bytes, commit: str) -> Compiled | None:
         pod_ranges=cached.pod_ranges,
         node_ranges=cached.node_ranges,
         peers=cached.peers,
+        cluster_wide=restored(cached.cluster_wide),
     )
 
 

@@ -3,22 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from driftd.compile import Compiled, GovernedNamespace, Mode
-from driftd.values import CLUSTER, Origin, Scope
+from driftd.compile import Compiled, GovernedNamespace
+from driftd.values import CLUSTER, Scope
 
-CLUSTER_ITSELF = GovernedNamespace(
-    name="",
-    tenant="",
-    environment="",
-    lifecycle="adopt",
-    mode=Mode.REPORT,
-    kind_modes={},
-    tenant_policies="never",
-    closed=False,
-    origin=Origin("", 0, "Cluster"),
-    objects={},
-)
-"""Stands for what has no namespace: nothing is named or written there, but kinds that bear policy are seen."""
 NOBODY = "(nobody)"
 """The tenant whose turn the judging of ungoverned scopes takes."""
 
@@ -34,7 +21,7 @@ class InForce:
     def governed(self, scope: Scope) -> GovernedNamespace | None:
         """What the scope must hold; None where the model says nothing of it."""
         if scope == CLUSTER:
-            return CLUSTER_ITSELF
+            return self.compiled.cluster_wide
         return self.compiled.governed.get(scope.namespace) or self.orphaned.get(scope.namespace)
 
     def tenant_of(self, scope: Scope) -> str:
@@ -42,7 +29,8 @@ class InForce:
         return governed.tenant if governed else NOBODY
 
     def scopes(self) -> Iterator[Scope]:
-        """Every scope the model speaks of, each once."""
+        """Every scope the model speaks of, each once, and the cluster's own."""
+        yield CLUSTER
         for name in self.compiled.governed:
             yield Scope(name)
         for name in self.orphaned:

@@ -67,7 +67,7 @@ class Defaults:
 def _samples(compiled: Compiled) -> Iterable[Desired]:
     """One object of each kind, the one with most to say. Namespaces are left out: their labels have no defaults."""
     best: dict[tuple[str, str], Desired] = {}
-    for governed in compiled.governed.values():
+    for governed in compiled.every_scope():
         for ref, desired in governed.objects.items():
             known = best.get(_kind(ref))
             if ref.kind != "Namespace" and (known is None or len(desired.raw) > len(known.raw)):

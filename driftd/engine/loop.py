@@ -63,7 +63,7 @@ class ScopeLoop:
         model = self._in_force()
         if model is None:
             return
-        for scope in (*model.scopes(), CLUSTER):
+        for scope in model.scopes():
             if not self._swept:
                 self._unjudged.add(scope)
             self.dirty.mark(scope, trigger, urgent=False)

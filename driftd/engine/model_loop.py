@@ -224,7 +224,7 @@ class ModelLoop:
             "model.accepted",
             commit=revision.commit,
             namespaces=len(after.compiled.governed),
-            objects=sum(len(one.objects) for one in after.compiled.governed.values()),
+            objects=sum(len(one.objects) for one in after.compiled.every_scope()),
             orphaned=sorted(after.orphaned),
             quarantined=quarantined,
         )

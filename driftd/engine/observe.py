@@ -48,8 +48,10 @@ class Observer:
 
     def look(self, scope: Scope, proved: Collection[ObjectRef] = ()) -> LiveScope:
         """The scope as the mirror has it. `proved` are absences proved since the caller began."""
-        objects = self._mirror.scope(scope) if scope != CLUSTER else {}
+        objects = self._mirror.scope(scope)
         foreign = self._foreign.get(scope)
+        if scope == CLUSTER:  # CRDs are mirrored for their coming and going only
+            objects = {ref: live for ref, live in objects.items() if (ref.group, ref.kind) in KINDS}
         if foreign and objects:
             objects = {ref: live for ref, live in objects.items() if ref not in foreign}
         return LiveScope(

@@ -6,16 +6,15 @@ from driftd.cluster import Mirror
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import switched_on
 from driftd.policy.kinds import KINDS, Coverage, World, digest_of
-from driftd.values import Live, Scope
+from driftd.values import Live
 
 
 def pending(before: Compiled | None, after: Compiled, mirror: Mirror) -> Mapping[str, int]:
-    """Live objects that enforcing `after` would delete or replace now, for each namespace where enforcement is new."""
+    """Live objects that enforcing `after` would delete or replace now, for each scope where enforcement is new."""
     counts = {}
-    for name in switched_on(before, after):
-        governed = after.governed[name]
-        lives = mirror.scope(Scope(name)).values()
-        counts[name] = sum(_written_over(live, governed, after.coverage) for live in lives)
+    for governed in switched_on(before, after):
+        lives = mirror.scope(governed.scope).values()
+        counts[governed.name] = sum(_written_over(live, governed, after.coverage) for live in lives)
     return counts
 
 
