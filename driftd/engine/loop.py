@@ -64,8 +64,7 @@ class ScopeLoop:
         if model is None:
             return
         for scope in model.scopes():
-            if not self._swept:
-                self._unjudged.add(scope)
+            self._unjudged.add(scope)
             self.dirty.mark(scope, trigger, urgent=False)
 
     async def run(self) -> None:
@@ -100,9 +99,11 @@ class ScopeLoop:
             return
         trace.end(end.outcome, eventful=end.outcome in _EVENTFUL)
         self._poison.pop(ticket.scope, None)
-        if end.outcome != "unknown":
-            self._unjudged.discard(ticket.scope)
-            self._swept = self._swept or not self._unjudged
+        if end.outcome != "unknown" and ticket.scope in self._unjudged:
+            self._unjudged.remove(ticket.scope)
+            if not self._unjudged:
+                self._swept = True
+                self._metrics.last_pass.set(self._clock.now().timestamp())
         if end.again is not None:
             self.dirty.mark_later(ticket.scope, "retry", end.again)
         self._metrics.cycles.labels(end.outcome).inc()

@@ -1,5 +1,6 @@
 """What is open in each scope, what was just opened and what is gone: the difference between two looks."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ class OpenFindings:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
+        self._by_tenant: Counter[tuple[str, str]] = Counter()
 
     def load(self, seen: Iterable[Seen]) -> None:
         """Take over what the store holds open, at the start of a term."""
@@ -79,9 +81,17 @@ class OpenFindings:
     def _gauge(self, finding: Finding, step: int) -> None:
         labels = (finding.ref.kind, finding.type.value, finding.direction.value, finding.severity.value)
         self._metrics.findings.labels(*labels).inc(step)
+        key = (finding.tenant, finding.severity.value)
+        self._by_tenant[key] += step
+        if self._by_tenant[key] > 0:
+            self._metrics.tenant_findings.labels(*key).set(self._by_tenant[key])
+        elif self._by_tenant.pop(key, None) is not None:
+            self._metrics.tenant_findings.remove(*key)  # tenants come and go: only what is open is told
 
     def _count(self) -> None:
         self._metrics.findings.clear()
+        self._metrics.tenant_findings.clear()
+        self._by_tenant.clear()
         for found in self._by_scope.values():
             for finding in found.values():
                 self._gauge(finding, 1)

@@ -33,6 +33,12 @@ class Metrics:
         self.findings = Gauge(
             "driftd_findings_open", "Open findings.", ["kind", "type", "direction", "severity"], registry=one
         )
+        self.tenant_findings = Gauge(
+            "driftd_tenant_findings_open",
+            "Open findings of a tenant; tenants without any are not listed, and the platform's own have no name.",
+            ["tenant", "severity"],
+            registry=one,
+        )
         self.writes = Counter("driftd_writes", "Writes to the API server.", ["kind", "verb", "result"], registry=one)
         self.queue = Gauge("driftd_dirty_scopes", "Scopes waiting to be judged.", registry=one)
         self.kind_state = Gauge(

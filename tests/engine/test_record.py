@@ -71,3 +71,11 @@ def test_the_gauge_follows_what_is_open() -> None:
     assert gauge(metrics) == 2
     one.take(SCOPE, one.sift(SCOPE, [], ()))
     assert (gauge(metrics), len(one), one.scopes()) == (0, 0, ())
+
+
+def test_a_tenant_is_listed_while_something_of_it_is_open_and_not_after() -> None:
+    one, metrics = open_with(finding("a"), finding("b"))
+    labels = {"tenant": "acme", "severity": "critical"}
+    assert metrics.registry.get_sample_value("driftd_tenant_findings_open", labels) == 2
+    one.take(SCOPE, one.sift(SCOPE, [], ()))
+    assert metrics.registry.get_sample_value("driftd_tenant_findings_open", labels) is None
