@@ -101,6 +101,13 @@ class ModelSettings(_Part):
 
     path: Path = Field(Path("models"), description="Directory with the model's documents.")
     poll_seconds: Seconds = Field(0.25, description="How often that directory is looked at.")
+    settle_seconds: Seconds = Field(
+        10.0,
+        description=(
+            "How long a new leader that never had the model in force that the lease names waits for its source to "
+            "bring it, before it enforces what it has."
+        ),
+    )
     approved: str = Field(
         "",
         description="A held revision, as the log names it, that is accepted all the same; good for that one only.",

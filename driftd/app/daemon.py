@@ -133,6 +133,7 @@ class App:
             observer=self._observer,
             breaker=self._breaker,
             in_force=lambda: self.models.in_force,
+            reaches=lambda commit: self.models.reaches(commit, settings.model.settle_seconds),
             publish=self._publish,
             learn=self._learn,
             judge=self._meaning.run,

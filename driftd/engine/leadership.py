@@ -37,7 +37,12 @@ async def last_epoch(store: Store) -> int:
 
 
 class Leadership:
-    """Leader-only work. `lead` is started when the lease is won and cancelled when it is lost."""
+    """Leader-only work. `lead` is started when the lease is won and cancelled when it is lost.
+
+    Args:
+        reaches: waits a bounded time for a revision to be, or have been, in force here; False when it was not.
+        publish: writes the model in force into the lease.
+    """
 
     def __init__(
         self,
@@ -49,12 +54,14 @@ class Leadership:
         observer: Observer,
         breaker: FightBreaker,
         in_force: Callable[[], InForce | None],
+        reaches: Callable[[str], Awaitable[bool]],
         publish: Callable[[], Awaitable[None]],
         learn: Callable[[], Awaitable[None]],
         judge: Callable[[], Coroutine[None, None, None]],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
+        self._reaches = reaches
         self._publish = publish
         self._learn = learn
         self._judge = judge
@@ -76,6 +83,7 @@ class Leadership:
         await self._note(
             "leadership.taken", {"epoch": str(epoch), "commit_before": term.commit, "chain_before": term.chain_head}
         )
+        await self._catch_up(term.commit)
         await self._publish()
         await self._learn()
         await self._take_over(epoch)
@@ -91,6 +99,20 @@ class Leadership:
                 group.create_task(self._judge(), name="meaning")
         finally:
             self._metrics.leading.set(0)
+
+    async def _catch_up(self, commit: str) -> None:
+        """Write nothing while the former leader's model may still be on its way to this replica (D10).
+
+        A replica that has had that model in force went on from it. One that never had it is either behind or ahead,
+        and a source without ancestry cannot tell which: so it waits for a bounded time, then enforces what it reads
+        and says so.
+        """
+        if not commit or await self._reaches(commit):
+            return
+        model = self._in_force()
+        here = model.commit if model else ""
+        _log.error("leadership.other_model", lease=commit, here=here)
+        await self._note("leadership.other_model", {"lease": commit, "here": here})
 
     async def _take_over(self, epoch: int) -> None:
         """What the store knows of the past. Without it the present is judged all the same (D9)."""

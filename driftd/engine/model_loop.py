@@ -1,6 +1,7 @@
 """The model loop: a new revision is read, admitted, compiled and guarded before any of it is in force (D8)."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from driftd.values import Clock
 
 _log = structlog.get_logger()
 _SHOWN_PROBLEMS = 50
+_REMEMBERED_COMMITS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class ModelLoop:
         self._turn = asyncio.Lock()
         self._poked = asyncio.Event()
         self._files: tuple[SourceFile, ...] | None = None
+        self._entered = asyncio.Event()
+        self._commits: deque[str] = deque(maxlen=_REMEMBERED_COMMITS)
         self.in_force: InForce | None = None
         self.status = ModelStatus()
 
@@ -123,6 +127,20 @@ class ModelLoop:
     def poke(self) -> None:
         """Something else than the source has changed (the store is back): look at a held model again."""
         self._poked.set()
+
+    async def reaches(self, commit: str, seconds: float) -> bool:
+        """Whether this revision is in force here, or was since the start; waits so long at most for it to become so.
+
+        Then what is in force now is that revision, or what this replica's own source put after it.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while commit not in self._commits:
+                    self._entered.clear()
+                    await self._entered.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _follow(self) -> None:
         async for _ in self._source.changes():
@@ -249,6 +267,8 @@ class ModelLoop:
         before = self.in_force
         await self._prepare(before, after)
         self.in_force = after
+        self._commits.append(after.commit)
+        self._entered.set()
         self._metrics.model_accepted.set(self._clock.now().timestamp())
         if not self.status.commit:
             self.status = ModelStatus(after.commit, after.commit)

@@ -223,3 +223,24 @@ async def test_a_restart_from_the_cache_and_one_from_the_files_enforce_the_same(
     (tmp_path / "compiled.cache").unlink()
     compiled = await restarted(scene, tmp_path, store)
     assert cached.loop.in_force == compiled.loop.in_force == scene.loop.in_force
+
+
+async def test_a_revision_that_was_in_force_here_is_reached_at_once_and_another_is_waited_for_in_vain(
+    scene: Scene,
+) -> None:
+    await scene.offer(BASE, ACME)
+    first = scene.loop.status.commit
+    await scene.offer(BASE, ACME, GLOBEX)
+    assert await scene.loop.reaches(first, 0.01)
+    assert await scene.loop.reaches(scene.loop.status.commit, 0.01)
+    assert not await scene.loop.reaches("content-elsewhere", 0.01)
+
+
+async def test_a_revision_that_the_source_brings_meanwhile_ends_the_wait(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    waiting = asyncio.create_task(scene.loop.reaches(content_name(files({**BASE, **ACME, **GLOBEX})), 30.0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await scene.offer(BASE, ACME, GLOBEX)
+    async with asyncio.timeout(5):
+        assert await waiting
