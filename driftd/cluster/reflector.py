@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -27,7 +27,6 @@ from driftd.cluster.errors import (
     api_error,
     read_status,
 )
-from driftd.cluster.mirror import Mirror
 from driftd.cluster.pace import Backoff, Pace
 from driftd.cluster.paths import collection_path
 from driftd.cluster.session import JSON, Session, Timeouts
@@ -35,7 +34,7 @@ from driftd.cluster.truth import KindNotServed, ListExpired, pages
 from driftd.cluster.versions import older
 from driftd.cluster.wire import METADATA, Event, Malformed, read_event, read_version
 from driftd.drift import KindState
-from driftd.values import Live, Resource
+from driftd.values import Resource
 
 _SLICE: Final = 24
 """Objects digested before the loop gets its turn: about 3 ms."""
@@ -75,6 +74,45 @@ class ReflectorCounts:
     contact: float = float("-inf")
 
 
+class Told(Protocol):
+    """One object as the server told it."""
+
+    @property
+    def resource_version(self) -> str: ...
+
+
+_Told = TypeVar("_Told", bound=Told)
+_Told_co = TypeVar("_Told_co", bound=Told, covariant=True)
+
+
+class Reading(Protocol[_Told_co]):
+    """Makes values of the objects of one kind. `partial` asks the server for metadata only."""
+
+    @property
+    def resource(self) -> Resource: ...
+
+    @property
+    def partial(self) -> bool: ...
+
+    def live(self, data: memoryview | bytes) -> _Told_co:
+        """Raises Malformed."""
+        ...
+
+
+class Keeping(Protocol[_Told]):
+    """Where a reflector puts what it hears; the `Mirror` says what each call means."""
+
+    def watch(self, resource: Resource, *, partial: bool = ...) -> None: ...
+    def reader(self, resource: Resource) -> Reading[_Told]: ...
+    def state(self, resource: Resource) -> KindState: ...
+    def watermark(self, resource: Resource) -> str: ...
+    def mark(self, resource: Resource, state: KindState, why: str = ...) -> None: ...
+    def replace_all(self, resource: Resource, listed: list[_Told], version: str, *, rewound: bool = ...) -> None: ...
+    def apply(self, resource: Resource, told: _Told, /) -> None: ...
+    def vanish(self, resource: Resource, told: _Told, /) -> None: ...
+    def bookmark(self, resource: Resource, version: str) -> None: ...
+
+
 class _Next(Enum):
     """Where to go on after a trouble."""
 
@@ -88,14 +126,14 @@ class _ShortWatch(ClusterError):
 
 
 @dataclass(slots=True)
-class Reflector:
+class Reflector(Generic[_Told]):
     """The list-and-watch loop of one kind. `run` ends only by cancellation.
 
     `partial` asks for metadata only. `turns` bounds how many reflectors list at the same time.
     """
 
     session: Session
-    mirror: Mirror
+    mirror: Keeping[_Told]
     resource: Resource
     pace: Pace
     settings: ReflectorSettings = ReflectorSettings()
@@ -166,11 +204,11 @@ class Reflector:
             self._news()
             return
 
-    async def _collect(self) -> tuple[list[Live], str]:
+    async def _collect(self) -> tuple[list[_Told], str]:
         while True:
             self.counts.lists += 1
             reader = self.mirror.reader(self.resource)
-            found: list[Live] = []
+            found: list[_Told] = []
             version = ""
             try:
                 async for page in pages(self.session, reader, self.settings.page_limit):

@@ -6,7 +6,7 @@ Lists and watches come from the server's watch cache, which has been seen to mis
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -14,7 +14,7 @@ from driftd.cluster.errors import BadAnswer, BodyTooLarge, ClusterError, Gone, N
 from driftd.cluster.paths import collection_path, object_path
 from driftd.cluster.session import JSON, Session, Timeouts
 from driftd.cluster.wire import METADATA, METADATA_LIST, Malformed, ObjectReader, Page, read_page
-from driftd.values import Live, ObjectRef
+from driftd.values import Live, ObjectRef, Resource
 
 LIST_TIMEOUTS: Final = Timeouts(connect=5.0, read=30.0, total=120.0)
 _log = structlog.get_logger()
@@ -26,6 +26,14 @@ class KindNotServed(ClusterError):
 
 class ListExpired(ClusterError):
     """The continue token outlived the server's history: what was read so far is no list of anything."""
+
+
+class _Listed(Protocol):
+    @property
+    def resource(self) -> Resource: ...
+
+    @property
+    def partial(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class Truth:
         return await self.get(ref) is None
 
 
-async def pages(session: Session, reader: ObjectReader, limit: int = 500) -> AsyncIterator[Page]:
+async def pages(session: Session, reader: _Listed, limit: int = 500) -> AsyncIterator[Page]:
     """The pages of one consistent list of a kind, all namespaces, no older than now (resourceVersion unset).
 
     An answer too large for the session is asked for again in smaller pages.

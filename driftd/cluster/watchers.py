@@ -14,7 +14,7 @@ from driftd.cluster.pace import Pace
 from driftd.cluster.reflector import Reflector, ReflectorCounts, ReflectorSettings
 from driftd.cluster.session import Session
 from driftd.drift import KindState
-from driftd.values import Resource
+from driftd.values import Live, Resource
 
 _PARALLEL_LISTS: Final = 2
 """Lists under way at once: after a restart of the API server all its clients come back together."""
@@ -39,7 +39,9 @@ class Watchers:
     settings: Callable[[Resource], ReflectorSettings] = field(default=lambda _resource: ReflectorSettings())
     poll: tuple[float, float] = (30.0, 60.0)
     served: Served = field(default_factory=lambda: Served({}), init=False)
-    _running: dict[tuple[str, str], tuple[Reflector, "asyncio.Task[None]"]] = field(default_factory=dict, init=False)
+    _running: dict[tuple[str, str], tuple[Reflector[Live], "asyncio.Task[None]"]] = field(
+        default_factory=dict, init=False
+    )
     _group: asyncio.TaskGroup | None = field(default=None, init=False)
     _poked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _changed: list[Callable[[Served], None]] = field(default_factory=list, init=False)

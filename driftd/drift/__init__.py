@@ -4,6 +4,7 @@ from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
 from driftd.drift.findings import FIELD_MANAGER, blocked, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
+from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.meaning import Difference, Judge, Judgement, severity
 from driftd.drift.plan import plan
 from driftd.drift.report import report
@@ -22,6 +23,9 @@ __all__ = [
     "Judgement",
     "KindState",
     "LiveScope",
+    "LiveService",
+    "LiveSlice",
+    "ServicePort",
     "World",
     "blocked",
     "compare",
@@ -32,7 +36,9 @@ __all__ = [
     "orphans",
     "plan",
     "report",
+    "service_from_body",
     "severity",
+    "slice_from_body",
     "switched_on",
     "twin_ref",
 ]

@@ -1,0 +1,74 @@
+"""Services and endpoint slices of the live cluster, cut down to what decides whom they let in or lead to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from driftd.values import Body
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service. `target` is the pods' port, a number or a name; `node_port` is 0 where there is none."""
+
+    protocol: str
+    number: int
+    target: str
+    node_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveService:
+    """A Service. An empty `selector` means that nobody but its EndpointSlices says where it leads."""
+
+    namespace: str
+    name: str
+    type: str
+    selector: Mapping[str, str]
+    ports: tuple[ServicePort, ...]
+    external_ips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSlice:
+    """An EndpointSlice: where the Service of its label leads. A port number of 0 means every port."""
+
+    namespace: str
+    name: str
+    service: str
+    addresses: tuple[str, ...]
+    ports: tuple[tuple[str, int], ...]
+
+
+def service_from_body(body: Body) -> LiveService:
+    """A Service of the API (v1)."""
+    metadata, spec = body["metadata"], body.get("spec") or {}
+    ports = tuple(
+        ServicePort(
+            protocol=one.get("protocol") or "TCP",
+            number=one.get("port") or 0,
+            target=str(one.get("targetPort") or one.get("port") or ""),
+            node_port=one.get("nodePort") or 0,
+        )
+        for one in spec.get("ports") or ()
+    )
+    return LiveService(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        type=spec.get("type") or "ClusterIP",
+        selector=spec.get("selector") or {},
+        ports=ports,
+        external_ips=tuple(spec.get("externalIPs") or ()),
+    )
+
+
+def slice_from_body(body: Body) -> LiveSlice:
+    """An EndpointSlice of the API (discovery.k8s.io/v1). Host names lead to no pod and are left out."""
+    metadata = body["metadata"]
+    endpoints = () if body.get("addressType") == "FQDN" else body.get("endpoints") or ()
+    return LiveSlice(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        service=(metadata.get("labels") or {}).get("kubernetes.io/service-name", ""),
+        addresses=tuple(address for one in endpoints for address in one.get("addresses") or ()),
+        ports=tuple((one.get("protocol") or "TCP", one.get("port") or 0) for one in body.get("ports") or ()),
+    )
