@@ -8,9 +8,11 @@ import orjson
 import pytest
 
 from driftd.lab import Lab
+from tests.docs.dashboards import queries
 from tests.support.collector import Collector, tree
 from tests.support.faulty import evidence
-from tests.support.stage import Stage, stage
+from tests.support.prometheus import prometheus
+from tests.support.stage import ROOT, Stage, stage
 
 pytestmark = pytest.mark.control_plane
 
@@ -85,3 +87,29 @@ async def test_a_cycle_in_which_nothing_happened_sends_no_trace(scene: Stage, co
         "repaired",
         "drift",
     }
+
+
+async def test_a_real_prometheus_answers_every_query_of_the_dashboards_and_leads_from_a_bucket_to_its_trace(
+    scene: Stage, tmp_path: Path
+) -> None:
+    rules = ROOT / "deploy" / "prometheus" / "rules.yaml"
+    async with prometheus(tmp_path / "prometheus", scene.daemon.port, rules) as server:
+        before = len(scene.daemon.events())
+        await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", {"spec": {"ingress": [{}]}})
+        healed = await logged(scene, "drift.healed", "default-deny", before)
+
+        empty: list[str] = []
+
+        async def answered() -> bool:
+            empty[:] = [one for one in queries() if not await server.query(one)]
+            return not empty
+
+        try:
+            await scene.until("every query has an answer", answered, 20.0)
+        except AssertionError as error:
+            raise AssertionError(f"no data: {empty}\n{error}") from None
+        exemplars = await server.exemplars("driftd_time_to_heal_seconds_bucket")
+        assert healed["trace_id"] in {one["labels"]["trace_id"] for one in exemplars}
+        assert await server.sick_rules() == []
+        firing = {one["metric"]["alertname"] for one in await server.query('ALERTS{alertstate="firing"}')}
+        assert firing == {"DriftdWatchdog"}

@@ -1,6 +1,6 @@
 """`make docs`: write the generated pages and schemas anew."""
 
-from tests.docs import cli_reference, model_reference
+from tests.docs import cli_reference, dashboards, model_reference
 from tests.docs.settings_page import PAGE, settings_page
 
 
@@ -8,7 +8,8 @@ def main() -> None:
     PAGE.write_text(settings_page())
     model_reference.write()
     cli_reference.write()
-    for path in (PAGE, *model_reference.PAGES, *cli_reference.PAGES):
+    dashboards.write()
+    for path in (PAGE, *model_reference.PAGES, *cli_reference.PAGES, *dashboards.dashboards()):
         print(f"wrote {path.parent.name}/{path.name}")
 
 

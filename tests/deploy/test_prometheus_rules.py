@@ -1,0 +1,37 @@
+"""The shipped Prometheus rules, held by promtool; and every alert leads to a page that exists."""
+
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from tests.support.debian import program
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "prometheus"
+
+
+def promtool(*args: str) -> str:
+    done = subprocess.run(
+        [program("prometheus", "promtool"), *args], cwd=FOLDER, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_are_valid() -> None:
+    assert "SUCCESS" in promtool("check", "rules", "rules.yaml")
+
+
+def test_alerts_fire_when_they_should_and_not_before() -> None:
+    assert "SUCCESS" in promtool("test", "rules", "rules_test.yaml")
+
+
+def test_every_alert_has_a_severity_a_summary_and_a_runbook_that_exists() -> None:
+    groups = yaml.safe_load((FOLDER / "rules.yaml").read_text())["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    assert alerts
+    for alert in alerts:
+        assert alert["labels"]["severity"] in {"critical", "warning", "info", "none"}
+        assert alert["annotations"]["summary"]
+        assert (ROOT / alert["annotations"]["runbook"]).is_file(), alert["annotations"]["runbook"]
