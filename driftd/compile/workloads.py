@@ -13,7 +13,7 @@ Ports = tuple[tuple[str, str, int], ...]
 class Workload:
     """Pods of one kind. A pod belongs to it if it carries these labels *and* runs as this service account.
 
-    `gateway` marks the one workload through which the model lets the world in.
+    `gateway` marks the one workload through which the model lets the world in. `tenant` is whose attachment it is.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Workload:
     account: str
     ports: Ports = ()
     gateway: bool = False
+    tenant: str = ""
 
     def claims(self, labels: Mapping[str, str], account: str) -> bool:
         """Whether a pod with these labels and this service account belongs here."""
@@ -65,7 +66,8 @@ def _peers(model: Model) -> Iterator[tuple[str, Workload]]:
         for name, attachment in sorted(environment.attachments.items()):
             if isinstance(attachment, WorkloadAttachment):
                 labels, account = dict(attachment.labels), attachment.service_account
-                yield attachment.namespace, Workload(name, labels, account, _ports({name: attachment.port}))
+                ports = _ports({name: attachment.port})
+                yield attachment.namespace, Workload(name, labels, account, ports, tenant=environment.tenant)
 
 
 def _sorted(environments: Iterable[Environment]) -> list[Environment]:

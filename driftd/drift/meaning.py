@@ -24,12 +24,14 @@ class Judgement:
     """What a difference does to the flows, with one flow that shows it.
 
     `crosses_tenant` says whether a flow that it opens leaves its tenant; None is "not known", which ranks as yes.
+    `within` is the one namespace between whose pods all lies that it opens; empty where that is not so or not known.
     """
 
     direction: Direction
     witness: Witness | None = None
     crosses_tenant: bool | None = None
     dialect: str = ""
+    within: str = ""
 
 
 UNJUDGED = Judgement(Direction.UNKNOWN)
