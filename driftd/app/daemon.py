@@ -40,6 +40,7 @@ from driftd.engine import (
     ModelLoop,
     Observer,
     OpenFindings,
+    Recording,
     ScopeLoop,
     Setbacks,
     Teller,
@@ -320,12 +321,20 @@ class App:
             commit=lambda: in_force().commit,
             told=Teller(self._recorder).told,
         )
+        recording = Recording(
+            in_force=in_force,
+            store=store,
+            findings=self._findings,
+            breaker=self._breaker,
+            meaning=self._meaning,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
         cycle = Cycle(
             in_force=in_force,
             observer=self._observer,
             actor=actor,
-            store=store,
-            findings=self._findings,
+            recording=recording,
             breaker=self._breaker,
             setbacks=setbacks,
             meaning=self._meaning,

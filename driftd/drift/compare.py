@@ -50,6 +50,12 @@ class Comparison:
         return "; ".join(parts)
 
     @property
+    def leaving(self) -> bool:
+        """The namespace is being deleted: that is the one finding, and nothing is known of what it still holds."""
+        home = ObjectRef("", "Namespace", "", self.scope.namespace)
+        return any(one.type is FindingType.TERMINATING and one.ref == home for one in self.findings)
+
+    @property
     def clean(self) -> bool:
         """Everything is known and nothing differs."""
         return not (self.findings or self.unknown or self.to_prove)

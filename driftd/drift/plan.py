@@ -40,7 +40,7 @@ def plan(
     and plans again.
     """
     home = ObjectRef("", "Namespace", "", governed.name)
-    if any(one.type is FindingType.TERMINATING and one.ref == home for one in comparison.findings):
+    if comparison.leaving:
         return Plan(comparison.scope, held=(f"{home} is being deleted: nothing is written into it",))
     sorter = _Sorter(governed, live, coverage, home)
     repairs = list(sorter.repairs(comparison))

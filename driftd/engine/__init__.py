@@ -15,6 +15,7 @@ from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.pending import pending
 from driftd.engine.record import OpenFindings
+from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.tell import Teller
 from driftd.engine.watching import GOVERNED, Watching
@@ -34,6 +35,7 @@ __all__ = [
     "ModelStatus",
     "Observer",
     "OpenFindings",
+    "Recording",
     "ScopeLoop",
     "Setbacks",
     "Teller",
