@@ -5,7 +5,7 @@ remembered as it was: not to hear of a kind is not to hear that it is gone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -53,12 +53,14 @@ class Discovery:
     """Asks what is served. `interest` classifies (group, kind); `pinned` names versions that driftd understands.
 
     A pinned kind that is served only in other versions is not served, as far as driftd can use it. Other kinds are
-    taken in the version the server prefers.
+    taken in the version the server prefers. `aliases` names groups that serve the kinds of another one a second time:
+    each kind is taken from one of them, from the alias only where its own group does not serve it.
     """
 
     session: Session
     interest: Callable[[str, str], Interest]
     pinned: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     _last: dict[str, list[Resource]] = field(default_factory=dict, init=False)
 
     async def look(self) -> Served:
@@ -81,14 +83,14 @@ class Discovery:
 
     def _choose(self, groups: Mapping[str, list[Resource]]) -> dict[tuple[str, str], tuple[Resource, Interest]]:
         chosen: dict[tuple[str, str], tuple[Resource, Interest]] = {}
-        for resources in groups.values():
-            for resource in resources:  # most preferred version first
-                key = (resource.group, resource.kind)
-                interest = self.interest(*key)
-                if interest is Interest.NONE or key in chosen:
+        for group in sorted(groups, key=lambda name: name in self.aliases):
+            for resource in groups[group]:  # most preferred version first
+                served = replace(resource, identity=self.aliases.get(group, ""))
+                interest = self.interest(*served.key)
+                if interest is Interest.NONE or served.key in chosen:
                     continue
-                if self.pinned.get(key, resource.version) == resource.version:
-                    chosen[key] = (resource, interest)
+                if self.pinned.get((group, resource.kind), resource.version) == resource.version:
+                    chosen[served.key] = (served, interest)
         return chosen
 
     async def _ask_each(self, root: str, groups: "_Groups") -> tuple[dict[str, list[Resource]], set[str]]:

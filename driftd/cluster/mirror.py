@@ -82,12 +82,12 @@ class Mirror:
 
     def of_kind(self, resource: Resource) -> Mapping[ObjectRef, Live]:
         """All objects of one kind, a read-only view."""
-        store = self._stores.get((resource.group, resource.kind))
+        store = self._stores.get(resource.key)
         return MappingProxyType(store.objects) if store else _EMPTY
 
     def state(self, resource: Resource) -> KindState:
         """How far the kind may be believed; a kind nobody watches is ABSENT."""
-        store = self._stores.get((resource.group, resource.kind))
+        store = self._stores.get(resource.key)
         return store.state if store else KindState.ABSENT
 
     def states(self) -> Mapping[Resource, tuple[KindState, str]]:
@@ -100,7 +100,7 @@ class Mirror:
 
     def watermark(self, resource: Resource) -> str:
         """The version up to which the kind's list and watch have told everything; empty before the first list."""
-        store = self._stores.get((resource.group, resource.kind))
+        store = self._stores.get(resource.key)
         return store.watermark if store else ""
 
     def reader(self, resource: Resource) -> ObjectReader:
@@ -117,8 +117,8 @@ class Mirror:
     # -- wiring -------------------------------------------------------------------------------------------------
 
     def watch(self, resource: Resource, *, partial: bool = False) -> None:
-        """Opens a store, SYNCING. The same kind in another version keeps its objects until the new list comes."""
-        key = (resource.group, resource.kind)
+        """Opens a store, SYNCING. The same kind served otherwise keeps its objects until the new list comes."""
+        key = resource.key
         reader = ObjectReader(resource, self._current_digest, partial=partial)
         store = self._stores.get(key)
         if store is None:
@@ -164,7 +164,7 @@ class Mirror:
         Objects that change meanwhile are digested again at the end. `only` names the kinds whose digests may differ
         at all; those of the others are taken to be as good as new.
         """
-        kinds = None if only is None else {(one.group, one.kind) for one in only}
+        kinds = None if only is None else {one.key for one in only}
         touched = [store for key, store in self._stores.items() if kinds is None or key in kinds]
         fresh: dict[ObjectRef, tuple[Live, Digest]] = {}
         for store in touched:
@@ -291,7 +291,7 @@ class Mirror:
 
     def _store(self, resource: Resource) -> _Store:
         try:
-            return self._stores[resource.group, resource.kind]
+            return self._stores[resource.key]
         except KeyError:
             raise KindNotWatched(f"{resource} is not watched; call watch() first") from None
 

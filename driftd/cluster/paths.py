@@ -23,8 +23,8 @@ def object_path(resource: Resource, ref: ObjectRef) -> str:
         ValueError: the ref is of another kind, or has a namespace where the kind has none, or the other way round;
             a path made from it would name something else.
     """
-    if (ref.group, ref.kind) != (resource.group, resource.kind):
-        raise ValueError(f"{ref} is not a {resource.kind} of group {resource.group!r}")
+    if (ref.group, ref.kind) != resource.key:
+        raise ValueError(f"{ref} is not a {resource.kind} of group {resource.key[0]!r}")
     if bool(ref.namespace) != resource.namespaced or not ref.name or ref.name in {".", ".."}:
         raise ValueError(f"{ref}: a {resource.kind} needs {'a' if resource.namespaced else 'no'} namespace, and a name")
     return f"{collection_path(resource, ref.namespace)}/{quote(ref.name, safe='')}"

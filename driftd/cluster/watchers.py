@@ -70,7 +70,7 @@ class Watchers:
 
     def restart(self, resource: Resource) -> None:
         """Drops the kind's watch and lists afresh: the canary did not sing, or an audit found a gap."""
-        found = self._running.get((resource.group, resource.kind))
+        found = self._running.get(resource.key)
         if found is not None and self._group is not None:
             reflector, task = found
             task.cancel()
@@ -122,7 +122,7 @@ class Watchers:
             return
         self.served = served
         for resource, partial in served.watched().items():
-            running = self._running.get((resource.group, resource.kind))
+            running = self._running.get(resource.key)
             if running is None:
                 self._start(resource, partial=partial)
             elif running[0].resource != resource or running[0].partial != partial:
@@ -141,4 +141,4 @@ class Watchers:
         )
         self.mirror.watch(resource, partial=partial)
         task = self._group.create_task(reflector.run(), name=f"reflector {resource}")
-        self._running[resource.group, resource.kind] = (reflector, task)
+        self._running[resource.key] = (reflector, task)

@@ -116,7 +116,7 @@ class Writer:
         the epoch must be the current one where the fencing policy is installed.
         """
         metadata = body["metadata"]
-        ref = ObjectRef(resource.group, resource.kind, metadata.get("namespace", ""), metadata["name"])
+        ref = resource.ref(metadata.get("namespace", ""), metadata["name"])
         return await self.execute(Create(ref, body, "", "learn defaults"), epoch, dry_run=True)
 
     # -- creating and replacing -----------------------------------------------------------------------------------

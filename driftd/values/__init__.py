@@ -12,7 +12,7 @@ from driftd.values.findings import (
     Witness,
 )
 from driftd.values.objects import CONDEMNED, EPOCH, PROVENANCE, TENANT, Desired, Live, Manager
-from driftd.values.refs import CLUSTER, Body, Digest, ObjectRef, Origin, Resource, Scope, scope_of
+from driftd.values.refs import CLUSTER, Body, Digest, ObjectRef, Origin, Resource, Scope, kind_name, scope_of
 from driftd.values.writes import (
     Condemn,
     Create,
@@ -58,5 +58,6 @@ __all__ = [
     "Severity",
     "Witness",
     "Write",
+    "kind_name",
     "scope_of",
 ]

@@ -12,13 +12,27 @@ Digest = NewType("Digest", bytes)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
-    """A kind as the API serves it: the version in which driftd reads and writes it, and its plural."""
+    """A kind as the API serves it: the version in which driftd reads and writes it, and its plural.
+
+    `identity` is the group that its objects are named by, where it is not the one that serves them: Calico's kinds are
+    of projectcalico.org, also when they are read from the CRDs of crd.projectcalico.org.
+    """
 
     group: str
     version: str
     kind: str
     plural: str
     namespaced: bool = True
+    identity: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Group and kind as an `ObjectRef` has them."""
+        return self.identity or self.group, self.kind
+
+    def ref(self, namespace: str, name: str) -> "ObjectRef":
+        """Identity of one object of the kind."""
+        return ObjectRef(*self.key, namespace, name)
 
     @property
     def api_version(self) -> str:
@@ -26,6 +40,11 @@ class Resource:
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def kind_name(group: str, kind: str) -> str:
+    """A kind in words: with its group where people mean another group's kind by the bare name."""
+    return f"{kind}.{group}" if kind == "NetworkPolicy" and group != "networking.k8s.io" else kind
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,7 +61,7 @@ class ObjectRef:
 
     def __str__(self) -> str:
         where = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind} {where}"
+        return f"{kind_name(self.group, self.kind)} {where}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
