@@ -1,10 +1,12 @@
-"""Said at start: the rights this login lacks, and those it has that driftd must not have."""
+"""Said at start: the rights this login lacks, those it has that driftd must not have, and the policies that hold it."""
 
 import structlog
 
-from driftd.cluster import ClusterError, Right, Rights, Session, watching, writing
+from driftd.cluster import ClusterError, Right, Rights, Session, guards, watching, writing
 from driftd.engine import GOVERNED
 from driftd.policy.kinds import KINDS, Kind, World
+
+ADMISSION = "deploy/manifests/admission.yaml"
 
 _log = structlog.get_logger()
 
@@ -21,6 +23,19 @@ async def warn_of_rights(session: Session) -> None:
             _log.warning("rights.too_many", right=str(right), remedy="run driftd as its own ServiceAccount")
     except ClusterError as error:
         _log.warning("rights.unknown", why=str(error))
+
+
+async def warn_of_guards(session: Session, namespace: str) -> None:
+    """Log which of the two admission policies does not hold this login.
+
+    Without the fence a leader that was replaced is held by nothing but its own clock (the deadline that each write
+    checks), and by the uid and resourceVersion its writes carry.
+    """
+    for guard in await guards(session, namespace):
+        if guard.holds is False:
+            _log.error("guard.missing", policy=guard.policy, why=guard.why, remedy=f"apply {ADMISSION}")
+        elif guard.holds is None:
+            _log.warning("guard.unknown", policy=guard.policy, why=guard.why)
 
 
 def _is_written(kind: Kind, right: Right) -> bool:

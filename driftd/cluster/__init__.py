@@ -24,6 +24,7 @@ from driftd.cluster.errors import (
 )
 from driftd.cluster.events import EventRecorder, Notice
 from driftd.cluster.fence import Fence, FenceState
+from driftd.cluster.guards import BOUNDS_POLICY, DRY_RUN, FENCE_POLICY, Guard, guards
 from driftd.cluster.lease import CHAIN_HEAD, COMMIT
 from driftd.cluster.mirror import KindNotWatched, Mirror
 from driftd.cluster.pace import Backoff, Pace
@@ -33,14 +34,22 @@ from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.truth import KindNotServed, Truth
 from driftd.cluster.watchers import Watchers
 from driftd.cluster.wire import ObjectReader
+from driftd.cluster.workloads import POD, SERVICE, SLICE, WORKLOADS, Name, WorkloadMirror, WorkloadWatchers
 from driftd.cluster.writer import FIELD_MANAGER, NamespaceDeletion, Writer
 
 __all__ = [
+    "BOUNDS_POLICY",
     "CHAIN_HEAD",
     "COMMIT",
+    "DRY_RUN",
+    "FENCE_POLICY",
     "FIELD_MANAGER",
     "HARMLESS",
+    "POD",
+    "SERVICE",
+    "SLICE",
     "TOO_MUCH",
+    "WORKLOADS",
     "Answer",
     "ApiError",
     "Audited",
@@ -64,6 +73,7 @@ __all__ = [
     "Gap",
     "Gone",
     "Granted",
+    "Guard",
     "InCluster",
     "Interest",
     "Invalid",
@@ -72,6 +82,7 @@ __all__ = [
     "Kubeconfig",
     "LeaseSettings",
     "Mirror",
+    "Name",
     "NamespaceDeletion",
     "NotFound",
     "NotLeading",
@@ -96,8 +107,11 @@ __all__ = [
     "Unreachable",
     "Watchers",
     "WorkOutlivedLease",
+    "WorkloadMirror",
+    "WorkloadWatchers",
     "Writer",
     "default_credentials",
+    "guards",
     "watching",
     "writing",
 ]

@@ -267,7 +267,7 @@ class Elector:
                 self._noted.remove(stored)
                 if not stored.done():
                     stored.set_result(None)
-            return True
+            return await self._still_rules()
         return False
 
     async def _still_mine(self) -> bool:
@@ -280,6 +280,20 @@ class Elector:
             return False
         self._record = record
         return True
+
+    async def _still_rules(self) -> bool:
+        """Whether the fence's parameter names our epoch; gone, unreadable or older, it is made to.
+
+        While it is gone the API server refuses nobody, and while it names a higher epoch it refuses us.
+        """
+        assert self.parameter is not None  # noqa: S101 (set in __post_init__)
+        try:
+            async with asyncio.timeout(self._lease.timeouts.total):
+                ruling = await self.parameter.raise_to(self._epoch)
+        except (ClusterError, TimeoutError) as error:
+            _log.warning("cluster.fence.unknown", epoch=self._epoch, error=str(error) or "no answer in time")
+            return True  # nothing is known, and the lease is held: the next renewal asks again
+        return ruling == self._epoch
 
     async def _write(self, before: LeaseRecord | None, notes: dict[str, str] | None = None) -> LeaseRecord:
         annotations = {**(notes or {})}

@@ -29,6 +29,7 @@ from driftd.cluster.errors import (
     Unreachable,
 )
 from driftd.cluster.fence import Fence
+from driftd.cluster.guards import FENCE_POLICY, refused_by
 from driftd.cluster.paths import collection_path, object_path
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.wire import Malformed, ObjectReader
@@ -73,14 +74,12 @@ class Writer:
 
     `reader_of` gives the reader of an object's kind (`Mirror.resource_of` and `Mirror.reader` do). `fence` is asked
     directly before the bytes leave. `timeouts` should outlast the slowest admission webhook of the cluster (30 s).
-    `fence_policy` names the admission policy whose refusal means that a newer epoch rules.
     """
 
     session: Session
     reader_of: Callable[[ObjectRef], ObjectReader]
     fence: Fence
     timeouts: Timeouts = WRITE_TIMEOUTS
-    fence_policy: str = "driftd-fence"
 
     async def execute(self, write: Write, epoch: int, *, dry_run: bool = False) -> Answer:
         """Sends the write and compares what came back with what was sent.
@@ -105,7 +104,9 @@ class Writer:
         except _Fenced as error:
             return Answer(Result.FENCED, message=str(error))
         except ClusterError as error:
-            return _failed(write, error, f"ValidatingAdmissionPolicy '{self.fence_policy}'")
+            if refused_by(FENCE_POLICY, error):
+                return Answer(Result.FENCED, message=str(error))
+            return _failed(write, error)
         except TimeoutError:
             return Answer(Result.UNKNOWN, message=f"{write.ref}: no answer in {self.timeouts.total + 1:.0f} s")
 
@@ -259,14 +260,12 @@ def _fitting(ref: ObjectRef, annotations: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def _failed(write: Write, error: ClusterError, fence_policy: str) -> Answer:
+def _failed(write: Write, error: ClusterError) -> Answer:
     _log.info("cluster.write.failed", kind=write.ref.kind, verb=type(write).__name__.lower(), error=str(error))
     retry_after = error.retry_after if isinstance(error, ApiError) else None
     match error:
         case Conflict() | Gone() | NotFound():
             result = Result.CONFLICT
-        case Forbidden() | Invalid() if fence_policy in error.said.message:
-            result = Result.FENCED
         case Forbidden() | Invalid() | Unauthorized() | UnexpectedStatus() | CredentialsUnusable():
             result = Result.REFUSED
         case Unreachable(sent=True) | BadAnswer():

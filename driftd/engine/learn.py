@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from driftd.cluster import ClusterError, Session, Writer
+from driftd.cluster import DRY_RUN, ClusterError, Session, Writer
 from driftd.compile import Compiled
 from driftd.engine.setbacks import Setbacks
 from driftd.policy.kinds import KINDS
 from driftd.values import Desired, ObjectRef, Result
 
 _log = structlog.get_logger()
-_PROBE = "driftd-dry-run"
 
 
 class _Version(msgspec.Struct, rename={"version": "gitVersion"}):
@@ -50,7 +49,7 @@ class Defaults:
     async def _ask(self, desired: Desired) -> bool:
         """True when the server has answered."""
         body = desired.body()
-        body["metadata"] = {**body["metadata"], "name": _PROBE}
+        body["metadata"] = {**body["metadata"], "name": DRY_RUN}
         if desired.ref.namespace:
             body["metadata"]["namespace"] = self._namespace
         resource = KINDS[desired.ref.group, desired.ref.kind].resource

@@ -15,7 +15,7 @@ from tests.oracle.replay import Record, read
 from tests.support.daemon import QUICK, Daemon
 from tests.support.kube import Kube, KubeError
 from tests.support.platform import write_platform
-from tests.support.stage import RBAC, compiled_models
+from tests.support.stage import compiled_models, install
 
 SETTLE_SECONDS = 5.0
 _HANDS = 16
@@ -59,7 +59,7 @@ class Ground:
 
     async def prepare(self) -> None:
         """Rights, credentials and the model; nothing of the platform is on the cluster yet."""
-        await self.kube.apply_file(RBAC)
+        await install(self.kube)
         self._kubeconfig = Path(await self.lab.service_account_kubeconfig("driftd", "driftd"))
         write_platform(self.models, self.namespaces)
         write_platform(self.scratch / "empty", 0)

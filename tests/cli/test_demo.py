@@ -93,15 +93,20 @@ def test_there_are_a_dozen_scenes_over_all_kinds_that_isolation_needs() -> None:
     assert kinds == {kind.resource.kind for kind in KINDS.values()} - {"LimitRange"}
 
 
+def put_manifests(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in ("rbac.yaml", "admission.yaml"):
+        (folder / name).touch()
+
+
 def test_a_checkout_comes_before_what_the_package_carries(tmp_path: Path) -> None:
     package = tmp_path / "driftd"
     carried = package / "_data"
     (carried / "models").mkdir(parents=True)
-    (carried / "rbac.yaml").touch()
+    put_manifests(carried / "manifests")
     assert story_assets(package).models == carried / "models"
     (tmp_path / "models").mkdir()
-    (tmp_path / "deploy" / "manifests").mkdir(parents=True)
-    (tmp_path / "deploy" / "manifests" / "rbac.yaml").touch()
+    put_manifests(tmp_path / "deploy" / "manifests")
     assert story_assets(package).models == tmp_path / "models"
 
 

@@ -275,6 +275,29 @@ async def test_a_fence_without_a_number_is_given_one_again(server: ApiServer, se
     assert server.objects[FENCE]["data"] == {"epoch": "7"}
 
 
+async def test_a_leader_gives_a_fence_that_was_taken_away_its_epoch_again(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        del server.objects[FENCE]
+        await until(lambda: FENCE in server.objects)
+        assert server.objects[FENCE]["data"] == {"epoch": str(elector.epoch)}
+        assert len(work.terms) == 1
+
+
+async def test_a_leader_whose_fence_names_a_higher_epoch_gives_up_its_term(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        server.put(FENCE, {"metadata": {"name": "driftd-fence"}, "data": {"epoch": "70"}})
+        await until(lambda: len(work.terms) == 2)
+        assert work.terms[1].epoch == 71
+
+
 @pytest.mark.parametrize("wrong", [{"duration": 10.0}, {"retry": 9.0}, {"renew_deadline": 20.0}])
 def test_settings_that_leave_no_room_for_skew_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="renew deadline"):

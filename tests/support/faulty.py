@@ -19,7 +19,7 @@ from tests.oracle.replay import Key, Record
 from tests.support.daemon import Daemon
 from tests.support.kube import Kube
 from tests.support.proxy import After, Fate, Proxy, Request, fault_proxy
-from tests.support.stage import DRIFTD, MODELS, RBAC, Body, Stage
+from tests.support.stage import DRIFTD, MODELS, Body, Stage, install
 
 EPOCH = "driftd.dev/epoch"
 STEADY_LEASE = {
@@ -189,7 +189,7 @@ async def scene(
     """driftd with the shipped rights on a lab, behind a proxy unless told otherwise, canonical and marked."""
     data.mkdir(parents=True, exist_ok=True)
     async with Kube.connect(Path(lab.kubeconfig)) as kube, fault_proxy(lab, data) as proxy:
-        await kube.apply_file(RBAC)
+        await install(kube)
         config = Path(await lab.service_account_kubeconfig("driftd", "driftd", server=proxy.url if proxied else None))
         daemon = Daemon(kubeconfig=config, models=models, data=data, env={**STEADY_LEASE, **(env or {})})
         one = Scene(lab, kube, daemon, models, data=data, through=proxy if proxied else None)

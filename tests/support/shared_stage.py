@@ -13,7 +13,7 @@ from tests.support.control_plane import run_apart
 from tests.support.daemon import Daemon
 from tests.support.faulty import Evidence, Scene, is_drift
 from tests.support.kube import Kube
-from tests.support.stage import MODELS, RBAC, compiled_models
+from tests.support.stage import MODELS, compiled_models, install
 
 
 @dataclass
@@ -62,7 +62,7 @@ async def on(one: Standing, first: Callable[[Scene], Awaitable[None]] | None = N
 
 async def _started(lab: Lab, models: Path, data: Path, env: dict[str, str] | None) -> Daemon:
     async with Kube.connect(Path(lab.kubeconfig)) as kube:
-        await kube.apply_file(RBAC)
+        await install(kube)
     kubeconfig = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
     daemon = Daemon(kubeconfig=kubeconfig, models=models, data=data, env=env)
     await daemon.start(ready=False)

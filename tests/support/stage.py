@@ -24,7 +24,7 @@ from tests.support.kube import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "models"
-RBAC = ROOT / "deploy" / "manifests" / "rbac.yaml"
+INSTALLED = (ROOT / "deploy" / "manifests" / "rbac.yaml", ROOT / "deploy" / "manifests" / "admission.yaml")
 DRIFTD = "system:serviceaccount:driftd:driftd"
 _PLURALS = {
     "NetworkPolicy": ("networking.k8s.io", "networkpolicies"),
@@ -158,6 +158,12 @@ def copy_models(target: Path, source: Path = MODELS) -> Path:
     return target
 
 
+async def install(kube: Kube) -> None:
+    """The shipped rights, and the shipped policies that hold driftd to its epoch and its bounds."""
+    for file in INSTALLED:
+        await kube.apply_file(file)
+
+
 @asynccontextmanager
 async def stage(
     lab: Lab,
@@ -169,7 +175,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """driftd as its own ServiceAccount with the shipped rights, on a lab, until the block ends."""
     async with Kube.connect(Path(lab.kubeconfig)) as kube:
-        await kube.apply_file(RBAC)
+        await install(kube)
         kubeconfig = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
         daemon = Daemon(kubeconfig=kubeconfig, models=models, data=data, env=env)
         one = Stage(lab, kube, daemon, models)

@@ -1,4 +1,4 @@
-"""What the story plays with: the example model and driftd's own rights, from a checkout or from the package."""
+"""What the story plays with: the example model and what holds driftd, from a checkout or from the package."""
 
 import shutil
 from dataclasses import dataclass
@@ -11,14 +11,19 @@ from driftd.cli.failures import CommandError
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """Where the model's directory and the manifest with the rights lie."""
+    """Where the model's directory lies, and that of the manifests: driftd's rights, and the policies that hold it."""
 
     models: Path
-    rbac: Path
+    manifests: Path
 
     @property
     def complete(self) -> bool:
-        return self.models.is_dir() and self.rbac.is_file()
+        return self.models.is_dir() and all(file.is_file() for file in self.installed)
+
+    @property
+    def installed(self) -> tuple[Path, Path]:
+        """The manifests in the order of their installation."""
+        return self.manifests / "rbac.yaml", self.manifests / "admission.yaml"
 
     def copy_models(self, target: Path) -> Path:
         """The model somewhere else, so that whoever plays with it changes nothing of ours."""
@@ -32,8 +37,8 @@ def story_assets(package: Path = Path(driftd.__file__).parent) -> Assets:
     Raises:
         CommandError: neither is there (exit code 3).
     """
-    checkout = Assets(package.parent / "models", package.parent / "deploy" / "manifests" / "rbac.yaml")
-    carried = Assets(package / "_data" / "models", package / "_data" / "rbac.yaml")
+    checkout = Assets(package.parent / "models", package.parent / "deploy" / "manifests")
+    carried = Assets(package / "_data" / "models", package / "_data" / "manifests")
     for found in (checkout, carried):
         if found.complete:
             return found

@@ -20,6 +20,7 @@ from driftd.values import Body, Resource
 
 _MERGE_PATCH = "application/merge-patch+json"
 _RBAC = "rbac.authorization.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
 _OTHER_KINDS = {
     one.kind: one
     for one in (
@@ -27,6 +28,11 @@ _OTHER_KINDS = {
         Resource(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
         Resource(_RBAC, "v1", "Role", "roles"),
         Resource(_RBAC, "v1", "RoleBinding", "rolebindings"),
+        Resource("", "v1", "ConfigMap", "configmaps"),
+        Resource(_ADMISSION, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False),
+        Resource(
+            _ADMISSION, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", namespaced=False
+        ),
     )
 }
 

@@ -58,7 +58,7 @@ class Narrator:
 
     def rights(self, tamperer: str) -> None:
         """Who may do what."""
-        self._done("rights", "driftd is a ServiceAccount with the rights of deploy/manifests/rbac.yaml and no others")
+        self._done("rights", "driftd is a ServiceAccount with the rights of deploy/manifests and no others")
         self._done("", f"{tamperer} is an ordinary user, who may edit far too much")
 
     def installed(self, daemon: Daemon, found: Installation) -> None:

@@ -99,7 +99,8 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float)
 
 async def _grant(administrator: Hands, assets: Assets, compiled: Compiled) -> None:
     """What must be there before driftd: its own rights, those of the tamperer, and namespaces it only adopts."""
-    await administrator.create_all(assets.rbac)
+    for manifest in assets.installed:
+        await administrator.create_all(manifest)
     for body in far_too_many_rights(TAMPERER):
         await administrator.create(body)
     for governed in compiled.governed.values():

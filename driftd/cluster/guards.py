@@ -1,0 +1,62 @@
+"""Whether the two shipped admission policies hold this login: proved by dry runs that they must refuse.
+
+That a policy exists proves little: its binding, its parameter or the user name in it may be wrong. A dry run goes
+through admission and stores nothing, so asking is harmless where nobody refuses.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from driftd.cluster.canary import HARMLESS
+from driftd.cluster.errors import ClusterError, Forbidden, Invalid
+from driftd.cluster.session import Session
+from driftd.values import EPOCH, Body
+
+FENCE_POLICY: Final = "driftd-fence"
+BOUNDS_POLICY: Final = "driftd-bounds"
+DRY_RUN: Final = "driftd-dry-run"
+"""The name of what is only tried, in driftd's own namespace: the bounds let dry runs of governed kinds have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One policy: `holds` is None where the answer told neither; `why` is for people."""
+
+    policy: str
+    holds: bool | None
+    why: str
+
+
+def refused_by(policy: str, error: ClusterError) -> bool:
+    """Whether an admission policy of this name said no."""
+    return isinstance(error, Forbidden | Invalid) and f"ValidatingAdmissionPolicy '{policy}'" in error.said.message
+
+
+async def guards(session: Session, namespace: str) -> tuple[Guard, Guard]:
+    """The fence and the bounds, as they treat the login in use. Never raises for what a cluster may answer."""
+    fenced = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+    bounded = f"/api/v1/namespaces/{namespace}/configmaps"
+    nobody = {"name": DRY_RUN, "namespace": namespace, "annotations": {EPOCH: "0"}}  # no term ever had epoch 0
+    stale: Body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": nobody,
+        **HARMLESS["NetworkPolicy"],
+    }
+    stray: Body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": DRY_RUN, "namespace": namespace}}
+    return (
+        await _tried(session, FENCE_POLICY, fenced, stale, "a write of epoch 0"),
+        await _tried(session, BOUNDS_POLICY, bounded, stray, "a foreign ConfigMap"),
+    )
+
+
+async def _tried(session: Session, policy: str, path: str, body: Body, what: str) -> Guard:
+    try:
+        await session.request("POST", path, query={"dryRun": "All"}, body=orjson.dumps(body))
+    except ClusterError as error:
+        if refused_by(policy, error):
+            return Guard(policy, holds=True, why=f"{what} is refused")
+        return Guard(policy, holds=None, why=str(error))
+    return Guard(policy, holds=False, why=f"{what} would be let in")

@@ -1,0 +1,84 @@
+"""driftd's own ServiceAccount in the hand of a test: what may somebody do who holds its token?"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftd.lab import Lab
+from tests.support.kube import Body, Kube, KubeError
+from tests.support.stage import install
+
+EPOCH = "driftd.dev/epoch"
+CONDEMNED = "driftd.dev/condemned"
+
+
+@dataclass
+class Login:
+    """`kube` writes as driftd, `admin` as the administrator; `epoch` is the one in force."""
+
+    kube: Kube
+    admin: Kube
+    epoch: int
+
+    async def said(self, verb: str, path: str, body: Body | None = None) -> str:
+        """The server's words when it refuses a request of driftd's; empty when it lets it in."""
+        try:
+            await self.kube.request(verb, path, body=body)
+        except KubeError as error:
+            if error.status not in {403, 422}:
+                raise
+            return str(error)
+        return ""
+
+    async def refusal(self, verb: str, path: str, body: Body | None = None) -> str:
+        """The server's words for a request of driftd's that it must refuse."""
+        said = await self.said(verb, path, body)
+        assert said, f"{verb} {path} was let in"
+        return said
+
+    async def until_refused(self, path: str, body: Body, words: str) -> None:
+        """Create in vain until the server, which learns of a parameter by its own watch, refuses in these words."""
+        async with asyncio.timeout(10):
+            while words not in (said := await self.said("POST", f"{path}?dryRun=All", body)):
+                assert not said, said
+
+    def policy(self, name: str, epoch: int | None, *, namespace: str = "acme-prod", condemned: str = "") -> Body:
+        """A NetworkPolicy that allows nothing, with marks."""
+        marks = {} if epoch is None else {EPOCH: str(epoch)}
+        if condemned:
+            marks[CONDEMNED] = condemned
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": name, "namespace": namespace, "annotations": marks},
+            "spec": {"podSelector": {"matchLabels": {"app": "nobody"}}, "policyTypes": ["Ingress"]},
+        }
+
+
+async def raised(admin: Kube, by: int = 1) -> int:
+    """Raise the fence's parameter as a new leader would; the epoch that then rules."""
+    found = await admin.find("ConfigMap", "driftd", "driftd-fence")
+    epoch = int((found or {}).get("data", {}).get("epoch", 0)) + by
+    body: Body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "driftd-fence", "namespace": "driftd"},
+        "data": {"epoch": str(epoch)},
+    }
+    await (admin.replace(body) if found else admin.create(body))
+    return epoch
+
+
+@asynccontextmanager
+async def login(lab: Lab) -> AsyncIterator[Login]:
+    """driftd's login with the shipped rights and policies, under a fresh epoch that the API server has seen."""
+    async with Kube.connect(Path(lab.kubeconfig)) as admin:
+        await install(admin)
+        config = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
+        async with Kube.connect(config) as kube:
+            one = Login(kube, admin, await raised(admin))
+            stale = one.policy("driftd-dry-run", one.epoch - 1, namespace="driftd")
+            await one.until_refused(Kube.path("NetworkPolicy", "driftd"), stale, "driftd-fence")
+            yield one
