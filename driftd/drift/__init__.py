@@ -2,11 +2,14 @@
 
 from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
+from driftd.drift.entitled import Input, entitled, pod_ref
+from driftd.drift.exposure import exposed, misdirected
 from driftd.drift.findings import FIELD_MANAGER, blocked, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.meaning import Difference, Judge, Judgement, severity
 from driftd.drift.plan import plan
+from driftd.drift.relabelled import exempted, relabelled_others, relabelled_pods
 from driftd.drift.report import report
 from driftd.drift.state import KindState, LiveScope
 from driftd.drift.twin import twin_ref
@@ -19,6 +22,7 @@ __all__ = [
     "Fight",
     "FightBreaker",
     "Held",
+    "Input",
     "Judge",
     "Judgement",
     "KindState",
@@ -31,10 +35,17 @@ __all__ = [
     "compare",
     "defaulted",
     "deletions",
+    "entitled",
+    "exempted",
+    "exposed",
     "finding_id",
     "guard",
+    "misdirected",
     "orphans",
     "plan",
+    "pod_ref",
+    "relabelled_others",
+    "relabelled_pods",
     "report",
     "service_from_body",
     "severity",

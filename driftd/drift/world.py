@@ -9,6 +9,7 @@ from driftd.compile import Compiled, GovernedNamespace, Workload
 from driftd.drift.entitled import Input
 from driftd.drift.meaning import Difference, Judgement
 from driftd.drift.pod_security import lowered
+from driftd.drift.words import shown
 from driftd.policy.kinds import NAMESPACE_NAME
 from driftd.policy.reach import (
     Dialect,
@@ -117,11 +118,14 @@ class World:
         steps = [(self._canonical, apply(self._canonical, _inputs_edit([(one.ref, one.live)])))]
         if self._open:
             steps.append((apply(self._standing, _inputs_edit([(one.ref, one.wanted)])), self._standing))
-        return reduce(_worse, (self._between(*step) for step in steps))
+        return reduce(worse, (self._between(*step) for step in steps))
 
     def _between(self, before: Snapshot, after: Snapshot) -> Judgement:
         found = judge(before, after, self.tenancy)
-        return Judgement(found.direction, found.witness, found.crosses_tenant, found.dialect.value, found.within)
+        witness = found.witness
+        if witness is not None:  # owners of pods are free text
+            witness = replace(witness, source=shown(witness.source), target=shown(witness.target))
+        return Judgement(found.direction, witness, found.crosses_tenant, found.dialect.value, found.within)
 
     def judge(self, differences: Iterable[Difference]) -> dict[ObjectRef, Judgement]:
         """What each difference does: alone, and together with all that stand open (a hole may need two of them)."""
@@ -153,7 +157,7 @@ class World:
             steps.append((apply(self._standing, self._back(difference.ref)), self._standing))
         found = [own] if own else []
         found += [self._between(before, after) for before, after in steps]
-        return reduce(_worse, found)
+        return reduce(worse, found)
 
     def _back(self, ref: ObjectRef) -> Edit:
         """The edit that makes an object canonical again."""
@@ -163,7 +167,7 @@ class World:
         return Edit(put=(desired.body(),)) if desired else Edit(remove=(ref,))
 
 
-def _worse(one: Judgement, other: Judgement) -> Judgement:
+def worse(one: Judgement, other: Judgement) -> Judgement:
     """Two judgements of one difference: what any of them opens is open, and the worse one's witness is told."""
     rank = [Direction.NEUTRAL, Direction.TIGHTENS, Direction.MIXED, Direction.LOOSENS, Direction.UNKNOWN]
     both = {one.direction, other.direction}

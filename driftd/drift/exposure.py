@@ -1,0 +1,174 @@
+"""Findings about Services and EndpointSlices that let somebody in, or lead somewhere, beside the model's exposure.
+
+The model has one way in, the gateway. A node port lets the world in at every node, and comes to the pod from its
+node, which NetworkPolicy cannot keep out (the API's text: traffic of the local node is always allowed). An external IP
+takes over an address for the whole cluster (CVE-2020-8554). An EndpointSlice may name any address, and whoever forwards
+to the Service reaches it with the forwarder's own permissions (CVE-2021-25740).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from driftd.compile import Compiled
+from driftd.drift.findings import NOBODY, finding_id
+from driftd.drift.live import LiveService, LiveSlice
+from driftd.drift.meaning import severity
+from driftd.drift.words import shown
+from driftd.drift.world import tenancy_of
+from driftd.policy.reach import Pod, Tenancy
+from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Scope, Witness
+
+_NAMED = 3
+
+
+def exposed(
+    compiled: Compiled, services: Iterable[LiveService], pods: Mapping[tuple[str, str], Pod]
+) -> Iterator[Finding]:
+    """A finding for each Service with a way in that the model does not have."""
+    by_namespace: dict[str, list[Pod]] | None = None
+    for service in services:
+        ways = _ways_in(service)
+        if not ways or not _matters(compiled, service):
+            continue
+        if by_namespace is None:
+            by_namespace = {}
+            for pod in pods.values():
+                by_namespace.setdefault(pod.namespace, []).append(pod)
+        yield _exposure(compiled, service, ways, by_namespace.get(service.namespace, []))
+
+
+def misdirected(
+    compiled: Compiled, slices: Iterable[LiveSlice], pods: Mapping[tuple[str, str], Pod]
+) -> Iterator[Finding]:
+    """A finding for each EndpointSlice that leads to pods of another namespace that the model knows."""
+    owners = {
+        _plain(address): pod
+        for pod in pods.values()
+        if not pod.host_network and not pod.finished
+        for address in pod.ips
+    }
+    tenancy = tenancy_of(compiled)
+    platform = frozenset(compiled.platform)
+    for one in slices:
+        if one.namespace in platform:
+            continue
+        found = [owners[address] for address in map(_plain, one.addresses) if address in owners]
+        strangers = [pod for pod in found if pod.namespace != one.namespace]
+        if strangers:
+            yield _misdirection(compiled, tenancy, one, strangers)
+
+
+def _ways_in(service: LiveService) -> list[str]:
+    ways = []
+    if service.type == "LoadBalancer":
+        ways.append("a load balancer")
+    nodes = sorted({port.node_port for port in service.ports if port.node_port})
+    if nodes:
+        ways.append(f"node port{'s' if len(nodes) > 1 else ''} {', '.join(map(str, nodes[:_NAMED]))}")
+    elif service.type == "NodePort":
+        ways.append("node ports")
+    if service.external_ips:
+        ways.append(f"external IP {', '.join(service.external_ips[:_NAMED])}")
+    return ways
+
+
+def _matters(compiled: Compiled, service: LiveService) -> bool:
+    """In a tenant's namespace every such Service does; elsewhere those before pods that the model names.
+
+    What stands before the gateway alone is the model's own exposure.
+    """
+    governed = compiled.governed.get(service.namespace)
+    if governed is not None and governed.closed:
+        return True
+    meant = [
+        one
+        for one in compiled.peers.get(service.namespace, ())
+        if service.selector and all(one.labels.get(key) == value for key, value in service.selector.items())
+    ]
+    return bool(meant) and not all(one.gateway for one in meant)
+
+
+def _exposure(compiled: Compiled, service: LiveService, ways: list[str], pods: Iterable[Pod]) -> Finding:
+    selected = sorted(
+        pod.workload
+        for pod in pods
+        if service.selector and all(pod.labels.get(key) == value for key, value in service.selector.items())
+    )
+    first = service.ports[0] if service.ports else None
+    target = f"{service.namespace}/{selected[0] if selected else service.name}"
+    through = f"through {' and '.join(ways)} of Service {service.name}"
+    witness = Witness(
+        "anybody who reaches a node" if not service.external_ips else f"anybody who calls {service.external_ips[0]}",
+        target,
+        first.protocol if first else "TCP",
+        first.target if first else "any",
+        through,
+    )
+    ref = ObjectRef("", "Service", service.namespace, service.name)
+    summary = (
+        f"{ref} has {' and '.join(ways)}, and the model lets the world in through the gateway only; "
+        f"{'it takes over that address for every tenant; ' if service.external_ips else ''}driftd writes no Services: "
+        "make it a ClusterIP Service without external IPs, and expose it in the model"
+    )
+    return _finding(compiled, FindingType.EXPOSED, ref, summary, witness, crosses=bool(service.external_ips))
+
+
+@dataclass(frozen=True, slots=True)
+class _Led:
+    """Where a slice leads."""
+
+    pod: Pod
+    apart: bool
+
+
+def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, strangers: Iterable[Pod]) -> Finding:
+    led = [_Led(pod, tenancy.apart(one.namespace, pod.namespace)) for pod in strangers]
+    worst = max(led, key=lambda each: each.apart)
+    protocol, number = one.ports[0] if one.ports else ("TCP", 0)
+    service = shown(one.service, 80) or "(no Service)"
+    witness = Witness(
+        f"callers of Service {one.namespace}/{service}",
+        f"{worst.pod.namespace}/{worst.pod.workload}",
+        protocol,
+        str(number) if number else "any",
+    )
+    ref = ObjectRef("discovery.k8s.io", "EndpointSlice", one.namespace, one.name)
+    whose = tenancy.tenant(worst.pod.namespace)
+    of = f" of tenant {whose}" if worst.apart and whose else ""
+    summary = (
+        f"{ref} leads callers of Service {service} to pod {worst.pod}{of}, which is in another namespace; whatever "
+        "forwards to that Service reaches it with its own permissions. driftd writes no EndpointSlices: delete it, or the "
+        "addresses in it"
+    )
+    return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=worst.apart)
+
+
+def _finding(
+    compiled: Compiled, type_: FindingType, ref: ObjectRef, summary: str, witness: Witness, *, crosses: bool
+) -> Finding:
+    governed = compiled.governed.get(ref.namespace)
+    return Finding(
+        id=finding_id(compiled.cluster, type_, ref),
+        type=type_,
+        ref=ref,
+        scope=Scope(ref.namespace) if governed else CLUSTER,
+        tenant=governed.tenant if governed else "",
+        direction=Direction.LOOSENS,
+        severity=severity(Direction.LOOSENS, crosses_tenant=crosses),
+        summary=summary,
+        origin=governed.origin if governed else None,
+        witness=witness,
+        claimed_by=NOBODY,
+        dialect=compiled.dialect,
+    )
+
+
+def _plain(address: str) -> str:
+    """One spelling for an address; IPv6 has many, and the author of a slice chooses."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return address
