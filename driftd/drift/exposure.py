@@ -138,8 +138,8 @@ def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, stranger
     of = f" of tenant {whose}" if worst.apart and whose else ""
     summary = (
         f"{ref} leads callers of Service {service} to pod {worst.pod}{of}, which is in another namespace; whatever "
-        "forwards to that Service reaches it with its own permissions. driftd writes no EndpointSlices: delete it, or the "
-        "addresses in it"
+        "forwards to that Service reaches it with its own permissions. driftd writes no EndpointSlices: delete it, or "
+        "the addresses in it"
     )
     return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=worst.apart)
 
