@@ -85,6 +85,13 @@ class EngineSettings(_Part):
     workers: int = Field(4, ge=1, le=64, description="Scopes judged side by side.")
     retry_min_seconds: Seconds = Field(0.5, description="First pause after a write that failed; doubled each time.")
     retry_max_seconds: Seconds = Field(30.0, description="Longest such pause.")
+    relearn_seconds: Seconds = Field(
+        60.0,
+        description=(
+            "Pause before the API server is asked again, by a dry run, about a kind that is not written because it "
+            "adds fields to it; doubled each time the kind has to be stopped anew."
+        ),
+    )
     stop_seconds: Seconds = Field(20.0, description="How long a stop waits for writes under way.")
     judged_policies: int = Field(
         2000,

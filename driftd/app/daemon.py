@@ -43,6 +43,7 @@ from driftd.engine import (
     Recording,
     ScopeLoop,
     Setbacks,
+    StoppedKinds,
     Teller,
     Watching,
     changed_scopes,
@@ -123,6 +124,7 @@ class App:
         )
         self._breaker = FightBreaker()
         self._findings = OpenFindings(self.metrics)
+        self._stopped = StoppedKinds(self.metrics, self._kind_stopped)
         self.models = self._model_loop(store)
         self._loop = self._scope_loop(store)
         self._audits = self._audit_loop(session, pace)
@@ -137,12 +139,22 @@ class App:
             reaches=lambda commit: self.models.reaches(commit, settings.model.settle_seconds),
             publish=self._publish,
             learn=self._learn,
+            relearn=self._defaults.relearn,
             judge=self._meaning.run,
             clock=clock,
             metrics=self.metrics,
         )
         store.watch(self._store_changed)
-        health = Readiness(settings.identity, self.mirror, self._observer, self.models, self._loop, self.elector, store)
+        health = Readiness(
+            identity=settings.identity,
+            mirror=self.mirror,
+            observer=self._observer,
+            models=self.models,
+            loop=self._loop,
+            stopped=self._stopped,
+            elector=self.elector,
+            store=store,
+        )
         self.health = HealthServer(
             metrics=self.metrics, live=health.live, ready=health.ready, host=settings.web.host, port=settings.web.port
         )
@@ -303,9 +315,12 @@ class App:
         self._defaults = Defaults(
             session=self._session,
             writer=writer,
-            setbacks=setbacks,
+            stopped=self._stopped,
             namespace=self._settings.namespace,
             epoch=lambda: self.elector.epoch,
+            compiled=lambda: in_force().compiled,
+            clock=self._clock,
+            again_seconds=settings.relearn_seconds,
         )
         self._meaning = Meaning(
             compiled=lambda: in_force().compiled, policies=settings.judged_policies, judged=self._judged
@@ -337,6 +352,7 @@ class App:
             recording=recording,
             breaker=self._breaker,
             setbacks=setbacks,
+            stopped=self._stopped,
             meaning=self._meaning,
             namespaces=self.namespaces,
             epoch=lambda: self.elector.epoch,
@@ -352,6 +368,10 @@ class App:
             metrics=self.metrics,
             traces=self._traces,
         )
+
+    def _kind_stopped(self, why: str) -> None:
+        """A kind is not written any more, or again: every scope may hold objects of it."""
+        self._loop.sweep(why)
 
     def _store_changed(self, state: StoreState) -> None:
         """A model that was held because it could not be recorded is looked at again when the store is back."""

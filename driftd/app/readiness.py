@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from driftd.cluster import Elector, Mirror
-from driftd.engine import ModelLoop, Observer, ScopeLoop
+from driftd.engine import ModelLoop, Observer, ScopeLoop, StoppedKinds
 from driftd.store import Store
 from driftd.web import Health
 
@@ -17,6 +17,7 @@ class Readiness:
     observer: Observer
     models: ModelLoop
     loop: ScopeLoop
+    stopped: StoppedKinds
     elector: Elector
     store: Store
 
@@ -33,6 +34,7 @@ class Readiness:
             "model": model.commit if model else "none",
             "model_held": self.models.status.held or "no",
             "leading": "yes" if self.elector.leading else f"no, {self.elector.holder or 'nobody'} does",
+            "kinds_stopped": ", ".join(one.ref.kind for one in self.stopped.all()) or "none",
             "judged": "all" if self.loop.swept else "not yet",
             "store": self.store.state.mode.value,
         }

@@ -4,7 +4,7 @@ from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
 from driftd.drift.entitled import Input, entitled, pod_ref
 from driftd.drift.exposure import exposed, misdirected
-from driftd.drift.findings import FIELD_MANAGER, blocked, defaulted, finding_id
+from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.meaning import Difference, Judge, Judgement, severity
@@ -17,6 +17,7 @@ from driftd.drift.world import World
 
 __all__ = [
     "FIELD_MANAGER",
+    "KIND_ITSELF",
     "Comparison",
     "Difference",
     "Fight",

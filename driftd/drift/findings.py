@@ -9,6 +9,7 @@ from driftd.drift.meaning import UNJUDGED, Difference, Judgement, severity
 from driftd.drift.words import shown
 from driftd.policy.kinds import Bearing, bearing
 from driftd.values import (
+    CLUSTER,
     Claim,
     Direction,
     Finding,
@@ -21,6 +22,8 @@ from driftd.values import (
 
 FIELD_MANAGER = "driftd"
 """The name under which driftd itself writes."""
+KIND_ITSELF = "(the kind itself)"
+"""Stands for a name where a finding is about a kind and no object of it."""
 NOBODY = Claim(who="unknown", source="unknown")
 """The claim when nothing names an author."""
 
@@ -68,22 +71,25 @@ def blocked(finding: Finding, why: str, cluster: str) -> Finding:
     )
 
 
-def defaulted(finding: Finding, cluster: str) -> Finding:
-    """The finding that the server adds covered fields nobody sent, so that writing this kind has been stopped (D3)."""
+def defaulted(shown_by: ObjectRef, why: str, compiled: Compiled) -> Finding:
+    """The finding that the server adds covered fields nobody sent, so that a kind is not written any more (D3).
+
+    One for the whole cluster, whatever still differs: what is not written is not repaired, so its meaning is unknown.
+    """
+    kind = ObjectRef(shown_by.group, shown_by.kind, "", KIND_ITSELF)
     return Finding(
-        id=finding_id(cluster, FindingType.DEFAULTED, finding.ref),
+        id=finding_id(compiled.cluster, FindingType.DEFAULTED, kind),
         type=FindingType.DEFAULTED,
-        ref=finding.ref,
-        scope=finding.scope,
-        tenant=finding.tenant,
-        direction=finding.direction,
-        severity=finding.severity,
+        ref=kind,
+        scope=CLUSTER,
+        tenant="",
+        direction=UNJUDGED.direction,
+        severity=severity(UNJUDGED.direction, crosses_tenant=UNJUDGED.crosses_tenant),
         summary=(
-            f"{finding.ref} came back with fields that were not sent: the API server has learned a default that "
-            f"driftd does not know; no {finding.ref.kind} is written until driftd is updated"
+            f"no {kind.kind} is written any more: the API server adds fields that driftd does not know, a default or "
+            f"what an admission plugin puts there ({shown(why)}); it is asked again now and then"
         ),
-        origin=finding.origin,
-        dialect=finding.dialect,
+        dialect=compiled.dialect,
     )
 
 

@@ -17,6 +17,7 @@ from driftd.engine.pending import pending
 from driftd.engine.record import OpenFindings
 from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
+from driftd.engine.stopped import StoppedKinds
 from driftd.engine.tell import Teller
 from driftd.engine.watching import GOVERNED, Watching
 
@@ -38,6 +39,7 @@ __all__ = [
     "Recording",
     "ScopeLoop",
     "Setbacks",
+    "StoppedKinds",
     "Teller",
     "Watching",
     "changed_scopes",

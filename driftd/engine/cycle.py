@@ -1,7 +1,7 @@
 """One cycle of one scope: observe, compare, judge, act, verify, record."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from driftd.cluster import Answer, ClusterError
+from driftd.compile import Compiled
 from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, plan, twin_ref
 from driftd.engine.act import Actor, Acts
 from driftd.engine.dirty import Ticket
@@ -18,9 +19,10 @@ from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
+from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
 from driftd.telemetry import Metrics, Trace
-from driftd.values import Clock, Direction, Finding, FindingType, ObjectRef, Result, Scope
+from driftd.values import CLUSTER, Clock, Direction, Finding, FindingType, ObjectRef, Result, Scope
 
 _log = structlog.get_logger()
 
@@ -48,6 +50,7 @@ class Cycle:
         recording: Recording,
         breaker: FightBreaker,
         setbacks: Setbacks,
+        stopped: StoppedKinds,
         meaning: Meaning,
         namespaces: KnownNamespaces,
         epoch: Callable[[], int],
@@ -61,6 +64,7 @@ class Cycle:
         self._recording = recording
         self._breaker = breaker
         self._setbacks = setbacks
+        self._stopped = stopped
         self._meaning = meaning
         self._namespaces = namespaces
         self._clock = clock
@@ -104,20 +108,20 @@ class Cycle:
                 orphaned=scope.namespace in model.orphaned,
                 judge=self._meaning.recall,
             )
-        extra = self._extra(comparison.findings, model.compiled.cluster)
+        extra = self._extra(comparison, model.compiled)
         if extra:
             comparison = replace(comparison, findings=(*comparison.findings, *extra))
         return comparison
 
-    def _extra(self, findings: Iterable[Finding], cluster: str) -> list[Finding]:
-        """Findings about repairs that cannot be written."""
+    def _extra(self, comparison: Comparison, compiled: Compiled) -> list[Finding]:
+        """Findings about repairs that cannot be written; a stopped kind is one finding of the whole cluster."""
+        if comparison.scope == CLUSTER:
+            return [defaulted(one.ref, one.why, compiled) for one in self._stopped.all()]
         extra = []
-        for finding in findings:
+        for finding in comparison.findings:
             why = self._setbacks.refused(finding.ref)
             if why:
-                extra.append(blocked(finding, why, cluster))
-            if self._setbacks.differs(finding.ref):
-                extra.append(defaulted(finding, cluster))
+                extra.append(blocked(finding, why, compiled.cluster))
         return extra
 
     async def _prove(self, comparison: Comparison, work: Work) -> bool:
@@ -181,8 +185,9 @@ class Cycle:
             if fight > 0:
                 waiting.add(finding.ref)
                 work.again.append(fight)
-            twin = twin_ref(finding.ref)
-            for ref in (finding.ref, twin):
+            for ref in (finding.ref, twin_ref(finding.ref)):
+                if ref in self._stopped:  # its lift has every scope looked at again
+                    stuck.add(ref)
                 setback = self._setbacks.wait(ref, now)
                 if setback > 0:
                     stuck.add(ref)
@@ -210,7 +215,7 @@ class Cycle:
             case Result.REFUSED:
                 self._setbacks.refuse(ref, answer.message, now)
             case Result.DIFFERS if answer.defaulted:
-                self._setbacks.stop_kind(ref, answer.message)
+                self._stopped.stop(ref, answer.message)
             case Result.DIFFERS:
                 self._setbacks.refuse(ref, answer.message, now)
             case Result.FENCED:

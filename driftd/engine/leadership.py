@@ -57,6 +57,7 @@ class Leadership:
         reaches: Callable[[str], Awaitable[bool]],
         publish: Callable[[], Awaitable[None]],
         learn: Callable[[], Awaitable[None]],
+        relearn: Callable[[], Coroutine[None, None, None]],
         judge: Callable[[], Coroutine[None, None, None]],
         clock: Clock,
         metrics: Metrics,
@@ -64,6 +65,7 @@ class Leadership:
         self._reaches = reaches
         self._publish = publish
         self._learn = learn
+        self._relearn = relearn
         self._judge = judge
         self._store = store
         self._loop = loop
@@ -97,6 +99,7 @@ class Leadership:
                 group.create_task(self._housekeeping(), name="housekeeping")
                 group.create_task(self._anchor(), name="anchor")
                 group.create_task(self._judge(), name="meaning")
+                group.create_task(self._relearn(), name="defaults")
         finally:
             self._metrics.leading.set(0)
 

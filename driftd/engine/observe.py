@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 import structlog
 
 from driftd.cluster import Mirror, Truth
-from driftd.drift import KindState, LiveScope
+from driftd.drift import KIND_ITSELF, KindState, LiveScope
 from driftd.policy.kinds import KINDS, Bearing, bearing
 from driftd.values import CLUSTER, Digest, Live, ObjectRef, Resource, Scope, scope_of
 
@@ -106,7 +106,7 @@ class Observer:
         """One stand-in for each kind that nobody listed: that it is served at all is for a person to look at."""
         if scope == CLUSTER:
             for resource in self._unlisted():
-                ref = ObjectRef(resource.group, resource.kind, "", "(the kind itself)")
+                ref = ObjectRef(resource.group, resource.kind, "", KIND_ITSELF)
                 yield Live(ref, b"{}", Digest(b""), "", "", terminating=False, managers=())
 
     def _follow(self, ref: ObjectRef, _before: Live | None, after: Live | None) -> None:

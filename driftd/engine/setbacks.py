@@ -1,4 +1,4 @@
-"""Writes that did not work: what the API server refused, what failed for now, which kinds are not written any more."""
+"""Writes that did not work: what the API server refused, and what failed for now."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,6 @@ class Setbacks:
         self._longest = longest_seconds
         self._objects: dict[ObjectRef, _Setback] = {}
         self._scopes: dict[Scope, float] = {}
-        self._stopped: dict[tuple[str, str], tuple[ObjectRef, str]] = {}
 
     def refuse(self, ref: ObjectRef, why: str, now: float) -> None:
         """The server said no, and will again until something changes."""
@@ -35,18 +34,12 @@ class Setbacks:
         pause = min(self._longest, before.pause * 2) if before else self._first
         self._objects[ref] = _Setback(pause, now + max(pause, retry_after or 0.0), before.refused if before else "")
 
-    def stop_kind(self, ref: ObjectRef, why: str) -> None:
-        """What came back was not what was sent: nothing of this kind is written any more (D3)."""
-        self._stopped.setdefault((ref.group, ref.kind), (ref, why))
-
     def clear(self, ref: ObjectRef) -> None:
         """A write of this object went through."""
         self._objects.pop(ref, None)
 
     def wait(self, ref: ObjectRef, now: float) -> float:
-        """Seconds to leave the object alone; a stopped kind is left alone for the longest pause, over and over."""
-        if (ref.group, ref.kind) in self._stopped:
-            return self._longest
+        """Seconds to leave the object alone."""
         setback = self._objects.get(ref)
         return max(0.0, setback.until - now) if setback else 0.0
 
@@ -54,11 +47,6 @@ class Setbacks:
         """Why the server refuses the object; empty when it does not."""
         setback = self._objects.get(ref)
         return setback.refused if setback else ""
-
-    def differs(self, ref: ObjectRef) -> str:
-        """Why the kind is stopped, told for the one object that showed it; empty for all others: one finding a kind."""
-        stopped = self._stopped.get((ref.group, ref.kind))
-        return stopped[1] if stopped and stopped[0] == ref else ""
 
     def pause(self, scope: Scope) -> float:
         """The next pause of a scope that could not be observed."""

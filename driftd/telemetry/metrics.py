@@ -47,6 +47,12 @@ class Metrics:
             ["kind", "state"],
             registry=one,
         )
+        self.kind_stopped = Gauge(
+            "driftd_kind_stopped",
+            "1 while objects of a kind are not written, because the API server adds fields that nobody sent.",
+            ["kind"],
+            registry=one,
+        )
         self.objects = Gauge("driftd_mirror_objects", "Objects held in the mirror.", ["kind"], registry=one)
         self.divergence = Counter(
             "driftd_mirror_divergence", "Objects whose mirror differed from a fresh read.", ["kind"], registry=one

@@ -42,15 +42,6 @@ def test_a_write_that_went_through_clears_its_object_only() -> None:
     assert (one.refused(QUOTA), one.refused(OTHER)) == ("", "no")
 
 
-def test_a_stopped_kind_is_told_once_and_never_written() -> None:
-    one = setbacks()
-    one.stop_kind(QUOTA, "added spec.new")
-    one.stop_kind(OTHER, "added spec.new")
-    assert one.differs(QUOTA) == "added spec.new"
-    assert one.differs(OTHER) == ""
-    assert one.wait(OTHER, 1e9) == 8.0
-
-
 def test_a_scope_that_cannot_be_observed_waits_longer_each_time_until_it_can() -> None:
     one = setbacks()
     scope = Scope("acme-prod")
