@@ -18,6 +18,7 @@ from tests.bench.heal import heal, heal_under_load
 from tests.bench.passes import passes
 from tests.bench.processes import cold_start, empty_memory, help_page, memory, pid_of
 from tests.bench.reach import reach
+from tests.bench.tracing import tracing
 
 BENCHES = {
     "help": "driftd --help",
@@ -26,6 +27,7 @@ BENCHES = {
     "compare": "compare passes, beside GET and dry-run apply",
     "heal": "tampering to healed, idle",
     "load": "tampering to healed, 20 changes a second elsewhere",
+    "trace": "audit passes with traces, against without",
     "reach": "the reachability engine",
 }
 BUILD = Path(__file__).resolve().parents[2] / "build"
@@ -56,7 +58,7 @@ async def on_a_cluster(wanted: set[str], size: Size, ground: Ground) -> None:
     if "help" in wanted:
         help_page(ground)
     empty = await empty_memory(ground) if "memory" in wanted else 0.0
-    if not wanted & {"memory", "start", "compare", "heal", "load"}:
+    if not wanted & {"memory", "start", "compare", "heal", "load", "trace"}:
         return
     ground.say(f"installing the platform: {size.namespaces} namespaces")
     await ground.install()
@@ -67,6 +69,8 @@ async def on_a_cluster(wanted: set[str], size: Size, ground: Ground) -> None:
         await cold_start(ground, size.start_goal, size.starts)
     if wanted & {"memory", "heal", "load"}:
         await while_it_runs(wanted, size, ground, data, empty)
+    if "trace" in wanted:
+        await tracing(ground, data)
     if "compare" in wanted:
         async with ground.daemon(data=data):  # nothing differs when it is ready
             pass
