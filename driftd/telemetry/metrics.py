@@ -57,6 +57,11 @@ class Metrics:
         self.divergence = Counter(
             "driftd_mirror_divergence", "Objects whose mirror differed from a fresh read.", ["kind"], registry=one
         )
+        self.workloads_judged = Gauge(
+            "driftd_workloads_judged_timestamp_seconds",
+            "When live pods, services and slices were last held against the model.",
+            registry=one,
+        )
         self.model_accepted = Gauge(
             "driftd_model_accepted_timestamp_seconds", "When the model in force was accepted.", registry=one
         )
@@ -79,6 +84,25 @@ class Metrics:
             "driftd_spans",
             "Spans made, sent to the collector and lost on the way; the rest waits or was dropped.",
             ["result"],
+            registry=one,
+        )
+        self.pages_open = Gauge(
+            "driftd_pages_open", "Pages that are told and not over.", ["class", "urgency"], registry=one
+        )
+        self.deliveries = Counter(
+            "driftd_page_deliveries",
+            "Tries to tell a destination of a page: accepted, failed (tried again) or refused (never taken).",
+            ["destination", "action", "result"],
+            registry=one,
+        )
+        self.outbox_depth = Gauge(
+            "driftd_outbox_depth", "Pages a destination has yet to be told something of.", ["destination"], registry=one
+        )
+        self.page_seconds = Histogram(
+            "driftd_time_to_page_seconds",
+            "From the drift's opening to the first destination that accepted a page of it.",
+            ["class"],
+            buckets=(0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 30.0, 60.0, 62.0, 120.0, 600.0, 3600.0),
             registry=one,
         )
         self.loop_lag = Gauge("driftd_loop_lag_seconds", "Newest measured delay of the event loop.", registry=one)
