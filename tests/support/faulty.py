@@ -110,6 +110,13 @@ class Scene(Stage):
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             return answer.status
 
+    async def readiness(self) -> dict[str, str]:
+        """The parts that `/readyz` tells of."""
+        url = f"http://127.0.0.1:{self.daemon.port}/readyz"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            parts: dict[str, str] = (await answer.json())["parts"]
+            return parts
+
     async def metric(self, line: str) -> float:
         """The value of the metric whose line begins so; nan where there is none."""
         for said in (await self.daemon.metrics()).splitlines():
