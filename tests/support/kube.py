@@ -34,6 +34,10 @@ _PATHS = {
         "validatingadmissionpolicybindings",
         False,
     ),
+    "Deployment": ("apis/apps/v1", "deployments", True),
+    "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims", True),
+    "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets", True),
+    "PriorityClass": ("apis/scheduling.k8s.io/v1", "priorityclasses", False),
     "CustomResourceDefinition": ("apis/apiextensions.k8s.io/v1", "customresourcedefinitions", False),
 }
 

@@ -1,0 +1,102 @@
+{{/* What driftd governs: the one list behind its rights, its fence and its bounds. `delete` where the world is closed. */}}
+{{- define "driftd.governed" -}}
+- {group: networking.k8s.io, resources: [networkpolicies], delete: true}
+- {group: "", resources: [resourcequotas, limitranges], delete: true}
+- {group: "", resources: [namespaces, serviceaccounts], delete: false}
+{{- if .Values.calico.governed }}
+{{- range tuple "projectcalico.org" "crd.projectcalico.org" }}
+- {group: {{ . }}, resources: [globalnetworkpolicies, globalnetworksets, networkpolicies, networksets], delete: true}
+- {group: {{ . }}, resources: [tiers], delete: false}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A governed resource as the bounds name it: networkpolicies.networking.k8s.io, namespaces. Comma-separated. */}}
+{{- define "driftd.governedNames" -}}
+{{- $names := list -}}
+{{- range $one := fromYamlArray (include "driftd.governed" .) -}}
+{{- range $one.resources -}}
+{{- $names = append $names (squote (ternary . (printf "%s.%s" . $one.group) (eq $one.group ""))) -}}
+{{- end -}}
+{{- end -}}
+{{- join ", " $names -}}
+{{- end }}
+
+{{/* The same of the open kinds, which driftd never deletes. */}}
+{{- define "driftd.openNames" -}}
+{{- $names := list -}}
+{{- range $one := fromYamlArray (include "driftd.governed" .) -}}
+{{- if not $one.delete -}}
+{{- range $one.resources -}}
+{{- $names = append $names (squote (ternary . (printf "%s.%s" . $one.group) (eq $one.group ""))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- join ", " $names -}}
+{{- end }}
+
+{{- define "driftd.user" -}}
+system:serviceaccount:{{ .Release.Namespace }}:driftd
+{{- end }}
+
+{{/* CEL: whether variables.home is protected. */}}
+{{- define "driftd.protected" -}}
+{{- $exact := list -}}
+{{- $tests := list -}}
+{{- range .Values.protectedNamespaces -}}
+{{- if hasSuffix "*" . -}}
+{{- $tests = append $tests (printf "variables.home.startsWith('%s')" (trimSuffix "*" .)) -}}
+{{- else -}}
+{{- $exact = append $exact (squote .) -}}
+{{- end -}}
+{{- end -}}
+{{- if $exact -}}
+{{- $tests = append $tests (printf "variables.home in [%s]" (join ", " $exact)) -}}
+{{- end -}}
+{{- join " || " $tests -}}
+{{- end }}
+
+{{/* CEL: whether `key` is a Namespace label that driftd may change. */}}
+{{- define "driftd.ownLabel" -}}
+{{- $exact := list -}}
+{{- $prefixes := list -}}
+{{- range .Values.namespaceLabels -}}
+{{- if hasSuffix "/" . -}}
+{{- $prefixes = append $prefixes (squote .) -}}
+{{- else -}}
+{{- $exact = append $exact (squote .) -}}
+{{- end -}}
+{{- end -}}
+(key in [{{ join ", " $exact }}] || [{{ join ", " $prefixes }}].exists(prefix, key.startsWith(prefix)))
+{{- end }}
+
+{{/* Settings as environment: nested maps become DRIFTD_A__B. Takes (dict "prefix" "DRIFTD" "tree" {...}). */}}
+{{- define "driftd.env" -}}
+{{- $prefix := .prefix -}}
+{{- range $key, $value := .tree -}}
+{{- $name := printf "%s%s" $prefix (upper $key) -}}
+{{- if kindIs "map" $value }}
+{{- include "driftd.env" (dict "prefix" (printf "%s__" $name) "tree" $value) }}
+{{- else }}
+- {name: {{ $name }}, value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "driftd.postgres" -}}
+{{- if or .Values.store.url .Values.store.urlSecret.name }}yes{{ end -}}
+{{- end }}
+
+{{- define "driftd.labels" -}}
+app.kubernetes.io/name: driftd
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{- define "driftd.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,267 @@
+"""The chart: what it renders, what its schema refuses, and that the plain manifests are what it renders."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from driftd.policy.kinds import KINDS, World
+from driftd.settings import Settings
+from tests.deploy.rendered import DIGEST, FILES, MANIFESTS, chart_digest, rendered
+from tests.support.helm import CHART, helm, template
+
+Body = dict[str, Any]
+POSTGRES = ("--set", "replicas=2,store.url=postgresql+asyncpg://driftd@pg/driftd")
+
+
+def documents(text: str) -> list[Body]:
+    return [body for body in yaml.safe_load_all(text) if body]
+
+
+def one(bodies: list[Body], kind: str, name: str = "driftd") -> Body:
+    found = [body for body in bodies if body["kind"] == kind and body["metadata"]["name"] == name]
+    assert len(found) == 1, f"{len(found)} {kind} {name}"
+    return found[0]
+
+
+@pytest.fixture
+def shipped() -> list[Body]:
+    """Everything in the plain manifests: needs no helm."""
+    return [body for name in FILES.values() for body in documents((MANIFESTS / name).read_text())]
+
+
+# -- the chart and the manifests --------------------------------------------------------------------------------------
+
+
+def test_the_chart_has_not_changed_since_the_manifests_were_rendered() -> None:
+    assert DIGEST.read_text().strip() == chart_digest(), "the chart changed: run `make manifests`"
+
+
+def test_the_manifests_are_what_the_chart_renders() -> None:
+    for name, text in rendered().items():
+        assert (MANIFESTS / name).read_text() == text, f"{name} is stale: run `make manifests`"
+
+
+def test_helm_finds_no_fault_in_the_chart() -> None:
+    done = helm("lint", str(CHART), "--strict")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# -- rights -----------------------------------------------------------------------------------------------------------
+
+READ = ("get", "list", "watch")
+CLOSED = (*READ, "create", "update", "delete")
+OPEN = (*READ, "create", "update")
+CALICO = ("globalnetworkpolicies", "globalnetworksets", "networkpolicies", "networksets")
+GOLDEN: dict[tuple[str, str], tuple[str, ...]] = {
+    ("networking.k8s.io", "networkpolicies"): CLOSED,
+    ("", "resourcequotas"): CLOSED,
+    ("", "limitranges"): CLOSED,
+    ("", "namespaces"): OPEN,
+    ("", "serviceaccounts"): OPEN,
+    **{(group, kind): CLOSED for group in ("projectcalico.org", "crd.projectcalico.org") for kind in CALICO},
+    **{(group, "tiers"): OPEN for group in ("projectcalico.org", "crd.projectcalico.org")},
+    ("projectcalico.org", "tier.networkpolicies"): CLOSED,
+    ("projectcalico.org", "tier.globalnetworkpolicies"): CLOSED,
+    ("", "pods"): READ,
+    ("", "services"): READ,
+    ("discovery.k8s.io", "endpointslices"): READ,
+    **{
+        (group, "*"): READ
+        for group in (
+            "cilium.io",
+            "policy.networking.k8s.io",
+            "crd.antrea.io",
+            "projectcalico.org",
+            "crd.projectcalico.org",
+            "security.istio.io",
+            "networking.istio.io",
+            "telemetry.istio.io",
+            "extensions.istio.io",
+            "policy.linkerd.io",
+            "networking.k8s.aws",
+            "k8s.ovn.org",
+            "kubeovn.io",
+        )
+    },
+    ("apiextensions.k8s.io", "customresourcedefinitions"): READ,
+    ("events.k8s.io", "events"): ("create",),
+}
+"""Every right that driftd has in the whole cluster. A line here is a decision: say in the chart why it is needed."""
+
+OWN_GOLDEN = {
+    ("coordination.k8s.io", "leases", ""): ("create",),
+    ("coordination.k8s.io", "leases", "driftd"): ("get", "update"),
+    ("", "configmaps", ""): ("create",),
+    ("", "configmaps", "driftd-fence"): ("get", "update"),
+}
+"""And in its own namespace, by name."""
+
+
+def granted(role: Body) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    found: dict[tuple[str, str, str], tuple[str, ...]] = {}
+    for rule in role["rules"]:
+        assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for name in rule.get("resourceNames", [""]):
+                    assert (group, resource, name) not in found, "said twice"
+                    found[group, resource, name] = tuple(rule["verbs"])
+    return found
+
+
+def test_driftd_has_these_rights_and_no_others(shipped: list[Body]) -> None:
+    everywhere = {key[:2]: verbs for key, verbs in granted(one(shipped, "ClusterRole")).items()}
+    assert everywhere == GOLDEN
+    assert granted(one(shipped, "Role")) == OWN_GOLDEN
+    for kind in ("ClusterRoleBinding", "RoleBinding"):
+        bound = one(shipped, kind)
+        assert bound["subjects"] == [{"kind": "ServiceAccount", "name": "driftd", "namespace": "driftd"}]
+    kinds = [body["kind"] for body in shipped]
+    assert [kinds.count(kind) for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")] == [1, 1, 1, 1]
+
+
+def test_the_chart_governs_every_kind_that_driftd_governs_and_deletes_of_closed_kinds_only(shipped: list[Body]) -> None:
+    wanted = {}
+    for kind in KINDS.values():
+        verbs = CLOSED if kind.world is World.CLOSED else OPEN
+        wanted[kind.resource.group, kind.resource.plural] = verbs
+    assert {key: GOLDEN.get(key) for key in wanted} == wanted
+    fence = one(shipped, "ValidatingAdmissionPolicy", "driftd-fence")
+    fenced = {
+        (group, plural)
+        for rule in fence["spec"]["matchConstraints"]["resourceRules"]
+        for group in rule["apiGroups"]
+        for plural in rule["resources"]
+    }
+    assert {(group, plural) for group, plural in fenced if group != "crd.projectcalico.org"} == set(wanted)
+    named = next(
+        variable["expression"]
+        for variable in one(shipped, "ValidatingAdmissionPolicy", "driftd-bounds")["spec"]["variables"]
+        if variable["name"] == "governed"
+    )
+    for group, plural in fenced:
+        assert f"'{plural}.{group}'" in named if group else f"'{plural}'" in named
+
+
+def test_without_calico_its_kinds_are_only_read() -> None:
+    bodies = documents(template("--set", "calico.governed=false"))
+    writes = {key for key, verbs in granted(one(bodies, "ClusterRole")).items() if "update" in verbs}
+    assert not {key for key in writes if "calico" in key[0]}
+    assert "calico" not in str(one(bodies, "ValidatingAdmissionPolicy", "driftd-fence"))
+
+
+# -- the pod ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_pod_meets_the_restricted_profile_and_writes_to_its_volumes_only(shipped: list[Body]) -> None:
+    deployment = one(shipped, "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert deployment["spec"]["replicas"] == 1
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"] == {"memory": "256Mi"}
+    assert {probe: container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")} == {
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/readyz",
+    }
+    assert spec["priorityClassName"] == one(shipped, "PriorityClass")["metadata"]["name"]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(spec)
+    assert not [volume for volume in spec["volumes"] if "hostPath" in volume]
+
+
+def test_the_namespace_of_the_plain_manifests_takes_restricted_pods_only(shipped: list[Body]) -> None:
+    labels = one(shipped, "Namespace")["metadata"]["labels"]
+    assert labels == {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def test_driftds_own_network_policy_lets_nobody_in_unless_told(shipped: list[Body]) -> None:
+    policy = one(shipped, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    ports = sorted({port["port"] for rule in policy["egress"] for port in rule["ports"]})
+    assert ports == [53, 443, 6443]
+
+
+def test_more_replicas_roll_and_get_a_disruption_budget_and_no_shared_volume() -> None:
+    bodies = documents(template(*POSTGRES))
+    spec = one(bodies, "Deployment")["spec"]
+    assert spec["strategy"]["type"] == "RollingUpdate"
+    assert one(bodies, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    assert not [body for body in bodies if body["kind"] == "PersistentVolumeClaim"]
+    env = {entry["name"]: entry.get("value") for entry in spec["template"]["spec"]["containers"][0]["env"]}
+    assert env["DRIFTD_STORE__URL"] == "postgresql+asyncpg://driftd@pg/driftd"
+
+
+def test_settings_arrive_as_the_daemon_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = template(
+        "--set", "settings.audit.relist_seconds=1000", "--set", "settings.log.json_lines=false",
+        "--set-string", "settings.model.approved=12345",
+    )  # fmt: skip
+    env = one(documents(text), "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
+    for entry in env:
+        if "value" in entry:
+            monkeypatch.setenv(entry["name"], entry["value"])
+    settings = Settings()
+    assert settings.audit.relist_seconds == 1000
+    assert settings.log.json_lines is False
+    assert settings.model.approved == "12345"
+
+
+def test_secrets_come_from_secrets() -> None:
+    text = template(
+        "--set", "store.urlSecret.name=pg", "--set", "secretSettings.DRIFTD_X.name=s,secretSettings.DRIFTD_X.key=k",
+        "--set", "secretFiles={git-key}",
+    )  # fmt: skip
+    pod = one(documents(text), "Deployment")["spec"]["template"]["spec"]
+    env = {entry["name"]: entry.get("valueFrom", {}).get("secretKeyRef") for entry in pod["containers"][0]["env"]}
+    assert env["DRIFTD_STORE__URL"] == {"name": "pg", "key": "url"}
+    assert env["DRIFTD_X"] == {"name": "s", "key": "k"}
+    assert {"name": "secret-git-key", "mountPath": "/etc/driftd/git-key", "readOnly": True} in pod["containers"][0][
+        "volumeMounts"
+    ]
+
+
+def test_protected_namespaces_and_label_keys_reach_the_bounds() -> None:
+    text = template(
+        "--set", "protectedNamespaces={kube-*,ingress}", "--set", "namespaceLabels={driftd.dev/,zone}",
+        "--namespace", "iso",
+    )  # fmt: skip
+    bounds = str(one(documents(text), "ValidatingAdmissionPolicy", "driftd-bounds"))
+    assert "variables.home.startsWith('kube-') || variables.home in ['ingress']" in bounds
+    assert "key in ['zone'] || ['driftd.dev/'].exists(" in bounds
+    assert "system:serviceaccount:iso:driftd" in bounds
+
+
+# -- the schema -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "about"),
+    [
+        ("replicas=2", "/store"),
+        ("replicas=0", "/replicas"),
+        ("store.url=mysql://pg/driftd", "/store/url"),
+        ("store.url=postgresql://driftd:secret@pg/driftd", "/store/url"),
+        ("replica=1", "replica"),
+        ("image.digest=latest", "/image/digest"),
+        ("protectedNamespaces={ingress}", "/protectedNamespaces"),
+        ("model.configMap=a,model.files.a\\.yaml=b", "/model"),
+        ("model.files.a\\.txt=b", "a.txt"),
+        ("settings.Audit=1", "Audit"),
+        ("secretSettings.PASSWORD.name=a,secretSettings.PASSWORD.key=b", "PASSWORD"),
+        ("namespaceLabels={a'b}", "/namespaceLabels"),
+        ("admission.enabled=perhaps", "/admission/enabled"),
+    ],
+)
+def test_the_schema_refuses(value: str, about: str) -> None:
+    with pytest.raises(ValueError, match=about):
+        template("--set", value)
