@@ -261,7 +261,9 @@ class App:
     def _audit_loop(self, session: Session, pace: Pace) -> AuditLoop:
         audit = self._settings.audit
         bodies = {
-            kind.resource: HARMLESS[kind.resource.kind] for kind in KINDS.values() if kind.resource.kind in HARMLESS
+            kind.resource: HARMLESS[kind.resource.kind]
+            for kind in KINDS.values()
+            if kind.resource.kind in HARMLESS and not kind.dialect
         }
         return AuditLoop(
             auditor=Auditor(session, self._truth, self.mirror, pace),

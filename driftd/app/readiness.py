@@ -39,5 +39,8 @@ class Readiness:
             "store": self.store.state.mode.value,
         }
         stands_by = self.elector.holder not in ("", self.identity)
-        ok = model is not None and not self.observer.not_ready and (self.loop.swept or stands_by)
+        unready = self.observer.unready_under(model.compiled.dialect) if model else ()
+        if unready:
+            parts["kinds_not_ready"] = ", ".join(unready)
+        ok = model is not None and not unready and (self.loop.swept or stands_by)
         return Health(ok=ok, parts=parts)

@@ -3,7 +3,6 @@
 import structlog
 
 from driftd.cluster import ClusterError, Right, Rights, Session, guards, watching, writing
-from driftd.engine import GOVERNED
 from driftd.policy.kinds import KINDS, Kind, World
 
 ADMISSION = "deploy/manifests/admission.yaml"
@@ -14,8 +13,9 @@ _log = structlog.get_logger()
 async def warn_of_rights(session: Session) -> None:
     """Ask the API server what this login may do, and log what differs from the least that works."""
     rights = Rights(session)
-    needed = [right for one in GOVERNED for right in watching(one)]
-    needed += [right for kind in KINDS.values() for right in writing(kind.resource) if _is_written(kind, right)]
+    every = [kind for kind in KINDS.values() if not kind.dialect]
+    needed = [right for kind in every for right in watching(kind.resource)]
+    needed += [right for kind in every for right in writing(kind.resource) if _is_written(kind, right)]
     try:
         for right in await rights.missing(needed):
             _log.error("rights.missing", right=str(right), remedy="apply deploy/manifests/rbac.yaml")

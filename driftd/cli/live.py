@@ -44,7 +44,7 @@ def reader_of(resource: Resource, coverage: Coverage, *, partial: bool = False) 
     """Reads objects of one kind as the daemon's mirror does; kinds nobody understands are digested whole."""
 
     def digest(resource: Resource, body: Body) -> Digest:
-        kind = KINDS.get((resource.group, resource.kind))
+        kind = KINDS.get(resource.key)
         if kind is None:
             return Digest(blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), digest_size=16).digest())
         return digest_of(kind, body, coverage)

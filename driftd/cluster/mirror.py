@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from driftd.cluster.errors import ClusterError
 from driftd.cluster.pace import Pace
 from driftd.cluster.versions import older, passed
 from driftd.cluster.wire import DigestOf, ObjectReader
@@ -30,8 +31,8 @@ _EMPTY: Mapping[ObjectRef, Live] = MappingProxyType({})
 _log = structlog.get_logger()
 
 
-class KindNotWatched(KeyError):
-    """The mirror holds no store for the kind of this object."""
+class KindNotWatched(ClusterError):
+    """The mirror holds no store for the kind of this object: nothing is known of it."""
 
 
 @dataclass(slots=True)

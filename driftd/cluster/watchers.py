@@ -42,6 +42,8 @@ class Watchers:
     _running: dict[tuple[str, str], tuple[Reflector[Live], "asyncio.Task[None]"]] = field(
         default_factory=dict, init=False
     )
+    asked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set when discovery was asked for the first time, whatever it answered."""
     _group: asyncio.TaskGroup | None = field(default=None, init=False)
     _poked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _changed: list[Callable[[Served], None]] = field(default_factory=list, init=False)
@@ -56,6 +58,7 @@ class Watchers:
                     self._start(resource, partial=False)
                 while True:
                     await self._look()
+                    self.asked.set()
                     await self._wait()
             finally:
                 self._group = None

@@ -95,8 +95,8 @@ class Writer:
             raise NamespaceDeletion(
                 f"refused to delete {write.ref}: driftd never deletes a Namespace; retire it by hand"
             )
-        resource = self.reader_of(write.ref).resource
         try:
+            resource = self.reader_of(write.ref).resource
             async with asyncio.timeout(self.timeouts.total + 1):
                 if isinstance(write, Delete):
                     return await self._delete(write, resource, epoch, dry_run=dry_run)

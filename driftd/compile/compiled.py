@@ -20,8 +20,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GovernedNamespace:
-    """One scope that the model governs, with every object it must hold: a namespace, or with an empty `name` the
-    objects that stand in none.
+    """One scope that the model governs, with every object it must hold: a namespace, or without a name the cluster.
 
     `environment` is empty where a plain Namespace manifest governs. `closed` is False where only the named objects are
     ours (a SharedService with `policies: write`): nothing else there is drift, and `tenant` is empty. `objects` is in
@@ -81,7 +80,8 @@ class Exempt:
 class Compiled:
     """The whole desired state. `governed` is by namespace name, sorted; the model's order leaves no trace in it.
 
-    `cluster_wide` are the objects without a namespace (Namespaces stand in their own scope).
+    `cluster_wide` are the objects without a namespace (Namespaces stand in their own scope); `tier` is the platform's
+    own, where Calico rules: in it the model names every global policy.
     `platform` are namespaces of nobody's tenant; `pod_ranges` and `node_ranges` are the cluster's CIDRs; `peers` are
     the workloads that the model names outside of governed namespaces: who judges reachability needs them.
     """
@@ -97,6 +97,7 @@ class Compiled:
     pod_ranges: tuple[str, ...] = ()
     node_ranges: tuple[str, ...] = ()
     peers: Mapping[str, tuple[Workload, ...]] = field(default_factory=dict)
+    tier: str = ""
     cluster_wide: GovernedNamespace = NOTHING_CLUSTER_WIDE
 
     def every_scope(self) -> Iterator[GovernedNamespace]:

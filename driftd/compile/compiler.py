@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from driftd.compile.compiled import Compiled, Exempt, GovernedNamespace, Mode
+from driftd.compile.calico import as_canonical, platform_tier
+from driftd.compile.compiled import NOTHING_CLUSTER_WIDE, Compiled, Exempt, GovernedNamespace, Mode
 from driftd.compile.coverage import coverage_of
 from driftd.compile.edges import Edge, edges_of, ways_of
 from driftd.compile.faults import CompileError, problem
@@ -15,6 +16,7 @@ from driftd.compile.site import Site
 from driftd.compile.terms import Terms, terms_of
 from driftd.compile.workloads import peers_of, workloads_of
 from driftd.model import Environment, Manifest, Model, Plan, Problem, tenant_label
+from driftd.policy.kinds import CALICO, MalformedObjectError
 from driftd.values import PROVENANCE
 
 
@@ -59,8 +61,9 @@ class _Compiler:
             if namespace not in self.opened:
                 self._open(self._plain_head(namespace, manifest))
         self._guards()
+        wide = self._cluster_wide()
         for manifest in self.model.manifests:
-            self._manifest(manifest)
+            self._manifest(manifest, wide.ledger)
         if self.problems:
             raise CompileError(self.problems)
         spec = self.model.cluster.spec
@@ -76,6 +79,8 @@ class _Compiler:
             pod_ranges=tuple(str(one) for one in spec.ranges.pods),
             node_ranges=tuple(str(one) for one in spec.ranges.nodes),
             peers=peers_of(self.model),
+            tier=spec.cni.calico.name if wide.head.closed else "",
+            cluster_wide=wide.closed() if wide.head.closed else NOTHING_CLUSTER_WIDE,
         )
 
     def _open(self, head: GovernedNamespace) -> Ledger:
@@ -164,8 +169,29 @@ class _Compiler:
             else:
                 taken.ledger.add(body, origin)
 
-    def _manifest(self, manifest: Manifest) -> None:
+    def _cluster_wide(self) -> _Opened:
+        """What stands in no namespace: closed, and so ours, where the network layer has such kinds."""
+        cluster = self.model.cluster
+        origin = self.model.origin("Cluster", cluster.name)
+        calico = cluster.spec.cni.dialect == "calico"
+        head = replace(
+            NOTHING_CLUSTER_WIDE, mode=self._mode(), kind_modes=self.kind_modes, closed=calico, origin=origin
+        )
+        opened = _Opened(head, Ledger(self.coverage, self.problems))
+        if calico:
+            tenants: dict[str, list[str]] = {}
+            for one in self.opened.values():
+                if one.head.environment:
+                    tenants.setdefault(one.head.tenant, []).append(one.head.name)
+            for body in platform_tier(cluster, tenants, origin):
+                opened.ledger.add(body, origin)
+        return opened
+
+    def _manifest(self, manifest: Manifest, wide: Ledger) -> None:
         """A plain manifest, word for word, plus the annotation that says where it comes from."""
+        if not manifest.ref.namespace and manifest.ref.kind != "Namespace":
+            self._add(manifest, wide)
+            return
         namespace = manifest.ref.namespace or manifest.ref.name
         opened = self.opened.get(namespace)
         if opened is None or not opened.head.closed:
@@ -173,10 +199,16 @@ class _Compiler:
             remedy = f"add an Environment or a Namespace manifest for {namespace}, or take the manifest out"
             self.problems.append(problem(manifest.origin, "metadata.namespace", message, remedy))
             return
+        self._add(manifest, opened.ledger)
+
+    def _add(self, manifest: Manifest, ledger: Ledger) -> None:
         metadata = manifest.body["metadata"]
         annotations = {**(metadata.get("annotations") or {}), PROVENANCE: manifest.origin.provenance}
         body = {**manifest.body, "metadata": {**metadata, "annotations": annotations}}
-        opened.ledger.add(body, manifest.origin)
+        try:
+            ledger.add(as_canonical(body) if manifest.ref.group == CALICO else body, manifest.origin)
+        except MalformedObjectError as fault:
+            self.problems.append(problem(manifest.origin, fault.where, str(fault), f"correct {manifest.ref}"))
 
     def _mode(self, *said: str | None) -> Mode:
         """The cluster's mode unless it, or anything nearer, says report."""

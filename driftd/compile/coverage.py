@@ -1,10 +1,12 @@
 """Which Namespace labels decide something in this model: those that selectors read, and those that manifests name."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from driftd.model import Manifest
 from driftd.policy.kinds import Coverage
+from driftd.policy.reach import MalformedSelector, calico_selector, keys_of
 from driftd.values import Body
 
 
@@ -39,6 +41,14 @@ def _namespace_keys(body: Body) -> Iterator[str]:
             waiting.extend(found.values())
             if isinstance(chosen := found.get("namespaceSelector"), dict):
                 yield from _selector_keys(chosen)
+            elif isinstance(chosen, str):
+                yield from _calico_keys(chosen)
+
+
+def _calico_keys(text: str) -> Iterator[str]:
+    """A selector that cannot be read reads nothing: the compiler tells of it with its place."""
+    with suppress(MalformedSelector):
+        yield from keys_of(calico_selector(text))
 
 
 def _selector_keys(selector: Body) -> Iterator[str]:

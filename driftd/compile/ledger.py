@@ -1,8 +1,8 @@
-"""The objects of one namespace as they are compiled: encoded at once, each identity once."""
+"""The objects of one scope as they are compiled: encoded at once, each identity once."""
 
 from driftd.compile.faults import problem
 from driftd.model import Problem
-from driftd.policy.kinds import KINDS, Coverage, MalformedObjectError, canonical_bytes, digest_of
+from driftd.policy.kinds import KINDS, Coverage, MalformedObjectError, canonical_bytes, digest_of, other_spelling
 from driftd.values import Body, Desired, ObjectRef, Origin
 
 
@@ -19,7 +19,7 @@ class Ledger:
         kind = KINDS[_group(body["apiVersion"]), body["kind"]]
         metadata = body["metadata"]
         ref = ObjectRef(kind.resource.group, kind.resource.kind, metadata.get("namespace", ""), metadata["name"])
-        taken = self._found.get(ref)
+        taken = self._found.get(ref) or self._found.get(other_spelling(ref) or ref)
         if taken is not None:
             self._twice(ref, taken.origin, origin)
             return

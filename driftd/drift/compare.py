@@ -10,8 +10,8 @@ from driftd.drift.marks import foreign_finalizers, is_emptied
 from driftd.drift.meaning import UNJUDGED, Difference, Judge
 from driftd.drift.state import LiveScope
 from driftd.drift.twin import SUFFIX, has_twin, twin_of, twin_ref
-from driftd.policy.kinds import KINDS, Coverage, World
-from driftd.values import Desired, Finding, FindingType, Live, ObjectRef, Scope
+from driftd.policy.kinds import KINDS, Coverage, Kind, World, kinds_under
+from driftd.values import Desired, Finding, FindingType, Live, ObjectRef, Scope, kind_name
 
 _JUDGED = frozenset(
     {FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.TERMINATING},
@@ -77,13 +77,14 @@ def compare(
     the whole day (UTC) they name. Tenants' own policies are unexpected whatever `tenant_policies` says.
     """
     teller = Teller(compiled, governed, live.scope)
-    blind = frozenset(live.not_ready)
+    kinds = kinds_under(compiled.dialect)
+    blind = frozenset(live.not_ready) & {kind_name(*key) for key in kinds}
     home = ObjectRef("", "Namespace", "", governed.name)
     found = live.objects.get(home)
     if found is not None and found.terminating:
         return Comparison(live.scope, (teller.leaving(found),), unknown=tuple(sorted(blind)))
     exempt = {one.ref: one for one in compiled.exemptions if today <= one.until}
-    survey = _Survey(compiled.coverage, governed, live, home)
+    survey = _Survey(compiled, governed, live, home)
     differences: list[Difference] = []
     exempted: list[Exempt] = []
     for one in survey.differences():
@@ -96,6 +97,7 @@ def compare(
     told = _told(teller, governed, live, differences, judge) if differences else {}
     findings = [finding for finding, _ in told.values()]
     findings.extend(_of_the_scope(teller, live, found, orphaned=orphaned))
+    findings.extend(teller.unknown_kind(one) for ref, one in live.objects.items() if _is_of_another_layer(ref, kinds))
     findings.sort(key=lambda finding: (finding.ref, finding.type))
     return Comparison(
         scope=live.scope,
@@ -135,14 +137,22 @@ def _of_the_scope(teller: Teller, live: LiveScope, found: Live | None, *, orphan
 
 
 def _is_blind(ref: ObjectRef, blind: frozenset[str]) -> bool:
-    return bool(blind) and (ref.kind in blind or f"{ref.kind}.{ref.group}" in blind)
+    return bool(blind) and kind_name(ref.group, ref.kind) in blind
+
+
+def _is_of_another_layer(ref: ObjectRef, kinds: Mapping[tuple[str, str], Kind]) -> bool:
+    """Whether driftd knows the kind, but not as one of this cluster's network layer: it may not even be enforced."""
+    key = ref.group, ref.kind
+    return key in KINDS and key not in kinds
 
 
 class _Survey:
     """One walk over both sides of a scope."""
 
-    def __init__(self, coverage: Coverage, governed: GovernedNamespace, live: LiveScope, home: ObjectRef) -> None:
-        self._coverage = coverage
+    def __init__(self, compiled: Compiled, governed: GovernedNamespace, live: LiveScope, home: ObjectRef) -> None:
+        self._compiled = compiled
+        self._kinds = kinds_under(compiled.dialect)
+        self._coverage: Coverage = compiled.coverage
         self._governed = governed
         self._live = live
         self._home = home
@@ -193,7 +203,7 @@ class _Survey:
         for ref, present in self._live.objects.items():
             if ref in wanted:
                 continue
-            kind = KINDS.get((ref.group, ref.kind))
+            kind = self._kinds.get((ref.group, ref.kind))
             if kind is None or kind.world is World.OPEN:
                 continue
             yield from self._one_extra(ref, present, needed)

@@ -138,11 +138,16 @@ class Teller:
         return self._finding(FindingType.RECREATED, namespace.ref, unknown, summary, live=namespace)
 
     def unknown_kind(self, live: Live) -> Finding:
-        """An object of a kind that bears policy and is not understood: never touched."""
+        """An object of a kind that bears policy and is not understood, or not here: never touched."""
         group = live.ref.group or "core"
-        known = bearing(live.ref.group, live.ref.kind) is not Bearing.UNLISTED
-        what = "bears policy" if known else "belongs to a group of policy kinds and is not in driftd's table"
-        summary = f"{live.ref} ({group}) {what}; driftd cannot judge it and leaves it alone"
+        match bearing(live.ref.group, live.ref.kind):
+            case Bearing.UNLISTED:
+                what = "belongs to a group of policy kinds and is not in driftd's table; driftd cannot judge it and"
+            case Bearing.GOVERNED:
+                what = f"is not of the network layer that cni.dialect names ({self.compiled.dialect}): driftd"
+            case _:
+                what = "bears policy; driftd cannot judge it and"
+        summary = f"{live.ref} ({group}) {what} leaves it alone"
         return self._finding(FindingType.UNKNOWN_KIND, live.ref, UNJUDGED, summary, live=live)
 
     def _home(self) -> ObjectRef:

@@ -21,11 +21,11 @@ class LiveScope:
     """One scope as the mirrors hold it.
 
     `objects` holds every live object of the governed kinds in the scope (a namespace's own Namespace object among
-    them). `not_ready` names the kinds whose mirror is not READY (`NetworkPolicy`, or `NetworkPolicy.projectcalico.org`
-    where two groups share a name): their objects may be missing from `objects` without meaning anything. `unknown` are
-    instances of kinds that bear policy and are not understood. `proved_absent` are refs that a GET from etcd answered
-    with 404 *after* the mirror lost them; nothing else may be called missing. `namespace_uid_known` is the uid this
-    namespace had when it was last found canonical, None if it was never seen.
+    them). `not_ready` names the kinds whose mirror is not READY, by `kind_name` (`NetworkPolicy`, or
+    `NetworkPolicy.projectcalico.org`): their objects may be missing from `objects` without meaning anything.
+    `unknown` are instances of kinds that bear policy and are not understood. `proved_absent` are refs that a GET from
+    etcd answered with 404 *after* the mirror lost them; nothing else may be called missing. `namespace_uid_known` is
+    the uid this namespace had when it was last found canonical, None if it was never seen.
     """
 
     scope: Scope

@@ -19,10 +19,9 @@ from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.engine.tell import Teller
-from driftd.engine.watching import GOVERNED, Watching
+from driftd.engine.watching import Watching
 
 __all__ = [
-    "GOVERNED",
     "Actor",
     "AuditLoop",
     "CompiledCache",

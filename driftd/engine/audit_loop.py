@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 import structlog
 
 from driftd.cluster import Auditor, Canary, ClusterError, Divergence, Pace, RollingCheck, Watchers
-from driftd.engine.watching import GOVERNED
+from driftd.policy.kinds import KINDS
 from driftd.telemetry import Metrics
-from driftd.values import ObjectRef
+from driftd.values import ObjectRef, Resource
 
 _log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class AuditLoop:
     async def _relist(self) -> None:
         while True:
             await self._pace.sleep(self._pace.between(0.9, 1.1) * self._relist_seconds)
-            for resource in GOVERNED:
+            for resource in self._watched():
                 try:
                     audited = await self._auditor.audit(resource)
                 except ClusterError as error:
@@ -66,6 +66,10 @@ class AuditLoop:
                     self._found(divergence)
                 self._metrics.objects.labels(str(resource)).set(audited.compared)
             self._audited()
+
+    def _watched(self) -> list[Resource]:
+        """The governed kinds that are served here, in the group that serves them."""
+        return [resource for resource in self._auditor.mirror.states() if resource.key in KINDS]
 
     async def _beat(self) -> None:
         while True:

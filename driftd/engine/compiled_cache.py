@@ -37,6 +37,7 @@ class _Cached(msgspec.Struct, frozen=True):
     node_ranges: tuple[str, ...]
     peers: dict[str, tuple[Workload, ...]]
     cluster_wide: Kept
+    tier: str
 
 
 class CompiledCache:
@@ -86,6 +87,7 @@ def dump(commit: str, compiled: Compiled) -> bytes:
         node_ranges=compiled.node_ranges,
         peers=dict(compiled.peers),
         cluster_wide=kept_of(compiled.cluster_wide),
+        tier=compiled.tier,
     )
     data = msgspec.msgpack.encode(cached)
     return _checksum(data) + data
@@ -115,6 +117,7 @@ def load(raw: bytes, commit: str) -> Compiled | None:
         node_ranges=cached.node_ranges,
         peers=cached.peers,
         cluster_wide=restored(cached.cluster_wide),
+        tier=cached.tier,
     )
 
 

@@ -13,7 +13,7 @@ def digests_under(coverage: Coverage) -> Callable[[Resource, Body], Digest]:
     """The digest function of a mirror. Kinds that nobody here understands are digested whole."""
 
     def digest(resource: Resource, body: Body) -> Digest:
-        kind = KINDS.get((resource.group, resource.kind))
+        kind = KINDS.get(resource.key)
         if kind is None:
             return Digest(blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), digest_size=16).digest())
         return digest_of(kind, body, coverage)

@@ -7,8 +7,8 @@ import structlog
 
 from driftd.cluster import Mirror, Truth
 from driftd.drift import KIND_ITSELF, KindState, LiveScope
-from driftd.policy.kinds import KINDS, Bearing, bearing
-from driftd.values import CLUSTER, Digest, Live, ObjectRef, Resource, Scope, scope_of
+from driftd.policy.kinds import KINDS, Bearing, bearing, kinds_under
+from driftd.values import CLUSTER, Digest, Live, ObjectRef, Resource, Scope, kind_name, scope_of
 
 _log = structlog.get_logger()
 _PROOFS_AT_ONCE = 8
@@ -36,15 +36,20 @@ class Observer:
         self._truth = truth
         self._uid_of = uid_of
         self._foreign: dict[Scope, dict[ObjectRef, Live]] = {}
-        self._not_ready: tuple[str, ...] = tuple(kind for _, kind in KINDS)
+        self._not_ready: tuple[str, ...] = tuple(kind_name(*key) for key in KINDS)
         mirror.subscribe(self._follow)
         mirror.subscribe_states(self._states_changed)
         self._count_states()
 
     @property
     def not_ready(self) -> tuple[str, ...]:
-        """Governed kinds that may not be judged now."""
+        """Governed kinds of every network layer that may not be judged now."""
         return self._not_ready
+
+    def unready_under(self, dialect: str) -> tuple[str, ...]:
+        """Those of them that a model of this dialect governs."""
+        wanted = {kind_name(*key) for key in kinds_under(dialect)}
+        return tuple(name for name in self._not_ready if name in wanted)
 
     def look(self, scope: Scope, proved: Collection[ObjectRef] = ()) -> LiveScope:
         """The scope as the mirror has it. `proved` are absences proved since the caller began."""
@@ -122,10 +127,10 @@ class Observer:
             del self._foreign[scope]
 
     def _states_changed(self, resource: Resource, _state: KindState, _why: str) -> None:
-        if (resource.group, resource.kind) in KINDS:
+        if resource.key in KINDS:
             self._count_states()
 
     def _count_states(self) -> None:
         self._not_ready = tuple(
-            kind.resource.kind for kind in KINDS.values() if self._mirror.state(kind.resource) is not KindState.READY
+            kind_name(*key) for key, kind in KINDS.items() if self._mirror.state(kind.resource) is not KindState.READY
         )

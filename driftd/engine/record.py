@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from driftd.telemetry import Metrics
-from driftd.values import Finding, ObjectRef, Scope, Seen
+from driftd.values import Finding, ObjectRef, Scope, Seen, kind_name
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class OpenFindings:
         for id, finding in before.items():
             if id in now:
                 continue
-            hidden = finding.ref.kind in blind or finding.ref in unsure
+            hidden = kind_name(finding.ref.group, finding.ref.kind) in blind or finding.ref in unsure
             (result.still if hidden else result.gone).append(finding)
         return result
 

@@ -1,15 +1,19 @@
-"""Which kinds are watched: the governed ones always, every other kind that bears policy as soon as it is served."""
+"""Which kinds are watched: Kubernetes' own governed ones always, every other that bears policy once it is served."""
 
 import asyncio
 
 from driftd.cluster import Discovery, Interest, Mirror, Pace, ReflectorSettings, Served, Session, Watchers
 from driftd.drift import KindState
-from driftd.policy.kinds import KINDS, Bearing, bearing
+from driftd.policy.kinds import ALIASES, KINDS, STORAGE, Bearing, bearing
 from driftd.telemetry import Metrics
 from driftd.values import Live, ObjectRef, Resource
 
 CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
 GOVERNED = tuple(kind.resource for kind in KINDS.values())
+REQUIRED = tuple(kind.resource for kind in KINDS.values() if not kind.dialect)
+"""Kinds that every cluster has. Those of a network layer are watched from whichever group serves them, or not at all."""
+_VERSIONS = {(one.group, one.kind): one.version for one in GOVERNED}
+_STORED = {(STORAGE, one.kind): "v1" for one in GOVERNED if one.group == ALIASES[STORAGE]}
 
 
 def interest(group: str, kind: str) -> Interest:
@@ -42,9 +46,9 @@ class Watching:
         self.watchers = Watchers(
             session=session,
             mirror=mirror,
-            discovery=Discovery(session, interest, {(one.group, one.kind): one.version for one in GOVERNED}),
+            discovery=Discovery(session, interest, _VERSIONS | _STORED, ALIASES),
             pace=pace,
-            required=GOVERNED,
+            required=REQUIRED,
             settings=lambda _resource: settings,
             poll=(poll_seconds, poll_seconds * 2),
         )
@@ -52,7 +56,9 @@ class Watching:
         mirror.subscribe_states(self._told)
 
     async def settled(self) -> None:
-        """Wait until every governed kind has been listed once, or found absent or blind."""
+        """Wait until it was asked what is served, and every governed kind was listed, or found absent or blind."""
+        await self.watchers.asked.wait()
+        self._look_around()
         await self._settled.wait()
 
     async def run(self) -> None:
@@ -75,5 +81,9 @@ class Watching:
     def _told(self, resource: Resource, state: KindState, _why: str) -> None:
         for one in KindState:
             self._metrics.kind_state.labels(str(resource), one.value).set(1 if one is state else 0)
-        if all(self._mirror.state(kind) is not KindState.SYNCING for kind in GOVERNED):
+        self._look_around()
+
+    def _look_around(self) -> None:
+        syncing = any(self._mirror.state(kind) is KindState.SYNCING for kind in GOVERNED)
+        if self.watchers.asked.is_set() and not syncing:
             self._settled.set()

@@ -12,11 +12,15 @@ class ManifestKind:
     version: str
     kind: str
     namespaced: bool = True
+    dialect: str = ""
+    """The network layer whose kind it is; empty for Kubernetes' own."""
 
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+
+CALICO = "projectcalico.org"
 
 MANIFEST_KINDS: Mapping[tuple[str, str], ManifestKind] = {
     (kind.group, kind.kind): kind
@@ -26,6 +30,11 @@ MANIFEST_KINDS: Mapping[tuple[str, str], ManifestKind] = {
         ManifestKind("", "v1", "ResourceQuota"),
         ManifestKind("", "v1", "LimitRange"),
         ManifestKind("networking.k8s.io", "v1", "NetworkPolicy"),
+        ManifestKind(CALICO, "v3", "Tier", namespaced=False, dialect="calico"),
+        ManifestKind(CALICO, "v3", "GlobalNetworkPolicy", namespaced=False, dialect="calico"),
+        ManifestKind(CALICO, "v3", "NetworkPolicy", dialect="calico"),
+        ManifestKind(CALICO, "v3", "GlobalNetworkSet", namespaced=False, dialect="calico"),
+        ManifestKind(CALICO, "v3", "NetworkSet", dialect="calico"),
     )
 }
 """The governed kinds by (group, kind). A kind of a further layer is added here together with its compiler."""
@@ -38,4 +47,4 @@ def group_of(kind: str) -> str | None:
 
 def governed_kinds() -> tuple[str, ...]:
     """Names of the governed kinds, sorted."""
-    return tuple(sorted(known.kind for known in MANIFEST_KINDS.values()))
+    return tuple(sorted({known.kind for known in MANIFEST_KINDS.values()}))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from driftd.model.explanations import closest, shown
-from driftd.model.kinds import MANIFEST_KINDS, ManifestKind, governed_kinds
+from driftd.model.kinds import CALICO, MANIFEST_KINDS, ManifestKind, governed_kinds
 from driftd.model.places import Path, dotted, place_of
 from driftd.model.problems import Manifest, Problem
 from driftd.model.scalars import Value
 from driftd.model.schema.names import is_dns_label, is_subdomain
 from driftd.model.strict_yaml import Spot
-from driftd.values import CONDEMNED, EPOCH, PROVENANCE, Body, ObjectRef, Origin
+from driftd.values import CONDEMNED, EPOCH, PROVENANCE, Body, ObjectRef, Origin, kind_name
 
 _SERVER_SET = (
     "uid",
@@ -25,6 +25,8 @@ _SERVER_SET = (
     "finalizers",
 )
 _OURS = (PROVENANCE, EPOCH, CONDEMNED)
+_CALICO_STORAGE = "crd.projectcalico.org"
+"""Known by name only, so that a manifest of that group is told which one to write."""
 
 
 class _Report:
@@ -60,7 +62,7 @@ def read_manifest(file: str, value: Body, spot: Spot) -> tuple[Manifest | None, 
     if report.problems:
         return None, tuple(report.problems)
     ref = ObjectRef(kind.group, kind.kind, namespace, name)
-    document = "/".join(part for part in (kind.kind, namespace, name) if part)
+    document = "/".join(part for part in (kind_name(kind.group, kind.kind), namespace, name) if part)
     return Manifest(value, ref, Origin(file, spot.line, document)), ()
 
 
@@ -70,7 +72,7 @@ def _kind(value: Body, report: _Report) -> ManifestKind | None:
         report.add(("kind",), "a document needs `apiVersion` and `kind`, both strings", "add them at its top")
         return None
     group = version.rpartition("/")[0]
-    kind = MANIFEST_KINDS.get((group, name))
+    kind = MANIFEST_KINDS.get((CALICO if group == _CALICO_STORAGE else group, name))
     if kind is None and name.endswith("List"):
         report.add(("kind",), f"lists such as {name[:60]} are not taken", "write each item as a document of its own")
     elif kind is None:
@@ -88,7 +90,7 @@ def _kind(value: Body, report: _Report) -> ManifestKind | None:
 
 def _identity(kind: ManifestKind, metadata: Mapping[str, Value], report: _Report) -> tuple[str, str]:
     name, namespace = metadata.get("name"), metadata.get("namespace")
-    valid = is_subdomain if kind.namespaced else is_dns_label
+    valid = is_dns_label if kind.kind == "Namespace" else is_subdomain
     if not isinstance(name, str) or not valid(name):
         report.add(("metadata", "name"), "`metadata.name` is missing or no name for this kind", "write a DNS name")
         name = ""

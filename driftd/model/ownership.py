@@ -106,6 +106,8 @@ def _owner(entry: Entry, namespaces: Namespaces) -> Owner:
             return Owner(frozenset({environment.tenant}))
         case FalcoRuleset() as ruleset:
             return Owner(frozenset({ruleset.spec.tenant})) if ruleset.spec.tenant else PLATFORM
+        case Manifest(ref=ref) if not ref.namespace and ref.kind != "Namespace":
+            return PLATFORM  # what holds for the whole cluster is no tenant's
         case Manifest() as manifest:
             tenants = namespaces.get(manifest.ref.namespace or manifest.ref.name)
             return Owner(tenants) if tenants else UNKNOWN
@@ -124,6 +126,8 @@ def _owner_of_raw(raw: Value, namespaces: Namespaces) -> Owner:
         case "FalcoRuleset":
             return _tenant(spec["tenant"]) if spec.get("tenant") is not None else PLATFORM
         case "Cluster" | "Plan" | "SharedService" | "Exemption":
+            return PLATFORM
+        case "Tier" | "GlobalNetworkPolicy" | "GlobalNetworkSet":
             return PLATFORM
         case "Namespace":
             return _tenant(_mapping(metadata.get("labels")).get(TENANT))

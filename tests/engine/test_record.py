@@ -14,7 +14,7 @@ def finding(name: str, kind: str = "NetworkPolicy") -> Finding:
     return Finding(
         id=f"{kind}-{name}",
         type=FindingType.MODIFIED,
-        ref=ObjectRef("", kind, "acme-prod", name),
+        ref=ObjectRef("networking.k8s.io" if kind == "NetworkPolicy" else "", kind, "acme-prod", name),
         scope=SCOPE,
         tenant="acme",
         direction=Direction.UNKNOWN,

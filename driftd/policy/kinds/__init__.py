@@ -2,16 +2,24 @@
 
 from driftd.policy.kinds.addresses import cidr
 from driftd.policy.kinds.bearing import POLICY_GROUPS, Bearing, bearing
+from driftd.policy.kinds.calico_names import ALIASES, CALICO, STORAGE, other_spelling, same_policy
+from driftd.policy.kinds.calico_policy import DEFAULT_TIER, written_out
+from driftd.policy.kinds.calico_tier import BUILT_IN_TIERS
 from driftd.policy.kinds.canonical import MalformedObject, MalformedObjectError, canonical_bytes
 from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, digest_of
 from driftd.policy.kinds.network_policy import isolates_only
-from driftd.policy.kinds.registry import KINDS, UngovernedKindError, kind_of
+from driftd.policy.kinds.registry import KINDS, UngovernedKindError, kind_of, kinds_under
 from driftd.policy.kinds.selectors import NAMESPACE_NAME
 
 __all__ = [
+    "ALIASES",
+    "BUILT_IN_TIERS",
+    "CALICO",
+    "DEFAULT_TIER",
     "KINDS",
     "NAMESPACE_NAME",
     "POLICY_GROUPS",
+    "STORAGE",
     "Bearing",
     "Coverage",
     "Kind",
@@ -26,4 +34,8 @@ __all__ = [
     "digest_of",
     "isolates_only",
     "kind_of",
+    "kinds_under",
+    "other_spelling",
+    "same_policy",
+    "written_out",
 ]

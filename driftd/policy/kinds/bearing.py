@@ -8,6 +8,7 @@ allot addresses without saying who may talk to whom.
 
 from enum import StrEnum
 
+from driftd.policy.kinds.calico_names import ALIASES
 from driftd.policy.kinds.registry import KINDS
 
 
@@ -29,8 +30,7 @@ _POLICY: dict[str, str] = {
     "policy.networking.k8s.io": "AdminNetworkPolicy BaselineAdminNetworkPolicy ClusterNetworkPolicy",
     "crd.antrea.io": "NetworkPolicy ClusterNetworkPolicy Tier ClusterGroup Group Egress TrafficControl ExternalEntity",
     "projectcalico.org": (
-        "NetworkPolicy GlobalNetworkPolicy Tier NetworkSet GlobalNetworkSet HostEndpoint Profile ExternalNetwork "
-        "EgressGatewayPolicy FelixConfiguration KubeControllersConfiguration"
+        "HostEndpoint Profile ExternalNetwork EgressGatewayPolicy FelixConfiguration KubeControllersConfiguration"
     ),
     "security.istio.io": "AuthorizationPolicy PeerAuthentication RequestAuthentication",
     "networking.istio.io": ("DestinationRule EnvoyFilter Gateway ProxyConfig ServiceEntry Sidecar WorkloadEntry"),
@@ -78,9 +78,6 @@ _HARMLESS: dict[str, str] = {
     ),
 }
 
-_SAME_KINDS = {"crd.projectcalico.org": "projectcalico.org"}
-"""Calico keeps its kinds a second time as the backing store of its API server: one list serves both."""
-
 _BESIDE: frozenset[tuple[str, str]] = frozenset(
     {
         ("k8s.cni.cncf.io", "MultiNetworkPolicy"),
@@ -99,15 +96,20 @@ def _table() -> dict[tuple[str, str], Bearing]:
     found: dict[tuple[str, str], Bearing] = {}
     for bearing, groups in ((Bearing.HARMLESS, _HARMLESS), (Bearing.POLICY, _POLICY)):
         for group, kinds in groups.items():
-            for twin in (group, *(alias for alias, of in _SAME_KINDS.items() if of == group)):
-                found.update(((twin, kind), bearing) for kind in kinds.split())
+            found.update(((group, kind), bearing) for kind in kinds.split())
     found.update((pair, Bearing.POLICY) for pair in _BESIDE)
     found.update((pair, Bearing.GOVERNED) for pair in KINDS)
+    found.update(
+        ((alias, kind), known)
+        for alias, of in ALIASES.items()
+        for (group, kind), known in tuple(found.items())
+        if group == of
+    )
     return found
 
 
 _TABLE = _table()
-POLICY_GROUPS = frozenset({*_POLICY, *_SAME_KINDS})
+POLICY_GROUPS = frozenset({*_POLICY, *ALIASES})
 """Groups that are listed whole."""
 
 

@@ -44,6 +44,11 @@ class Kind(Protocol):
     def world(self) -> World: ...
 
     @property
+    def dialect(self) -> str:
+        """The network layer whose kind it is, as `cni.dialect` names it; empty for Kubernetes' own."""
+        ...
+
+    @property
     def rank(self) -> int:
         """Place in the order of creation: lower first."""
         ...

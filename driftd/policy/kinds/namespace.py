@@ -24,6 +24,7 @@ class NamespaceKind:
 
     resource = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
     world = World.OPEN
+    dialect = ""
     rank = 0
     reads_coverage = True
 

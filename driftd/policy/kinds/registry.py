@@ -1,8 +1,12 @@
 """The governed kinds, by group and kind: a further kind is one module and one line here."""
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
+from driftd.policy.kinds.calico_policy import CalicoNetworkPolicyKind, GlobalNetworkPolicyKind
+from driftd.policy.kinds.calico_set import GlobalNetworkSetKind, NetworkSetKind
+from driftd.policy.kinds.calico_tier import TierKind
 from driftd.policy.kinds.kind import Kind
 from driftd.policy.kinds.limit_range import LimitRangeKind
 from driftd.policy.kinds.namespace import NamespaceKind
@@ -13,7 +17,12 @@ from driftd.values import ObjectRef
 
 _ALL: tuple[Kind, ...] = (
     NamespaceKind(),
+    TierKind(),
+    GlobalNetworkSetKind(),
+    NetworkSetKind(),
     NetworkPolicyKind(),
+    GlobalNetworkPolicyKind(),
+    CalicoNetworkPolicyKind(),
     ResourceQuotaKind(),
     LimitRangeKind(),
     ServiceAccountKind(),
@@ -23,6 +32,12 @@ KINDS: Mapping[tuple[str, str], Kind] = MappingProxyType(
     {(kind.resource.group, kind.resource.kind): kind for kind in _ALL}
 )
 """Every governed kind by (group, kind), in the order of creation."""
+
+
+@cache
+def kinds_under(dialect: str) -> Mapping[tuple[str, str], Kind]:
+    """The kinds that a model of this `cni.dialect` governs: those of another network layer are seen, never written."""
+    return MappingProxyType({key: kind for key, kind in KINDS.items() if kind.dialect in ("", dialect)})
 
 
 class UngovernedKindError(LookupError):

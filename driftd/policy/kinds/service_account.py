@@ -17,6 +17,7 @@ class ServiceAccountKind:
 
     resource = Resource("", "v1", "ServiceAccount", "serviceaccounts")
     world = World.OPEN
+    dialect = ""
     rank = 40
     reads_coverage = False
 

@@ -23,6 +23,7 @@ class WholeSpec(ABC):
     rank: ClassVar[int]
     reads_coverage: ClassVar[bool] = False
     world: ClassVar[World] = World.CLOSED
+    dialect: ClassVar[str] = ""
 
     @abstractmethod
     def canonical_spec(self, spec: Body) -> Body:

@@ -1,6 +1,7 @@
 """Who can reach whom under Kubernetes, Calico and admin policies: exact answers, deltas, explanations, judgements."""
 
 from driftd.policy.reach.addresses import Ranges, block, blocks
+from driftd.policy.reach.calico_selectors import calico_selector
 from driftd.policy.reach.delta import Delta, DifferentDialects, delta
 from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.edits import align, apply, snapshot_of
@@ -12,6 +13,7 @@ from driftd.policy.reach.matrix import Cell, External, Grouping, Matrix, matrix
 from driftd.policy.reach.pods import MalformedPod, Pod, pod_from_body, pods_from_workload
 from driftd.policy.reach.ports import PortSet
 from driftd.policy.reach.ports import ports as port_set
+from driftd.policy.reach.selectors import MalformedSelector, keys_of
 from driftd.policy.reach.snapshot import Edit, Reach, Snapshot, UnknownEndpoint
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Grouping",
     "Judgement",
     "MalformedPod",
+    "MalformedSelector",
     "Matrix",
     "Pod",
     "PortSet",
@@ -44,9 +47,11 @@ __all__ = [
     "apply",
     "block",
     "blocks",
+    "calico_selector",
     "delta",
     "explain",
     "judge",
+    "keys_of",
     "matrix",
     "pod_from_body",
     "pods_from_workload",

@@ -25,12 +25,12 @@ def test_a_kind_is_found_by_group_and_kind() -> None:
 def test_isolation_is_created_before_what_it_isolates() -> None:
     ranks = [(kind.rank, kind.resource.kind) for kind in KINDS.values()]
     assert ranks == sorted(ranks)
-    assert [kind for _, kind in ranks][:2] == ["Namespace", "NetworkPolicy"]
+    assert [kind for _, kind in ranks][:5] == ["Namespace", "Tier", "GlobalNetworkSet", "NetworkSet", "NetworkPolicy"]
 
 
-def test_only_namespaces_and_accounts_are_open() -> None:
+def test_only_namespaces_accounts_and_tiers_are_open() -> None:
     opened = {kind.resource.kind for kind in KINDS.values() if kind.world is World.OPEN}
-    assert opened == {"Namespace", "ServiceAccount"}
+    assert opened == {"Namespace", "ServiceAccount", "Tier"}
 
 
 def test_a_new_coverage_changes_what_is_covered_only_of_the_kinds_that_say_so() -> None:
