@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.campaign.crashes import Death
+from tests.campaign.pages import put
 from tests.campaign.rounds import Tale
 
 
@@ -31,8 +32,8 @@ class Figures:
 
 
 def write(page: Path, figures: Figures) -> None:
-    """Write the page anew."""
-    page.write_text(render(figures))
+    """Write this part of the page anew."""
+    put(page, "faults", render(figures))
 
 
 def render(figures: Figures) -> str:

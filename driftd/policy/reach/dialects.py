@@ -31,6 +31,7 @@ class Reading:
     * `pod_in_block`: does an ipBlock or CIDR match a pod by its address?
     * `host_pod_selected`: does a pod selector, of a policy or of a rule, match a pod in the host's network?
     * `host_pod_in_block`: does a CIDR with the node's address match it?
+    * `node_in_block`: does a CIDR match an address where nodes are? (Cilium gives nodes an identity, which CIDRs miss.)
     * `own_pod`: does a pod always reach itself, whatever policies say?
     * `own_node`: may a pod always open connections to its own node? (From it, every dialect lets them in.)
     * `undefined_protocols`: is traffic other than TCP, UDP, SCTP to an isolated pod left open by NetworkPolicy?
@@ -41,6 +42,7 @@ class Reading:
     pod_in_block: Answer
     host_pod_selected: Answer
     host_pod_in_block: Answer
+    node_in_block: Answer
     own_pod: Answer
     own_node: Answer
     undefined_protocols: bool
@@ -54,6 +56,7 @@ _READINGS = {
         pod_in_block=Answer.MAYBE,
         host_pod_selected=Answer.MAYBE,
         host_pod_in_block=Answer.MAYBE,
+        node_in_block=Answer.YES,
         own_pod=Answer.YES,
         own_node=Answer.YES,
         undefined_protocols=True,
@@ -65,6 +68,7 @@ _READINGS = {
         pod_in_block=Answer.YES,
         host_pod_selected=Answer.NO,
         host_pod_in_block=Answer.YES,
+        node_in_block=Answer.YES,
         own_pod=Answer.YES,
         own_node=Answer.NO,
         undefined_protocols=False,
@@ -76,6 +80,7 @@ _READINGS = {
         pod_in_block=Answer.NO,
         host_pod_selected=Answer.NO,
         host_pod_in_block=Answer.NO,
+        node_in_block=Answer.MAYBE,
         own_pod=Answer.MAYBE,
         own_node=Answer.NO,
         undefined_protocols=False,

@@ -92,7 +92,8 @@ def _cut(draft: Draft, policies: Iterable[Policy]) -> frozenset[int]:
     hosts = {ip for space in draft.spaces.values() for name in space.moved for ip in _node_ips(space, name)}
     if hosts:
         nodes = of_ranges((at, at) for at in map(address, hosts))
-        endpoints.meet_nodes(nodes)
+        if endpoints.meet_nodes(nodes):
+            draft.core.forget()
         ranges.add(nodes)
     new = {edge for found in ranges for edge in found.edges()} - before.edges
     if not new:

@@ -36,6 +36,10 @@ class Matcher:
         self._cache[peer] = (size, bits)
         return bits
 
+    def forget(self) -> None:
+        """Evaluate everything anew when asked again: something about the endpoints that there were has changed."""
+        self._cache.clear()
+
     def _evaluate(self, peer: Peer) -> Bits:
         match peer:
             case Pods():
@@ -89,13 +93,14 @@ class Matcher:
 
     def _block(self, peer: Block) -> Bits:
         endpoints, reading = self._endpoints, self._reading
-        outside = endpoints.outside_in(peer.ranges)
         wholly, somewhere = endpoints.pods_in(peer.ranges)
-        must = may = outside
-        host = endpoints.host
+        must = may = endpoints.outside_in(peer.ranges)
+        if reading.node_in_block is not Answer.YES and endpoints.nodes:
+            must &= ~endpoints.outside_in(endpoints.nodes)
+        host, on_host = endpoints.host, reading.host_pod_in_block
         for mask, answer in (
             (~host, Answer.YES if peer.pods else reading.pod_in_block),
-            (host, reading.host_pod_in_block),
+            (host, max(on_host, Answer.MAYBE) if peer.pods else on_host),
         ):
             if answer is Answer.YES:
                 must |= wholly & mask

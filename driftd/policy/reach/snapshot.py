@@ -66,6 +66,12 @@ class Core:
         self.watch = Watch()
         self.applied: dict[tuple[Policy, bool], Applied] = {}
 
+    def forget(self) -> None:
+        """Have every verdict found anew: what is known of the endpoints that there were has changed."""
+        self.matcher.peers.forget()
+        for plan in self.plans.values():
+            plan.forget()
+
     def verdict(self, plan: Plan | None, within: int = -1) -> Verdict:
         return UNRESTRICTED if plan is None else plan.verdict(self.matcher, within)
 

@@ -61,6 +61,10 @@ class Plan:
             self._size = size
         return self._verdict
 
+    def forget(self) -> None:
+        """Find the verdict anew when asked again."""
+        self._size = -1
+
 
 def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) -> Verdict:
     """Evaluate the stages in order and settle what is left after the last one: allowed."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from driftd.policy.reach import Dialect, Snapshot, Surroundings, block, pod_from_body, snapshot_of
+from driftd.policy.reach import Dialect, Edit, Snapshot, Surroundings, apply, block, pod_from_body, snapshot_of
 from driftd.policy.reach.ports import PORTED
-from driftd.values import Body
+from driftd.values import Body, ObjectRef
 from tests.support.objects import network_policy, pod
 
 WEB = pod("a/web", "10.244.0.1", node="192.168.0.1")
@@ -69,6 +69,42 @@ def test_whether_an_address_of_a_node_matches_a_block(dialect: str, column: int)
         "b/p", podSelector={}, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "192.168.0.0/16"}}]}]
     )
     assert answer(state(Dialect(dialect), out), FAR, HOST) == (MAYBE, YES, NO)[column]
+
+
+@pytest.mark.parametrize(("dialect", "column"), TABLE)
+def test_a_block_never_surely_matches_an_address_where_nodes_are_under_cilium(dialect: str, column: int) -> None:
+    out = network_policy(
+        "b/p", podSelector={}, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "192.168.0.0/16"}}]}]
+    )
+    found = state(Dialect(dialect), out)
+    assert answer(found, FAR, "192.168.0.1") == (YES, YES, MAYBE)[column]
+    assert answer(found, FAR, "192.168.0.9") == YES
+
+
+def test_networks_of_an_admin_policy_may_match_a_host_network_pod_under_every_dialect() -> None:
+    out: Body = {
+        "apiVersion": "policy.networking.k8s.io/v1alpha2",
+        "kind": "ClusterNetworkPolicy",
+        "metadata": {"name": "p"},
+        "spec": {
+            "tier": "Admin",
+            "priority": 1,
+            "subject": {"namespaces": {}},
+            "egress": [{"action": "Deny", "to": [{"networks": ["192.168.0.0/16"]}]}],
+        },
+    }
+    assert answer(state(Dialect.CILIUM, out), FAR, HOST) == MAYBE
+    assert answer(state(Dialect.CALICO, out), FAR, HOST) == NO
+
+
+def test_an_address_that_turns_out_to_be_a_node_is_one_at_once_though_a_policy_named_it_before() -> None:
+    named = network_policy("b/p", podSelector={}, ingress=[{"from": [{"ipBlock": {"cidr": "192.168.7.7/32"}}]}])
+    shut = network_policy("a/p", podSelector={})
+    before = state(Dialect.CALICO, named, shut)
+    assert answer(before, "192.168.7.7", WEB) == NO
+    other = pod("a/other", "10.244.0.1", node="192.168.7.7")
+    after = apply(before, Edit((other,), (ObjectRef("", "Pod", "a", "web"),)))
+    assert answer(after, "192.168.7.7", other) == MAYBE
 
 
 def test_a_pod_without_an_address_is_placed_by_the_pod_ranges_of_the_cluster() -> None:

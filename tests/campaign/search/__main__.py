@@ -1,0 +1,139 @@
+"""`python -m tests.campaign.search`: does the engine say the same as the naive evaluator, a hundred thousand times?
+
+Prints progress, writes its part of docs/campaign.md, exits 1 at the first disagreement, which it shows made small.
+`--seed S --case N` plays one case again.
+"""
+
+import argparse
+import secrets
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from pprint import pformat
+from textwrap import wrap
+
+from tests.campaign.pages import put
+from tests.campaign.search.agreement import DisagreementError, check
+from tests.campaign.search.cases import SHAPES, Case, case, features
+from tests.campaign.search.shrink import shrunk
+from tests.oracle.bodies import Cluster
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "campaign.md"
+_EVERY = 2_000
+ABOUT = """\
+## The search: who can reach whom
+
+`make campaign` also makes small random clusters, edits each one to three times, and asks the engine and the naive
+evaluator (`tests/oracle`, written from the documentation, sharing nothing with the engine) the same questions. Both
+must say the same of every cell that is asked, at each edge of ports and addresses that a policy knows; where a dialect
+leaves the answer open, the engine's interval must hold the evaluator's answers. The delta of the edit must hold every
+asked cell that changed, each of its rectangles a cell that did, its mirror must be the delta backwards, its direction
+that of the cells, and an explanation must end where the answer does. A failure is shown made small, with the numbers
+that play it again. `python -m tests.campaign.search.mutants` plants mistakes in the engine and shows that the search
+finds each.
+"""
+
+
+@dataclass
+class Tally:
+    """What a search has gone through."""
+
+    seed: str
+    cases: int = 0
+    seconds: float = 0.0
+    shapes: Counter[str] = field(default_factory=Counter)
+    features: Counter[str] = field(default_factory=Counter)
+
+    def add(self, one: Case) -> None:
+        self.cases += 1
+        self.shapes[str(one.shape)] += 1
+        self.features += features(one)
+
+    def page(self) -> str:
+        """The part of docs/campaign.md."""
+        counted = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.features.items()))
+        lines = [
+            ABOUT,
+            f"Last run: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed `{self.seed}`.",
+            f"**{self.cases:,} cases in {self.seconds / 60:.0f} minutes: no disagreement.**",
+            "",
+            "| what was searched | cases |",
+            "|---|---|",
+            *(f"| {name} | {count:,} |" for name, count in sorted(self.shapes.items())),
+            "",
+            *wrap(f"In how many cases each of {len(self.features)} features occurred: {counted}.", 116),
+        ]
+        return "\n".join(lines)
+
+
+def failure(one: Case) -> str:
+    """What is wrong with a case, "" if nothing."""
+    try:
+        check(one)
+    except DisagreementError as problem:
+        return str(problem)
+    return ""
+
+
+def search(seed: str, numbers: range, minutes: float) -> tuple[Tally, Case | None]:
+    """Go through the cases of a seed until one fails, which is returned, or time is over."""
+    tally, began = Tally(seed), time.monotonic()
+    for number in numbers:
+        one = case(seed, number)
+        if failure(one):
+            return tally, one
+        tally.add(one)
+        tally.seconds = time.monotonic() - began
+        if tally.cases % _EVERY == 0:
+            print(f"{tally.cases:,} cases, {tally.seconds:.0f} s", flush=True)
+        if tally.seconds > minutes * 60:
+            break
+    return tally, None
+
+
+def tell(one: Case) -> None:
+    """Print a failing case, made small."""
+    print(f"case {one.number}, {one.shape}: {failure(one)}")
+    small = shrunk(one, lambda smaller: bool(_failing(smaller)))
+    print(f"made small: {failure(small)}\nbefore: {_text(small.before)}\nafter: {_text(small.after)}")
+    print(f"again: python -m tests.campaign.search --seed {one.seed} --case {one.number}", flush=True)
+
+
+def _failing(one: Case) -> str:
+    """As `failure`, but a case that shrinking has made senseless does not count."""
+    try:
+        return failure(one)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return ""
+
+
+def _text(cluster: Cluster) -> str:
+    return pformat(cluster, width=160, compact=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign.search", description=__doc__)
+    parser.add_argument("--seed", help="a word; a random one unless said")
+    parser.add_argument("--cases", type=int, default=100_000, help="how many to go through")
+    parser.add_argument("--case", type=int, help="play this one case again")
+    parser.add_argument("--minutes", type=float, default=120.0, help="begin no case after so many minutes")
+    parser.add_argument("--quick", action="store_true", help="write no page")
+    arguments = parser.parse_args()
+    seed = arguments.seed or secrets.token_hex(4)
+    numbers = range(arguments.cases) if arguments.case is None else range(arguments.case, arguments.case + 1)
+    print(f"seed {seed}: {len(numbers):,} cases of {len(SHAPES)} shapes", flush=True)
+    tally, failed = search(seed, numbers, arguments.minutes)
+    if failed is not None:
+        tell(failed)
+        return 1
+    if not arguments.quick and arguments.case is None:
+        put(PAGE, "search", tally.page())
+    print(f"{tally.cases:,} cases in {tally.seconds / 60:.1f} minutes: no disagreement")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
