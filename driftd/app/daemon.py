@@ -40,6 +40,7 @@ from driftd.engine import (
     ModelLoop,
     Observer,
     OpenFindings,
+    Pauses,
     Recording,
     ScopeLoop,
     Setbacks,
@@ -56,7 +57,7 @@ from driftd.settings import Settings
 from driftd.source import DirectorySource, LastGood
 from driftd.store import EntryRefused, Store, StoreError, StoreGone, StoreMode, StoreState
 from driftd.telemetry import configure_logs
-from driftd.values import Finding, ObjectRef
+from driftd.values import Finding, ObjectRef, Scope
 from driftd.web import HealthServer
 
 _log = structlog.get_logger()
@@ -124,6 +125,7 @@ class App:
         )
         self._breaker = FightBreaker()
         self._findings = OpenFindings(self.metrics)
+        self.pauses = Pauses(store=store, clock=clock, metrics=self.metrics, changed=self._pause_changed)
         self._stopped = StoppedKinds(self.metrics, self._kind_stopped)
         self.models = self._model_loop(store)
         self._loop = self._scope_loop(store)
@@ -133,6 +135,7 @@ class App:
             loop=self._loop,
             findings=self._findings,
             namespaces=self.namespaces,
+            pauses=self.pauses,
             observer=self._observer,
             breaker=self._breaker,
             in_force=lambda: self.models.in_force,
@@ -152,6 +155,7 @@ class App:
             models=self.models,
             loop=self._loop,
             stopped=self._stopped,
+            pauses=self.pauses,
             elector=self.elector,
             store=store,
         )
@@ -356,6 +360,7 @@ class App:
             setbacks=setbacks,
             stopped=self._stopped,
             meaning=self._meaning,
+            pauses=self.pauses,
             namespaces=self.namespaces,
             epoch=lambda: self.elector.epoch,
             clock=self._clock,
@@ -374,6 +379,9 @@ class App:
     def _kind_stopped(self, why: str) -> None:
         """A kind is not written any more, or again: every scope may hold objects of it."""
         self._loop.sweep(why)
+
+    def _pause_changed(self, namespace: str) -> None:
+        self._loop.dirty.mark(Scope(namespace), "pause", urgent=True)
 
     def _store_changed(self, state: StoreState) -> None:
         """A model that was held because it could not be recorded is looked at again when the store is back."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from driftd.cluster import Elector, Mirror
-from driftd.engine import ModelLoop, Observer, ScopeLoop, StoppedKinds
+from driftd.engine import ModelLoop, Observer, Pauses, ScopeLoop, StoppedKinds
 from driftd.store import Store
 from driftd.web import Health
 
@@ -18,6 +18,7 @@ class Readiness:
     models: ModelLoop
     loop: ScopeLoop
     stopped: StoppedKinds
+    pauses: Pauses
     elector: Elector
     store: Store
 
@@ -35,6 +36,7 @@ class Readiness:
             "model_held": self.models.status.held or "no",
             "leading": "yes" if self.elector.leading else f"no, {self.elector.holder or 'nobody'} does",
             "kinds_stopped": ", ".join(one.ref.kind for one in self.stopped.all()) or "none",
+            "paused": ", ".join(f"{one.namespace} until {one.until:%H:%M:%SZ}" for one in self.pauses.all()) or "none",
             "judged": "all" if self.loop.swept else "not yet",
             "store": self.store.state.mode.value,
         }

@@ -8,6 +8,7 @@ from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, defaulted
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.meaning import Difference, Judge, Judgement, severity
+from driftd.drift.paused import paused
 from driftd.drift.plan import plan
 from driftd.drift.relabelled import exempted, relabelled_others, relabelled_pods
 from driftd.drift.report import report
@@ -43,6 +44,7 @@ __all__ = [
     "guard",
     "misdirected",
     "orphans",
+    "paused",
     "plan",
     "pod_ref",
     "relabelled_others",

@@ -13,6 +13,7 @@ from driftd.engine.meaning import Meaning
 from driftd.engine.model_loop import ModelLoop, ModelStatus
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
+from driftd.engine.pauses import LONGEST, NotPaused, Pause, Pauses, PauseTooLong
 from driftd.engine.pending import pending
 from driftd.engine.record import OpenFindings
 from driftd.engine.recording import Recording
@@ -22,6 +23,7 @@ from driftd.engine.tell import Teller
 from driftd.engine.watching import Watching
 
 __all__ = [
+    "LONGEST",
     "Actor",
     "AuditLoop",
     "CompiledCache",
@@ -33,8 +35,12 @@ __all__ = [
     "Meaning",
     "ModelLoop",
     "ModelStatus",
+    "NotPaused",
     "Observer",
     "OpenFindings",
+    "Pause",
+    "PauseTooLong",
+    "Pauses",
     "Recording",
     "ScopeLoop",
     "Setbacks",

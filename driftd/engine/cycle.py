@@ -9,14 +9,15 @@ from functools import partial
 import structlog
 
 from driftd.cluster import Answer, ClusterError
-from driftd.compile import Compiled
-from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, plan, twin_ref
+from driftd.compile import Compiled, Mode
+from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, paused, plan, twin_ref
 from driftd.engine.act import Actor, Acts
 from driftd.engine.dirty import Ticket
 from driftd.engine.inforce import InForce
 from driftd.engine.meaning import Meaning
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
+from driftd.engine.pauses import Pauses
 from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
@@ -52,6 +53,7 @@ class Cycle:
         setbacks: Setbacks,
         stopped: StoppedKinds,
         meaning: Meaning,
+        pauses: Pauses,
         namespaces: KnownNamespaces,
         epoch: Callable[[], int],
         clock: Clock,
@@ -66,6 +68,7 @@ class Cycle:
         self._setbacks = setbacks
         self._stopped = stopped
         self._meaning = meaning
+        self._pauses = pauses
         self._namespaces = namespaces
         self._clock = clock
         self._metrics = metrics
@@ -109,6 +112,8 @@ class Cycle:
                 judge=self._meaning.recall,
             )
         extra = self._extra(comparison, model.compiled)
+        if (pause := self._pauses.of(governed.name)) is not None:
+            extra.append(paused(governed, model.compiled, pause.by, pause.until, pause.reason))
         if extra:
             comparison = replace(comparison, findings=(*comparison.findings, *extra))
         return comparison
@@ -145,6 +150,8 @@ class Cycle:
         governed = model.governed(ticket.scope)
         if governed is None:
             return False
+        if self._pauses.of(governed.name) is not None:
+            governed = replace(governed, mode=Mode.REPORT)
         waiting, stuck = self._unworkable(comparison, work)
         with work.trace.stage("driftd.decide") as decide:
             decided = partial(

@@ -11,6 +11,7 @@ from driftd.engine.inforce import InForce
 from driftd.engine.loop import ScopeLoop
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
+from driftd.engine.pauses import Pauses
 from driftd.engine.record import OpenFindings
 from driftd.store import Store, StoreError, StoreGone
 from driftd.telemetry import Metrics
@@ -51,6 +52,7 @@ class Leadership:
         loop: ScopeLoop,
         findings: OpenFindings,
         namespaces: KnownNamespaces,
+        pauses: Pauses,
         observer: Observer,
         breaker: FightBreaker,
         in_force: Callable[[], InForce | None],
@@ -71,6 +73,7 @@ class Leadership:
         self._loop = loop
         self._findings = findings
         self._namespaces = namespaces
+        self._pauses = pauses
         self._observer = observer
         self._breaker = breaker
         self._in_force = in_force
@@ -88,6 +91,7 @@ class Leadership:
         await self._catch_up(term.commit)
         await self._publish()
         await self._learn()
+        await self._pauses.load()
         await self._take_over(epoch)
         for scope in self._findings.scopes():
             self._loop.dirty.mark(scope, "open finding", urgent=False)
@@ -98,6 +102,7 @@ class Leadership:
                 group.create_task(self._loop.run(), name="scope-loop")
                 group.create_task(self._housekeeping(), name="housekeeping")
                 group.create_task(self._anchor(), name="anchor")
+                group.create_task(self._pauses.run(), name="pauses")
                 group.create_task(self._judge(), name="meaning")
                 group.create_task(self._relearn(), name="defaults")
         finally:

@@ -48,6 +48,7 @@ class FindingType(StrEnum):
     RELABELLED = "relabelled"  # a label, service account or port name changes who reaches whom against the model
     EXPOSED = "exposed"  # a Service lets the world in where the model does not
     MISDIRECTED = "misdirected"  # an EndpointSlice leads to pods of somebody else
+    PAUSED = "paused"  # somebody has stopped the repairs of a namespace for a while
     DEFAULTED = "defaulted"  # the server adds a field nobody sent: writing that kind is stopped
 
 

@@ -1,0 +1,163 @@
+"""Pauses: bounded, remembered, audited, and over by themselves whatever the clocks do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.engine import LONGEST, NotPaused, Pause, Pauses, PauseTooLong
+from driftd.engine.pauses import remaining
+from driftd.store import Store
+from driftd.telemetry import Metrics
+
+START = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    """Both clocks, moved by hand and apart."""
+
+    def __init__(self) -> None:
+        self.wall = START
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def passes(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+
+class Scene:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store, self.clock = store, clock
+        self.changed: list[str] = []
+        self.metrics = Metrics()
+        self.pauses = Pauses(store=store, clock=clock, metrics=self.metrics, changed=self.changed.append)
+
+    async def begin(self, minutes: float = 30, namespace: str = "acme") -> Pause:
+        return await self.pauses.begin(namespace, timedelta(minutes=minutes), "alice", "INC-1")
+
+    def restarted(self) -> "Scene":
+        return Scene(self.store, self.clock)
+
+    async def audited(self) -> list[tuple[str, str]]:
+        return [(row.kind, row.subject) for row in await self.store.audit() if row.kind.startswith("pause")]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    clock = Clock()
+    store = await Store.open(tmp_path / "driftd.sqlite", clock, tmp_path / "journal")
+    yield Scene(store, clock)
+    await store.close()
+
+
+async def ended(scene: Scene) -> None:
+    """Let the loop that ends pauses look once."""
+    running = asyncio.create_task(scene.pauses.run())
+    async with asyncio.timeout(10):
+        while ("pause.ended", "acme") not in await scene.audited():
+            await asyncio.sleep(0.05)
+    running.cancel()
+
+
+async def test_a_pause_holds_for_its_time_and_is_told(scene: Scene) -> None:
+    pause = await scene.begin(30)
+    assert scene.pauses.of("acme") == pause
+    assert scene.pauses.of("globex") is None
+    assert scene.pauses.all() == (pause,)
+    assert scene.changed == ["acme"]
+    assert "driftd_paused_namespaces 1.0" in scene.metrics.exposition()[0].decode()
+    scene.clock.passes(29 * 60)
+    assert scene.pauses.of("acme") == pause
+    scene.clock.passes(61)
+    assert scene.pauses.of("acme") is None
+    assert scene.pauses.all() == ()
+
+
+async def test_a_pause_ends_by_itself_and_that_is_audited(scene: Scene) -> None:
+    await scene.begin(1)
+    scene.clock.passes(60)
+    await ended(scene)
+    assert scene.changed == ["acme", "acme"]
+    assert await scene.audited() == [("pause.begun", "acme"), ("pause.ended", "acme")]
+    assert await scene.store.recall_all("paused/") == {}
+
+
+async def test_a_pause_outlives_a_restart_and_its_time_goes_on_meanwhile(scene: Scene) -> None:
+    pause = await scene.begin(30)
+    scene.clock.passes(20 * 60)
+    again = scene.restarted()
+    await again.pauses.load()
+    assert again.pauses.of("acme") == pause
+    scene.clock.passes(10 * 60)
+    assert again.pauses.of("acme") is None
+
+
+async def test_a_pause_can_be_ended_early_and_only_once(scene: Scene) -> None:
+    await scene.begin()
+    await scene.pauses.end("acme", "bob")
+    assert scene.pauses.of("acme") is None
+    with pytest.raises(NotPaused, match="acme is not paused"):
+        await scene.pauses.end("acme", "bob")
+
+
+@pytest.mark.parametrize("length", [timedelta(0), timedelta(seconds=-1), LONGEST + timedelta(seconds=1)])
+async def test_a_pause_of_no_time_or_too_much_is_refused(scene: Scene, length: timedelta) -> None:
+    with pytest.raises(PauseTooLong, match="at most 4 h"):
+        await scene.pauses.begin("acme", length, "alice", "INC-1")
+    assert await scene.audited() == []
+
+
+async def test_a_wall_clock_set_back_prolongs_no_pause(scene: Scene) -> None:
+    await scene.begin(30)
+    scene.clock.wall -= timedelta(hours=1)
+    scene.clock.passes(30 * 60)
+    assert scene.pauses.of("acme") is None
+
+
+async def test_a_wall_clock_set_forward_ends_a_pause(scene: Scene) -> None:
+    await scene.begin(30)
+    scene.clock.wall += timedelta(hours=1)
+    assert scene.pauses.of("acme") is None
+
+
+async def test_what_is_remembered_and_cannot_be_read_pauses_nothing(scene: Scene) -> None:
+    await scene.store.remember("paused/acme", '{"namespace": "acme"}')
+    await scene.pauses.load()
+    assert scene.pauses.all() == ()
+
+
+@given(
+    st.timedeltas(timedelta(seconds=-10), timedelta(hours=9)),
+    st.timedeltas(timedelta(hours=-30), timedelta(hours=30)),
+)
+def test_what_remains_is_never_longer_than_asked_nor_than_the_longest(length: timedelta, since: timedelta) -> None:
+    left = remaining(Pause("acme", START, START + length, "alice", ""), START + since)
+    assert timedelta(0) <= left <= max(timedelta(0), min(length, LONGEST))
+    assert since < timedelta(0) or left <= max(timedelta(0), length - since)
+
+
+@given(
+    st.integers(1, 14400),
+    st.lists(st.tuples(st.integers(0, 7200), st.integers(-7200, 7200)), max_size=8),
+)
+def test_no_jump_of_a_clock_makes_a_pause_longer(seconds: int, steps: list[tuple[int, int]]) -> None:
+    clock = Clock()
+    pauses = Pauses(store=None, clock=clock, metrics=Metrics(), changed=lambda _: None)  # type: ignore[arg-type]
+    pauses._hold(Pause("acme", START, START + timedelta(seconds=seconds), "alice", ""))
+    passed = 0
+    for time, jump in steps:
+        clock.passes(time)
+        clock.wall += timedelta(seconds=jump)
+        passed += time
+        if passed >= seconds:
+            assert pauses.of("acme") is None
