@@ -22,10 +22,10 @@ from driftd.store.anchor import Anchor
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
 from driftd.store.database import Database
-from driftd.store.entries import Act, Entry, Note, Remember, stamp
+from driftd.store.entries import Act, Entry, Note, Remember, Tell, stamp
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, StoreGone
 from driftd.store.journal import Journal, JournalRefused
-from driftd.store.told import PageRow
+from driftd.store.told import Overlay, PageRow
 from driftd.telemetry import current_trace_id
 from driftd.values import Clock
 
@@ -65,6 +65,7 @@ class Scribe:
         self.state = StoreState(StoreMode.OK, clock.now())
         self.head = Head()
         self.overlay: dict[str, str | None] = {}
+        self.outbox = Overlay()
         self.watchers: list[Callable[[StoreState], None]] = []
         self._database, self._journal, self._anchor = database, journal, anchor
         self._clock, self._options = clock, options
@@ -274,6 +275,7 @@ class Scribe:
             await self._own_note("journal.damaged", self._journal.path.name, {"unreadable_lines": str(damaged)})
         await self._clear_journal()
         self.overlay.clear()
+        self.outbox.clear()
         self._well_since = self._clock.monotonic()
         self._enter(StoreMode.OK, "")
 
@@ -366,6 +368,7 @@ class Scribe:
     def _overlay_with(self, entry: Entry) -> None:
         if isinstance(entry.act, Remember):
             self.overlay.update(entry.act.values)
+        self.outbox.take(entry.pages, entry.act.deliveries if isinstance(entry.act, Tell) else ())
 
     async def _in_journal_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._journal_thread, work, *arguments)

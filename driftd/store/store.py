@@ -15,7 +15,7 @@ from driftd.store.entries import Act, Begin, Close, Finish, Note, Remember, Tell
 from driftd.store.errors import UnsupportedDatabase
 from driftd.store.journal import Journal
 from driftd.store.scribe import Scribe
-from driftd.store.told import DeliveryRow, PageRow
+from driftd.store.told import DeliveryRow, PageRow, Told
 from driftd.values import Clock, Finding, Intent, Outcome
 
 
@@ -122,6 +122,10 @@ class Store(Archive):
     async def tell(self, pages: Sequence[PageRow], deliveries: Sequence[DeliveryRow] = ()) -> None:
         """Keep pages as they stand now, and what destinations have been told."""
         await self._scribe.submit(Tell(tuple(deliveries)), self.epoch, tuple(pages))
+
+    async def unsettled_pages(self) -> Sequence[Told]:
+        """Pages that somebody may still have to be told of, also what still waits in the journal."""
+        return self._scribe.outbox.over(await super().unsettled_pages())
 
     async def recall(self, key: str) -> str | None:
         """The value remembered under `key`, also when it still waits in the journal."""

@@ -3,6 +3,7 @@
 The store knows columns, not meaning: `body` belongs to the room above that writes it.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -48,3 +49,36 @@ class Told(msgspec.Struct, frozen=True):
 
     page: PageRow
     deliveries: tuple[DeliveryRow, ...]
+
+
+class Overlay:
+    """Pages and deliveries that still wait in the journal: what the database says of them is out of date."""
+
+    def __init__(self) -> None:
+        self._pages: dict[tuple[str, int], PageRow] = {}
+        self._deliveries: dict[tuple[str, int], dict[str, DeliveryRow]] = {}
+
+    def take(self, pages: Iterable[PageRow], deliveries: Iterable[DeliveryRow]) -> None:
+        """Rows that went to the journal."""
+        for page in pages:
+            self._pages[page.key, page.life] = page
+        for row in deliveries:
+            self._deliveries.setdefault((row.key, row.life), {})[row.destination] = row
+
+    def clear(self) -> None:
+        """All of it is in the database now."""
+        self._pages.clear()
+        self._deliveries.clear()
+
+    def over(self, told: Sequence[Told]) -> Sequence[Told]:
+        """The unsettled pages of the database, brought up to date."""
+        found = {(one.page.key, one.page.life): one for one in told}
+        for name, page in self._pages.items():
+            before = found.pop(name, None)
+            if not page.settled and not page.gone:
+                found[name] = Told(page, before.deliveries if before else ())
+        for name, rows in self._deliveries.items():
+            if name in found:
+                known = {row.destination: row for row in found[name].deliveries} | rows
+                found[name] = Told(found[name].page, tuple(known.values()))
+        return list(found.values())

@@ -1,0 +1,375 @@
+"""The page state machine: what is told, when, how loudly, and when it is over. Pure: time is an argument.
+
+Its answer depends on what happened when, and never on how often it is asked: whatever falls due between two events is
+settled before the second one counts.
+"""
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from hashlib import blake2b
+
+from driftd.paging.pages import (
+    About,
+    Condition,
+    Page,
+    PageClass,
+    PageState,
+    Reason,
+    Urgency,
+    about_object,
+    reason_of,
+)
+from driftd.paging.rules import Rules
+from driftd.paging.storms import Storms
+from driftd.paging.windows import Timed, Windows, deserved, due
+from driftd.values import Finding, Seen
+
+CONDITIONS = frozenset({PageClass.FIGHT, PageClass.BLIND, PageClass.HELD, PageClass.PAUSED, PageClass.STORE})
+"""Classes of what driftd says of itself: true while it is named, not until it is closed."""
+
+_FORESIGHT = 1.0
+"""Pages that fall due within so many seconds belong to the same storm."""
+_MUTED_LOOK = 1.0
+"""How often a page that waits for the end of a maintenance window is looked at."""
+_PRECEDENCE = tuple(PageClass)
+"""The first of a page's classes names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment: monotonic seconds to reckon with, wall time to write down."""
+
+    monotonic: float
+    wall: datetime
+
+
+@dataclass(slots=True)
+class _Case:
+    """A life that is not over. `quiet` is since when all reasons are gone, `next` when it must be looked at."""
+
+    page: Page
+    timed: dict[str, Timed] = field(default_factory=dict)
+    quiet: float | None = None
+    next: float | None = None
+
+    @property
+    def matters(self) -> bool:
+        """Drift that opens and breaks nothing is followed, since it may become worse, but leaves no page."""
+        return self.page.version > 0 or any(one.reason.cls is not None for one in self.timed.values())
+
+
+class Machine:
+    """Every page that is not over.
+
+    Give it what happens (`opened`, `reported`, `closed`, `conditions`), ask it to `advance` at `due`, and `take` what
+    has changed: these are the pages to keep and to tell.
+    """
+
+    def __init__(self, windows: Windows, rules: Rules, cluster: Callable[[], str]) -> None:
+        self._windows = windows
+        self._rules = rules
+        self._cluster = cluster
+        self._cases: dict[str, _Case] = {}
+        self._by_reason: dict[str, _Case] = {}
+        self._agenda: list[tuple[float, str]] = []
+        self._changed: dict[tuple[str, int], Page] = {}
+        self._storms = Storms(windows)
+        self._life = 0
+
+    # -- what happens ---------------------------------------------------------------------------------------------
+
+    def load(self, pages: Iterable[Page], seen: Iterable[Seen] | None, now: Instant) -> None:
+        """Take over what is kept: pages that are not over, and the findings that are open now (None: nobody can say).
+
+        A page whose finding is no longer open is quiet from now on. On the first call, open findings without a page get
+        one that counts from when they were opened; later on the findings in hand are newer than the kept ones.
+        Conditions are what `conditions` says next.
+        """
+        first = not self._cases
+        kept = list(pages)
+        # Later lives have later numbers, whatever the wall clock says meanwhile.
+        self._life = max([self._life, *(page.life for page in kept)])
+        known = [page for page in kept if not page.over and page.about.id not in self._cases]
+        restored = [self._restore(page, now) for page in known if page.cls is not PageClass.STORM]
+        for page in known:
+            if page.cls is PageClass.STORM:
+                self._storms.load(page, {one.key for one in known if one.storm == page.key}, now.monotonic)
+        if seen is not None:
+            findings = {one.finding.id: one for one in seen}
+            ids = [id for case in restored for id, one in case.timed.items() if _is_finding(one)]
+            self.closed([id for id in ids if id not in findings], now)
+            for one in findings.values() if first else ():
+                self.opened(one.finding, now, since=one.opened)
+        for page in self._storms.prune(now.wall):
+            self._note(page)
+
+    def opened(self, finding: Finding, now: Instant, *, trace: str = "", since: datetime | None = None) -> None:
+        """A finding is open: new, again, or still."""
+        self.advance(now)
+        reason = reason_of(finding, since or now.wall, trace)
+        case = self._case(about_object(finding.ref, finding.tenant), now)
+        self._raise(case, reason, now)
+
+    def reported(self, finding: Finding, now: Instant) -> None:
+        """More is known of a finding; counts only while its page is not over."""
+        self.advance(now)
+        case = self._by_reason.get(finding.id)
+        if case is None:
+            return
+        timed = case.timed[finding.id]
+        before = timed.reason
+        after = reason_of(finding, before.opened, before.trace)
+        timed.reason = replace(after, closed=before.closed, times=before.times)
+        if timed.reason == before:
+            return
+        # Who was woken by "nobody knows yet" is told once what it is.
+        news = case.page.state is PageState.OPEN and timed.reason.judged and not before.judged
+        self._snapshot(case, revision=case.page.revision + news)
+        self._look(case, now)
+
+    def closed(self, ids: Iterable[str], now: Instant) -> None:
+        """These findings are over."""
+        self.advance(now)
+        for id in ids:
+            case = self._by_reason.get(id)
+            if case is None or case.timed[id].closed is not None:
+                continue
+            timed = case.timed[id]
+            timed.closed, timed.reason = now.monotonic, replace(timed.reason, closed=now.wall)
+            if all(one.closed is not None for one in case.timed.values()):
+                case.quiet = now.monotonic
+            self._snapshot(case, quiet=now.wall if case.quiet is not None else None)
+            self._look(case, now)
+
+    def conditions(self, current: Collection[Condition], now: Instant) -> None:
+        """What driftd says of itself right now; what it said before and does not say any more is over."""
+        self.advance(now)
+        ids = {one.id for one in current}
+        gone = [id for id, case in self._by_reason.items() if id not in ids and _stands(case.timed[id])]
+        self.closed(gone, now)
+        for one in current:
+            held = self._by_reason.get(one.id)
+            if (
+                held is None
+                or held.timed[one.id].closed is not None
+                or held.timed[one.id].reason.summary != one.summary
+            ):
+                reason = Reason(one.id, one.cls, one.cls.value, one.summary, judged=True, opened=now.wall)
+                self._raise(self._case(one.about, now), reason, now)
+
+    def advance(self, now: Instant) -> None:
+        """Settle everything that has fallen due."""
+        while self._agenda and self._agenda[0][0] <= now.monotonic:
+            at, about = heapq.heappop(self._agenda)
+            case = self._cases.get(about)
+            if case is not None and case.next == at:
+                case.next = None
+                self._look(case, now)
+
+    # -- what came of it ------------------------------------------------------------------------------------------
+
+    def take(self) -> tuple[Page, ...]:
+        """Pages that have changed since the last call, each as it is now."""
+        changed, self._changed = tuple(self._changed.values()), {}
+        return changed
+
+    def touch(self) -> None:
+        """Have every page that is not over taken once more."""
+        for page in (*self.standing(), *self._storms.standing()):
+            self._note(page)
+
+    def forget(self) -> None:
+        """Another replica keeps these now."""
+        self._cases.clear()
+        self._by_reason.clear()
+        self._agenda.clear()
+        self._changed.clear()
+        self._storms = Storms(self._windows)
+
+    def standing(self) -> Iterator[Page]:
+        """Every page that is not over and matters."""
+        yield from (case.page for case in self._cases.values() if case.matters)
+
+    @property
+    def due(self) -> float | None:
+        """The monotonic second at which something falls due; it may turn out to be nothing."""
+        return self._agenda[0][0] if self._agenda else None
+
+    # -- one life -------------------------------------------------------------------------------------------------
+
+    def _case(self, about: About, now: Instant) -> _Case:
+        case = self._cases.get(about.id)
+        if case is None:
+            cluster = self._cluster()
+            self._life = max(self._life + 1, int(now.wall.timestamp() * 1000))
+            page = Page(
+                key=f"driftd:{cluster[:100]}:{blake2b(f'{cluster} {about.id}'.encode(), digest_size=12).hexdigest()}",
+                life=self._life,
+                about=about,
+                route=self._rules.route(about),
+                state=PageState.WAITING,
+                cls=None,
+                urgency=Urgency.WARNING,
+                opened=now.wall,
+            )
+            case = self._cases[about.id] = _Case(page)
+        return case
+
+    def _raise(self, case: _Case, reason: Reason, now: Instant) -> None:
+        timed = case.timed.get(reason.id)
+        if timed is None:
+            elapsed = max(timedelta(), now.wall - reason.opened).total_seconds()
+            case.timed[reason.id] = Timed(reason, now.monotonic - elapsed)
+            self._by_reason[reason.id] = case
+        else:
+            held = timed.closed is None or now.monotonic - timed.closed <= self._windows.steady
+            times = timed.reason.times + (timed.closed is not None)
+            opened = timed.reason.opened if held else reason.opened
+            after = replace(reason, opened=opened, times=times, trace=reason.trace or timed.reason.trace)
+            if after == timed.reason:
+                return
+            timed.reason, timed.closed = after, None
+            timed.opened = timed.opened if held else now.monotonic
+        case.quiet = None
+        self._snapshot(case, quiet=None)
+        self._look(case, now)
+
+    def _look(self, case: _Case, now: Instant) -> None:
+        """Move a life on as far as it goes at this moment, and note when to look again."""
+        ripe = [one for one in case.timed.values() if _at(due(one, self._windows)) <= now.monotonic]
+        if case.page.state is PageState.WAITING and ripe:
+            if self._mute(case, ripe, now):
+                return
+            self._trigger(case, ripe, now)
+        elif case.page.state is PageState.OPEN and ripe:
+            self._escalate(case, ripe)
+        if case.quiet is not None and now.monotonic >= self._rest(case):
+            self._end(case, now)
+            return
+        dates = [_at(due(one, self._windows)) for one in case.timed.values()]
+        later = [at for at in dates if at > now.monotonic]
+        if case.quiet is not None:
+            later.append(self._rest(case))
+        self._schedule(case, min(later, default=float("inf")))
+
+    def _rest(self, case: _Case) -> float:
+        """When a quiet life is over, unless something is still to be told of it before."""
+        quiet = _at(case.quiet)
+        if case.page.state is PageState.OPEN:
+            return quiet + self._windows.resolve
+        dates = [at for one in case.timed.values() if (at := due(one, self._windows)) is not None]
+        return max([quiet + self._windows.steady, *dates])
+
+    def _mute(self, case: _Case, ripe: list[Timed], now: Instant) -> bool:
+        why = self._rules.muted(case.page.about, _named(ripe), now.wall)
+        if not why:
+            return False
+        if why != case.page.muted:
+            self._snapshot(case, muted=why, cls=_named(ripe))
+        if case.quiet is not None:
+            self._end(case, now)
+        else:
+            self._schedule(case, now.monotonic + _MUTED_LOOK)
+        return True
+
+    def _trigger(self, case: _Case, ripe: list[Timed], now: Instant) -> None:
+        urgency = max((deserved(one) for one in ripe), key=lambda one: one.rank)
+        self._snapshot(
+            case, state=PageState.OPEN, cls=_named(ripe), urgency=urgency, revision=1, triggered=now.wall, muted=""
+        )
+        soon = self._soon(case.page, now.monotonic)
+        if self._storms.brewing(case.page.route, now.monotonic, soon):
+            storm = self._storms.join(case.page, self._cluster(), now.monotonic, now.wall)
+            self._note(storm)
+            self._snapshot(case, storm=storm.key)
+
+    def _soon(self, page: Page, now: float) -> int:
+        """How many other pages of the route are about to be told; counted no further than a storm needs."""
+        count = 0
+        for other in self._cases.values():
+            waits = other.page.state is PageState.WAITING and not other.page.muted and other.page.route == page.route
+            if waits and other.next is not None and other.next <= now + _FORESIGHT and other.matters:
+                count += 1
+                if count > self._windows.storm_pages:
+                    break
+        return count
+
+    def _escalate(self, case: _Case, ripe: list[Timed]) -> None:
+        """A page only ever becomes more urgent: what has woken somebody does not take it back."""
+        urgency = max((deserved(one) for one in ripe), key=lambda one: one.rank)
+        if urgency.rank <= case.page.urgency.rank:
+            return
+        self._snapshot(case, urgency=urgency, cls=_named(ripe), revision=case.page.revision + 1)
+        storm = self._storms.worse(case.page)
+        if storm is not None:
+            self._note(storm)
+
+    def _end(self, case: _Case, now: Instant) -> None:
+        if case.page.state is PageState.OPEN:
+            self._finish(case, PageState.RESOLVED, now)
+        elif case.page.muted:
+            self._finish(case, PageState.MUTED, now)
+        elif any(one.reason.cls is PageClass.LOOSENING for one in case.timed.values()):
+            self._snapshot(case, cls=PageClass.LOOSENING, revision=1)
+            self._finish(case, PageState.CHANGE, now)
+        else:
+            self._snapshot(case, gone=True)
+            self._finish(case, PageState.WAITING, now)
+
+    def _finish(self, case: _Case, state: PageState, now: Instant) -> None:
+        self._snapshot(case, state=state, resolved=now.wall)
+        del self._cases[case.page.about.id]
+        for id in case.timed:
+            del self._by_reason[id]
+        storm = self._storms.over(case.page, now.wall)
+        if storm is not None:
+            self._note(storm)
+
+    # -- bookkeeping ----------------------------------------------------------------------------------------------
+
+    def _restore(self, page: Page, now: Instant) -> _Case:
+        case = self._cases[page.about.id] = _Case(page)
+        for reason in page.reasons:
+            elapsed = max(timedelta(), now.wall - reason.opened).total_seconds()
+            timed = Timed(reason, now.monotonic - elapsed, None if reason.closed is None else now.monotonic)
+            case.timed[reason.id] = timed
+            self._by_reason[reason.id] = case
+        if all(one.closed is not None for one in case.timed.values()):
+            case.quiet = now.monotonic  # how long it has been quiet is not known: it starts anew
+        self._schedule(case, now.monotonic)
+        return case
+
+    def _schedule(self, case: _Case, at: float) -> None:
+        if at != float("inf") and case.next != at:
+            case.next = at
+            heapq.heappush(self._agenda, (at, case.page.about.id))
+
+    def _snapshot(self, case: _Case, **fields: object) -> None:
+        if not case.matters:
+            return
+        reasons = tuple(one.reason for one in case.timed.values())
+        version = case.page.version + 1
+        case.page = replace(case.page, reasons=reasons, version=version, **fields)  # type: ignore[arg-type]
+        self._note(case.page)
+
+    def _note(self, page: Page) -> None:
+        self._changed[page.key, page.life] = page
+
+
+def _at(date: float | None) -> float:
+    return float("inf") if date is None else date
+
+
+def _named(ripe: Iterable[Timed]) -> PageClass:
+    """The class a page goes by: the gravest of what is due."""
+    return min((one.reason.cls for one in ripe if one.reason.cls is not None), key=_PRECEDENCE.index)
+
+
+def _is_finding(timed: Timed) -> bool:
+    return timed.reason.cls not in CONDITIONS and timed.closed is None
+
+
+def _stands(timed: Timed) -> bool:
+    return timed.reason.cls in CONDITIONS and timed.closed is None

@@ -1,0 +1,212 @@
+"""What one destination still has to be told, in which order, and when it may be tried again. Pure: time is an argument.
+
+Told is what the destination accepted, never what was sent: a crash or a lost answer only means that it is told again,
+under the same key.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from driftd.paging.pages import Page, PageState, Urgency
+from driftd.store import DeliveryRow
+
+
+class Action(StrEnum):
+    """What a destination can be told of a page."""
+
+    TRIGGER = "trigger"
+    RESOLVE = "resolve"
+    CHANGE = "change"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next thing to tell of one page. `told` is how loudly it was told before, None if it never was."""
+
+    page: Page
+    action: Action
+    told: Urgency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How hard a destination may be pressed. PagerDuty takes about 120 events a minute for each integration key."""
+
+    first_seconds: float = 1.0
+    longest_seconds: float = 60.0
+    longest_wish_seconds: float = 600.0  # a Retry-After beyond this is not believed
+    per_second: float = 100 / 60
+    burst: float = 20.0
+    settle_seconds: float = 0.0  # between a trigger and its end, for a destination that would pass over both
+
+
+@dataclass(slots=True)
+class _Item:
+    page: Page
+    delivery: DeliveryRow
+    told_at: float = 0.0  # monotonic, of the last trigger
+
+
+class Outbox:
+    """The outbox of one destination.
+
+    Pages are told in the order of urgency; what has ended comes after what has not, changes last. One page is told step
+    by step: its end only after its trigger was accepted. A newer life of a page takes the place of an older one that is
+    not through: it is the same incident.
+    """
+
+    def __init__(self, name: str, pacing: Pacing, *, changes: bool) -> None:
+        self.name = name
+        self._pacing = pacing
+        self._changes = changes
+        self._items: dict[tuple[str, int], _Item] = {}
+        self._pause = 0.0
+        self._not_before = 0.0
+        self._tokens = pacing.burst
+        self._counted = 0.0
+
+    def __len__(self) -> int:
+        """Pages that this destination has yet to be told something of."""
+        return sum(self._step(item) is not None for item in self._items.values())
+
+    def takes(self, page: Page) -> bool:
+        """Whether this destination hears of such a page at all."""
+        return page.told and (self._changes or page.state is not PageState.CHANGE)
+
+    def offer(self, page: Page, delivery: DeliveryRow | None = None) -> list[DeliveryRow]:
+        """Take a page as it is now; what this changes about deliveries of older lives of it.
+
+        `delivery` is what is known of it from before a restart. A refusal counts for one run of the process: with
+        another key, or another version, it may be taken.
+        """
+        if not self.takes(page):
+            return []
+        held = self._items.get((page.key, page.life))
+        if held is not None:
+            if page.version > held.page.version:
+                held.page = page
+            return []
+        known = delivery or self._nothing(page)
+        item = self._items[page.key, page.life] = _Item(page, replace(known, refused=""))
+        if self._step(item) is None and page.over:
+            del self._items[page.key, page.life]
+        return [] if page.state is PageState.CHANGE else self._supersede(page.key)
+
+    def next(self, now: float) -> Step | None:
+        """What to tell at this moment, None when there is nothing or the destination is to be left alone."""
+        if now < self._not_before or not self._token(now):
+            return None
+        steps = [(item, step) for item in self._items.values() if (step := self._step(item)) is not None]
+        ready = [(item, step) for item, step in steps if now >= self._earliest(item, step)]
+        return min(ready, key=_order)[1] if ready else None
+
+    def wake_at(self, now: float) -> float | None:
+        """When `next` is worth asking again, None when there is nothing to tell."""
+        steps = [(item, step) for item in self._items.values() if (step := self._step(item)) is not None]
+        if not steps:
+            return None
+        token = now if self._token(now) else now + (1.0 - self._tokens) / self._pacing.per_second
+        return max(self._not_before, token, min(self._earliest(item, step) for item, step in steps))
+
+    def accepted(self, step: Step, now: float, at: datetime) -> DeliveryRow | None:
+        """The destination has taken the step: what to keep of that; None if a newer life has taken its place."""
+        self._pause = self._not_before = 0.0
+        item = self._attempted(step)
+        if item is None:
+            return None
+        ended = step.action is not Action.TRIGGER
+        if not ended:
+            item.told_at = now
+        revision = max(item.delivery.revision, step.page.revision)
+        return self._keep(item, at, revision=revision, resolved=ended, urgency=step.page.urgency.value)
+
+    def failed(self, step: Step, now: float, retry_after: float | None) -> None:
+        """It was not taken, or nobody knows: leave the destination alone for a while."""
+        self._pause = min(self._pacing.longest_seconds, self._pause * 2 or self._pacing.first_seconds)
+        wish = min(retry_after or 0.0, self._pacing.longest_wish_seconds)
+        self._not_before = now + max(self._pause, wish)
+        item = self._attempted(step)
+        if item is not None:
+            item.delivery = replace(item.delivery, attempts=item.delivery.attempts + 1)
+
+    def refused(self, step: Step, at: datetime, why: str) -> DeliveryRow | None:
+        """The destination will never take this page: the others go on."""
+        item = self._attempted(step)
+        return None if item is None else self._keep(item, at, refused=why[:512] or "refused")
+
+    def open(self) -> list[Step]:
+        """What this destination holds for open: told, not ended."""
+        return [
+            Step(item.page, Action.TRIGGER, Urgency(item.delivery.urgency))
+            for item in self._items.values()
+            if item.delivery.revision and not item.delivery.resolved and not item.delivery.refused
+        ]
+
+    def forget(self) -> None:
+        """Another replica tells these now."""
+        self._items.clear()
+
+    def owes(self, key: str, life: int) -> bool:
+        """Whether this destination has yet to be told something of this life."""
+        item = self._items.get((key, life))
+        return item is not None and (not item.page.over or self._step(item) is not None)
+
+    def _attempted(self, step: Step) -> _Item | None:
+        self._tokens -= 1.0
+        return self._items.get((step.page.key, step.page.life))
+
+    def _keep(self, item: _Item, at: datetime, **changes: object) -> DeliveryRow:
+        item.delivery = replace(item.delivery, attempts=item.delivery.attempts + 1, at=at, **changes)
+        if item.page.over and self._step(item) is None:
+            del self._items[item.page.key, item.page.life]
+        return item.delivery
+
+    def _nothing(self, page: Page) -> DeliveryRow:
+        return DeliveryRow(
+            key=page.key,
+            life=page.life,
+            destination=self.name,
+            revision=0,
+            resolved=False,
+            urgency=page.urgency.value,
+            attempts=0,
+            at=page.opened,
+        )
+
+    def _step(self, item: _Item) -> Step | None:
+        page, known = item.page, item.delivery
+        if known.refused or known.resolved or known.superseded:
+            return None
+        told = Urgency(known.urgency) if known.revision else None
+        if page.state is PageState.CHANGE:
+            return Step(page, Action.CHANGE)
+        if known.revision < page.revision and (known.revision == 0 or page.state is PageState.OPEN):
+            return Step(page, Action.TRIGGER, told)
+        return Step(page, Action.RESOLVE, told) if page.state is PageState.RESOLVED else None
+
+    def _earliest(self, item: _Item, step: Step) -> float:
+        return item.told_at + self._pacing.settle_seconds if step.action is Action.RESOLVE else 0.0
+
+    def _supersede(self, key: str) -> list[DeliveryRow]:
+        """Of the lives of one page only the newest is told on."""
+        lives = [one for one in self._items.values() if one.page.key == key and one.page.state is not PageState.CHANGE]
+        newest = max((one.page.life for one in lives), default=0)
+        older = [one for one in lives if one.page.life < newest]
+        for item in older:
+            del self._items[item.page.key, item.page.life]
+        return [replace(item.delivery, superseded=True) for item in older]
+
+    def _token(self, now: float) -> bool:
+        gained = max(0.0, now - self._counted) * self._pacing.per_second
+        self._tokens = min(self._pacing.burst, self._tokens + gained)
+        self._counted = now
+        return self._tokens >= 1.0
+
+
+def _order(ready: tuple[_Item, Step]) -> tuple[int, int, float]:
+    _, step = ready
+    stage = {Action.TRIGGER: 0, Action.RESOLVE: 1, Action.CHANGE: 2}[step.action]
+    return stage, -step.page.urgency.rank, step.page.opened.timestamp()

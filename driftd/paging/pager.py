@@ -1,0 +1,292 @@
+"""The pager: the machine between the store and the destinations. What happens is kept before anybody is told of it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
+import structlog
+
+from driftd.paging.deliverer import Deliverer
+from driftd.paging.destination import Destination
+from driftd.paging.machine import Instant, Machine
+from driftd.paging.outbox import Outbox, Pacing, Step
+from driftd.paging.pages import Condition, Page, PageState, page_of, row_of
+from driftd.store import (
+    Act,
+    Begin,
+    Close,
+    DeliveryRow,
+    EntryRefused,
+    Finish,
+    PageRow,
+    Store,
+    StoreGone,
+    StoreMode,
+    StoreState,
+    StoreUnreadable,
+)
+from driftd.telemetry import Metrics, current_trace_id
+from driftd.values import Clock
+
+_log = structlog.get_logger()
+
+_LOOK_SECONDS = 0.5
+"""How often conditions are asked for, at least."""
+_FAULT_SECONDS = 1.0
+
+
+class Pager:
+    """Pages of one daemon; the store's companion.
+
+    Active while this replica leads, or while nobody else is known to: one that has lost sight of the API server has
+    lost its lease too, and is the only one who can say so.
+
+    Args:
+        destinations: by name of route, whom its pages are told.
+        conditions: asked twice a second what is wrong with driftd itself.
+        active: whether this replica is the one to page.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        machine: Machine,
+        destinations: Mapping[str, Sequence[tuple[Destination, Pacing]]],
+        conditions: Callable[[], Collection[Condition]],
+        active: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._machine = machine
+        self._conditions = conditions
+        self._active = active
+        self._poked = asyncio.Event()
+        self._taking_over = asyncio.Lock()
+        self._taken_over = False
+        self._past_unknown = False
+        self._save_all = False
+        self._ended: dict[tuple[str, int], Page] = {}
+        self._superseded: list[DeliveryRow] = []
+        self._settled: list[PageRow] = []
+        self._deliverers: dict[str, Deliverer] = {}
+        self._routes = {
+            route: [self._deliverer(one, pacing).outbox for one, pacing in found]
+            for route, found in destinations.items()
+        }
+        store.companion = self
+        store.watch(self._store_changed)
+
+    # -- the store's companion ------------------------------------------------------------------------------------
+
+    def pages_for(self, act: Act) -> tuple[PageRow, ...]:
+        """The pages that belong into the transaction of an act."""
+        try:
+            now = self._now()
+            match act:
+                case Begin(findings=findings):
+                    for finding in findings:
+                        self._machine.opened(finding, now, trace=current_trace_id())
+                case Finish(reports=reports):
+                    for finding in reports:
+                        self._machine.reported(finding, now)
+                case Close(ids=ids):
+                    self._machine.closed(ids, now)
+                case _:
+                    pass
+            return self._rows()
+        except Exception:  # noqa: BLE001 - the border to the engine: a fault of paging must not cost a repair
+            _log.exception("page.fault")
+            return ()
+
+    def recorded(self, pages: Sequence[PageRow]) -> None:
+        """Pages are kept: destinations may be told."""
+        for row in pages:
+            if not row.gone:
+                self._offer(page_of(row))
+        self._poked.set()
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look, keep and tell until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look(), name="pager")
+            for name, deliverer in self._deliverers.items():
+                group.create_task(deliverer.run(), name=f"pager-{name}")
+
+    async def activate(self) -> None:
+        """Take over what earlier runs left; before this replica records anything as the leader."""
+        async with self._taking_over:
+            if not self._taken_over or (self._past_unknown and self._store.durable):
+                await self._take_over()
+
+    async def step(self) -> None:
+        """Settle what is due at this moment."""
+        self._poked.clear()
+        if not self._active():
+            self._stand_down()
+            return
+        await self.activate()
+        now = self._now()
+        self._machine.conditions(self._conditions(), now)
+        await self._keep()
+        self._count()
+
+    async def deliver(self) -> None:
+        """Tell every destination whatever it may be told at this moment, once."""
+        for deliverer in self._deliverers.values():
+            await deliverer.step()
+
+    @property
+    def depth(self) -> int:
+        """Pages that somebody has yet to be told something of."""
+        return sum(len(one.outbox) for one in self._deliverers.values())
+
+    async def _look(self) -> None:
+        while True:
+            pause = _FAULT_SECONDS
+            try:
+                await self.step()
+                pause = self._pause()
+            except Exception:  # noqa: BLE001 - the supervisor: a fault of paging must not end the daemon
+                _log.exception("page.fault")
+            try:
+                await asyncio.wait_for(self._poked.wait(), pause)
+            except TimeoutError:
+                continue
+
+    def _pause(self) -> float:
+        due = self._machine.due
+        return _LOOK_SECONDS if due is None else min(_LOOK_SECONDS, max(0.005, due - self._clock.monotonic()))
+
+    # -- keeping --------------------------------------------------------------------------------------------------
+
+    async def _take_over(self) -> None:
+        """Go on where an earlier run, or another replica, stopped."""
+        self._taken_over = True
+        try:
+            told = await self._store.unsettled_pages()
+            seen = await self._store.open_findings()
+        except StoreUnreadable as error:
+            self._past_unknown = True
+            _log.error("page.past_unknown", why=str(error))
+            return
+        # What waits in the journal is not among the findings read here: they are read again when it is replayed.
+        self._past_unknown = not self._store.durable
+        known: list[tuple[Page, tuple[DeliveryRow, ...]]] = []
+        for one in told:
+            try:
+                known.append((page_of(one.page), one.deliveries))
+            except msgspec.MsgspecError as error:
+                _log.error("page.unreadable", page=one.page.key, life=one.page.life, why=str(error))
+        self._machine.load([page for page, _ in known], None if self._past_unknown else seen, self._now())
+        for page, deliveries in known:
+            self._offer(page, {one.destination: one for one in deliveries})
+        await self._keep()
+
+    def _stand_down(self) -> None:
+        """Somebody else leads: what was taken over is theirs now."""
+        if self._taken_over:
+            self._taken_over = False
+            self._machine.forget()
+            self._ended.clear()
+            self._superseded.clear()
+            self._settled.clear()
+            for deliverer in self._deliverers.values():
+                deliverer.outbox.forget()
+
+    async def _keep(self) -> None:
+        """Write down what has changed, then let it be told."""
+        if self._save_all:
+            self._save_all = False
+            self._machine.touch()
+        rows, superseded, settled = self._rows(), self._superseded, self._settled
+        self._superseded, self._settled = [], []
+        if not rows and not superseded and not settled:
+            return
+        try:
+            await self._store.tell([*rows, *settled], superseded)
+        except (StoreGone, EntryRefused) as error:
+            _log.error("page.not_recorded", why=str(error), pages=len(rows))
+        finally:
+            self.recorded(rows)
+
+    async def _record(self, step: Step, delivery: DeliveryRow) -> None:
+        """Keep what a destination took, and that this was all there was to tell."""
+        settled = self._settle(step.page.key, step.page.life)
+        try:
+            await self._store.tell([settled] if settled is not None else [], [delivery])
+        except (StoreGone, EntryRefused) as error:
+            # Told again after a restart at worst, under the same key.
+            _log.error("page.not_recorded", why=str(error), page=step.page.key, destination=delivery.destination)
+
+    def _settle(self, key: str, life: int) -> PageRow | None:
+        """The row of a page that is over and told to everybody; None while somebody has yet to hear of it."""
+        page = self._ended.get((key, life))
+        if page is None or any(outbox.owes(key, life) for outbox in self._routes.get(page.route, ())):
+            return None
+        del self._ended[key, life]
+        return row_of(page, settled=True)
+
+    def _rows(self) -> tuple[PageRow, ...]:
+        pages = self._machine.take()
+        for page in pages:
+            if page.state is not PageState.WAITING:
+                _log.info("page.state", page=page.key, state=page.state.value, **_said(page))
+        return tuple(row_of(page, settled=page.over and not self._hearers(page)) for page in pages)
+
+    def _hearers(self, page: Page) -> list[Outbox]:
+        return [one for one in self._routes.get(page.route, ()) if one.takes(page)]
+
+    def _offer(self, page: Page, known: Mapping[str, DeliveryRow] | None = None) -> None:
+        """Hand a page to whom it is for; `known` are its deliveries of an earlier run."""
+        hearers = self._hearers(page)
+        if page.over and (hearers or known is not None):
+            self._ended[page.key, page.life] = page
+        for outbox in hearers:
+            superseded = outbox.offer(page, (known or {}).get(outbox.name))
+            self._superseded += superseded
+            self._settled += [row for one in superseded if (row := self._settle(one.key, one.life)) is not None]
+            self._deliverers[outbox.name].poke()
+        if known is not None and (row := self._settle(page.key, page.life)) is not None:
+            self._settled.append(row)  # it was through, and the earlier run had no time to say so
+
+    def _deliverer(self, destination: Destination, pacing: Pacing) -> Deliverer:
+        made = self._deliverers.get(destination.name)
+        if made is None:
+            outbox = Outbox(destination.name, pacing, changes=destination.takes_changes)
+            made = self._deliverers[destination.name] = Deliverer(
+                destination=destination, outbox=outbox, record=self._record, clock=self._clock, metrics=self._metrics
+            )
+        return made
+
+    def _store_changed(self, state: StoreState) -> None:
+        """The database is back: whatever it may have lost of pages is written again."""
+        if state.mode is StoreMode.OK:
+            self._save_all = True
+            self._poked.set()
+
+    def _count(self) -> None:
+        self._metrics.pages_open.clear()
+        for page in self._machine.standing():
+            if page.state is PageState.OPEN and page.cls is not None:
+                self._metrics.pages_open.labels(page.cls.value, page.urgency.value).inc()
+
+    def _now(self) -> Instant:
+        return Instant(self._clock.monotonic(), self._clock.now())
+
+
+def _said(page: Page) -> dict[str, object]:
+    return {
+        "class": page.cls.value if page.cls else "",
+        "urgency": page.urgency.value,
+        "about": str(page.about),
+        "tenant": page.about.tenant,
+        "route": page.route,
+        "storm": page.storm,
+        "muted": page.muted,
+    }
