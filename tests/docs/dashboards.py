@@ -133,6 +133,36 @@ CYCLES = (
     ),
 )
 
+PAGING = (
+    Panel("Pages open", "stat", (("sum(driftd_pages_open) or vector(0)", "pages"),)),
+    Panel("Yet to be told", "stat", (("sum(driftd_outbox_depth) or vector(0)", "pages"),)),
+    Panel(
+        "Pages by class",
+        "timeseries",
+        (("sum by (class, urgency) (driftd_pages_open)", "{{class}} {{urgency}}"),),
+    ),
+    Panel("Outbox", "timeseries", (("max by (destination) (driftd_outbox_depth)", "{{destination}}"),)),
+    Panel(
+        "Deliveries",
+        "timeseries",
+        (
+            (
+                "sum by (destination, action, result) (rate(driftd_page_deliveries_total[$__rate_interval]))",
+                "{{destination}} {{action}} {{result}}",
+            ),
+        ),
+        unit="ops",
+        meaning="Failed is tried again; refused is never taken, and told in the log.",
+    ),
+    Panel(
+        "Time to page",
+        "timeseries",
+        ((_quantile("0.99", "driftd_time_to_page_seconds_bucket", ", class"), "{{class}}"),),
+        unit="s",
+        meaning="From the opening of the drift to the first destination that accepted a page of it.",
+    ),
+)
+
 TRACE_QUERIES = (
     ("Repairs", '{resource.service.name="driftd" && name="driftd.reconcile" && span.driftd.outcome="repaired"}'),
     ("Cycles that failed", '{resource.service.name="driftd" && name="driftd.reconcile" && status=error}'),
@@ -145,13 +175,14 @@ def dashboards() -> dict[Path, str]:
         "overview": _dashboard("driftd-overview", "driftd: overview", OVERVIEW),
         "tenant": _dashboard("driftd-tenant", "driftd: tenants", TENANT, variables=[_tenant()]),
         "cycles": _dashboard("driftd-cycles", "driftd: cycles and their traces", CYCLES, traces=TRACE_QUERIES),
+        "paging": _dashboard("driftd-paging", "driftd: paging", PAGING),
     }
     return {FOLDER / f"{name}.json": json.dumps(body, indent=2) + "\n" for name, body in made.items()}
 
 
 def queries() -> list[str]:
     """Every PromQL expression of every dashboard, as Prometheus takes it."""
-    panels = (*OVERVIEW, *TENANT, *CYCLES)
+    panels = (*OVERVIEW, *TENANT, *CYCLES, *PAGING)
     found = [expression for panel in panels for expression, _ in panel.queries]
     return [one.replace("$__rate_interval", "1m").replace("$tenant", ".*") for one in found]
 
