@@ -115,10 +115,6 @@ class ModelSettings(_Part):
             "bring it, before it enforces what it has."
         ),
     )
-    approved: str = Field(
-        "",
-        description="A held revision, as the log names it, that is accepted all the same; good for that one only.",
-    )
 
 
 class StoreSettings(_Part):

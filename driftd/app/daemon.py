@@ -29,6 +29,7 @@ from driftd.cluster import (
 from driftd.drift import FightBreaker
 from driftd.engine import (
     Actor,
+    Approvals,
     AuditLoop,
     CompiledCache,
     Cycle,
@@ -256,7 +257,7 @@ class App:
             clock=self._clock,
             metrics=self.metrics,
             own_namespace=settings.namespace,
-            approved=settings.model.approved,
+            approvals=Approvals(store, self._clock),
             pending=lambda before, after: pending(before, after, self.mirror),
             prepare=self._prepare,
             accepted=self._accepted,

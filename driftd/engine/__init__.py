@@ -1,6 +1,7 @@
 """The loop: dirty scope, observe, compare, judge, act, verify, record."""
 
 from driftd.engine.act import Actor
+from driftd.engine.approvals import Approvals, NotApprovable, NotHeld
 from driftd.engine.audit_loop import AuditLoop
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.cycle import Cycle
@@ -13,6 +14,7 @@ from driftd.engine.meaning import Meaning
 from driftd.engine.model_loop import ModelLoop, ModelStatus
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
+from driftd.engine.orphans import NotOrphaned
 from driftd.engine.pauses import LONGEST, NotPaused, Pause, Pauses, PauseTooLong
 from driftd.engine.pending import pending
 from driftd.engine.record import OpenFindings
@@ -25,6 +27,7 @@ from driftd.engine.watching import Watching
 __all__ = [
     "LONGEST",
     "Actor",
+    "Approvals",
     "AuditLoop",
     "CompiledCache",
     "Cycle",
@@ -35,6 +38,9 @@ __all__ = [
     "Meaning",
     "ModelLoop",
     "ModelStatus",
+    "NotApprovable",
+    "NotHeld",
+    "NotOrphaned",
     "NotPaused",
     "Observer",
     "OpenFindings",

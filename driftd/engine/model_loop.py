@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from driftd.compile import Compiled, CompileError, compile_model
+from driftd.compile import Compiled, CompileError, GovernedNamespace, compile_model
 from driftd.drift import guard, orphans
+from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce
 from driftd.engine.orphans import KEY as ORPHANED
-from driftd.engine.orphans import UnreadableOrphan, dump, load
+from driftd.engine.orphans import NotOrphaned, UnreadableOrphan, dump, load
 from driftd.model import Admitted, Model, Parser, Problem, SourceFile, admit
 from driftd.source import LastGood, Revision, Source, SourceError
 from driftd.store import Store, StoreError, StoreGone
@@ -26,13 +27,17 @@ _REMEMBERED_COMMITS = 256
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What the model loop last decided. `held` says why a newer revision is not in force, empty otherwise."""
+    """What the model loop last decided. `held` says why a newer revision is not in force, empty otherwise.
+
+    `approvable` says that `driftd approve` lets the revision `newest` through all the same.
+    """
 
     commit: str = ""
     newest: str = ""
     held: str = ""
     problems: tuple[Problem, ...] = ()
     quarantined: tuple[str, ...] = ()
+    approvable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ class ModelLoop:
 
     Args:
         pending: counts, for each namespace that a model newly enforces, the live objects it would write over.
-        approved: the one held revision that a person let pass.
+        approvals: the one held revision that a person let pass.
+        descends: whether one commit comes after another, where the source can tell; raises `SourceError`.
         prepare: awaited with the model before and after, directly before the change (digests under a new coverage).
         accepted: called with both directly after it, in the event loop; must not block.
     """
@@ -64,10 +70,11 @@ class ModelLoop:
         clock: Clock,
         metrics: Metrics,
         own_namespace: str,
-        approved: str,
+        approvals: Approvals,
         pending: Callable[[Compiled | None, Compiled], Mapping[str, int]],
         prepare: Callable[[InForce | None, InForce], Awaitable[None]],
         accepted: Callable[[InForce | None, InForce], None],
+        descends: Callable[[str, str], Awaitable[bool]] | None = None,
     ) -> None:
         self._source = source
         self._last_good = last_good
@@ -76,7 +83,8 @@ class ModelLoop:
         self._clock = clock
         self._metrics = metrics
         self._own_namespace = own_namespace
-        self._approved = approved
+        self._approvals = approvals
+        self._descends = descends
         self._pending = pending
         self._prepare = prepare
         self._accepted = accepted
@@ -129,18 +137,67 @@ class ModelLoop:
         self._poked.set()
 
     async def reaches(self, commit: str, seconds: float) -> bool:
-        """Whether this revision is in force here, or was since the start; waits so long at most for it to become so.
+        """Whether what is in force here is this revision or one after it; waits so long at most for it to become so.
 
-        Then what is in force now is that revision, or what this replica's own source put after it.
+        What was in force here since the start was followed by what this replica's own source put after it; of other
+        revisions a source that knows ancestry is asked.
         """
+        self.poke()  # the former leader may have been told of an approval that lets a held revision through
         try:
             async with asyncio.timeout(seconds):
-                while commit not in self._commits:
+                while not await self._is_past(commit):
                     self._entered.clear()
                     await self._entered.wait()
         except TimeoutError:
             return False
         return True
+
+    async def _is_past(self, commit: str) -> bool:
+        if commit in self._commits:
+            return True
+        if self.in_force is None or self._descends is None:
+            return False
+        try:
+            return await self._descends(self.in_force.commit, commit)
+        except SourceError as error:
+            _log.warning("model.descent.unknown", commit=self.in_force.commit, of=commit, why=str(error))
+            return False
+
+    async def approve(self, commit: str, by: str, reason: str) -> str:
+        """Let the held revision of this name pass, and no other; its whole name. It is considered again at once.
+
+        Raises `NotHeld`, `NotApprovable`, `StoreGone`.
+        """
+        status = self.status
+        if not status.held or not named(commit, status.newest):
+            raise NotHeld(commit, status.newest if status.held else "")
+        if not status.approvable:
+            raise NotApprovable(status.newest, status.held)
+        await self._approvals.grant(status.newest, by, reason, status.held)
+        self.poke()
+        return status.newest
+
+    async def retire(self, namespace: str, by: str, reason: str) -> GovernedNamespace:
+        """Stop governing a namespace whose environment is gone from the model; what it was held at.
+
+        Nothing in the cluster is touched: its objects stay as they are, and whoever owns the namespace may delete it.
+        Raises `NotOrphaned`, `StoreGone`.
+        """
+        async with self._turn:
+            before = self.in_force
+            if before is None or namespace not in before.orphaned:
+                raise NotOrphaned(namespace, governed=before is not None and namespace in before.compiled.governed)
+            kept = before.orphaned[namespace]
+            detail = {"by": by, "reason": reason, "tenant": kept.tenant, "objects": str(len(kept.objects))}
+            await asyncio.gather(
+                self._store.remember_all({ORPHANED + namespace: None}),
+                self._store.note("namespace.retired", namespace, detail),
+            )
+            left = {name: one for name, one in before.orphaned.items() if name != namespace}
+            self.in_force = replace(before, orphaned=left)
+            self._accepted(before, self.in_force)
+        _log.warning("namespace.retired", namespace=namespace, **detail)
+        return kept
 
     async def _follow(self) -> None:
         async for _ in self._source.changes():
@@ -159,10 +216,11 @@ class ModelLoop:
             await self._consider()
 
     async def _consider(self) -> None:
+        await self._approvals.look()
         try:
             revision = await self._source.read()
         except SourceError as error:
-            self._hold("(unreadable)", str(error))
+            self._hold(error.commit or "(unreadable)", str(error), approvable=error.approvable)
             return
         if self.in_force is not None and revision.commit == self.in_force.commit:
             self._settle(ModelStatus(commit=revision.commit, newest=revision.commit))
@@ -209,9 +267,9 @@ class ModelLoop:
             platform=frozenset(admitted.model.cluster.spec.platform_namespaces) if admitted.model else frozenset(),
             pending=self._pending(was, candidate.compiled),
         )
-        if held is not None and not (held.approvable and commit == self._approved):
-            way_on = f" (here: DRIFTD_MODEL__APPROVED={commit})" if held.approvable else ""
-            self._hold(commit, held.reason + way_on, problems)
+        if held is not None and not (held.approvable and commit == self._approvals.commit):
+            way_on = f" (`driftd approve {commit}`)" if held.approvable else ""
+            self._hold(commit, held.reason + way_on, problems, approvable=held.approvable)
             return
         if not self._store.durable:
             self._hold(
@@ -233,6 +291,7 @@ class ModelLoop:
         except (StoreGone, OSError) as error:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
             return
+        await self._approvals.spend()
         await self._cache.keep(revision.commit, after.compiled)
         self._files = revision.files
         await self._enter(after)
@@ -259,6 +318,8 @@ class ModelLoop:
             "orphaned": " ".join(sorted(after.orphaned)),
             "quarantined": " ".join(sorted(quarantined)),
         }
+        if self._approvals.commit == after.commit:
+            detail["approved_by"] = self._approvals.by
         await self._store.note("model.accepted", after.commit, detail)
 
     # -- telling --------------------------------------------------------------------------------------------------
@@ -274,10 +335,10 @@ class ModelLoop:
             self.status = ModelStatus(after.commit, after.commit)
         self._accepted(before, after)
 
-    def _hold(self, newest: str, why: str, problems: tuple[Problem, ...] = ()) -> None:
+    def _hold(self, newest: str, why: str, problems: tuple[Problem, ...] = (), *, approvable: bool = False) -> None:
         commit = self.in_force.commit if self.in_force else ""
         known = self.status.held == why and self.status.newest == newest
-        self._settle(ModelStatus(commit, newest, why, problems))
+        self._settle(ModelStatus(commit, newest, why, problems, approvable=approvable))
         if not known:
             _log.error("model.held", newest=newest, in_force=commit, why=why)
 

@@ -11,6 +11,14 @@ KEY = "orphaned/"
 """Prefix of the remembered values; the rest is the namespace's name."""
 
 
+class NotOrphaned(LookupError):
+    """Only what the model has let go can be retired."""
+
+    def __init__(self, namespace: str, *, governed: bool) -> None:
+        why = "is in the model; take its environment out of the model first" if governed else "is not held as an orphan"
+        super().__init__(f"{namespace} {why}: retiring is for namespaces whose environment is gone from the model")
+
+
 class UnreadableOrphan(ValueError):
     """A remembered orphan is not what `dump` wrote."""
 
@@ -29,6 +37,7 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: Origin
     objects: tuple[Desired, ...]
     workloads: tuple[Workload, ...] = ()
+    plan: str = ""
 
 
 def kept_of(governed: GovernedNamespace) -> Kept:
@@ -45,6 +54,7 @@ def kept_of(governed: GovernedNamespace) -> Kept:
         origin=governed.origin,
         objects=tuple(governed.objects.values()),
         workloads=governed.workloads,
+        plan=governed.plan,
     )
 
 
@@ -62,6 +72,7 @@ def restored(kept: Kept) -> GovernedNamespace:
         origin=kept.origin,
         objects={desired.ref: desired for desired in kept.objects},
         workloads=kept.workloads,
+        plan=kept.plan,
     )
 
 

@@ -4,7 +4,13 @@ from pathlib import Path
 
 
 class SourceError(Exception):
-    """Base of this room's errors: there is no revision now, the one in force stays."""
+    """Base of this room's errors: there is no revision now, the one in force stays.
+
+    `commit` names the revision that was refused, where it has a name; `approvable` says that a person may accept it.
+    """
+
+    commit = ""
+    approvable = False
 
 
 class SourceUnreadable(SourceError):

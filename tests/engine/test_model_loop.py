@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from driftd.compile import Compiled
-from driftd.engine import CompiledCache, InForce, ModelLoop
-from driftd.source import LastGood, Revision, SourceUnreadable, content_name
+from driftd.engine import (
+    Approvals,
+    CompiledCache,
+    InForce,
+    ModelLoop,
+    NotApprovable,
+    NotHeld,
+    NotOrphaned,
+)
+from driftd.source import LastGood, Revision, SourceError, SourceUnreadable, content_name
+from driftd.source.git import CommitNotSigned, HistoryRewritten
 from driftd.store import Store
 from driftd.telemetry import Metrics
 from tests.support.model_texts import CLUSTER, PLAN, environment, files
@@ -33,8 +42,11 @@ class Scripted:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.texts: Mapping[str, str] | None = texts
+        self.refusal: SourceError | None = None
 
     async def read(self) -> Revision:
+        if self.refusal is not None:
+            raise self.refusal
         if self.texts is None:
             raise SourceUnreadable("models", "gone")
         found = files(self.texts)
@@ -49,7 +61,7 @@ class Scripted:
 class Scene:
     """A model loop on a real store, and what it accepted."""
 
-    def __init__(self, folder: Path, store: Store, source: Scripted, approved: str = "") -> None:
+    def __init__(self, folder: Path, store: Store, source: Scripted) -> None:
         self.source = source
         self.accepted: list[tuple[str, str]] = []
         self.pending: dict[str, int] = {}
@@ -61,7 +73,7 @@ class Scene:
             clock=FixedClock(),
             metrics=Metrics(),
             own_namespace="driftd",
-            approved=approved,
+            approvals=Approvals(store, FixedClock()),
             pending=self._pending,
             prepare=self._prepare,
             accepted=self._accepted,
@@ -146,11 +158,86 @@ async def test_an_emptied_model_is_held_until_that_revision_is_approved(tmp_path
     await scene.offer(BASE, ACME)
     held = await scene.offer(BASE)
     assert "empty" in held
-    approved = Scene(tmp_path, store, scene.source, approved=scene.loop.status.newest)
-    await approved.loop.recover()
-    await approved.loop.consider()
-    assert approved.loop.status.held == ""
-    assert approved.orphaned() == ["acme-prod"]
+    assert f"`driftd approve {scene.loop.status.newest}`" in held
+    assert scene.loop.status.approvable
+    await scene.loop.approve(scene.loop.status.newest[:9], "alice", "INC-1")
+    again = await restarted(scene, tmp_path, store)  # an approval outlives a restart
+    await again.loop.consider()
+    assert again.loop.status.held == ""
+    assert again.orphaned() == ["acme-prod"]
+    (row,) = [row for row in await store.audit() if row.kind == "model.approved"]
+    assert "alice" in row.payload
+    assert "INC-1" in row.payload
+
+
+async def test_an_approval_is_good_for_one_revision_and_used_up_by_any_other(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    await scene.offer(BASE)
+    emptied = scene.loop.status.newest
+    await scene.loop.approve(emptied, "alice", "")
+    assert await scene.offer(BASE, GLOBEX) == ""
+    assert "empty" in await scene.offer(BASE)
+    assert scene.loop.status.newest == emptied
+
+
+async def test_only_what_is_held_can_be_approved(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    with pytest.raises(NotHeld, match="nothing is held now"):
+        await scene.loop.approve(scene.loop.status.newest, "alice", "")
+    await scene.offer(BASE)
+    with pytest.raises(NotHeld, match="dir:0123456789ab is not held"):
+        await scene.loop.approve("dir:0123456789ab", "alice", "")
+    with pytest.raises(NotHeld):
+        await scene.loop.approve("dir:", "alice", "")
+
+
+async def test_a_branch_with_another_history_is_held_under_its_commit_and_can_be_approved(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    scene.source.refusal = HistoryRewritten("https://git.example.com/m", "c" * 40, "a" * 40)
+    await scene.loop.consider()
+    assert scene.loop.status.newest == "c" * 40
+    assert await scene.loop.approve("c" * 12, "alice", "") == "c" * 40
+    scene.source.refusal = CommitNotSigned("d" * 40, "it is not signed")
+    await scene.loop.consider()
+    with pytest.raises(NotApprovable, match="only another revision helps"):
+        await scene.loop.approve("d" * 40, "alice", "")
+
+
+async def test_a_retired_namespace_is_governed_no_longer_and_stays_so(
+    scene: Scene, tmp_path: Path, store: Store
+) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    await scene.offer(BASE, GLOBEX)
+    assert scene.orphaned() == ["acme-prod"]
+    kept = await scene.loop.retire("acme-prod", "alice", "contract ended")
+    assert kept.tenant == "acme"
+    assert scene.orphaned() == []
+    assert len(scene.accepted) == 3  # who follows the model in force was told
+    assert (await restarted(scene, tmp_path, store)).orphaned() == []
+    assert "contract ended" in next(row.payload for row in await store.audit() if row.kind == "namespace.retired")
+    assert await scene.offer(BASE, ACME, GLOBEX) == ""
+    assert scene.governed() == ["acme-prod", "globex-prod"]
+
+
+async def test_only_an_orphan_can_be_retired(scene: Scene) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    with pytest.raises(NotOrphaned, match="is in the model"):
+        await scene.loop.retire("acme-prod", "alice", "")
+    with pytest.raises(NotOrphaned, match="is not held as an orphan"):
+        await scene.loop.retire("kube-system", "alice", "")
+
+
+async def test_a_revision_that_descends_from_the_leases_is_past_it(tmp_path: Path, store: Store) -> None:
+    scene = Scene(tmp_path, store, Scripted({}))
+    await scene.offer(BASE, ACME)
+    assert not await scene.loop.reaches("the lease's", 0.05)
+
+    async def descends(commit: str, of: str) -> bool:
+        return (commit, of) == (scene.loop.status.commit, "the lease's")
+
+    scene.loop._descends = descends
+    assert await scene.loop.reaches("the lease's", 0.05)
+    assert not await scene.loop.reaches("another", 0.05)
 
 
 async def test_switching_enforcement_on_over_many_differing_objects_is_held(scene: Scene) -> None:
@@ -205,14 +292,15 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
     assert scene.loop.status.quarantined == ("acme",)
 
 
-async def test_a_model_that_governs_driftd_itself_is_refused_even_when_approved(tmp_path: Path, store: Store) -> None:
+async def test_a_model_that_governs_driftd_itself_is_refused_and_cannot_be_approved(
+    tmp_path: Path, store: Store
+) -> None:
     scene = Scene(tmp_path, store, Scripted({}))
     texts = {**BASE, "own.yaml": environment("own", "acme", namespace="driftd")}
     held = await scene.offer(texts)
     assert "driftd" in held
-    approving = Scene(tmp_path, store, scene.source, approved=scene.loop.status.newest)
-    await approving.loop.consider()
-    assert approving.loop.status.held != ""
+    with pytest.raises(NotApprovable):
+        await scene.loop.approve(scene.loop.status.newest, "alice", "")
 
 
 async def test_a_restart_from_the_cache_and_one_from_the_files_enforce_the_same(

@@ -67,6 +67,8 @@ class PackBroken(SourceError):
 class HistoryRewritten(SourceError):
     """The branch does not lead on from the commit in force: it was forced, reset, or replayed from an older state."""
 
+    approvable = True
+
     def __init__(self, address: str, commit: str, of: str) -> None:
         self.commit = commit
         super().__init__(
