@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -43,6 +43,10 @@ class WatchSettings(_Part):
         45.0, description="Cut off for so long, a kind is blind: nothing is said of it any more."
     )
     discovery_seconds: Seconds = Field(30.0, description="How often the served kinds are asked for.")
+
+    workloads_relist_seconds: Seconds = Field(
+        1800.0, description="How often pods, services and endpoint slices are listed anew beside their watch."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "WatchSettings":
@@ -155,6 +159,82 @@ class TelemetrySettings(_Part):
     )
 
 
+class RouteSettings(_Part):
+    """Who is paged about certain tenants."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", description="Name of the route.")
+    tenants: frozenset[str] = Field(frozenset(), description="Tenants it is for; they count before plans.")
+    plans: frozenset[str] = Field(frozenset(), description="Plans whose tenants it is for.")
+    pagerduty_key: SecretStr = Field(SecretStr(""), description="Its routing key.")
+    pagerduty_key_file: Path | None = Field(None, description="File with its routing key.")
+
+
+class PagingSettings(_Part):
+    """Who is woken, when and how. Without a destination pages are recorded and served all the same."""
+
+    pagerduty_key: SecretStr = Field(
+        SecretStr(""), description="Routing key of a PagerDuty Events API v2 integration. Never logged."
+    )
+    pagerduty_key_file: Path | None = Field(
+        None, description="File with that key, read at each use: a mounted Secret may change without a restart."
+    )
+    pagerduty_url: str = Field(
+        "https://events.pagerduty.com",
+        description="Service region; the European one is https://events.eu.pagerduty.com.",
+    )
+    alertmanager_urls: tuple[str, ...] = Field(
+        (), description="Alertmanagers; of a cluster of them, every member. A JSON list."
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificates to trust for destinations, instead of the usual authorities."
+    )
+    routes: tuple[RouteSettings, ...] = Field(
+        (),
+        description="Other routing keys for some tenants or plans: a JSON list of "
+        '`{"name": "gold", "plans": ["dedicated"], "pagerduty_key_file": "..."}`.',
+    )
+    maintenance_file: Path | None = Field(
+        None, description="JSON file of maintenance windows, read again when it changes (docs/operations.md)."
+    )
+    timeout_seconds: Seconds = Field(5.0, description="Bound on connecting to a destination, and on its answer.")
+    crossing_seconds: Seconds = Field(1.0, description="Drift across tenants: open for so long, somebody is woken.")
+    loosening_seconds: Seconds = Field(5.0, description="Drift that opens something else: open for so long.")
+    tightening_seconds: Seconds = Field(60.0, description="Drift that breaks something: open for so long.")
+    condition_seconds: Seconds = Field(
+        2.0, description="A blind kind, a held model, a fight, a pause, a store that is away: true for so long."
+    )
+    resolve_seconds: Seconds = Field(60.0, description="All well for so long, a page is resolved.")
+    storm_pages: int = Field(10, ge=1, le=1000, description="More pages than this at once are told as one.")
+    storm_seconds: Seconds = Field(60.0, description="At once means within so many seconds.")
+    runbooks_url: str = Field(
+        "", description="Where docs/runbooks is served to people; empty leaves the link out, not the page's name."
+    )
+    trace_url: str = Field(
+        "", description="Address of a trace with `{trace_id}` in it; empty leaves the link out of pages."
+    )
+
+    @field_validator("pagerduty_url")
+    @classmethod
+    def _only_tls(cls, url: str) -> str:
+        if not url.startswith("https://"):
+            raise ValueError("must start with https://: the routing key travels with every event")
+        return url
+
+    @field_validator("alertmanager_urls")
+    @classmethod
+    def _only_http(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(url.startswith(("http://", "https://")) for url in urls):
+            raise ValueError("each must start with http:// or https://")
+        return urls
+
+    @model_validator(mode="after")
+    def _routes_apart(self) -> "PagingSettings":
+        names = [route.name for route in self.routes]
+        if len({*names, "default"}) != len(names) + 1:
+            raise ValueError("routes need names of their own, and none of them `default`")
+        return self
+
+
 class Settings(BaseSettings):
     """All of it. Each field is also an environment variable: `DRIFTD_WATCH__PAGE_SIZE=100`."""
 
@@ -180,5 +260,6 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
+    paging: PagingSettings = PagingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()

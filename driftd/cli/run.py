@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+_SECRET = frozenset({"paging", "store"})
+
 
 def run(
     models: Annotated[
@@ -28,6 +30,7 @@ def run(
     import asyncio
 
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from driftd.app import run as run_app
     from driftd.settings import ApiSettings, ModelSettings, Settings
@@ -48,6 +51,11 @@ def run(
     except ValidationError as error:
         for problem in error.errors():
             where = "__".join(str(part) for part in problem["loc"]).upper()
-            typer.echo(f"driftd run: setting DRIFTD_{where}: {problem['msg']} (given: {problem['input']!r})", err=True)
+            # What pages and records are reached with may hold a key or a password, whatever is wrong with it.
+            given_value = "" if _SECRET.intersection(problem["loc"][:1]) else f" (given: {problem['input']!r})"
+            typer.echo(f"driftd run: setting DRIFTD_{where}: {problem['msg']}{given_value}", err=True)
+        raise typer.Exit(2) from None
+    except SettingsError as error:
+        typer.echo(f"driftd run: {error}: lists and groups are written as JSON", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(asyncio.run(run_app(settings)))

@@ -39,6 +39,7 @@ class GovernedNamespace:
     origin: Origin
     objects: Mapping[ObjectRef, Desired]
     workloads: tuple[Workload, ...] = ()
+    plan: str = ""
 
     @property
     def scope(self) -> Scope:

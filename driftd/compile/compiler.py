@@ -117,6 +117,7 @@ class _Compiler:
             name=site.namespace,
             tenant=site.tenant,
             environment=site.environment.name,
+            plan=site.environment.spec.plan,
             lifecycle=site.environment.spec.namespace.lifecycle,
             mode=self._mode(plan.spec.remediation.mode, site.environment.spec.remediation.mode),
             kind_modes=self.kind_modes,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from driftd.settings import Settings
@@ -40,7 +40,9 @@ def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
         return "(from the environment)"
     value: Any = field.default
-    return "" if value in (None, "") else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    if isinstance(value, SecretStr) or value in (None, "", ()):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
