@@ -60,7 +60,8 @@ def adopt(
 def _print(adopted: "Adopted", output: Output) -> None:
     from driftd.cli import show
     from driftd.cli.documents import Adoption
-    from driftd.cli.entries import drift_entry, object_name
+    from driftd.cli.entries import drift_entry
+    from driftd.documents import object_name
 
     if output is not Output.TABLE:
         document = Adoption(

@@ -4,19 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from driftd.cli.document import Document as _Document
-from driftd.cli.document import GapEntry, ObjectName
-from driftd.cli.document import Part as _Part
 from driftd.cli.flows.documents import FLOW_DOCUMENTS
-from driftd.values import Direction, FindingType, Severity
-
-
-class Place(_Part):
-    """Where in the model something stands."""
-
-    file: str = Field(description="Path below the model's directory.")
-    line: int = Field(ge=0, description="From 1; 0 means the model as a whole.")
-    document: str = Field(description="`Kind/name`.")
+from driftd.documents import Document as _Document
+from driftd.documents import FindingEntry, GapEntry, LifeEntry, ObjectName
+from driftd.documents import Part as _Part
 
 
 class ModelName(_Part):
@@ -24,52 +15,6 @@ class ModelName(_Part):
 
     directory: str
     commit: str = Field(description="Name of its content: the same bytes have the same name.")
-
-
-class ChangeEntry(_Part):
-    """One covered field that differs."""
-
-    path: tuple[str, ...] = Field(description="Keys from the object's root; rules are keyed by what they say.")
-    desired: str | None = Field(description="Compact JSON of the model's value; null where it has none.")
-    live: str | None = Field(description="Compact JSON of the cluster's value; null where it has none.")
-    sentence: str
-
-
-class WitnessEntry(_Part):
-    """A flow that shows what the difference does."""
-
-    source: str
-    target: str
-    protocol: str
-    port: str
-    request: str
-
-
-class ClaimEntry(_Part):
-    """Who is said to have made the change. A claim and no proof."""
-
-    who: str
-    source: str = Field(description="managedFields, admission, audit-log or unknown.")
-    at: str
-
-
-class FindingEntry(_Part):
-    """One difference between model and cluster."""
-
-    id: str = Field(description="Stable: the same difference of the same object keeps it.")
-    type: FindingType
-    object: ObjectName
-    scope: str = Field(description="The namespace it is judged in; empty for the cluster.")
-    tenant: str
-    direction: Direction
-    severity: Severity
-    summary: str
-    origin: Place | None
-    changes: tuple[ChangeEntry, ...]
-    omitted: int = Field(ge=0, description="Changes beyond those listed.")
-    witness: WitnessEntry | None
-    claimed_by: ClaimEntry | None
-    dialect: str = Field(description="The reading of NetworkPolicy that the direction holds for.")
 
 
 class DriftEntry(FindingEntry):
@@ -139,32 +84,6 @@ class LintReport(_Document):
     errors: int
     warnings: int
     problems: tuple[ProblemEntry, ...]
-
-
-class WriteEntry(_Part):
-    """One write that driftd made because of a finding."""
-
-    verb: str = Field(description="create, replace, condemn or delete.")
-    object: ObjectName
-    at: str
-    epoch: int = Field(description="Leadership epoch of the writer.")
-    commit: str = Field(description="The model in force.")
-    result: str | None = Field(description="done, conflict, refused, ...; null while nobody knows.")
-    settled: str | None
-    message: str
-
-
-class LifeEntry(_Part):
-    """One life of a finding: a difference that comes back has several."""
-
-    finding: FindingEntry
-    episode: int = Field(description="From 1: how often it has come.")
-    opened: str
-    confirmed: str = Field(description="Last seen open.")
-    closed: str | None = Field(description="null while it is open.")
-    closed_by: str
-    open_seconds: float = Field(description="Until it was closed, or last seen.")
-    writes: tuple[WriteEntry, ...]
 
 
 class History(_Document):

@@ -2,32 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from driftd.cli.document import GapEntry, ObjectName
-from driftd.cli.documents import (
-    ChangeEntry,
-    ClaimEntry,
-    DriftEntry,
-    DriftReport,
-    DriftSummary,
-    ExemptionEntry,
-    FindingEntry,
-    ModelName,
-    Place,
-    ProblemEntry,
-    WitnessEntry,
-)
+from driftd.cli.documents import DriftEntry, DriftReport, DriftSummary, ExemptionEntry, ModelName, ProblemEntry
 from driftd.compile import Mode
+from driftd.documents import FindingEntry, GapEntry, finding_entry, object_name
 from driftd.model import Problem
-from driftd.values import Finding, ObjectRef
 
 if TYPE_CHECKING:  # at runtime they would bring the cluster room into `driftd lint`
     from driftd.cli.sources import ValidModel
     from driftd.cli.verdict import Judged, Verdict
-
-
-def object_name(ref: ObjectRef) -> ObjectName:
-    """Identity."""
-    return ObjectName(group=ref.group, kind=ref.kind, namespace=ref.namespace, name=ref.name)
 
 
 def problem_entry(problem: Problem) -> ProblemEntry:
@@ -41,38 +23,6 @@ def problem_entry(problem: Problem) -> ProblemEntry:
         message=problem.message,
         remedy=problem.remedy,
         others=problem.others,
-    )
-
-
-def finding_entry(finding: Finding) -> FindingEntry:
-    """One difference."""
-    origin, witness, claim = finding.origin, finding.witness, finding.claimed_by
-    return FindingEntry(
-        id=finding.id,
-        type=finding.type,
-        object=object_name(finding.ref),
-        scope=finding.scope.namespace,
-        tenant=finding.tenant,
-        direction=finding.direction,
-        severity=finding.severity,
-        summary=finding.summary,
-        origin=None if origin is None else Place(file=origin.file, line=origin.line, document=origin.document),
-        changes=tuple(
-            ChangeEntry(path=one.path, desired=one.desired, live=one.live, sentence=one.sentence)
-            for one in finding.changes
-        ),
-        omitted=finding.omitted,
-        witness=None
-        if witness is None
-        else WitnessEntry(
-            source=witness.source,
-            target=witness.target,
-            protocol=witness.protocol,
-            port=witness.port,
-            request=witness.request,
-        ),
-        claimed_by=None if claim is None else ClaimEntry(who=claim.who, source=claim.source, at=claim.at),
-        dialect=finding.dialect,
     )
 
 

@@ -131,7 +131,6 @@ def _footnotes(left_out: bool, dialect: str) -> None:
 
 def _against(question: "Wanted", against: Path, by: By, output: MatrixOutput, *, undefined: bool) -> int:
     from driftd.cli import show
-    from driftd.cli.document import GapEntry
     from driftd.cli.exits import Exit
     from driftd.cli.failures import CommandError
     from driftd.cli.flows.causes import AGAINST
@@ -142,6 +141,7 @@ def _against(question: "Wanted", against: Path, by: By, output: MatrixOutput, *,
     from driftd.cli.worlds.asking import tell, world_of
     from driftd.cli.worlds.entitled import entitled
     from driftd.cli.worlds.modelled import directory_model
+    from driftd.documents import GapEntry
     from driftd.policy.reach import Grouping
 
     if not question.live:

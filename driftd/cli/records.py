@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from driftd.cli.clock import CommandClock
-from driftd.cli.documents import ChainHead, ChainVerification, History, LifeEntry, WriteEntry
-from driftd.cli.entries import finding_entry, object_name
+from driftd.cli.documents import ChainHead, ChainVerification, History
 from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
-from driftd.store import Head, Past, ReadOnly, Settled, StoreError
+from driftd.documents import life_entry
+from driftd.store import Head, ReadOnly, StoreError
 from driftd.values import Direction
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ def read_history(database: Path, asked: Filter) -> History:
             direction=asked.direction,
             limit=asked.limit + 1,
         )
-        told = tuple(_life(past) for past in lives[: asked.limit])
+        told = tuple(life_entry(past) for past in lives[: asked.limit])
         return History(database=str(database), lives=told, more=len(lives) > asked.limit)
 
     return _with_archive(database, ask)
@@ -138,32 +138,3 @@ def _with_archive(database: Path, ask: Callable[[ReadOnly], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except StoreError as error:
         raise CommandError(f"the records cannot be read: {error}", Exit.UNKNOWN) from error
-
-
-def _life(past: Past) -> LifeEntry:
-    seen = past.seen
-    end = seen.closed or seen.confirmed
-    return LifeEntry(
-        finding=finding_entry(seen.finding),
-        episode=past.episode,
-        opened=seen.opened.isoformat(),
-        confirmed=seen.confirmed.isoformat(),
-        closed=None if seen.closed is None else seen.closed.isoformat(),
-        closed_by=seen.closed_by,
-        open_seconds=max(0.0, (end - seen.opened).total_seconds()),
-        writes=tuple(map(_write, past.writes)),
-    )
-
-
-def _write(settled: Settled) -> WriteEntry:
-    intent, outcome = settled.intent, settled.outcome
-    return WriteEntry(
-        verb=intent.verb,
-        object=object_name(intent.ref),
-        at=intent.at.isoformat(),
-        epoch=intent.epoch,
-        commit=intent.commit,
-        result=None if outcome is None else outcome.result.value,
-        settled=None if outcome is None else outcome.at.isoformat(),
-        message="" if outcome is None else outcome.message,
-    )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Final
 
-from driftd.cli.document import ObjectName
 from driftd.cli.flows.borders import PLATFORM
 from driftd.cli.flows.changes import Ends, OutsideShift, PairChange, Shift
 from driftd.cli.flows.documents import CauseEntry
 from driftd.cli.flows.words import object_name, rule_words
 from driftd.cli.worlds.world import World
+from driftd.documents import ObjectName
 from driftd.policy.reach import (
     Answer,
     Connection,

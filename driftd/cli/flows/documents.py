@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from driftd.cli.document import Document, GapEntry, ObjectName, Part
+from driftd.documents import Document, GapEntry, ObjectName, Part
 
 Answered = Literal["allowed", "blocked", "depends"]
 """`depends`: the dialect leaves it open, or something was not understood; then it must be taken for allowed."""

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from driftd.cli.document import GapEntry
 from driftd.cli.flows.differences import Difference
 from driftd.cli.flows.documents import ChangeSummary, FutureChange, ReachabilityImpact
 from driftd.cli.flows.tomorrow import Tomorrow
 from driftd.cli.worlds.world import Unread, World
+from driftd.documents import GapEntry
 from driftd.values import Direction
 
 

@@ -1,10 +1,10 @@
 """The matrix as a document and as rows of a table."""
 
-from driftd.cli.document import GapEntry
 from driftd.cli.flows.borders import Borders
 from driftd.cli.flows.documents import MatrixCell, OutsideCell, ReachabilityMatrix
 from driftd.cli.flows.words import block_words, hidden, interval, shown
 from driftd.cli.worlds.world import World
+from driftd.documents import GapEntry
 from driftd.policy.reach import Matrix
 from driftd.policy.reach.policies import Flow
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from driftd.cli.document import ObjectName
 from driftd.cli.flows.documents import Interval, Ports, Traffic
+from driftd.documents import ObjectName
 from driftd.policy.reach import PortSet, block, blocks
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, PRIVATE
 from driftd.policy.reach.ports import ALL, PORTED

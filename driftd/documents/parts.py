@@ -1,9 +1,11 @@
-"""What all printed documents share: strict camel-case parts, and the version that heads each of them."""
+"""What all documents share: strict camel-case parts, and the version that heads each of them."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from driftd.values import ObjectRef
 
 
 class Part(BaseModel):
@@ -25,6 +27,11 @@ class ObjectName(Part):
     kind: str
     namespace: str = Field(description="Empty for an object without a namespace.")
     name: str
+
+
+def object_name(ref: ObjectRef) -> ObjectName:
+    """The same of an object that is known."""
+    return ObjectName(group=ref.group, kind=ref.kind, namespace=ref.namespace, name=ref.name)
 
 
 class GapEntry(Part):
