@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import Elector, Mirror
 from driftd.engine import ModelLoop, Observer, Pauses, ScopeLoop, StoppedKinds
 from driftd.store import Store
@@ -21,6 +22,7 @@ class Readiness:
     pauses: Pauses
     elector: Elector
     store: Store
+    workloads: LiveWorkloads
 
     def live(self) -> Health:
         """Answering at all is what is asked."""
@@ -32,6 +34,7 @@ class Readiness:
         model = self.models.in_force
         parts = {
             **states,
+            **self.workloads.parts(),
             "model": model.commit if model else "none",
             "model_held": self.models.status.held or "no",
             "leading": "yes" if self.elector.leading else f"no, {self.elector.holder or 'nobody'} does",

@@ -2,7 +2,7 @@
 
 import structlog
 
-from driftd.cluster import ClusterError, Right, Rights, Session, guards, watching, writing
+from driftd.cluster import WORKLOADS, ClusterError, Right, Rights, Session, guards, watching, writing
 from driftd.policy.kinds import KINDS, Kind, World
 
 ADMISSION = "deploy/manifests/admission.yaml"
@@ -15,6 +15,7 @@ async def warn_of_rights(session: Session) -> None:
     rights = Rights(session)
     every = [kind for kind in KINDS.values() if not kind.dialect]
     needed = [right for kind in every for right in watching(kind.resource)]
+    needed += [right for resource in WORKLOADS for right in watching(resource)]
     needed += [right for kind in every for right in writing(kind.resource) if _is_written(kind, right)]
     try:
         for right in await rights.missing(needed):

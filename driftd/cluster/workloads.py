@@ -21,7 +21,7 @@ from driftd.cluster.versions import older
 from driftd.cluster.wire import Malformed
 from driftd.drift import KindState, LiveService, LiveSlice, service_from_body, slice_from_body
 from driftd.policy.reach import MalformedPod, Pod, pod_from_body
-from driftd.values import Body, Resource
+from driftd.values import Body, Resource, kind_name
 
 POD: Final = Resource("", "v1", "Pod", "pods")
 SERVICE: Final = Resource("", "v1", "Service", "services")
@@ -106,7 +106,8 @@ class WorkloadMirror:
     @property
     def not_ready(self) -> tuple[str, ...]:
         """Kinds of which nothing may be concluded now."""
-        return tuple(one.kind for one, store in self._stores.items() if store.state is not KindState.READY)
+        states = self._stores.items()
+        return tuple(kind_name(one.group, one.kind) for one, store in states if store.state is not KindState.READY)
 
     def states(self) -> Mapping[Resource, tuple[KindState, str]]:
         """Every kind with its state and the reason for it."""

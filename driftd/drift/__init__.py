@@ -2,17 +2,19 @@
 
 from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
-from driftd.drift.entitled import Input, entitled, pod_ref
+from driftd.drift.entitled import Input, entitled
 from driftd.drift.exposure import exposed, misdirected
 from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
+from driftd.drift.inputs import label_inputs, labels_of, pod_inputs
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.meaning import Difference, Judge, Judgement, severity
 from driftd.drift.paused import paused
 from driftd.drift.plan import plan
-from driftd.drift.relabelled import exempted, relabelled_others, relabelled_pods
+from driftd.drift.relabelled import relabelled_others, relabelled_pods
 from driftd.drift.report import report
 from driftd.drift.state import KindState, LiveScope
+from driftd.drift.tolerance import depends_on_effect
 from driftd.drift.twin import twin_ref
 from driftd.drift.world import World
 
@@ -37,16 +39,18 @@ __all__ = [
     "compare",
     "defaulted",
     "deletions",
+    "depends_on_effect",
     "entitled",
-    "exempted",
     "exposed",
     "finding_id",
     "guard",
+    "label_inputs",
+    "labels_of",
     "misdirected",
     "orphans",
     "paused",
     "plan",
-    "pod_ref",
+    "pod_inputs",
     "relabelled_others",
     "relabelled_pods",
     "report",

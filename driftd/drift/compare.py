@@ -1,22 +1,29 @@
 """Compare one scope: digests first, keyed set difference, closed and open worlds; what is not known stays unknown."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from driftd.compile import Compiled, Exempt, GovernedNamespace
 from driftd.drift.findings import Teller
+from driftd.drift.foreign import Bystanders
 from driftd.drift.marks import foreign_finalizers, is_emptied
 from driftd.drift.meaning import UNJUDGED, Difference, Judge
 from driftd.drift.state import LiveScope
 from driftd.drift.twin import SUFFIX, has_twin, twin_of, twin_ref
-from driftd.policy.kinds import KINDS, Coverage, Kind, World, kinds_under
-from driftd.values import Desired, Finding, FindingType, Live, ObjectRef, Scope, kind_name
+from driftd.policy.kinds import DEFAULT_TIER, KINDS, Coverage, Kind, World, kinds_under, other_spelling
+from driftd.values import CLUSTER, Desired, Finding, FindingType, Live, ObjectRef, Scope, kind_name
 
 _JUDGED = frozenset(
-    {FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.TERMINATING},
+    {
+        FindingType.MISSING,
+        FindingType.MODIFIED,
+        FindingType.UNEXPECTED,
+        FindingType.TERMINATING,
+        FindingType.FOREIGN,
+    }
 )
-_MAY_BE_EXEMPT = frozenset({FindingType.MODIFIED, FindingType.UNEXPECTED})
+_MAY_BE_EXEMPT = frozenset({FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.FOREIGN})
 _NAMED_FINALIZERS = b'"finalizers"'
 
 
@@ -74,7 +81,8 @@ def compare(
 
     Only digests are compared, so `governed` and `live` must have been made with the same `Coverage`. `orphaned` says
     that its environment is gone from the model and `governed` is its last canonical state. Exemptions count through
-    the whole day (UTC) they name. Tenants' own policies are unexpected whatever `tenant_policies` says.
+    the whole day (UTC) they name. A tenant's own policy that `tenant_policies` lets stand by its effect is tolerated;
+    it is unexpected for as long as `judge` does not know what it does.
     """
     teller = Teller(compiled, governed, live.scope)
     kinds = kinds_under(compiled.dialect)
@@ -121,7 +129,7 @@ def _told(
     told: dict[str, tuple[Finding, Difference]] = {}
     for one in differences:
         finding = teller.tell(one, judgements.get(one.ref, UNJUDGED))
-        told[finding.id] = (finding, one)
+        told[finding.id] = (finding, one if finding.type is one.type else replace(one, type=finding.type))
     return told
 
 
@@ -156,6 +164,8 @@ class _Survey:
         self._governed = governed
         self._live = live
         self._home = home
+        self._bystanders = Bystanders(compiled)
+        self._named_otherwise: set[ObjectRef] = set()
         self.unproved: list[ObjectRef] = []
 
     def differences(self) -> list[Difference]:
@@ -164,22 +174,31 @@ class _Survey:
         absent: list[Desired] = []
         going: list[ObjectRef] = []
         for ref, desired in wanted.items():  # hot: every object of the cluster passes here each cycle
-            present = found.get(ref)
+            present = found.get(ref) or self._spelled_otherwise(desired)
             if present is None:
                 absent.append(desired)
                 continue
             if present.digest != desired.digest:
-                differences.append(Difference(FindingType.MODIFIED, ref, desired, present))
+                differences.append(Difference(FindingType.MODIFIED, present.ref, desired, present))
             if present.terminating:
-                differences.append(Difference(FindingType.TERMINATING, ref, desired, present))
+                differences.append(Difference(FindingType.TERMINATING, present.ref, desired, present))
                 going.append(ref)
             elif _NAMED_FINALIZERS in present.raw and foreign_finalizers(present):
-                differences.append(Difference(FindingType.FINALIZER, ref, desired, present))
+                differences.append(Difference(FindingType.FINALIZER, present.ref, desired, present))
         if absent:
             differences.extend(self._missing(absent))
         if self._governed.closed and len(found) > len(wanted) - len(absent):
             differences.extend(self._extra(frozenset(going).union(one.ref for one in absent)))
         return differences
+
+    def _spelled_otherwise(self, desired: Desired) -> Live | None:
+        """A canonical policy of Calico's `default` tier under its other spelling, which is the same policy."""
+        other = other_spelling(desired.ref)
+        present = None if other is None or other in self._governed.objects else self._live.objects.get(other)
+        if present is None or (desired.body()["spec"].get("tier") or DEFAULT_TIER) != DEFAULT_TIER:
+            return None
+        self._named_otherwise.add(present.ref)
+        return present
 
     def _missing(self, absent: Iterable[Desired]) -> Iterator[Difference]:
         """Canonical objects that nobody has. A namespace proved absent proves it for all that it would hold."""
@@ -201,12 +220,19 @@ class _Survey:
         """Objects of closed kinds that the model does not name, and twins; `needed` are those a twin stands in for."""
         wanted = self._governed.objects
         for ref, present in self._live.objects.items():
-            if ref in wanted:
+            if ref in wanted or ref in self._named_otherwise:
                 continue
             kind = self._kinds.get((ref.group, ref.kind))
-            if kind is None or kind.world is World.OPEN:
+            if kind is None:
                 continue
-            yield from self._one_extra(ref, present, needed)
+            if self._live.scope == CLUSTER and not self._twin_or_ours(ref, present):
+                if self._bystanders.concerns_us(present):
+                    yield Difference(FindingType.FOREIGN, ref, None, present)
+            elif kind.world is World.CLOSED:
+                yield from self._one_extra(ref, present, needed)
+
+    def _twin_or_ours(self, ref: ObjectRef, present: Live) -> bool:
+        return self._bystanders.is_ours(present) or (ref.name.endswith(SUFFIX) and ref in self._twins())
 
     def _one_extra(self, ref: ObjectRef, present: Live, needed: frozenset[ObjectRef]) -> Iterator[Difference]:
         if ref.name.endswith(SUFFIX) and (original := self._twins().get(ref)) is not None:

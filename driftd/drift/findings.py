@@ -1,11 +1,12 @@
 """Turn a difference and its judgement into a finding: a stable id, one sentence, a severity and a claim."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift.marks import foreign_finalizers
 from driftd.drift.meaning import UNJUDGED, Difference, Judgement, severity
+from driftd.drift.tolerance import tolerates
 from driftd.drift.words import shown
 from driftd.policy.kinds import Bearing, bearing
 from driftd.values import (
@@ -18,6 +19,7 @@ from driftd.values import (
     ObjectRef,
     Origin,
     Scope,
+    Severity,
 )
 
 FIELD_MANAGER = "driftd"
@@ -103,6 +105,8 @@ class Teller:
 
     def tell(self, difference: Difference, judgement: Judgement) -> Finding:
         """The finding for a difference. Some shapes have a meaning of their own, whatever the judge says."""
+        if tolerates(self.governed, difference, judgement):
+            return self._tolerated(difference, judgement)
         own = _own_meaning(difference)
         return self._finding(
             difference.type,
@@ -112,6 +116,13 @@ class Teller:
             live=difference.live,
             origin=None if difference.desired is None else difference.desired.origin,
         )
+
+    def _tolerated(self, difference: Difference, judgement: Judgement) -> Finding:
+        """A policy of the tenant's own that the plan lets stand: nobody's alarm, whatever it opens inside."""
+        summary = f"{difference.ref} is not in the model; the plan lets it stand ({self.governed.tenant_policies})"
+        found = self._finding(FindingType.TOLERATED, difference.ref, judgement, summary, live=difference.live)
+        low = judgement.direction is Direction.TIGHTENS
+        return replace(found, severity=Severity.LOW if low else Severity.INFO)
 
     def leaving(self, namespace: Live) -> Finding:
         """The whole namespace is being deleted: nothing is written into it, and nothing else is said of it."""
@@ -165,6 +176,8 @@ class Teller:
                 return f"{ref} stood in for an object that is back, and is no longer needed"
             case FindingType.UNEXPECTED:
                 return f"{ref} is not in the model"
+            case FindingType.FOREIGN:
+                return f"{ref} is not in the model and concerns governed namespaces; driftd leaves it alone"
             case FindingType.TERMINATING:
                 return f"{ref} is being deleted, the model has it{where}{_held(difference.live)}"
             case FindingType.UNDELETABLE:

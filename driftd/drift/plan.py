@@ -14,10 +14,21 @@ from driftd.drift.stages import Stages
 from driftd.drift.state import LiveScope
 from driftd.drift.twin import has_twin, twin_of, twin_ref
 from driftd.policy.kinds import Coverage
-from driftd.values import Desired, FindingType, ObjectRef, Plan
+from driftd.values import Desired, FindingType, Live, ObjectRef, Plan
 
 _NOTHING_TO_WRITE = frozenset(
-    {FindingType.ORPHANED, FindingType.RECREATED, FindingType.FINALIZER, FindingType.BLOCKED, FindingType.DEFAULTED}
+    {
+        FindingType.ORPHANED,
+        FindingType.RECREATED,
+        FindingType.FINALIZER,
+        FindingType.BLOCKED,
+        FindingType.DEFAULTED,
+        FindingType.TOLERATED,
+        FindingType.RELABELLED,
+        FindingType.EXPOSED,
+        FindingType.MISDIRECTED,
+        FindingType.FOREIGN,
+    }
 )
 
 
@@ -56,11 +67,14 @@ def plan(
     return stages.plan(writable, skipped, unknown, _untouched(comparison, governed, live))
 
 
-def _untouched(comparison: Comparison, governed: GovernedNamespace, live: LiveScope) -> tuple[Desired, ...]:
+def _untouched(
+    comparison: Comparison, governed: GovernedNamespace, live: LiveScope
+) -> tuple[tuple[Desired, Live], ...]:
     """Canonical objects that are there, equal and not on their way out: what may be relied upon meanwhile."""
     touched = {one.ref for one in comparison.differences.values() if one.type is not FindingType.FINALIZER}
     touched.update(one.ref for one in comparison.exempted)
-    return tuple(one for ref, one in governed.objects.items() if ref not in touched and ref in live.objects)
+    here = live.objects
+    return tuple((one, here[ref]) for ref, one in governed.objects.items() if ref not in touched and ref in here)
 
 
 @dataclass(slots=True)

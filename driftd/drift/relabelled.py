@@ -1,7 +1,7 @@
 """Findings about what is not a policy and yet changes who reaches whom: labels, service accounts, port names."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from driftd.compile import Compiled, GovernedNamespace, Workload
@@ -147,8 +147,3 @@ def _effect(judgement: Judgement) -> str:
         case _:
             verb = "breaks"
     return f"{verb} {judgement.witness}" if judgement.witness else f"{verb} flows"
-
-
-def exempted(findings: Iterable[Finding], exempt: frozenset[ObjectRef]) -> tuple[Finding, ...]:
-    """The findings without those about objects that an exemption names."""
-    return tuple(one for one in findings if one.ref not in exempt)

@@ -23,6 +23,7 @@ from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.engine.tell import Teller
 from driftd.engine.watching import Watching
+from driftd.engine.workloads import WorkloadDrift
 
 __all__ = [
     "LONGEST",
@@ -53,6 +54,7 @@ __all__ = [
     "StoppedKinds",
     "Teller",
     "Watching",
+    "WorkloadDrift",
     "changed_scopes",
     "digests_under",
     "last_epoch",

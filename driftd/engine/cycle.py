@@ -1,7 +1,7 @@
 """One cycle of one scope: observe, compare, judge, act, verify, record."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -22,8 +22,9 @@ from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
+from driftd.engine.workloads import WorkloadDrift
 from driftd.telemetry import Metrics, Trace
-from driftd.values import CLUSTER, Clock, Direction, Finding, FindingType, ObjectRef, Result, Scope
+from driftd.values import CLUSTER, Clock, Direction, Finding, FindingType, ObjectRef, Result, Scope, kind_name
 
 _log = structlog.get_logger()
 
@@ -53,6 +54,7 @@ class Cycle:
         setbacks: Setbacks,
         stopped: StoppedKinds,
         meaning: Meaning,
+        workloads: WorkloadDrift,
         pauses: Pauses,
         namespaces: KnownNamespaces,
         epoch: Callable[[], int],
@@ -68,6 +70,7 @@ class Cycle:
         self._setbacks = setbacks
         self._stopped = stopped
         self._meaning = meaning
+        self._workloads = workloads
         self._pauses = pauses
         self._namespaces = namespaces
         self._clock = clock
@@ -111,12 +114,27 @@ class Cycle:
                 orphaned=scope.namespace in model.orphaned,
                 judge=self._meaning.recall,
             )
+        comparison = self._without(comparison, self._meaning.undecided(governed, comparison))
+        comparison = self._workloads.added_to(comparison, model.compiled, self._today())
         extra = self._extra(comparison, model.compiled)
         if (pause := self._pauses.of(governed.name)) is not None:
             extra.append(paused(governed, model.compiled, pause.by, pause.until, pause.reason))
         if extra:
             comparison = replace(comparison, findings=(*comparison.findings, *extra))
         return comparison
+
+    @staticmethod
+    def _without(comparison: Comparison, undecided: Collection[str]) -> Comparison:
+        """The comparison without findings that wait for their judgement: of their kinds nothing is said meanwhile.
+
+        Their differences stay, so that a plan knows of objects which may allow more than they should.
+        """
+        if not undecided:
+            return comparison
+        refs = {comparison.differences[id].ref for id in undecided}
+        kinds = sorted({kind_name(ref.group, ref.kind) for ref in refs} - {*comparison.unknown})
+        kept = tuple(one for one in comparison.findings if one.id not in undecided)
+        return replace(comparison, findings=kept, unknown=(*comparison.unknown, *kinds))
 
     def _extra(self, comparison: Comparison, compiled: Compiled) -> list[Finding]:
         """Findings about repairs that cannot be written; a stopped kind is one finding of the whole cluster."""

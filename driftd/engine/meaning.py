@@ -3,91 +3,103 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import structlog
 
 from driftd.compile import Compiled, GovernedNamespace
-from driftd.drift import Difference, Judgement, LiveScope, World, severity
-from driftd.values import Digest, Direction, Finding, FindingType, ObjectRef
+from driftd.drift import Comparison, Difference, Judgement, LiveScope, World, depends_on_effect, severity
+from driftd.drift.meaning import UNJUDGED
+from driftd.values import Digest, Direction, Finding, FindingType, ObjectRef, Scope, kind_name
 
 _log = structlog.get_logger()
 _KEPT = 4096
 _MOST_WAITING = 1000
 _WORN = 2000
 """Judgements after which the engine's ever-growing caches are thrown away."""
-_JUDGED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.TERMINATING})
+_JUDGED = frozenset(
+    {
+        FindingType.MISSING,
+        FindingType.MODIFIED,
+        FindingType.UNEXPECTED,
+        FindingType.TERMINATING,
+        FindingType.FOREIGN,
+    }
+)
 _Key = tuple[ObjectRef, FindingType, Digest | None, Digest | None]
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """A difference to judge. `decides`: what becomes of its object hangs on the answer."""
+
+    finding: Finding
+    difference: Difference
+    decides: bool
 
 
 class Meaning:
     """Asks the reachability engine what differences mean, in a thread, and remembers the answers.
 
-    Nothing waits for it: until a difference is judged it is UNKNOWN, which ranks as loosening. Where the model has more
-    than `policies` NetworkPolicies it stays UNKNOWN, since a judgement would take the processor for seconds.
+    Repairs do not wait for it: until a difference is judged it is UNKNOWN, which ranks as loosening. Only where a plan
+    tolerates tenants' own policies by their effect does the deletion of one wait until it is judged. Where the model
+    has more than `policies` NetworkPolicies differences stay UNKNOWN, since a judgement would take the processor for
+    seconds.
 
     Args:
         compiled: the model in force.
         policies: how large a model is judged.
         judged: awaited with each finding whose direction has become known.
+        decided: told of each scope in which a policy that waits for its judgement, or is tolerated, has a new one.
     """
 
     def __init__(
-        self, *, compiled: Callable[[], Compiled], policies: int, judged: Callable[[Finding], Awaitable[None]]
+        self,
+        *,
+        compiled: Callable[[], Compiled],
+        policies: int,
+        judged: Callable[[Finding], Awaitable[None]],
+        decided: Callable[[Scope], None],
     ) -> None:
         self._compiled = compiled
         self._most = policies
         self._judged = judged
-        self._world: tuple[Compiled, World | None] | None = None
+        self._decided = decided
+        self._world: tuple[Compiled, World] | None = None
         self._known: OrderedDict[_Key, Judgement] = OrderedDict()
-        self._queue: asyncio.Queue[tuple[Finding, Difference | None]] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Offered | ObjectRef] = asyncio.Queue()
+        self._deciding: dict[ObjectRef, _Offered] = {}
+        self._queued: set[_Key] = set()
+        self._sized: tuple[Compiled, bool] | None = None
         self._waiting = 0
+        self._turn = asyncio.Lock()
+
+    # -- differences ------------------------------------------------------------------------------------------------
 
     def offer(self, finding: Finding, difference: Difference) -> None:
         """Have a finding judged when there is time; returns at once. With a thousand waiting it stays UNKNOWN."""
-        if finding.direction is Direction.UNKNOWN and finding.type in _JUDGED and self._waiting < _MOST_WAITING:
-            self._put(finding, difference)
+        known = finding.direction is not Direction.UNKNOWN or _key(difference) in self._queued
+        if finding.type in _JUDGED and not known and self._waiting < _MOST_WAITING:
+            self._queued.add(_key(difference))
+            self._put(_Offered(finding, difference, decides=False))
 
-    def settle(self, finding: Finding) -> None:
-        """The object of this finding is canonical again; counts after what was offered before."""
-        if finding.type in _JUDGED:
-            self._put(finding, None)
+    def settle(self, ref: ObjectRef) -> None:
+        """This object is canonical again; counts after what was offered before."""
+        self._put(ref)
 
     @property
     def idle(self) -> bool:
         """Nothing waits to be judged, and nothing is being judged."""
         return self._waiting == 0
 
-    async def run(self) -> None:
-        """Judge what is offered, in order, until cancelled."""
-        while True:
-            finding, difference = await self._queue.get()
-            await self._take(finding, difference)
-            self._waiting -= 1
-
-    async def _take(self, finding: Finding, difference: Difference | None) -> None:
-        if difference is None:
-            await asyncio.to_thread(self._settle, finding.ref)
-            return
-        judgement = await asyncio.to_thread(self._judge, self._compiled(), difference)
-        if judgement is not None:
-            self._known[_key(difference)] = judgement
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-            await self._judged(
-                replace(
-                    finding,
-                    direction=judgement.direction,
-                    severity=severity(judgement.direction, crosses_tenant=judgement.crosses_tenant),
-                    witness=judgement.witness,
-                    dialect=judgement.dialect or finding.dialect,
-                )
-            )
-
     def recall(
         self, _governed: GovernedNamespace, _live: LiveScope, differences: Sequence[Difference]
     ) -> Mapping[ObjectRef, Judgement]:
         """What is known of these differences already: the Judge of a comparison."""
+        if self._world is None or self._world[0] is not self._compiled():
+            return {}  # what was known is about another model
         found = {}
         for one in differences:
             known = self._known.get(_key(one))
@@ -95,25 +107,135 @@ class Meaning:
                 found[one.ref] = known
         return found
 
-    def _put(self, finding: Finding, difference: Difference | None) -> None:
+    # -- what is decided by effect ------------------------------------------------------------------------------------
+
+    def undecided(self, governed: GovernedNamespace, comparison: Comparison) -> frozenset[str]:
+        """Ids of the findings whose objects may be tolerated and are not judged yet: nothing is done about them.
+
+        They are offered here. Whatever cannot be judged is not among them.
+        """
+        if governed.tenant_policies == "never":
+            return frozenset()
+        differing = {one.ref for one in comparison.differences.values()}
+        for ref, one in tuple(self._deciding.items()):
+            seen = one.finding.scope == comparison.scope and kind_name(ref.group, ref.kind) not in comparison.unknown
+            if seen and ref not in differing:
+                del self._deciding[ref]  # gone before, or without, a finding of its own
+                self.settle(ref)
+        waiting = set()
+        for finding in comparison.findings:
+            difference = comparison.differences.get(finding.id)
+            if difference is None or not depends_on_effect(governed, difference):
+                continue
+            if self._is_known(difference) or not self._judges(self._compiled()):
+                continue
+            known = self._deciding.get(finding.ref)
+            if known is None or _key(known.difference) != _key(difference):
+                self._decide(_Offered(finding, difference, decides=True))
+            waiting.add(finding.id)
+        return frozenset(waiting)
+
+    def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
+        """Judge again what is tolerated, there or everywhere: the model, pods or labels have changed."""
+        for one in self._deciding.values():
+            if namespaces is None or one.finding.scope.namespace in namespaces:
+                self._put(one)
+
+    def _decide(self, one: _Offered) -> None:
+        self._deciding[one.finding.ref] = one
+        self._put(one)
+
+    def _is_known(self, difference: Difference) -> bool:
+        return self._world is not None and self._world[0] is self._compiled() and _key(difference) in self._known
+
+    # -- the world ----------------------------------------------------------------------------------------------------
+
+    async def ask(self, question: Callable[[World], _Answer]) -> _Answer:
+        """Have something asked of the judged world, in a thread, between two judgements."""
+        async with self._turn:
+            return await asyncio.to_thread(self._asked, self._compiled(), question)
+
+    async def run(self) -> None:
+        """Judge what is offered, in order, until cancelled."""
+        self.reconsider()  # what an earlier term did not come to
+        while True:
+            offered = await self._queue.get()
+            try:
+                async with self._turn:
+                    await self._take(offered)
+            finally:
+                self._waiting -= 1
+
+    async def _take(self, offered: _Offered | ObjectRef) -> None:
+        if isinstance(offered, ObjectRef):
+            await asyncio.to_thread(self._settle, offered)
+            return
+        difference = offered.difference
+        self._queued.discard(_key(difference))
+        if offered.decides and self._deciding.get(difference.ref) is not offered:
+            return  # it is another difference by now, or gone
+        before = self._known.get(_key(difference)) if self._is_known(difference) else None
+        judgement = await asyncio.to_thread(self._judge, self._compiled(), difference)
+        if judgement is None and not offered.decides:
+            return
+        self._keep(difference, judgement or UNJUDGED)
+        if offered.decides:
+            if judgement != before:
+                self._decided(offered.finding.scope)
+        elif judgement is not None:
+            await self._judged(
+                replace(
+                    offered.finding,
+                    direction=judgement.direction,
+                    severity=severity(judgement.direction, crosses_tenant=judgement.crosses_tenant),
+                    witness=judgement.witness,
+                    dialect=judgement.dialect or offered.finding.dialect,
+                )
+            )
+
+    def _keep(self, difference: Difference, judgement: Judgement) -> None:
+        self._known[_key(difference)] = judgement
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+
+    def _put(self, one: _Offered | ObjectRef) -> None:
         self._waiting += 1
-        self._queue.put_nowait((finding, difference))
+        self._queue.put_nowait(one)
+
+    # -- in the thread ------------------------------------------------------------------------------------------------
+
+    def _asked(self, compiled: Compiled, question: Callable[[World], _Answer]) -> _Answer:
+        return question(self._world_of(compiled))
 
     def _judge(self, compiled: Compiled, difference: Difference) -> Judgement | None:
+        if not self._judges(compiled):
+            return None
+        try:
+            return self._world_of(compiled).judge([difference]).get(difference.ref)
+        except Exception:  # noqa: BLE001 - the thread's border: one odd object must not end the term
+            _log.exception("meaning.failed", kind=difference.ref.kind, namespace=difference.ref.namespace)
+            self._world = None
+            return None
+
+    def _judges(self, compiled: Compiled) -> bool:
+        """Whether differences of so large a model are judged."""
+        if self._sized is None or self._sized[0] is not compiled:
+            policies = sum(ref.kind.endswith("NetworkPolicy") for one in compiled.every_scope() for ref in one.objects)
+            self._sized = (compiled, policies <= self._most)
+        return self._sized[1]
+
+    def _world_of(self, compiled: Compiled) -> World:
         if self._world is None or self._world[0] is not compiled:
-            policies = sum(ref.kind == "NetworkPolicy" for one in compiled.governed.values() for ref in one.objects)
-            if policies > self._most:
-                _log.warning("meaning.too_large", policies=policies, limit=self._most)
+            if not self._judges(compiled):
+                _log.warning("meaning.too_large", limit=self._most)
             self._known.clear()
-            self._world = (compiled, World(compiled) if policies <= self._most else None)
-        world = self._world[1]
-        if world is not None and world.edits > _WORN:
-            world = world.renewed()
-            self._world = (compiled, world)
-        return None if world is None else world.judge([difference]).get(difference.ref)
+            self._world = (compiled, World(compiled))
+        elif self._world[1].edits > _WORN:
+            self._world = (compiled, self._world[1].renewed())
+        return self._world[1]
 
     def _settle(self, ref: ObjectRef) -> None:
-        if self._world is not None and self._world[1] is not None:
+        if self._world is not None:
             self._world[1].settle([ref])
 
 

@@ -91,10 +91,12 @@ class Recording:
             }
         )
         now = self._clock.monotonic()
+        differing = {one.ref for one in comparison.differences.values()}
         for finding in gone.values():
             self._breaker.settled(finding.ref, now)
-            self._meaning.settle(finding)
             self._told.pop(finding.id, None)
+            if finding.ref not in differing:  # else it is another finding now
+                self._meaning.settle(finding.ref)
 
     async def ungoverned(self, scope: Scope) -> None:
         """The model says nothing of this scope (any more): what was open there is closed."""
@@ -116,8 +118,12 @@ class Recording:
             if finding.id not in work.opened:
                 self._open(finding, comparison, work, "drift.found")
         for finding in sift.still:
-            if finding.id not in work.opened and self._is_other(finding, comparison):
+            if finding.id in work.opened or finding.id not in comparison.differences:
+                continue
+            if self._is_other(finding, comparison):
                 self._open(finding, comparison, work, "drift.changed")
+            else:
+                self._meaning.offer(finding, comparison.differences[finding.id])  # another model asks anew
         reports = [await self._report(finding, work) for finding in work.opened.values()]
         for finding in reports:
             if finding.id in work.differences:

@@ -2,7 +2,7 @@
 
 from driftd.cluster import EventRecorder, Notice
 from driftd.policy.kinds import KINDS
-from driftd.values import Condemn, Create, Live, Replace, Write
+from driftd.values import Condemn, Create, Finding, FindingType, Live, Replace, Resource, Write
 
 
 def notice_of(write: Write, live: Live | None) -> Notice | None:
@@ -28,13 +28,39 @@ def notice_of(write: Write, live: Live | None) -> Notice | None:
     return Notice(kind.resource, write.ref, uid, warning=False, reason=reason, action=action, note=note)
 
 
+_FOUND = {
+    FindingType.RELABELLED: ("ReachDiffers", "labels, service account or port names here are not what the model says"),
+    FindingType.EXPOSED: ("Exposed", "the model lets the world in through the gateway only"),
+    FindingType.MISDIRECTED: ("Misdirected", "its addresses belong to pods of another namespace"),
+}
+
+
+def notice_of_finding(finding: Finding) -> Notice | None:
+    """The event for what driftd finds and does not write; never a word of who else is concerned."""
+    said = _FOUND.get(finding.type)
+    if said is None:
+        return None
+    reason, what = said
+    effect = "opens flows that the model does not have" if finding.direction.may_loosen else "closes flows of the model"
+    ref = finding.ref
+    note = f"{what}; this {effect}. driftd does not write it: put it right, or change the model (finding {finding.id})"
+    resource = Resource(ref.group, "v1", ref.kind, "")
+    return Notice(resource, ref, "", warning=True, reason=reason, action="report", note=note)
+
+
 class Teller:
-    """Hands the notices of writes to the event recorder."""
+    """Hands the notices of writes, and of findings that nobody repairs, to the event recorder."""
 
     def __init__(self, recorder: EventRecorder) -> None:
         self._recorder = recorder
 
     def told(self, write: Write, live: Live | None) -> None:
         notice = notice_of(write, live)
+        if notice is not None:
+            self._recorder.tell(notice)
+
+    def found(self, finding: Finding) -> None:
+        """A finding that stands: whoever looks at the object shall see it."""
+        notice = notice_of_finding(finding)
         if notice is not None:
             self._recorder.tell(notice)

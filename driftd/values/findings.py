@@ -49,6 +49,7 @@ class FindingType(StrEnum):
     EXPOSED = "exposed"  # a Service lets the world in where the model does not
     MISDIRECTED = "misdirected"  # an EndpointSlice leads to pods of somebody else
     PAUSED = "paused"  # somebody has stopped the repairs of a namespace for a while
+    FOREIGN = "foreign"  # of the whole cluster and not in driftd's tier, and it concerns a governed namespace
     DEFAULTED = "defaulted"  # the server adds a field nobody sent: writing that kind is stopped
 
 

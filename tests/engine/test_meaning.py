@@ -26,7 +26,7 @@ async def judged(policies: int) -> tuple[Meaning, list[Finding]]:
     async def take(found: Finding) -> None:
         told.append(found)
 
-    meaning = Meaning(compiled=lambda: COMPILED, policies=policies, judged=take)
+    meaning = Meaning(compiled=lambda: COMPILED, policies=policies, judged=take, decided=lambda _scope: None)
     running = asyncio.create_task(meaning.run())
     meaning.offer(finding(), GONE)
     async with asyncio.timeout(20):

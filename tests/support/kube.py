@@ -21,6 +21,7 @@ _PATHS = {
     "LimitRange": ("api/v1", "limitranges", True),
     "Pod": ("api/v1", "pods", True),
     "Service": ("api/v1", "services", True),
+    "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
     "Event": ("apis/events.k8s.io/v1", "events", True),
     "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies", True),
     "Lease": ("apis/coordination.k8s.io/v1", "leases", True),

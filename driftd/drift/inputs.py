@@ -1,0 +1,72 @@
+"""From live objects to what the judged world takes in: each as the model entitles it to be, and as it is."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from driftd.compile import Compiled, GovernedNamespace
+from driftd.drift.entitled import Input, entitled, pod_ref
+from driftd.policy.kinds import NAMESPACE_NAME
+from driftd.policy.reach import Pod
+from driftd.values import Body, Live, ObjectRef
+
+
+def pod_inputs(
+    model: Compiled, pods: Mapping[tuple[str, str], Pod], names: Iterable[tuple[str, str]]
+) -> Iterator[Input]:
+    """Pods of the namespaces whose inside the model knows."""
+    for namespace, name in names:
+        governed = model.governed.get(namespace)
+        if governed is None or not governed.closed or not name:
+            continue
+        pod = pods.get((namespace, name))
+        yield Input(pod_ref(namespace, name), None if pod is None else entitled(pod, governed), pod)
+
+
+def label_inputs(
+    model: Compiled, objects: Mapping[ObjectRef, Live | None], refs: Iterable[ObjectRef]
+) -> Iterator[Input]:
+    """Namespaces whose labels selectors of the model may read, and service accounts of governed namespaces."""
+    counting = model.coverage.selector_keys - {NAMESPACE_NAME}
+    for ref in refs:
+        live = objects.get(ref)
+        if ref.kind == "Namespace":
+            if counting and ref.name not in model.governed:
+                yield _namespace_input(model, ref, live)
+            continue
+        governed = model.governed.get(ref.namespace)
+        if governed is not None and governed.closed:
+            yield from _account_input(governed, ref, live)
+
+
+def _namespace_input(model: Compiled, ref: ObjectRef, live: Live | None) -> Input:
+    """A namespace that is not governed: the platform's labels are its own; a stranger's count for nothing."""
+    if live is None:
+        return Input(ref, None, None)
+    labels = labels_of(live)
+    entitled_to = labels if ref.name in model.platform or ref.name in model.peers else {}
+    return Input(ref, _body("Namespace", ref, entitled_to), _body("Namespace", ref, labels))
+
+
+def _account_input(governed: GovernedNamespace, ref: ObjectRef, live: Live | None) -> Iterator[Input]:
+    desired = governed.objects.get(ref)
+    wanted = (desired.body()["metadata"].get("labels") or {}) if desired else {}
+    labels = labels_of(live)
+    yield Input(
+        ref,
+        _body("ServiceAccount", ref, wanted) if wanted else None,
+        _body("ServiceAccount", ref, labels) if labels else None,
+    )
+
+
+def _body(kind: str, ref: ObjectRef, labels: Mapping[str, str]) -> Body:
+    metadata: Body = {"name": ref.name, "labels": dict(labels)}
+    if ref.namespace:
+        metadata["namespace"] = ref.namespace
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+
+
+def labels_of(live: Live | None) -> Mapping[str, str]:
+    """The labels of an object; none of one that is not there."""
+    if live is None:
+        return {}
+    labels: Mapping[str, str] = live.body()["metadata"].get("labels") or {}
+    return labels

@@ -1,0 +1,285 @@
+"""What live workloads mean: pods, services, slices and labels judged as they change, beside the scope loop.
+
+Nothing here is ever written to the cluster. Findings are handed to the cycle of their scope, which records, keeps and
+closes them like all others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Protocol, TypeVar
+
+import structlog
+
+from driftd.cluster import POD, Mirror, Name, Pace, WorkloadMirror
+from driftd.compile import Compiled
+from driftd.drift import (
+    Comparison,
+    KindState,
+    LiveService,
+    LiveSlice,
+    World,
+    exposed,
+    label_inputs,
+    labels_of,
+    misdirected,
+    pod_inputs,
+    relabelled_others,
+    relabelled_pods,
+)
+from driftd.engine.record import OpenFindings
+from driftd.policy.reach import Pod
+from driftd.telemetry import Metrics
+from driftd.values import Finding, FindingType, Live, ObjectRef, Resource, Scope
+
+_log = structlog.get_logger()
+_Answer = TypeVar("_Answer")
+
+_TYPES = frozenset({FindingType.RELABELLED, FindingType.EXPOSED, FindingType.MISDIRECTED})
+_LABELLED = (("", "Namespace"), ("", "ServiceAccount"))
+_SETTLE_SECONDS = 0.02
+"""Changes come in bursts: a pod is made, scheduled and gets its address within moments."""
+_SHARE = 10
+"""Of so many seconds one may go into judging, when changes never end."""
+_AGAIN_SECONDS = 5.0
+_MOST_CHANGES = 20_000
+"""Changed pods of which the names are kept; with more all of them are looked at."""
+
+
+class _Judge(Protocol):
+    """Whoever owns the judged world and its thread."""
+
+    async def ask(self, question: Callable[[World], _Answer]) -> _Answer: ...
+
+    def reconsider(self, namespaces: frozenset[str] | None = None) -> None: ...
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What has changed since the last judgement."""
+
+    everything: bool = True
+    pods: set[Name] = field(default_factory=set)
+    labelled: set[ObjectRef] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A copy of what is known, for the thread. `labelled` has the objects that changed, None for those gone."""
+
+    compiled: Compiled
+    changes: _Changes
+    pods: Mapping[Name, Pod]
+    services: tuple[LiveService, ...]
+    slices: tuple[LiveSlice, ...]
+    labelled: Mapping[ObjectRef, Live | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Findings of the namespaces that were looked at, and of all else."""
+
+    namespaces: Mapping[str, tuple[Finding, ...]]
+    others: tuple[Finding, ...]
+
+
+class WorkloadDrift:
+    """Keeps the findings that live workloads give rise to.
+
+    Args:
+        compiled: the model in force, None before there is one.
+        judge: asked in turn with the directions of policies: one world, one thread.
+        findings: what is open, as of the last cycles.
+        changed: told of each scope whose findings are not those of before.
+        updated: awaited with each finding that stands and means something else now.
+        opened: told of each new finding.
+    """
+
+    def __init__(
+        self,
+        *,
+        workloads: WorkloadMirror,
+        mirror: Mirror,
+        compiled: Callable[[], Compiled | None],
+        judge: _Judge,
+        findings: OpenFindings,
+        changed: Callable[[Scope], None],
+        updated: Callable[[Finding], Awaitable[None]],
+        opened: Callable[[Finding], None],
+        pace: Pace,
+        metrics: Metrics,
+    ) -> None:
+        self._workloads = workloads
+        self._mirror = mirror
+        self._compiled = compiled
+        self._judge = judge
+        self._open = findings
+        self._tell = changed
+        self._updated = updated
+        self._opened = opened
+        self._pace = pace
+        self._metrics = metrics
+        self._wake = asyncio.Event()
+        self._changes = _Changes()
+        self._fed: World | None = None
+        self._judged_model: Compiled | None = None
+        self._namespaces: dict[str, tuple[Finding, ...]] = {}
+        self._by_scope: dict[Scope, dict[str, Finding]] = {}
+        workloads.subscribe(self._workload_changed)
+        workloads.subscribe_states(self._state_changed)
+        mirror.subscribe(self._object_changed)
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    @property
+    def judged(self) -> bool:
+        """Whether what is known has been held against the model in force."""
+        model = self._compiled()
+        return model is not None and self._judged_model is model and not self._workloads.not_ready
+
+    def added_to(self, comparison: Comparison, compiled: Compiled, today: date) -> Comparison:
+        """A comparison with what live workloads mean in its scope.
+
+        While workloads are not known, or not judged yet, what was open stays open; where a kind cannot be seen, the
+        scope is unknown and never clean.
+        """
+        exempt = {one.ref for one in compiled.exemptions if today <= one.until}
+        known = {one.id: one for one in self._by_scope.get(comparison.scope, {}).values() if one.ref not in exempt}
+        if not self.judged:
+            held = self._open.of(comparison.scope).values()
+            known = {one.id: one for one in held if one.type in _TYPES and one.ref not in exempt} | known
+        not_ready = self._workloads.not_ready
+        if not known and not not_ready:
+            return comparison
+        return replace(
+            comparison,
+            findings=(*comparison.findings, *known.values()),
+            unknown=(*comparison.unknown, *not_ready),
+        )
+
+    # -- what changes -----------------------------------------------------------------------------------------------
+
+    def model_changed(self) -> None:
+        """Another model is in force: everything is held against it."""
+        self._changes.everything = True
+        self._wake.set()
+
+    def policies_changed(self, namespace: str) -> None:
+        """A live policy stands open there, or no longer does: pods that are not as the model says may mean more."""
+        self._changes.pods |= {(namespace, "")}
+        self._wake.set()
+
+    def _workload_changed(self, resource: Resource, name: Name) -> None:
+        if resource is POD and len(self._changes.pods) < _MOST_CHANGES:
+            self._changes.pods.add(name)
+        elif resource is POD:
+            self._changes.everything = True
+        self._wake.set()
+
+    def _object_changed(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
+        if (ref.group, ref.kind) in _LABELLED and labels_of(before) != labels_of(after):
+            self._changes.labelled.add(ref)
+            self._wake.set()
+
+    def _state_changed(self, resource: Resource, state: KindState, why: str) -> None:
+        _log.info("workloads.state", kind=str(resource), state=state.value, why=why)
+        for one in KindState:
+            self._metrics.kind_state.labels(str(resource), one.value).set(1 if one is state else 0)
+        self._wake.set()
+
+    # -- judging ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Judge what changes until cancelled. A judgement that fails is made again, of everything."""
+        self._changes.everything = True
+        self._wake.set()
+        pause = _SETTLE_SECONDS
+        while True:
+            await self._wake.wait()
+            await self._pace.sleep(pause)
+            self._wake.clear()
+            model = self._compiled()
+            if model is None or self._workloads.not_ready:
+                continue
+            began = self._pace.clock.monotonic()
+            changes, self._changes = self._changes, _Changes(everything=False)
+            try:
+                await self._judge_all(model, changes)
+            except Exception:  # noqa: BLE001 - the supervisor of this loop: one odd pod must not end driftd
+                _log.exception("workloads.not_judged", again_in=_AGAIN_SECONDS)
+                self._changes.everything = True
+                self._wake.set()
+                pause = _AGAIN_SECONDS
+                continue
+            pause = max(_SETTLE_SECONDS, (self._pace.clock.monotonic() - began) * _SHARE)
+
+    async def _judge_all(self, model: Compiled, changes: _Changes) -> None:
+        live = _Live(
+            compiled=model,
+            changes=changes,
+            pods=dict(self._workloads.pods),
+            services=tuple(self._workloads.services.values()),
+            slices=tuple(self._workloads.slices.values()),
+            labelled=self._labelled(changes),
+        )
+        judged = await self._judge.ask(lambda world: self._look(world, live))
+        if self._compiled() is not model:
+            self._changes.everything = True  # it changed meanwhile: that was of the past
+            self._wake.set()
+            return
+        everything = changes.everything or self._judged_model is not model
+        self._judged_model = model
+        self._namespaces = ({} if everything else self._namespaces) | dict(judged.namespaces)
+        self._metrics.workloads_judged.set(self._pace.clock.now().timestamp())
+        await self._publish(judged.others)
+        if not everything:
+            self._judge.reconsider(frozenset(judged.namespaces))
+
+    def _labelled(self, changes: _Changes) -> Mapping[ObjectRef, Live | None]:
+        """Namespaces and service accounts to look at, and all of them in case the world is a new one."""
+        found: dict[ObjectRef, Live | None] = {ref: self._mirror.get(ref) for ref in changes.labelled}
+        for resource in self._mirror.states():
+            if (resource.group, resource.kind) in _LABELLED:
+                found |= self._mirror.of_kind(resource)
+        return found
+
+    def _look(self, world: World, live: _Live) -> _Judged:
+        """In the thread of the world."""
+        model = live.compiled
+        everything = live.changes.everything or world is not self._fed
+        names = live.pods.keys() if everything else live.changes.pods
+        refs = live.labelled.keys() if everything else live.changes.labelled
+        world.observe([*pod_inputs(model, live.pods, names), *label_inputs(model, live.labelled, refs)])
+        self._fed = world
+        touched = set(model.governed) if everything else {namespace for namespace, _ in names}
+        touched |= {ref.namespace for ref in refs if ref.kind == "ServiceAccount"}
+        others = [*relabelled_others(model, world)]
+        others += exposed(model, live.services, live.pods)
+        others += misdirected(model, live.slices, live.pods)
+        return _Judged(
+            {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}, tuple(others)
+        )
+
+    async def _publish(self, others: Iterable[Finding]) -> None:
+        """Make this what is known, and tell of each scope where it is something else."""
+        now: dict[Scope, dict[str, Finding]] = {}
+        for finding in (*(one for found in self._namespaces.values() for one in found), *others):
+            now.setdefault(finding.scope, {})[finding.id] = finding
+        before, self._by_scope = self._by_scope, now
+        held = {
+            scope for scope in self._open.scopes() if any(one.type in _TYPES for one in self._open.of(scope).values())
+        }
+        for scope in before.keys() | now.keys() | held:
+            was = {
+                **{id: one for id, one in self._open.of(scope).items() if one.type in _TYPES},
+                **before.get(scope, {}),
+            }
+            here = now.get(scope, {})
+            if was.keys() != here.keys():
+                self._tell(scope)
+            for id, finding in here.items():
+                if id not in was:
+                    self._opened(finding)
+                elif was[id] != finding:
+                    await self._updated(finding)
