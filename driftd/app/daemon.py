@@ -9,6 +9,7 @@ import time
 import structlog
 
 from driftd.app.opening import Outside, open_outside, reflector_settings
+from driftd.app.paging import Inside, Paging
 from driftd.app.readiness import Readiness
 from driftd.app.rights import warn_of_guards, warn_of_rights
 from driftd.app.system import SystemClock, new_id
@@ -24,6 +25,7 @@ from driftd.cluster import (
     NotLeading,
     Pace,
     Session,
+    Term,
     Truth,
     Writer,
 )
@@ -157,6 +159,8 @@ class App:
             metrics=self.metrics,
         )
         store.watch(self._store_changed)
+        inside = Inside(self.mirror, self.models, self._breaker, self.pauses, store, self.elector, clock)
+        self._paging = Paging(settings.paging, inside, self.metrics)
         health = Readiness(
             identity=settings.identity,
             mirror=self.mirror,
@@ -185,6 +189,7 @@ class App:
                 lag = group.create_task(self._measure_lag(), name="loop-lag")
                 auditing = group.create_task(self._audit(), name="audit-loop")
                 telling = group.create_task(self._recorder.run(), name="events")
+                paging = group.create_task(self._paging.run(), name="paging")
                 leading = group.create_task(self._lead(), name="elector")
                 modelling = group.create_task(self._model(), name="model-loop")
                 await stop.wait()
@@ -192,7 +197,7 @@ class App:
                 for task in (modelling, leading):
                     task.cancel()
                 await asyncio.wait({modelling, leading}, timeout=self._settings.engine.stop_seconds + 5)
-                for task in (auditing, telling, feeding, following, lag):
+                for task in (auditing, telling, feeding, following, lag, paging):
                     task.cancel()
         finally:
             await self.health.stop()
@@ -204,7 +209,12 @@ class App:
     async def _lead(self) -> None:
         await self._watching.settled()
         await self._first_model.wait()
-        await self.elector.run(self._leadership.lead)
+        await self.elector.run(self._term)
+
+    async def _term(self, term: Term) -> None:
+        """Pages are taken over before the first finding of the term is recorded."""
+        await self._paging.pager.activate()
+        await self._leadership.lead(term)
 
     async def _model(self) -> None:
         """The model is first considered when the mirrors can tell what enforcing it would do."""
