@@ -39,7 +39,7 @@ class PagerDuty:
 
     Args:
         name: what deliveries are recorded under.
-        key: the routing key; it leaves only in the bodies of requests.
+        key: asked for the routing key at each try; it leaves only in the bodies of requests.
         timeout_seconds: bound on connecting, on writing and on reading; a whole try has three times as long.
         ca_file: certificates to trust besides none other, for a proxy or a stand-in.
     """
@@ -51,7 +51,7 @@ class PagerDuty:
         self,
         *,
         name: str,
-        key: SecretStr,
+        key: Callable[[], SecretStr],
         cluster: Callable[[], str],
         links: Links,
         now: Callable[[], datetime],
@@ -98,7 +98,8 @@ class PagerDuty:
 
         try:
             # A client for each try: connections kept over minutes of silence break, and one that hangs is left behind.
-            with _client(self._key, self._base_url, self._timeout, self._ca_file) as client:
+            key = self._key()
+            with _client(key, self._base_url, self._timeout, self._ca_file) as client:
                 if change:
                     client.send_change_event(**event)
                 else:
@@ -106,16 +107,15 @@ class PagerDuty:
         except Error as error:
             if error.response is None:
                 raise NotAccepted(self.name, f"no answer ({type(error.__cause__).__name__})") from None
-            self._judge(error.response)
+            self._judge(error.response, key.get_secret_value())
         except Exception as error:  # noqa: BLE001 - whatever it is, the page is not lost by it, and nothing of it is told
             raise NotAccepted(self.name, f"could not be sent ({type(error).__name__})", _MISCONFIGURED) from None
 
-    def _judge(self, response: "Response") -> None:
+    def _judge(self, response: "Response", key: str) -> None:
         """An answer that the package calls an error."""
         status = response.status_code
         if response.is_success:
             return  # accepted, in words that the package does not understand
-        key = self._key.get_secret_value()
         words = line(response.text.replace(key, "***"), 160)
         if status in _NEVER and "routing" not in words.lower():
             raise Refused(self.name, f"HTTP {status}: {words}") from None

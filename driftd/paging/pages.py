@@ -85,15 +85,16 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something wrong with driftd's own powers, true for as long as it is named."""
+    """Something wrong with driftd's own powers, true while it is named; `part` tells those of one page apart."""
 
     cls: PageClass
     about: About
     summary: str
+    part: str = ""
 
     @property
     def id(self) -> str:
-        return f"{self.cls.value}/{self.about.id}"
+        return f"{self.cls.value}/{self.about.id}/{self.part}"
 
 
 @dataclass(frozen=True, slots=True)

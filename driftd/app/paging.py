@@ -1,0 +1,196 @@
+"""Paging wired: settings into destinations, the daemon's own state into conditions."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from driftd.cluster import Elector, Mirror
+from driftd.drift import FightBreaker, KindState
+from driftd.engine import ModelLoop, Pauses
+from driftd.paging import (
+    DEFAULT_ROUTE,
+    About,
+    Alertmanager,
+    Condition,
+    Destination,
+    Links,
+    Machine,
+    MaintenanceFile,
+    Pacing,
+    PageClass,
+    Pager,
+    PagerDuty,
+    Route,
+    Rules,
+    Windows,
+    about_object,
+    line,
+)
+from driftd.settings import PagingSettings
+from driftd.store import Store, StoreMode
+from driftd.telemetry import Metrics
+from driftd.values import Clock, scope_of
+
+_MAINTENANCE_SECONDS = 5.0
+_ALERTMANAGER_PACING = Pacing(per_second=20.0, burst=50.0, settle_seconds=45.0)
+"""Alertmanager waits 30 s before it tells of a new group (`group_wait`), and is silent about what is over by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What pages are about, besides findings."""
+
+    mirror: Mirror
+    models: ModelLoop
+    breaker: FightBreaker
+    pauses: Pauses
+    store: Store
+    elector: Elector
+    clock: Clock
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name; empty until there is a model."""
+        model = self.models.in_force
+        return model.compiled.cluster if model else ""
+
+    def plan_of(self, namespace: str) -> str:
+        model = self.models.in_force
+        governed = model.compiled.governed.get(namespace) if model else None
+        return governed.plan if governed else ""
+
+    @property
+    def paging(self) -> bool:
+        """Whether this replica is the one to page: it leads, or nobody else is known to."""
+        return self.elector.holder in ("", self.elector.identity)
+
+    def conditions(self) -> list[Condition]:
+        """What is wrong with driftd's own powers at this moment."""
+        found = [
+            Condition(PageClass.BLIND, _KINDS, f"{resource} cannot be read: {line(why, 160)}", str(resource))
+            for resource, (state, why) in self.mirror.states().items()
+            if state is KindState.BLIND
+        ]
+        status = self.models.status
+        if status.held:
+            found.append(Condition(PageClass.HELD, _MODEL, f"{line(status.newest, 80)}: {line(status.held)}"))
+        for fight in self.breaker.fights(self.clock.monotonic()):
+            model = self.models.in_force
+            tenant = model.tenant_of(scope_of(fight.ref)) if model else ""
+            summary = "somebody changes it back each time; `driftd history` names who claims to"
+            found.append(Condition(PageClass.FIGHT, about_object(fight.ref, tenant), summary))
+        for pause in self.pauses.all():
+            about = About(f"pause {pause.namespace}", "Namespace", pause.namespace, pause.namespace)
+            until = pause.until.strftime("%H:%M")
+            summary = f"paused until {until} UTC by {line(pause.by, 80)}: {line(pause.reason, 120)}"
+            found.append(Condition(PageClass.PAUSED, about, summary))
+        state = self.store.state
+        if state.mode is not StoreMode.OK:
+            found.append(Condition(PageClass.STORE, _STORE, f"{state.mode.value}: {line(state.reason, 160)}"))
+        return found
+
+
+_KINDS = About("kinds", "Cluster", "kinds")
+_MODEL = About("model", "Model", "newest revision")
+_STORE = About("store", "Store", "records")
+
+
+class Paging:
+    """The pager of a daemon, with what keeps its rules up to date."""
+
+    def __init__(self, settings: PagingSettings, inside: Inside, metrics: Metrics) -> None:
+        self._maintenance = MaintenanceFile(settings.maintenance_file)
+        rules = Rules(
+            [Route(one.name, one.tenants, one.plans) for one in settings.routes],
+            inside.plan_of,
+            lambda: self._maintenance.windows,
+        )
+        self.pager = Pager(
+            store=inside.store,
+            clock=inside.clock,
+            metrics=metrics,
+            machine=Machine(windows_of(settings), rules, lambda: inside.cluster),
+            destinations=destinations_of(settings, lambda: inside.cluster, inside.clock),
+            conditions=inside.conditions,
+            active=lambda: inside.paging,
+        )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.pager.run(), name="pager")
+            group.create_task(self._refresh(), name="maintenance")
+
+    async def _refresh(self) -> None:
+        while True:
+            await self._maintenance.refresh()
+            await asyncio.sleep(_MAINTENANCE_SECONDS)
+
+
+def windows_of(settings: PagingSettings) -> Windows:
+    """How long each class of page waits."""
+    return Windows(
+        crossing=settings.crossing_seconds,
+        loosening=settings.loosening_seconds,
+        tightening=settings.tightening_seconds,
+        condition=settings.condition_seconds,
+        gather=settings.crossing_seconds / 2,
+        resolve=settings.resolve_seconds,
+        storm=settings.storm_seconds,
+        storm_pages=settings.storm_pages,
+    )
+
+
+def links_of(settings: PagingSettings) -> Links:
+    """Where pages lead."""
+    return Links(runbooks=settings.runbooks_url, trace=settings.trace_url)
+
+
+def destinations_of(
+    settings: PagingSettings, cluster: Callable[[], str], clock: Clock
+) -> Mapping[str, Sequence[tuple[Destination, Pacing]]]:
+    """Whom each route tells: a key of its own, or else the general one; and every Alertmanager."""
+    links = links_of(settings)
+
+    def pagerduty(name: str, key: SecretStr, file: Path | None) -> list[tuple[Destination, Pacing]]:
+        if not key.get_secret_value() and file is None:
+            return []
+        one = PagerDuty(
+            name=name,
+            key=lambda: key_of(key, file),
+            cluster=cluster,
+            links=links,
+            now=clock.now,
+            base_url=settings.pagerduty_url,
+            timeout_seconds=settings.timeout_seconds,
+            ca_file=settings.ca_file,
+        )
+        return [(one, Pacing())]
+
+    alertmanagers: list[tuple[Destination, Pacing]] = [
+        (
+            Alertmanager(
+                url=url,
+                cluster=cluster,
+                links=links,
+                timeout_seconds=settings.timeout_seconds,
+                ca_file=settings.ca_file,
+            ),
+            _ALERTMANAGER_PACING,
+        )
+        for url in settings.alertmanager_urls
+    ]
+    general = pagerduty("pagerduty", settings.pagerduty_key, settings.pagerduty_key_file)
+    found = {DEFAULT_ROUTE: [*general, *alertmanagers]}
+    for route in settings.routes:
+        own = pagerduty(f"pagerduty {route.name}", route.pagerduty_key, route.pagerduty_key_file)
+        found[route.name] = [*(own or general), *alertmanagers]
+    return found
+
+
+def key_of(key: SecretStr, file: Path | None) -> SecretStr:
+    """The key itself, or what its file holds now; raises OSError."""
+    return SecretStr(file.read_text("utf-8").strip()) if file is not None else key
