@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from driftd.drift.cuts import Isolation, cut_spec, isolation
 from driftd.drift.marks import condemned_by, is_emptied
-from driftd.policy.kinds import Coverage, Kind, World, digest_of, isolates_only, kind_of
+from driftd.policy.kinds import Coverage, Kind, digest_of, isolates_only, kind_of
 from driftd.values import (
     CONDEMNED,
     Body,
@@ -65,8 +65,8 @@ class Repair:
 
 
 def bears_flows(ref: ObjectRef) -> bool:
-    """Whether a governed object decides flows: the closed kinds do, but for the core group's quota and limits."""
-    return bool(ref.group) and kind_of(ref).world is World.CLOSED
+    """Whether a governed object decides flows, as all of these do but for the core group's."""
+    return bool(ref.group)
 
 
 def has_rules_cut(ref: ObjectRef) -> bool:
@@ -161,6 +161,60 @@ class Writer:
             interim=True,
         )
 
+    def spec_of(self, side: Desired | Live) -> Body:
+        """The covered spec of an object."""
+        spec: Body = kind_of(side.ref).covered(side.body(), self.coverage)["spec"]
+        return spec
+
+    def create_interim(self, repair: Repair, spec: Body) -> Create:
+        """The object with another spec first, which only tightens."""
+        wanted = repair.wanted()
+        return Create(
+            ref=repair.ref,
+            body={**wanted.body(), "spec": spec},
+            finding=repair.finding,
+            reason=f"make {repair.ref} with nothing but denials first: it closes before anything is allowed",
+            interim=True,
+        )
+
+    def replace_interim(self, repair: Repair, spec: Body) -> Replace:
+        """The live object with a spec on the way, which only tightens."""
+        return self._interim(repair, repair.wanted().body(), spec)
+
+    def deny_interim(self, repair: Repair, spec: Body) -> Replace:
+        """The same for an object that the model does not have."""
+        return self._interim(repair, repair.present().body(), spec)
+
+    def _interim(self, repair: Repair, like: Body, spec: Body) -> Replace:
+        live = repair.present()
+        return Replace(
+            ref=repair.ref,
+            body=repair.kind.merged(live.body(), {**like, "spec": spec}, self.coverage),
+            uid=live.uid,
+            resource_version=live.resource_version,
+            finding=repair.finding,
+            reason=f"take from {repair.ref} what the model does not allow, before anything is allowed again",
+            interim=True,
+        )
+
+    def condemn_after(self, repair: Repair) -> Condemn:
+        """The emptying PUT after an interim write of the same plan, whose answer names the version."""
+        live = repair.present()
+        return Condemn(
+            ref=repair.ref,
+            body=self._condemned(repair),
+            uid=live.uid,
+            resource_version="",
+            finding=repair.finding,
+            reason=f"empty {repair.ref} and mark it for deletion: the model does not have it",
+        )
+
+    def _condemned(self, repair: Repair) -> Body:
+        body = repair.kind.emptied(repair.present().body())
+        metadata = body["metadata"]
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), CONDEMNED: str(self.epoch)}
+        return body
+
     def is_emptied(self, repair: Repair) -> bool:
         """Whether an unexpected object allows nothing any more."""
         return is_emptied(repair.present(), self.coverage)
@@ -171,12 +225,9 @@ class Writer:
         emptied = is_emptied(live, self.coverage)
         if emptied and (live.terminating or condemned_by(live) == str(self.epoch)):
             return None
-        body = repair.kind.emptied(live.body())
-        metadata = body["metadata"]
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), CONDEMNED: str(self.epoch)}
         return Condemn(
             ref=repair.ref,
-            body=body,
+            body=self._condemned(repair),
             uid=live.uid,
             resource_version=live.resource_version,
             finding=repair.finding,

@@ -17,8 +17,9 @@ from enum import IntEnum
 
 from driftd.drift.cuts import Isolation
 from driftd.drift.repair import Goal, Repair, Writer, bears_flows
-from driftd.policy.kinds import MalformedObject
-from driftd.values import Desired, ObjectRef, Plan, Scope, Write
+from driftd.drift.tiered import Phase, Tiered, is_pivot
+from driftd.policy.kinds import CALICO, MalformedObject
+from driftd.values import Desired, Live, ObjectRef, Plan, Scope, Write
 
 MOST_WRITES = 128
 """Writes of one plan at most, so that no scope holds a worker for long; the rest is planned again after a fresh look.
@@ -30,9 +31,10 @@ A plan may be cut anywhere: it can be given up after each of its writes and made
 class _Step(IntEnum):
     """Steps of the opening half."""
 
-    NAMESPACE = 0
-    CREATE = 1
-    REPLACE = 2  # after the creates: a replaced policy may let go of pods that a created one has to isolate
+    PIVOT = 0
+    NAMESPACE = 1
+    CREATE = 2
+    REPLACE = 3  # after the creates: a replaced policy may let go of pods that a created one has to isolate
 
 
 @dataclass(slots=True)
@@ -63,19 +65,22 @@ class Stages:
         repairs: Sequence[Repair],
         skipped: Sequence[Repair],
         unknown: Iterable[ObjectRef],
-        stable: Sequence[Desired],
+        stable: Sequence[tuple[Desired, Live]],
     ) -> Plan:
         """Order the repairs.
 
         `skipped` are repairs that cannot be done now, and `unknown` objects in a state that nobody knows: while one of
-        them may allow more than it should, nothing is opened. `stable` are canonical objects that stand and stay.
+        them may allow more than it should, nothing is opened. `stable` are canonical objects that stand and stay, with
+        what lives of them.
         """
         together = [one for one in repairs if _must_wait_for_others(one)]
-        cover = _Cover(self.writer, [*stable, *self._kept_selections(together)])
+        cover = _Cover(self.writer, [*(desired for desired, _ in stable), *self._kept_selections(together)])
         doubts = [ref for ref in unknown if bears_flows(ref)]
         doubts += [one.ref for one in skipped if self._is_looser(one, cover)]
         if len(together) + len(doubts) > 1:
+            doubts += [one.ref for one in together if one.ref in self.waiting and is_pivot(one, self.writer)]
             self._in_stages(together, doubts, cover)
+            self._in_tiers(together, doubts, stable)
         else:
             self._at_once(together)
         self._at_once([one for one in repairs if not _must_wait_for_others(one)])
@@ -104,7 +109,8 @@ class Stages:
             for repair in repairs:
                 self._waits(repair, ())
             return
-        flows = sorted((one for one in repairs if one.bears_flows), key=self._urgency)
+        here = (one for one in repairs if one.bears_flows and one.ref.group != CALICO)
+        flows = sorted(here, key=self._urgency)
         for repair in flows:
             if len(self._tightening) >= MOST_WRITES:
                 break  # nothing after these would be written: no use in making thousands of bodies
@@ -118,6 +124,25 @@ class Stages:
         for repair in repairs:
             if not repair.bears_flows and not self._waits(repair, doubts):
                 self._open(_Step.NAMESPACE, repair, self.writer.replace(repair))
+
+    def _in_tiers(
+        self, repairs: Sequence[Repair], doubts: Sequence[ObjectRef], stable: Sequence[tuple[Desired, Live]]
+    ) -> None:
+        """The same for Calico's kinds, whose rules stand in an order (`tiered.py`)."""
+        mine = [one for one in repairs if one.ref.group == CALICO]
+        if not mine or all(one.ref in self.waiting for one in repairs):
+            return
+        namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
+        for step in sorted(Tiered(self.writer, mine, stable, namespaces).steps(), key=lambda one: one.phase):
+            if step.phase < Phase.PIVOT:
+                self._tightening.append(step.write)
+            elif self._waits(step.repair, doubts):
+                continue
+            elif step.phase is Phase.DELETE:
+                self._deleting.append(step.write)
+            else:
+                when = _Step.PIVOT if step.phase is Phase.PIVOT else _Step.REPLACE
+                self._opening.append((when, step.rank, step.repair.ref, step.write))
 
     def _make(self, repair: Repair, doubts: Sequence[ObjectRef], cover: "_Cover") -> None:
         if self.writer.isolates_only(repair.wanted()):
@@ -173,6 +198,8 @@ class Stages:
         """Whether an object that is left as it is may allow what the canonical one does not."""
         if not repair.bears_flows:
             return _must_wait_for_others(repair)
+        if repair.ref.group == CALICO:
+            return repair.goal is not Goal.BE_GONE or not self.writer.is_emptied(repair)
         match repair.goal:
             case Goal.EXIST:
                 return self.writer.isolates_only(repair.wanted()) or not cover.isolates(repair.wanted())

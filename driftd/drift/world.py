@@ -10,7 +10,7 @@ from driftd.drift.entitled import Input
 from driftd.drift.meaning import Difference, Judgement
 from driftd.drift.pod_security import lowered
 from driftd.drift.words import shown
-from driftd.policy.kinds import NAMESPACE_NAME
+from driftd.policy.kinds import KINDS, NAMESPACE_NAME, other_spelling
 from driftd.policy.reach import (
     Dialect,
     Edit,
@@ -25,10 +25,13 @@ from driftd.policy.reach import (
     judge,
     snapshot_of,
 )
-from driftd.values import Body, Direction, FindingType, ObjectRef
+from driftd.values import CLUSTER, Body, Direction, FindingType, ObjectRef, scope_of
 
 _NAME_KEYS = ("app.kubernetes.io/name", "app", "k8s-app")
-_BORNE = frozenset({("networking.k8s.io", "NetworkPolicy"), ("", "Namespace")})
+_BORNE = frozenset(
+    {("networking.k8s.io", "NetworkPolicy"), ("", "Namespace")}
+    | {key for key, kind in KINDS.items() if kind.dialect == "calico"}
+)
 """Kinds that decide flows and that this world holds."""
 
 
@@ -161,9 +164,10 @@ class World:
 
     def _back(self, ref: ObjectRef) -> Edit:
         """The edit that makes an object canonical again."""
-        namespace = ref.name if ref.kind == "Namespace" else ref.namespace
-        governed = self._compiled.governed.get(namespace)
-        desired = governed.objects.get(ref) if governed else None
+        scope = scope_of(ref)
+        governed = self._compiled.cluster_wide if scope == CLUSTER else self._compiled.governed.get(scope.namespace)
+        objects = governed.objects if governed else {}
+        desired = objects.get(ref) or objects.get(other_spelling(ref) or ref)
         return Edit(put=(desired.body(),)) if desired else Edit(remove=(ref,))
 
 
@@ -251,9 +255,10 @@ def _objects(compiled: Compiled) -> Iterator[Body | Pod]:
         pods[governed.name, "any-pod"] = _standing_in(governed.name, "any-pod", {})
         for body in _borne(governed):
             yield body
-            if body["kind"] == "NetworkPolicy":
+            if body["kind"] == "NetworkPolicy" and body["apiVersion"].startswith("networking.k8s.io/"):
                 for pod in _named_pods(governed.name, body):
                     pods.setdefault((pod.namespace, pod.name), pod)
+    yield from _borne(compiled.cluster_wide)
     yield from pods.values()
 
 

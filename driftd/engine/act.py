@@ -191,7 +191,7 @@ def _is_held(write: Write, answer: Answer) -> bool:
 
 def _bound(write: Write, versions: Mapping[ObjectRef, tuple[str, str]]) -> Write:
     """A write that follows another one of the same object is bound to the very version that one made (D10)."""
-    if isinstance(write, Replace | Delete) and not write.resource_version:
+    if isinstance(write, Replace | Condemn | Delete) and not write.resource_version:
         uid, version = versions[write.ref]
         return replace(write, uid=uid, resource_version=version)
     return write

@@ -1,6 +1,7 @@
 """Who can reach whom under Kubernetes, Calico and admin policies: exact answers, deltas, explanations, judgements."""
 
 from driftd.policy.reach.addresses import Ranges, block, blocks
+from driftd.policy.reach.calico_scope import homes_of, may_mean, may_select
 from driftd.policy.reach.calico_selectors import calico_selector
 from driftd.policy.reach.delta import Delta, DifferentDialects, delta
 from driftd.policy.reach.dialects import Answer, Dialect
@@ -50,9 +51,12 @@ __all__ = [
     "calico_selector",
     "delta",
     "explain",
+    "homes_of",
     "judge",
     "keys_of",
     "matrix",
+    "may_mean",
+    "may_select",
     "pod_from_body",
     "pods_from_workload",
     "port_set",
