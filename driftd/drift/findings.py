@@ -178,8 +178,6 @@ class Teller:
                 return f"{ref} is not in the model"
             case FindingType.FOREIGN:
                 return f"{ref} is not in the model and concerns governed namespaces; driftd leaves it alone"
-            case FindingType.FOREIGN:
-                return f"{ref} is not in the model and concerns governed namespaces; driftd leaves it alone"
             case FindingType.TERMINATING:
                 return f"{ref} is being deleted, the model has it{where}{_held(difference.live)}"
             case FindingType.UNDELETABLE:

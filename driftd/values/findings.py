@@ -50,7 +50,6 @@ class FindingType(StrEnum):
     MISDIRECTED = "misdirected"  # an EndpointSlice leads to pods of somebody else
     PAUSED = "paused"  # somebody has stopped the repairs of a namespace for a while
     FOREIGN = "foreign"  # of the whole cluster and not in driftd's tier, and it concerns a governed namespace
-    FOREIGN = "foreign"  # of the whole cluster and not in driftd's tier, and it concerns a governed namespace
     DEFAULTED = "defaulted"  # the server adds a field nobody sent: writing that kind is stopped
 
 
