@@ -42,6 +42,7 @@ docs: setup ## write the generated pages of docs/ and deploy/ anew
 requirements: ## pin the packages anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -q -o requirements-dev.txt
 	uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -q -c requirements-dev.txt -o requirements.txt
+	echo 'hatchling>=1.27' | uv pip compile - --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -q -o requirements-build.txt
 
 manifests: setup ## render deploy/manifests from the chart (needs helm, or npm to fetch it)
 	.venv/bin/python -m tests.deploy.rendered

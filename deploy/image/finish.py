@@ -1,0 +1,60 @@
+"""The last step of the image's build: pip goes, the list of what is inside is written, everything is compiled.
+
+Run by the virtual environment's own Python with that environment's folder. Standard library only.
+"""
+
+import compileall
+import json
+import re
+import shutil
+import sys
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from py_compile import PycInvalidationMode
+
+
+def component(found: Distribution) -> dict[str, object]:
+    """One package as CycloneDX has it."""
+    name = re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
+    entry: dict[str, object] = {
+        "type": "library",
+        "name": name,
+        "version": found.version,
+        "purl": f"pkg:pypi/{name}@{found.version}",
+        "bom-ref": f"pkg:pypi/{name}@{found.version}",
+    }
+    licence = found.metadata.get("License-Expression") or (found.metadata.get("License") or "").split("\n", 1)[0]
+    if licence:
+        entry["licenses"] = [{"license": {"name": licence[:200]}}]
+    return entry
+
+
+def bill_of_materials(site: Path) -> dict[str, object]:
+    """Every package below `site`; driftd itself is what the list is about."""
+    found = sorted((component(one) for one in distributions(path=[str(site)])), key=lambda entry: str(entry["name"]))
+    own = [entry for entry in found if entry["name"] == "driftd"]
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": {**own[0], "type": "application"}},
+        "components": [entry for entry in found if entry["name"] != "driftd"],
+    }
+
+
+def main(environment: Path) -> None:
+    """Finish the environment in this folder."""
+    (site,) = environment.glob("lib/python3*/site-packages")
+    for name in ("pip", "setuptools"):
+        for folder in site.glob(f"{name}*"):
+            shutil.rmtree(folder)
+    for script in (*environment.glob("bin/pip*"), *environment.glob("bin/[Aa]ctivate*")):
+        script.unlink()
+    (environment / "sbom.cdx.json").write_text(json.dumps(bill_of_materials(site), indent=1) + "\n")
+    # By hash, unchecked: a layer's file times mean nothing, and nothing changes any more.
+    if not compileall.compile_dir(site, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH, workers=0):
+        sys.exit("not everything could be compiled")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
