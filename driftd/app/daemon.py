@@ -133,6 +133,7 @@ class App:
                 retry=settings.lease.retry_seconds,
                 stop=settings.engine.stop_seconds,
             ),
+            went_back=self._rewind,
         )
         self._breaker = FightBreaker()
         self._findings = OpenFindings(self.metrics)
@@ -314,6 +315,7 @@ class App:
                 audit.heartbeat_bound_seconds,
             ),
             watchers=self._watching.watchers,
+            rewind=self._rewind,
             pace=pace,
             relist_seconds=audit.relist_seconds,
             rolling_rate=audit.rolling_gets_per_second,
@@ -427,6 +429,11 @@ class App:
             metrics=self.metrics,
             traces=self._traces,
         )
+
+    def _rewind(self) -> None:
+        """The API server's history went back: nothing that is known counts any more."""
+        self._watching.watchers.rewind()
+        self._workloads.watchers.relist()
 
     def _kind_stopped(self, why: str) -> None:
         """A kind is not written any more, or again: every scope may hold objects of it."""

@@ -35,11 +35,15 @@ class Gap(StrEnum):
     MISSED_ADD = "missed-add"
     MISSED_CHANGE = "missed-change"
     MISSED_DELETE = "missed-delete"
+    WENT_BACK = "went-back"  # etcd tells an older version than was known: it was put back from a backup
 
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """One object the watch failed to tell the truth about; the mirror has been put right already."""
+    """One object the watch failed to tell the truth about; the mirror has been put right already.
+
+    But for WENT_BACK: there nothing that is known of any kind counts any more, and all has to be listed again.
+    """
 
     ref: ObjectRef
     gap: Gap
@@ -76,14 +80,16 @@ class Auditor:
         if self.mirror.state(resource) is not KindState.READY:
             return None
         self.checked += 1
-        if self._gap(ref, await self.truth.get(ref)) is None:
+        gap, now = await self._look(ref)
+        if gap is None:
             return None
-        await self.pace.sleep(self.grace)
-        now = await self.truth.get(ref)
-        gap = self._gap(ref, now)
+        if gap is not Gap.WENT_BACK:
+            await self.pace.sleep(self.grace)
+            gap, now = await self._look(ref)
         if gap is None or self.mirror.state(resource) is not KindState.READY:
             return None
-        self._heal(ref, now)
+        if gap is not Gap.WENT_BACK and not self._heal(ref, now):
+            gap = Gap.WENT_BACK  # an object that is known to be gone for good is there
         self.counts[str(resource), gap] += 1
         _log.error("cluster.mirror.diverged", kind=str(resource), gap=gap.value)
         return Divergence(ref, gap)
@@ -96,7 +102,11 @@ class Auditor:
         """
         listed, version = await self._list(resource)
         held = self.mirror.of_kind(resource)
-        suspects = [ref for ref, one in listed.items() if self._behind(held.get(ref), one)]
+        suspects = [
+            ref
+            for ref, one in listed.items()
+            if self._behind(held.get(ref), one) or _is_past(held.get(ref), one, version)
+        ]
         suspects += [
             ref for ref, live in held.items() if ref not in listed and not older(version, live.resource_version)
         ]
@@ -131,6 +141,14 @@ class Auditor:
     def _behind(held: Live | None, told: Live | Listed) -> bool:
         return held is None or held.uid != told.uid or older(held.resource_version, told.resource_version)
 
+    async def _look(self, ref: ObjectRef) -> tuple[Gap | None, Live | None]:
+        """One GET, and what it shows. What was known before it was sent cannot be newer than a read from etcd."""
+        before = self.mirror.get(ref)
+        told = await self.truth.get(ref)
+        if told is not None and before is not None and older(told.resource_version, before.resource_version):
+            return Gap.WENT_BACK, told
+        return self._gap(ref, told), told
+
     def _gap(self, ref: ObjectRef, told: Live | None) -> Gap | None:
         held = self.mirror.get(ref)
         if told is None:
@@ -139,12 +157,23 @@ class Auditor:
             return Gap.MISSED_ADD
         return Gap.MISSED_CHANGE if self._behind(held, told) else None
 
-    def _heal(self, ref: ObjectRef, told: Live | None) -> None:
+    def _heal(self, ref: ObjectRef, told: Live | None) -> bool:
+        """False when the mirror does not take it, because it holds a proof that this very object is gone."""
         held = self.mirror.get(ref)
         if told is not None:
-            self.mirror.correct(told)
-        elif held is not None:
+            return self.mirror.correct(told)
+        if held is not None:
             self.mirror.bury(ref, held.uid)
+        return True
+
+
+def _is_past(held: Live | None, listed: Listed, version: str) -> bool:
+    """Whether a list shows an object older than it is known, though it ought to know what was written up to then."""
+    return (
+        held is not None
+        and older(listed.resource_version, held.resource_version)
+        and not older(version, held.resource_version)
+    )
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from driftd.cluster.fence import NOT_LEADING, FenceState
 from driftd.cluster.lease import CHAIN_HEAD, COMMIT, LeaseObject, LeaseRecord
 from driftd.cluster.pace import Pace
 from driftd.cluster.session import Session, Timeouts
+from driftd.cluster.versions import older
 from driftd.values import EPOCH
 
 _LONGEST: Final = 4
@@ -64,7 +65,8 @@ class Elector:
     """Competes for the Lease and runs the leader's work while it is held.
 
     `session` must be this elector's own: a lease that waits behind watches is lost. `identity` must be unique to the
-    process. `known_epoch` gives the highest epoch the store remembers, 0 if the store cannot say.
+    process. `known_epoch` gives the highest epoch the store remembers, 0 if the store cannot say. `went_back` hears
+    when the Lease is read at an older version than it had: etcd was put back from a backup, and so was all else.
     """
 
     session: Session
@@ -75,6 +77,7 @@ class Elector:
     name: str = "driftd"
     settings: LeaseSettings = field(default_factory=LeaseSettings)
     parameter: EpochParameter | None = None
+    went_back: Callable[[], None] = lambda: None
     _lease: LeaseObject = field(init=False)
     _record: LeaseRecord | None = field(default=None, init=False)
     _seen: tuple[str, str, str, int] = field(default=("", "", "", 0), init=False)
@@ -161,7 +164,7 @@ class Elector:
         """One attempt; every trouble is a no."""
         sent = self.pace.clock.monotonic()
         try:
-            record = await self._lease.read()
+            record = await self._read()
             if record is not None and self._held_by_other(record):
                 return False
             self._record = await self._write(record)
@@ -273,7 +276,7 @@ class Elector:
     async def _still_mine(self) -> bool:
         """After a conflict: somebody edited the Lease; take its new version if it still names us and our epoch."""
         try:
-            record = await self._lease.read()
+            record = await self._read()
         except ClusterError:
             return self._deadline > self.pace.clock.monotonic()
         if record is None or record.holder != self.identity or record.epoch > self._epoch:
@@ -294,6 +297,15 @@ class Elector:
             _log.warning("cluster.fence.unknown", epoch=self._epoch, error=str(error) or "no answer in time")
             return True  # nothing is known, and the lease is held: the next renewal asks again
         return ruling == self._epoch
+
+    async def _read(self) -> LeaseRecord | None:
+        known = self._record
+        record = await self._lease.read()
+        if record is not None and known is not None and older(record.resource_version, known.resource_version):
+            _log.error("cluster.lease.went_back", known=known.resource_version, read=record.resource_version)
+            self._record = record
+            self.went_back()
+        return record
 
     async def _write(self, before: LeaseRecord | None, notes: dict[str, str] | None = None) -> LeaseRecord:
         annotations = {**(notes or {})}

@@ -129,7 +129,8 @@ class _ShortWatch(ClusterError):
 class Reflector(Generic[_Told]):
     """The list-and-watch loop of one kind. `run` ends only by cancellation.
 
-    `partial` asks for metadata only. `turns` bounds how many reflectors list at the same time.
+    `partial` asks for metadata only. `turns` bounds how many reflectors list at the same time. `rewound` says that the
+    server's history is known to have gone back: the first list is believed, whatever later versions are known.
     """
 
     session: Session
@@ -139,6 +140,7 @@ class Reflector(Generic[_Told]):
     settings: ReflectorSettings = ReflectorSettings()
     partial: bool = False
     turns: asyncio.Semaphore | None = None
+    rewound: bool = False
     counts: ReflectorCounts = field(default_factory=ReflectorCounts)
     _version: str = field(default="", init=False)
     _stuck_at: str = field(default="", init=False)
@@ -192,13 +194,14 @@ class Reflector(Generic[_Told]):
             async with self.turns or contextlib.nullcontext():
                 found, version = await self._collect()
             before = self.mirror.watermark(self.resource)
-            if older(version, before) and not confirmed:
+            if older(version, before) and not (confirmed or self.rewound):
                 # Either a stale server or an etcd restored from a backup. One more consistent list tells: it cannot
                 # be stale twice, and what is deleted by mistake here would only be a hint anyway.
                 _log.warning("cluster.history.went_back", kind=str(self.resource), known=before, listed=version)
                 confirmed = True
                 continue
-            self.mirror.replace_all(self.resource, found, version, rewound=older(version, before))
+            self.mirror.replace_all(self.resource, found, version, rewound=self.rewound or older(version, before))
+            self.rewound = False
             self._version = version
             self._stuck_at = ""
             self._news()

@@ -80,6 +80,17 @@ class Watchers:
             _log.warning("cluster.reflector.restarted", kind=str(resource))
             self._start(reflector.resource, partial=reflector.partial)
 
+    def rewind(self) -> None:
+        """Lists every kind afresh and believes the lists: the server's history went back (etcd put back from a backup).
+
+        A watch can resume there without an error, in a past that is another one than it was, and never tell of it.
+        """
+        if self._group is not None:
+            _log.error("cluster.history.went_back", kinds=len(self._running))
+            for reflector, task in tuple(self._running.values()):
+                task.cancel()
+                self._start(reflector.resource, partial=reflector.partial, rewound=True)
+
     def counts(self) -> Mapping[Resource, ReflectorCounts]:
         """What each reflector went through."""
         return {reflector.resource: reflector.counts for reflector, _ in self._running.values()}
@@ -136,11 +147,18 @@ class Watchers:
         for callback in self._changed:
             callback(served)
 
-    def _start(self, resource: Resource, *, partial: bool) -> None:
+    def _start(self, resource: Resource, *, partial: bool, rewound: bool = False) -> None:
         # A kind that goes away keeps its reflector: it finds the 404 itself, calls the kind ABSENT and waits.
         assert self._group is not None  # noqa: S101 (only called while running)
         reflector = Reflector(
-            self.session, self.mirror, resource, self.pace, self.settings(resource), partial=partial, turns=self._turns
+            self.session,
+            self.mirror,
+            resource,
+            self.pace,
+            self.settings(resource),
+            partial=partial,
+            turns=self._turns,
+            rewound=rewound,
         )
         self.mirror.watch(resource, partial=partial)
         task = self._group.create_task(reflector.run(), name=f"reflector {resource}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from driftd.cluster import Auditor, Canary, ClusterError, Divergence, Pace, RollingCheck, Watchers
+from driftd.cluster import Auditor, Canary, ClusterError, Divergence, Gap, Pace, RollingCheck, Watchers
 from driftd.policy.kinds import KINDS
 from driftd.telemetry import Metrics
 from driftd.values import ObjectRef, Resource
@@ -18,7 +18,8 @@ class AuditLoop:
 
     Args:
         expected: the objects that the model in force names.
-        diverged: told of each object whose mirror was wrong (it has been put right), and of each finished audit.
+        rewind: told when the server's history turns out to have gone back.
+        audited: told of each finished audit.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class AuditLoop:
         auditor: Auditor,
         canary: Canary,
         watchers: Watchers,
+        rewind: Callable[[], None],
         pace: Pace,
         relist_seconds: float,
         rolling_rate: float,
@@ -38,6 +40,7 @@ class AuditLoop:
         self._auditor = auditor
         self._canary = canary
         self._watchers = watchers
+        self._rewind = rewind
         self._pace = pace
         self._relist_seconds = relist_seconds
         self._beat_seconds = beat_seconds
@@ -88,3 +91,5 @@ class AuditLoop:
             name=divergence.ref.name,
             gap=divergence.gap.value,
         )
+        if divergence.gap is Gap.WENT_BACK:
+            self._rewind()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -65,6 +66,39 @@ async def test_each_gap_is_found_healed_and_counted(server: ApiServer, ready: Mi
     assert {name.name for name in ready.of_kind(NETPOL)} == {"same", "changed", "added"}
     assert auditor.counts.total() == 3
     assert (await auditor.audit(NETPOL)).divergences == ()
+
+
+async def test_an_object_that_etcd_tells_older_than_it_was_known_means_that_history_went_back(
+    server: ApiServer, ready: Mirror, auditor: Auditor
+) -> None:
+    (live,) = told(server, ready, "x")
+    ready.replace_all(NETPOL, [replace(live, resource_version="9000")], "9000")
+    divergence = await auditor.check(ref("x"))
+    assert divergence is not None
+    assert divergence.gap is Gap.WENT_BACK
+
+
+async def test_an_object_that_was_proved_gone_and_is_there_again_means_that_history_went_back(
+    server: ApiServer, ready: Mirror, auditor: Auditor
+) -> None:
+    (live,) = told(server, ready, "x")
+    ready.replace_all(NETPOL, [live], str(server.version))
+    ready.bury(live.ref, live.uid)
+    divergence = await auditor.check(ref("x"))
+    assert divergence is not None
+    assert divergence.gap is Gap.WENT_BACK
+
+
+async def test_a_whole_audit_finds_an_object_older_than_it_was_known_at_the_time_of_the_list(
+    server: ApiServer, ready: Mirror, auditor: Auditor
+) -> None:
+    lives = told(server, ready, "x", "y")
+    newer = str(server.version + 1)
+    ready.replace_all(NETPOL, [replace(lives[0], resource_version=newer), lives[1]], newer)
+    for n in range(5):
+        server.put(POLICIES.format("b", f"noise{n}"), policy("b", f"noise{n}"))
+    audited = await auditor.audit(NETPOL)
+    assert (ref("x"), Gap.WENT_BACK) in {(one.ref, one.gap) for one in audited.divergences}
 
 
 async def test_a_watch_that_lags_a_moment_has_not_diverged(

@@ -302,3 +302,17 @@ async def test_a_leader_whose_fence_names_a_higher_epoch_gives_up_its_term(
 def test_settings_that_leave_no_room_for_skew_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="renew deadline"):
         LeaseSettings(**wrong)
+
+
+async def test_a_lease_read_older_than_it_was_tells_that_history_went_back(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work, heard = make("one"), Work(), list[int]()
+    elector.went_back = lambda: heard.append(1)
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        assert not heard
+        lease = server.objects[LEASE]
+        lease["metadata"]["resourceVersion"] = "1"  # as etcd has it after it was put back from a backup
+        await until(lambda: bool(heard))
+        await until(lambda: elector.leading)

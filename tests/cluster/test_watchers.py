@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from driftd.cluster import Discovery, Interest, Mirror, Pace, ReflectorSettings, Session, Watchers
 from driftd.drift import KindState
-from driftd.values import ObjectRef
+from driftd.values import Digest, ObjectRef
 from tests.support.api_server import ApiServer, answer, status
 from tests.support.cluster import CONFIGMAP, NETPOL, POLICIES, policy
 from tests.support.discovery import CORE, aggregated, found, serve
@@ -84,4 +85,27 @@ async def test_a_restarted_reflector_lists_afresh(
     server.remove(path, silently=True)
     watchers.restart(NETPOL)
     await until(lambda: mirror.get(ObjectRef(NETPOL.group, NETPOL.kind, "a", "x")) is None)
+    await stop(task)
+
+
+async def test_after_history_went_back_lists_are_believed_whatever_was_known(
+    server: ApiServer, watchers: Watchers, mirror: Mirror, until: Until
+) -> None:
+    known = server.put(POLICIES.format("a", "x"), policy("a", "x", policyTypes=["Ingress"]))
+    ref = ObjectRef(NETPOL.group, NETPOL.kind, "a", "x")
+    task = asyncio.create_task(watchers.run())
+    await until(lambda: mirror.get(ref) is not None)
+    live = mirror.get(ref)
+    assert live is not None
+    mirror.correct(replace(live, resource_version="9000", digest=Digest(b"newer")))
+    gone = replace(live, ref=replace(ref, name="gone"), uid="gone", resource_version="9001")
+    mirror.correct(gone)
+    watchers.restart(NETPOL)
+    await until(lambda: mirror.state(NETPOL) is KindState.READY)
+    assert mirror.get(gone.ref) is not None, "a list alone does not take away what is known to be later"
+    watchers.rewind()
+    await until(lambda: mirror.get(gone.ref) is None)
+    found = mirror.get(ref)
+    assert found is not None
+    assert found.resource_version == known["metadata"]["resourceVersion"]
     await stop(task)
