@@ -107,11 +107,39 @@ class EngineSettings(_Part):
     )
 
 
+class GitSettings(_Part):
+    """A git branch as the model's source. Files are read anew each time: mounted Secrets may change."""
+
+    url: SecretStr = Field(
+        SecretStr(""),
+        description="`https://host/path` or `ssh://git@host/path`; empty reads `model.path`. Never logged whole.",
+    )
+    branch: str = Field("main", min_length=1, max_length=200, description="Branch, followed forward only.")
+    folder: str = Field("", description="Folder of the repository that is the model's root.")
+    username: str = Field("", description="For https, beside a password; tokens mostly want any name.")
+    password_file: Path | None = Field(None, description="File with the password or token for https.")
+    ca_file: Path | None = Field(None, description="Authorities to trust for https, instead of the usual ones.")
+    ssh_key_file: Path | None = Field(None, description="Private key for ssh, without a passphrase.")
+    known_hosts_file: Path | None = Field(None, description="The ssh server's key: no other is believed.")
+    allowed_signers_file: Path | None = Field(
+        None,
+        description="OpenSSH allowed-signers file. With it, only commits whose newest is signed by one of these ssh "
+        "keys are read.",
+    )
+    poll_seconds: Seconds = Field(30.0, description="How often the branch is asked for; a webhook makes it quicker.")
+    timeout_seconds: Seconds = Field(60.0, description="Bound on one reading as a whole.")
+    pack_bytes: int = Field(32 * 1024 * 1024, ge=4096, description="Most bytes that one fetch may bring.")
+    objects: int = Field(100_000, ge=10, description="Most files, folders and commits that one fetch may bring.")
+    object_bytes: int = Field(8 * 1024 * 1024, ge=4096, description="Biggest file on the branch, model or not.")
+    unpacked_bytes: int = Field(96 * 1024 * 1024, ge=4096, description="Most bytes of all of them unpacked: memory.")
+
+
 class ModelSettings(_Part):
     """Where the canonical model comes from."""
 
     path: Path = Field(Path("models"), description="Directory with the model's documents.")
     poll_seconds: Seconds = Field(0.25, description="How often that directory is looked at.")
+    git: GitSettings = GitSettings()
     settle_seconds: Seconds = Field(
         10.0,
         description=(
@@ -128,10 +156,31 @@ class StoreSettings(_Part):
 
 
 class WebSettings(_Part):
-    """Health and metrics."""
+    """Health and metrics on one port for everybody, the API on another for whoever has a token."""
 
     host: str = Field("0.0.0.0", description="Address of the health and metrics server.")  # noqa: S104 - a pod's probes come from outside
     port: int = Field(8080, ge=0, le=65_535, description="Its port; 0 takes a free one and logs it.")
+    api_host: str = Field(
+        "127.0.0.1",
+        description="Address of the API. Without a certificate only loopback: `kubectl port-forward` ends there.",
+    )
+    api_port: int = Field(8081, ge=0, le=65_535, description="Its port; 0 takes a free one and logs it.")
+    api_certificate_file: Path | None = Field(None, description="Its certificate chain; read again when it changes.")
+    api_key_file: Path | None = Field(None, description="The certificate's private key.")
+    api_audience: str = Field(
+        "", description="Audience that tokens must be made for; empty takes those that the API server itself takes."
+    )
+    hook_secret_file: Path | None = Field(
+        None, description="Secret of the git server's webhook (`POST /hooks/model`); without it there is none."
+    )
+
+    @model_validator(mode="after")
+    def _tokens_are_sealed(self) -> "WebSettings":
+        if (self.api_certificate_file is None) != (self.api_key_file is None):
+            raise ValueError("api_certificate_file and api_key_file belong together")
+        if self.api_certificate_file is None and self.api_host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("an api_host other than loopback needs api_certificate_file: tokens must not travel bare")
+        return self
 
 
 class LogSettings(_Part):

@@ -12,6 +12,7 @@ from driftd.app.opening import Outside, open_outside, reflector_settings
 from driftd.app.paging import Inside, Paging
 from driftd.app.readiness import Readiness
 from driftd.app.rights import warn_of_guards, warn_of_rights
+from driftd.app.source import model_source
 from driftd.app.system import SystemClock, new_id
 from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import (
@@ -58,7 +59,7 @@ from driftd.engine import (
 )
 from driftd.policy.kinds import KINDS, Coverage
 from driftd.settings import Settings
-from driftd.source import DirectorySource, LastGood
+from driftd.source import LastGood, SourceError
 from driftd.store import EntryRefused, Store, StoreError, StoreGone, StoreMode, StoreState
 from driftd.telemetry import configure_logs
 from driftd.values import Finding, ObjectRef, Scope
@@ -93,6 +94,9 @@ async def run(settings: Settings) -> int:
     except StoreError as error:
         _log.critical("store.unusable", why=str(error))
         return 1
+    except SourceError as error:
+        _log.critical("model.source.unusable", why=str(error))
+        return 2
 
 
 class App:
@@ -282,19 +286,25 @@ class App:
     def _model_loop(self, store: Store) -> ModelLoop:
         self._first_model = asyncio.Event()
         settings = self._settings
+        self._approvals = Approvals(store, self._clock)
+        self._source = model_source(settings, self._clock, self._commit, lambda: self._approvals.commit)
         return ModelLoop(
-            source=DirectorySource(settings.model.path, poll_seconds=settings.model.poll_seconds),
+            source=self._source.source,
+            descends=self._source.descends,
             last_good=LastGood(settings.data_dir),
             cache=CompiledCache(settings.data_dir),
             store=store,
             clock=self._clock,
             metrics=self.metrics,
             own_namespace=settings.namespace,
-            approvals=Approvals(store, self._clock),
+            approvals=self._approvals,
             pending=lambda before, after: pending(before, after, self.mirror),
             prepare=self._prepare,
             accepted=self._accepted,
         )
+
+    def _commit(self) -> str:
+        return self.models.in_force.commit if self.models.in_force else ""
 
     def _audit_loop(self, session: Session, pace: Pace) -> AuditLoop:
         audit = self._settings.audit

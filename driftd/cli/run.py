@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-_SECRET = frozenset({"paging", "store"})
+_SECRET = frozenset({"git", "paging", "store"})
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
         for problem in error.errors():
             where = "__".join(str(part) for part in problem["loc"]).upper()
             # What pages and records are reached with may hold a key or a password, whatever is wrong with it.
-            given_value = "" if _SECRET.intersection(problem["loc"][:1]) else f" (given: {problem['input']!r})"
+            given_value = "" if _SECRET.intersection(problem["loc"]) else f" (given: {problem['input']!r})"
             typer.echo(f"driftd run: setting DRIFTD_{where}: {problem['msg']}{given_value}", err=True)
         raise typer.Exit(2) from None
     except SettingsError as error:
