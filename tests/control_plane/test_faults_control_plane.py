@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 
@@ -44,6 +45,11 @@ async def harm(one: Scene) -> None:
     await one.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
     await one.kube.create(allow_all("globex-prod", "hole"))
     await one.kube.delete("LimitRange", "acme-prod", "limits")
+
+
+async def newest_version(one: Scene) -> int:
+    listed = await one.kube.request("GET", "api/v1/configmaps?limit=1")
+    return int(listed["metadata"]["resourceVersion"])
 
 
 async def is_repaired(one: Scene) -> None:
@@ -136,3 +142,33 @@ async def test_a_new_daemon_finds_what_a_compacted_etcd_no_longer_tells(wired: S
     await wired.daemon.start(ready=False)
     await wired.daemon.wait_ready(PATIENCE)
     await is_repaired(wired)
+
+
+async def test_an_etcd_put_back_from_a_backup_is_noticed_listed_afresh_and_healed(wired: Scene) -> None:
+    lab, folder = wired.lab, wired.lab.data_dir / "etcd"
+    wired.daemon.send(signal.SIGSTOP)
+    await harm(wired)
+    await lab.etcd.freeze()  # what lies on its disk now is what a power cut would leave: a backup
+    shutil.copytree(folder, wired.data / "backup")
+    await lab.etcd.thaw()
+    wired.daemon.send(signal.SIGCONT)
+    await is_repaired(wired)
+    for number in range(200):  # let the versions run on, well past those of the backup
+        await wired.kube.merge("ConfigMap", "default", "kube-root-ca.crt", {"metadata": {"labels": {"n": str(number)}}})
+    before = await wired.epoch()
+    version = await newest_version(wired)
+
+    wired.daemon.send(signal.SIGSTOP)
+    for part in (lab.controller_manager, lab.apiserver, lab.etcd):
+        await part.kill()
+    shutil.rmtree(folder)
+    shutil.copytree(wired.data / "backup", folder)
+    for part in (lab.etcd, lab.apiserver, lab.controller_manager):
+        await part.start()
+    assert await wired.epoch() <= before
+    assert await newest_version(wired) < version, "the versions did not go back: this test proves nothing"
+    await wired.mark()
+    wired.daemon.send(signal.SIGCONT)
+    await wired.leads(above=before)
+    await is_repaired(wired)
+    assert await wired.kube.find("NetworkPolicy", "globex-prod", "hole") is None
