@@ -9,17 +9,29 @@ from driftd.lab.errors import (
     LabError,
     LabNameError,
     LabNotFoundError,
+    NodesUnavailableError,
     PartFailedError,
     ProgramsUnavailableError,
     SupervisorGoneError,
 )
 from driftd.lab.known import DEFAULT_NAME, KnownLabs, LabDocument, LabState, state_folder
+from driftd.lab.nodes import (
+    SANDBOX_IMAGE,
+    Execution,
+    Node,
+    Pods,
+    ensure_node_programs,
+    install_packages,
+    lacks,
+    ready_node_programs,
+)
 from driftd.lab.options import Deadlines, LabOptions
 from driftd.lab.parts import Part
 from driftd.lab.programs import Programs, ensure_programs, ready_programs
 
 __all__ = [
     "DEFAULT_NAME",
+    "SANDBOX_IMAGE",
     "AdminRequestError",
     "AuditLog",
     "AuditRecord",
@@ -27,6 +39,7 @@ __all__ = [
     "BuildFailedError",
     "Check",
     "Deadlines",
+    "Execution",
     "KnownLabs",
     "Lab",
     "LabDocument",
@@ -35,13 +48,20 @@ __all__ = [
     "LabNotFoundError",
     "LabOptions",
     "LabState",
+    "Node",
+    "NodesUnavailableError",
     "Part",
     "PartFailedError",
+    "Pods",
     "Programs",
     "ProgramsUnavailableError",
     "SupervisorGoneError",
+    "ensure_node_programs",
     "ensure_programs",
     "examine",
+    "install_packages",
+    "lacks",
+    "ready_node_programs",
     "ready_programs",
     "state_folder",
 ]

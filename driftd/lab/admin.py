@@ -3,6 +3,8 @@
 import asyncio
 import json
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +46,18 @@ class Admin:
                 return Reply(response.status, await response.text())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise AdminRequestError(f"{method} {url}: no answer ({type(error).__name__} {error})") from error
+
+    @asynccontextmanager
+    async def websocket(
+        self, url: str, protocol: str, seconds: float
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A websocket for so long at most, for what streams. Errors are aiohttp's, and `TimeoutError`."""
+        async with (
+            asyncio.timeout(seconds),
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._tls)) as session,
+            session.ws_connect(url, protocols=(protocol,), max_msg_size=0) as stream,
+        ):
+            yield stream
 
     async def answers(self, url: str) -> bool:
         """Whether a health address says yes, soon: a stranger on that port, or a frozen part, may never answer."""

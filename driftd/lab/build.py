@@ -1,7 +1,8 @@
-"""Builds the lab's one program from the Go module beside this file: once a version, by one process at a time."""
+"""Builds the lab's programs from the Go modules that come with driftd: once a version, by one process at a time."""
 
 import fcntl
 import hashlib
+import json
 import platform
 import re
 import shutil
@@ -11,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftd.lab.errors import BuildFailedError
@@ -22,6 +24,52 @@ _TAIL_LINES = 25
 _SAY_EVERY_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A change of one place in a file of the module that a recipe names; the place has to be there exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is built from one Go module of ours. The requirement `pinned` gives the build its version."""
+
+    label: str
+    cost: str
+    """What the first build takes, in words."""
+    module: Path
+    pinned: str
+    programs: tuple[tuple[str, str], ...]
+    """A program's name, and the package in the module that it is built from."""
+    extras: tuple[tuple[str, str], ...] = ()
+    """Folders of the pinned module that are needed at run time, and their names beside the programs."""
+    patch: Patch | None = None
+    """A change of the pinned module. It is then built from a copy: files of Go's module cache cannot be overlaid."""
+
+    @property
+    def version(self) -> str:
+        found = re.search(rf"^(?:require)?\s*{re.escape(self.pinned)} (v\S+)", self._go_mod, re.MULTILINE)
+        if found is None:
+            raise BuildFailedError(f"{self.module}/go.mod does not name {self.pinned}: install driftd again.")
+        return found[1]
+
+    @property
+    def _go_mod(self) -> str:
+        return (self.module / "go.mod").read_text()
+
+
+CONTROL_PLANE = Recipe(
+    label="etcd and Kubernetes",
+    cost="about 4 minutes on 2 cores, 3 GB of Go's caches",
+    module=MODULE,
+    pinned="k8s.io/kubernetes",
+    programs=((PROGRAM, "."),),
+)
+
+
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """The per-user cache, after the XDG base directory specification."""
     base = Path(environ.get("XDG_CACHE_HOME", ""))
@@ -31,10 +79,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 def kubernetes_version(module: Path = MODULE) -> str:
     """The version of Kubernetes that the module pins, such as `v1.36.3`."""
-    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", (module / "go.mod").read_text(), re.MULTILINE)
-    if found is None:
-        raise BuildFailedError(f"{module}/go.mod does not name k8s.io/kubernetes: install driftd again.")
-    return found[1]
+    return replace(CONTROL_PLANE, module=module).version
 
 
 def link_flags(version: str) -> str:
@@ -46,40 +91,60 @@ def link_flags(version: str) -> str:
 
 
 def build_key(module: Path = MODULE) -> str:
+    """Names one build of the control plane; see `key_of`."""
+    return key_of(replace(CONTROL_PLANE, module=module))
+
+
+def key_of(recipe: Recipe) -> str:
     """Names one build: the pinned version and a digest of everything that goes into it."""
-    version = kubernetes_version(module)
     digest = hashlib.blake2b(digest_size=8)
-    sources = sorted(path for path in module.iterdir() if path.suffix == ".go" or path.name in {"go.mod", "go.sum"})
+    sources = sorted(
+        path for path in recipe.module.rglob("*") if path.suffix == ".go" or path.name in {"go.mod", "go.sum"}
+    )
     for path in sources:
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        digest.update(f"{path.relative_to(recipe.module)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
-    digest.update(link_flags(version).encode())
-    return f"{version}-{platform.system().lower()}-{platform.machine()}-{digest.hexdigest()}"
+    digest.update(link_flags(recipe.version).encode())
+    if recipe.patch is not None:
+        digest.update(repr(recipe.patch).encode())
+    return f"{recipe.version}-{platform.system().lower()}-{platform.machine()}-{digest.hexdigest()}"
 
 
 def cached_program(cache: Path, module: Path = MODULE) -> Path | None:
-    """The program, if some process has finished building it."""
-    program = cache / build_key(module) / PROGRAM
-    return program if program.is_file() else None
+    """The control plane's program, if some process has finished building it."""
+    found = cached(replace(CONTROL_PLANE, module=module), cache)
+    return found / PROGRAM if found is not None else None
+
+
+def cached(recipe: Recipe, cache: Path) -> Path | None:
+    """The folder with a recipe's programs and extras, if some process has finished building it."""
+    folder = cache / key_of(recipe)
+    return folder if all((folder / name).is_file() for name, _ in recipe.programs) else None
 
 
 def ensure_program(cache: Path, environ: Mapping[str, str], say: Say, module: Path = MODULE) -> Path:
-    """The program, built now if need be. Blocks for minutes the first time; raises `ProgramsUnavailableError`.
+    """The control plane's program, built now if need be; see `ensure`."""
+    return ensure(replace(CONTROL_PLANE, module=module), cache, environ, say) / PROGRAM
 
-    Only a whole program ever has the final name: it is linked in a scratch folder and renamed. Whoever comes second
-    waits at the lock and finds it done; the kernel drops the lock of a builder that was killed.
+
+def ensure(recipe: Recipe, cache: Path, environ: Mapping[str, str], say: Say) -> Path:
+    """The folder of a recipe, built now if need be. Blocks for minutes the first time.
+
+    Raises `ProgramsUnavailableError`. Only a whole folder ever has the final name: programs are linked in a scratch
+    folder, which is renamed. Whoever comes second waits at the lock and finds it done; the kernel drops the lock of a
+    builder that was killed.
     """
-    program = cached_program(cache, module)
-    if program is not None:
-        return program
+    found = cached(recipe, cache)
+    if found is not None:
+        return found
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(cache / "build.lock", say):
-        program = cached_program(cache, module)
-        if program is not None:
-            return program
-        needed = required_go(module / "go.mod")
+        found = cached(recipe, cache)
+        if found is not None:
+            return found
+        needed = required_go(recipe.module / "go.mod")
         go = find_go(needed, cache, environ) or fetch_go(needed, cache, environ, say)
-        return _build(go, cache, environ, say, module)
+        return _build(recipe, go, cache, environ, say)
 
 
 @contextmanager
@@ -93,35 +158,72 @@ def _locked(path: Path, say: Say) -> Iterator[None]:
         yield
 
 
-def _build(go: Path, cache: Path, environ: Mapping[str, str], say: Say, module: Path) -> Path:
+def _build(recipe: Recipe, go: Path, cache: Path, environ: Mapping[str, str], say: Say) -> Path:
     """Build in a scratch folder, then rename. The caller holds the lock, so any scratch folder is a leftover."""
     for leftover in cache.glob("building-*"):
         shutil.rmtree(leftover)
-    version = kubernetes_version(module)
     settings = {**environ, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off", "CGO_ENABLED": "0"}
-    say(f"building etcd and Kubernetes {version} from source, once: about 4 minutes on 2 cores, 3 GB of Go's caches")
+    say(f"building {recipe.label} {recipe.version} from source, once: {recipe.cost}")
     with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as scratch_name:
-        result = Path(scratch_name) / "result"
+        scratch = Path(scratch_name)
+        result = scratch / "result"
         result.mkdir(mode=0o700)
-        total = _count_packages(go, module, settings, say)
-        command = [str(go), "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-        command += ["-ldflags", link_flags(version), "-o", str(result / PROGRAM), "."]
-        _run_build(command, module, settings, say, total)
-        target = cache / build_key(module)
+        modfile = _prepared(recipe, go, settings, scratch, result)
+        for name, package in recipe.programs:
+            total = _count_packages(go, recipe.module, settings, say, [*modfile, package])
+            command = [str(go), "build", "-v", "-mod=readonly", *modfile, "-trimpath", "-buildvcs=false"]
+            command += ["-ldflags", link_flags(recipe.version), "-o", str(result / name), package]
+            _run_build(command, recipe.module, settings, say, total)
+        target = cache / key_of(recipe)
         shutil.rmtree(target, ignore_errors=True)
         result.rename(target)
     say("the build is done and kept for next time")
-    return target / PROGRAM
+    return target
 
 
-def _count_packages(go: Path, module: Path, settings: Mapping[str, str], say: Say) -> int:
+def _prepared(recipe: Recipe, go: Path, settings: Mapping[str, str], scratch: Path, result: Path) -> list[str]:
+    """Copy the extras, apply the patch; answers the flag that has Go build with the patched copy, or nothing."""
+    if recipe.patch is None and not recipe.extras:
+        return []
+    command = [str(go), "mod", "download", "-json", f"{recipe.pinned}@{recipe.version}"]
+    said = _asked(command, recipe.module, settings, f"downloading {recipe.pinned}")
+    source = Path(json.loads(said)["Dir"])
+    for folder, name in recipe.extras:
+        shutil.copytree(source / folder, result / name)
+        _make_writable(result / name)
+    if recipe.patch is None:
+        return []
+    copy, modfile = scratch / "source", scratch / "build.mod"
+    shutil.copytree(source, copy)
+    _make_writable(copy)
+    file = copy / recipe.patch.file
+    text = file.read_text()
+    if text.count(recipe.patch.old) != 1:
+        raise BuildFailedError(f"{recipe.patch.file} of {recipe.pinned} {recipe.version} is not as expected.")
+    file.write_text(text.replace(recipe.patch.old, recipe.patch.new))
+    modfile.write_text(f"{(recipe.module / 'go.mod').read_text()}\nreplace {recipe.pinned} => {copy}\n")
+    shutil.copyfile(recipe.module / "go.sum", modfile.with_suffix(".sum"))
+    return [f"-modfile={modfile}"]
+
+
+def _make_writable(folder: Path) -> None:
+    """Go's module cache is read-only, folders too; a copy could be neither patched nor removed."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+def _count_packages(go: Path, module: Path, settings: Mapping[str, str], say: Say, arguments: list[str]) -> int:
     """Download the sources (the listing needs them all) and count what there is to compile."""
-    say("downloading the sources (0.8 GB on disk, once)")
-    command = [str(go), "list", "-mod=readonly", "-deps", "."]
+    say("downloading the sources (once)")
+    command = [str(go), "list", "-mod=readonly", "-deps", *arguments]
+    return len(_asked(command, module, settings, "downloading the sources").splitlines())
+
+
+def _asked(command: list[str], module: Path, settings: Mapping[str, str], what: str) -> str:
     done = subprocess.run(command, cwd=module, env=dict(settings), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BuildFailedError(_failure("downloading the sources", done.stderr.splitlines()))
-    return len(done.stdout.splitlines())
+        raise BuildFailedError(_failure(what, done.stderr.splitlines()))
+    return done.stdout
 
 
 def _run_build(command: list[str], module: Path, settings: Mapping[str, str], say: Say, total: int) -> None:

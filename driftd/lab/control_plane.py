@@ -17,6 +17,18 @@ from driftd.lab.flags import LOOPBACK
 from driftd.lab.identities import ADMINISTRATOR, CONTROLLER_MANAGER_USER, Identities, issue
 from driftd.lab.kubeconfig import Token, write_kubeconfig
 from driftd.lab.layout import Layout
+from driftd.lab.nodes import (
+    Ground,
+    Network,
+    Node,
+    NodePrograms,
+    Nodes,
+    Pods,
+    claim_network,
+    ensure_node_programs,
+    refuse_without,
+)
+from driftd.lab.nodes.network import API_PORT, POD_RANGE
 from driftd.lab.options import LabOptions
 from driftd.lab.owner import Owner
 from driftd.lab.parts import Part, Ready
@@ -48,6 +60,7 @@ class Lab:
         identities: Identities,
         options: LabOptions,
         ephemeral: bool,
+        network: Network | None = None,
     ) -> None:
         self.name = name
         self.parts: dict[str, Part] = {}
@@ -58,6 +71,8 @@ class Lab:
         self._programs = programs
         self._identities = identities
         self._options = options
+        self._network = network
+        self._nodes: Nodes | None = None
         self._etcd_port = 0
 
     @classmethod
@@ -94,7 +109,10 @@ class Lab:
         earlier lab is resumed: same authority, same objects, new ports. Raises `LabError`; nothing runs then.
         """
         chosen = options or LabOptions()
+        if chosen.nodes:
+            refuse_without(os.environ)
         programs = await asyncio.to_thread(ensure_programs, os.environ, say)
+        node_programs = await asyncio.to_thread(ensure_node_programs, os.environ, say) if chosen.nodes else None
         started = time.monotonic()
         name = name or f"lab-{secrets.token_hex(3)}"
         ephemeral = data_dir is None
@@ -102,7 +120,8 @@ class Lab:
         try:
             owner = await Owner.launch(layout, ephemeral=ephemeral, stop_grace=chosen.deadlines.stop_grace)
             try:
-                identities = issue(layout, name, chosen)
+                network = await claim_network(owner, chosen.deadlines.request) if chosen.nodes else None
+                identities = issue(layout, name, chosen, (network.gateway,) if network else ())
                 lab = cls(
                     name,
                     layout,
@@ -111,9 +130,10 @@ class Lab:
                     identities=identities,
                     options=chosen,
                     ephemeral=ephemeral,
+                    network=network,
                 )
                 say(f"starting {programs.version} ({programs.source})")
-                await lab._bring_up(apiservers)
+                await lab._bring_up(apiservers, node_programs)
             except BaseException:
                 await asyncio.to_thread(owner.abandon)
                 raise
@@ -151,6 +171,21 @@ class Lab:
     def pids(self) -> Mapping[str, int]:
         """Process ids of the parts that were running when last heard of."""
         return {name: part.pid for name, part in self.parts.items() if part.pid is not None}
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The machines of this cluster, as many as `LabOptions.nodes` asked for."""
+        return self._nodes.nodes if self._nodes is not None else ()
+
+    @property
+    def pods(self) -> Pods:
+        """Commands in pods and their logs, as the administrator."""
+        return Pods(self._identities.api, self.server)
+
+    async def load_image(self, archive: Path) -> None:
+        """Import a docker-archive or OCI tar into every node, for pods with `imagePullPolicy: Never`."""
+        for node in self.nodes:
+            await node.load_image(archive)
 
     @property
     def etcd(self) -> Part:
@@ -207,7 +242,11 @@ class Lab:
         finally:
             await asyncio.to_thread(self._owner.abandon)
 
-    async def _bring_up(self, apiservers: int) -> None:
+    async def _bring_up(self, apiservers: int, node_programs: NodePrograms | None) -> None:
+        if self._network is not None and node_programs is not None:
+            ground = Ground(self._owner, self._layout, self._identities, self._options, node_programs, self._network)
+            self._nodes = Nodes(ground)
+            await self._nodes.lay_network()
         await self._first_start(ETCD, self._run_etcd)
         await self._first_start(APISERVER, self._run_apiserver)
         access = self._identities.access(self.server)
@@ -216,6 +255,10 @@ class Lab:
             await self.add_apiserver()
         if self._options.controller_manager:
             await self._first_start(CONTROLLER_MANAGER, self._run_controller_manager)
+        if self._nodes is not None:
+            (port,) = await self._ports(1)
+            await self._nodes.bring_up(port)
+            self.parts.update(self._nodes.parts)
 
     async def _first_start(self, name: str, run: _Run) -> Part:
         """Run a part on fresh ports until it is ready; on other ports if a stranger took one in between."""
@@ -251,7 +294,11 @@ class Lab:
 
     async def _run_apiserver(self, name: str) -> Part:
         (port,) = await self._ports(1)
-        url = f"https://{LOOPBACK}:{port}"
+        address = LOOPBACK
+        if self._network is not None:
+            # The address is this lab's alone, so the first server can have the port that everybody expects.
+            address, port = self._network.gateway, API_PORT if name == APISERVER else port
+        url = f"https://{address}:{port}"
         log = self._layout.audit_log(name)
         arguments = flags.apiserver_flags(
             self._identities.keys,
@@ -260,6 +307,7 @@ class Lab:
             audit_policy=self._layout.audit_policy,
             audit_log=log,
             options=self._options,
+            address=address,
         )
         seconds = self._options.deadlines.apiserver_ready
         part = self._part(name, url, seconds, lambda: self._identities.api.answers(f"{url}/readyz"))
@@ -275,7 +323,8 @@ class Lab:
             CONTROLLER_MANAGER_USER,
             self._identities.authority.client(CONTROLLER_MANAGER_USER),
         )
-        arguments = flags.controller_manager_flags(self._identities.keys, port, file, self._options)
+        pods = POD_RANGE if self._network is not None else ""
+        arguments = flags.controller_manager_flags(self._identities.keys, port, file, self._options, pod_range=pods)
 
         async def ready() -> bool:
             api = self._identities.api

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from driftd.lab.build import MODULE, cache_folder
+from driftd.lab.capabilities import NET_ADMIN, SYS_ADMIN, SYS_RESOURCE, has_capability
 from driftd.lab.programs import installed_programs, ready_programs
 from driftd.lab.toolchain import find_go, required_go
 
 _NAMESPACES = ("net", "mnt", "pid", "cgroup")
-_CAP_SYS_ADMIN, _CAP_NET_ADMIN, _CAP_SYS_RESOURCE = 21, 12, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _root(_: Mapping[str, str]) -> Check:
 
 def _namespaces(_: Mapping[str, str]) -> Check:
     missing = [kind for kind in _NAMESPACES if not Path(f"/proc/self/ns/{kind}").exists()]
-    allowed = _has_capability(_CAP_SYS_ADMIN) and _has_capability(_CAP_NET_ADMIN)
+    allowed = has_capability(SYS_ADMIN) and has_capability(NET_ADMIN)
     seen = f"kernel lacks {', '.join(missing)}" if missing else "kernel has them"
     seen += ", allowed to make them" if allowed else ", not allowed to make them (CAP_SYS_ADMIN and CAP_NET_ADMIN)"
     return Check("namespaces", not missing and allowed, seen, "A node needs a network and a mount namespace: no nodes.")
@@ -112,7 +112,7 @@ def _containerd(environ: Mapping[str, str]) -> Check:
 
 
 def _oom_scores(_: Mapping[str, str]) -> Check:
-    present = _has_capability(_CAP_SYS_RESOURCE)
+    present = has_capability(SYS_RESOURCE)
     seen = "CAP_SYS_RESOURCE is there" if present else "CAP_SYS_RESOURCE is missing"
     costs = "Containers may not get negative OOM scores: nodes then run containerd with restrict_oom_score_adj."
     return Check("oom_scores", present, seen, costs)
@@ -125,11 +125,3 @@ def _net_tools(environ: Mapping[str, str]) -> Check:
     return Check(
         "net_tools", not missing, seen, "Nodes cannot be wired up. On Debian: apt install iproute2 iptables util-linux."
     )
-
-
-def _has_capability(number: int) -> bool:
-    """Whether this process holds a capability (`capabilities(7)`), from its effective set."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) >> number & 1)
-    return False

@@ -11,6 +11,10 @@ class ProgramsUnavailableError(LabError):
     """No usable etcd, kube-apiserver and kube-controller-manager, and no way to build them."""
 
 
+class NodesUnavailableError(LabError):
+    """This machine cannot have nodes: the message names what it lacks and what to do."""
+
+
 class BuildFailedError(ProgramsUnavailableError):
     """The Go build ended without a program; carries the tail of what it said."""
 

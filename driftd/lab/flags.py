@@ -1,6 +1,5 @@
 """The command line of each part. Pure: paths and ports in, flags out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +17,9 @@ SERVER_NAMES = (
     "kubernetes.default.svc.cluster.local",
 )
 
-# Controllers that need nodes, clouds or metrics have nothing to do here.
+# Controllers that need clouds, disks or metrics have nothing to do here.
 _CONTROLLERS = (
     "*",
-    "-node-ipam-controller",
     "-node-route-controller",
     "-service-lb-controller",
     "-cloud-node-lifecycle-controller",
@@ -36,6 +34,7 @@ _CONTROLLERS = (
     "-bootstrap-signer-controller",
     "-token-cleaner-controller",
 )
+_NODE_CONTROLLERS = ("-node-ipam-controller",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,8 @@ class Keys:
     etcd_client: KeyPairFiles
     serving: KeyPairFiles
     """Serves the API and the controller-manager's health."""
+    kubelet_client: KeyPairFiles
+    """The API server as its nodes know it, for `logs` and `exec`."""
 
 
 def etcd_flags(keys: Keys, data: Path, client_port: int, peer_port: int, options: LabOptions) -> tuple[str, ...]:
@@ -77,20 +78,32 @@ def etcd_flags(keys: Keys, data: Path, client_port: int, peer_port: int, options
 
 
 def apiserver_flags(
-    keys: Keys, port: int, etcd_port: int, *, audit_policy: Path, audit_log: Path, options: LabOptions
+    keys: Keys,
+    port: int,
+    etcd_port: int,
+    *,
+    audit_policy: Path,
+    audit_log: Path,
+    options: LabOptions,
+    address: str = LOOPBACK,
 ) -> tuple[str, ...]:
     """Authentication by certificate and service-account token, authorization by Node and RBAC, everything audited.
 
     `--endpoint-reconciler-type=none`: the endpoints of the `kubernetes` service may not be loopback addresses, so
-    without it the server asks for a default route that the machine may lack. The audit log blocks, so that an answered
+    without it the server asks for a default route that the machine may lack. With nodes `address` is no loopback: pods
+    find the server by that service. The audit log blocks, so that an answered
     request stands in it; it never rotates. Told to end watches itself, the server stops in a second; otherwise it waits
     a minute for the watches of clients that stay.
     """
     return (
-        f"--bind-address={LOOPBACK}",
-        f"--advertise-address={LOOPBACK}",
+        f"--bind-address={address}",
+        f"--advertise-address={address}",
         f"--secure-port={port}",
-        "--endpoint-reconciler-type=none",
+        f"--endpoint-reconciler-type={'none' if address == LOOPBACK else 'lease'}",
+        f"--kubelet-certificate-authority={keys.root}",
+        f"--kubelet-client-certificate={keys.kubelet_client.certificate}",
+        f"--kubelet-client-key={keys.kubelet_client.key}",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--etcd-servers=https://{LOOPBACK}:{etcd_port}",
         f"--etcd-cafile={keys.root}",
         f"--etcd-certfile={keys.etcd_client.certificate}",
@@ -117,9 +130,12 @@ def apiserver_flags(
 
 
 def controller_manager_flags(
-    keys: Keys, port: int, kubeconfig: Path, options: LabOptions, controllers: Sequence[str] = _CONTROLLERS
+    keys: Keys, port: int, kubeconfig: Path, options: LabOptions, *, pod_range: str = ""
 ) -> tuple[str, ...]:
-    """Each controller under its own service account, as in a real cluster, so that the audit log tells them apart."""
+    """Each controller under its own service account, as in a real cluster, so that the audit log tells them apart.
+
+    With a `pod_range`, each node gets a part of it for its pods.
+    """
     return (
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",
@@ -134,12 +150,13 @@ def controller_manager_flags(
         f"--cluster-signing-cert-file={keys.root}",
         f"--cluster-signing-key-file={keys.root_key}",
         f"--service-cluster-ip-range={options.service_range}",
-        f"--controllers={','.join(controllers)}",
+        f"--controllers={','.join(_CONTROLLERS if pod_range else (*_CONTROLLERS, *_NODE_CONTROLLERS))}",
         "--use-service-account-credentials=true",
         "--leader-elect=false",
         "--kube-api-qps=300",
         "--kube-api-burst=600",
         "--resource-quota-sync-period=10s",
         "--profiling=false",
+        *(("--allocate-node-cidrs", f"--cluster-cidr={pod_range}") if pod_range else ()),
         *options.controller_manager_flags,
     )

@@ -1,5 +1,6 @@
 """Who is who in one lab: the identities of its parts, and the two clients the lab uses itself."""
 
+import ipaddress
 from dataclasses import dataclass
 
 from driftd.lab.admin import Admin
@@ -30,12 +31,16 @@ class Identities:
         return Access(self.name, server, self.authority.certificate)
 
 
-def issue(layout: Layout, name: str, options: LabOptions) -> Identities:
+def issue(layout: Layout, name: str, options: LabOptions, addresses: tuple[str, ...] = ()) -> Identities:
     """Sign everything the parts need. A resumed lab keeps its authority and token key; the rest is signed anew.
+
+    `addresses` are those the API server has besides loopback.
 
     The API server and etcd trust the same root, so everybody with a certificate of this lab may read its etcd:
     fit for a throw-away control plane that only its owner's files open, and for nothing else.
     """
+    # Pods know the server by the first address of the Services' range.
+    names = (*SERVER_NAMES, str(ipaddress.ip_network(options.service_range)[1]), *addresses)
     authority = Authority.open(layout.pki, f"driftd-lab-{name}")
     administrator = authority.client(ADMINISTRATOR, (ADMINISTRATORS,))
     admin_files = write_key_pair(layout.pki, "admin", administrator)
@@ -46,7 +51,10 @@ def issue(layout: Layout, name: str, options: LabOptions) -> Identities:
         tokens=open_token_key(layout.pki),
         etcd=write_key_pair(layout.pki, "etcd", authority.server("etcd", SERVER_NAMES)),
         etcd_client=etcd_client,
-        serving=write_key_pair(layout.pki, "serving", authority.server("kube-apiserver", SERVER_NAMES)),
+        serving=write_key_pair(layout.pki, "serving", authority.server("kube-apiserver", names)),
+        kubelet_client=write_key_pair(
+            layout.pki, "kubelet-client", authority.client("kube-apiserver-kubelet-client", (ADMINISTRATORS,))
+        ),
     )
     seconds = options.deadlines.request
     return Identities(

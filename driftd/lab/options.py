@@ -12,6 +12,8 @@ class Deadlines:
     controller_manager_ready: float = 90.0
     request: float = 30.0
     """One request of the lab itself to its API server or etcd."""
+    node_ready: float = 180.0
+    """One program of a node, or the node itself as the API server sees it, or the cluster's DNS."""
     stop_grace: float = 10.0
     """From SIGTERM to SIGKILL."""
 
@@ -24,6 +26,8 @@ class LabOptions:
     compaction_interval: str = "1m"
     """How often the API server has etcd forget old revisions, as a Go duration; Kubernetes' own default is 5m."""
     controller_manager: bool = True
+    nodes: int = 0
+    """Nodes that run pods (`driftd.lab.nodes`): needs Linux, root and a controller-manager."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     etcd_flags: tuple[str, ...] = ()
     apiserver_flags: tuple[str, ...] = ()

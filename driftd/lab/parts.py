@@ -42,11 +42,20 @@ class Part:
         self._ready_seconds = ready_seconds
         self._stop_grace = stop_grace
 
-    async def run(self, argv: tuple[str, ...], rank: int) -> None:
-        """Start it for the first time; the supervisor remembers the command line. Does not wait."""
+    async def run(self, argv: tuple[str, ...], rank: int, *, inside: int | None = None) -> None:
+        """Start it for the first time; the supervisor remembers the command line. Does not wait.
+
+        `inside` is a process in whose process namespace it is to run: a node's first one.
+        """
         log_start = _size(self.log)
         answer = await self._owner.ask(
-            "start", seconds=self._ready_seconds, part=self.name, argv=list(argv), rank=rank, log=str(self.log)
+            "start",
+            seconds=self._ready_seconds,
+            part=self.name,
+            argv=list(argv),
+            rank=rank,
+            log=str(self.log),
+            inside=inside,
         )
         self.pid = answer["pid"]
         self._log_start = log_start

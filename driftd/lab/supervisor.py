@@ -7,6 +7,9 @@ connection a request.
 Three things end it. A `shutdown` request, or SIGTERM: parts are stopped in order, highest rank first. The end of
 standard input, unless a `detach` came first: whoever started it is gone, however that happened, so everything is killed
 at once. And its own death: each part asked the kernel to die with it (PR_SET_PDEATHSIG).
+
+A part may be started in the process namespace of another one (a node's): it is still this process's child, and dies
+with that node as well. What `at_end` asked for is run when every part is gone, for what the kernel keeps.
 """
 
 import asyncio
@@ -22,24 +25,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 SOCKET_NAME = "supervisor.sock"
 _PR_SET_PDEATHSIG = 1
+_CLONE_NEWPID = 0x2000_0000
 _LARGEST_REQUEST = 1 << 20
 _LOWEST_PORT = 15_000
+_LAST_STEP_SECONDS = 60
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Part:
     """One program: what to run, and the process that runs it now or ran it last."""
 
-    def __init__(self, argv: list[str], rank: int, log: str) -> None:
+    def __init__(self, argv: list[str], rank: int, log: str, inside: int | None = None) -> None:
         self.argv = argv
         self.rank = rank
         self.log = log
+        self.inside = inside
         self.process: subprocess.Popen[bytes] | None = None
         self.ended = asyncio.Event()
         self.ended.set()
@@ -55,10 +61,14 @@ class Part:
             # Safe between fork and exec because this process has one thread. The check closes the race with our own
             # death.
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != supervisor:
+            # From inside another process namespace, a parent outside of it has the number 0.
+            if os.getppid() not in (supervisor, 0):
                 os._exit(1)
 
-        with open(self.log, "ab") as log:  # noqa: PTH123  # a log may be anything that opens, /dev/null too
+        with (
+            open(self.log, "ab") as log,  # noqa: PTH123  # a log may be anything that opens, /dev/null too
+            _children_inside(self.inside),
+        ):
             self.process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
@@ -113,6 +123,53 @@ class Part:
         }
 
 
+@contextlib.contextmanager
+def _children_inside(process: int | None) -> Iterator[None]:
+    """Meanwhile, children are born into the process namespace of `process` (`setns(2)`); we stay outside of it."""
+    if process is None:
+        yield
+        return
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    try:
+        theirs = os.open(f"/proc/{process}/ns/pid", os.O_RDONLY)
+        try:
+            _enter_for_children(theirs)
+        finally:
+            os.close(theirs)
+        try:
+            yield
+        finally:
+            _enter_for_children(own)
+    finally:
+        os.close(own)
+
+
+def _enter_for_children(namespace: int) -> None:
+    if _LIBC.setns(namespace, _CLONE_NEWPID):
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot start a part in a node's process namespace: {os.strerror(number)}")
+
+
+class Claims:
+    """Numbers of networks that are this lab's alone while it lives; of the same kind as the claims on ports."""
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+
+    def take(self, count: int) -> int:
+        """The lowest number below `count` that no lab of this network namespace has."""
+        for number in range(count):
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                claim.bind(f"\0driftd-lab-network-{number}")
+            except OSError:
+                claim.close()
+                continue
+            self._held.append(claim)
+            return number
+        raise ValueError(f"all {count} networks are taken by other labs")
+
+
 class Ports:
     """TCP ports of loopback that stay this lab's own while it lives, its parts running or not.
 
@@ -165,6 +222,8 @@ class Supervisor:
         self.detached = False
         self.parts: dict[str, Part] = {}
         self.ports = Ports()
+        self.networks = Claims()
+        self.at_end: list[list[str]] = []
         self.over = asyncio.Event()
         self.started = time.time()
 
@@ -175,8 +234,11 @@ class Supervisor:
         match request.get("op"):
             case "status":
                 return self._status()
-            case "ports":
-                return {"ports": self.ports.take(request["count"])}
+            case "ports" | "network":
+                return self._claim(request["op"], request["count"])
+            case "at_end":
+                self.at_end.append(request["argv"])
+                return {}
             case "detach":
                 self.detached = True
                 return {}
@@ -195,6 +257,9 @@ class Supervisor:
                 return {}
         raise ValueError(f"unknown request {request.get('op')!r}")
 
+    def _claim(self, what: str, count: int) -> dict[str, Any]:
+        return {"ports": self.ports.take(count)} if what == "ports" else {"number": self.networks.take(count)}
+
     def _status(self) -> dict[str, Any]:
         parts = {name: part.report() for name, part in self.parts.items()}
         return {"pid": os.getpid(), "detached": self.detached, "since": self.started, "parts": parts}
@@ -203,7 +268,7 @@ class Supervisor:
         if "argv" in request:
             if name in self.parts and not self.parts[name].ended.is_set():
                 raise ValueError("it is running already")
-            self.parts[name] = Part(request["argv"], request["rank"], request["log"])
+            self.parts[name] = Part(request["argv"], request["rank"], request["log"], request.get("inside"))
         return {"pid": self._part(name).start()}
 
     def _part(self, name: str) -> Part:
@@ -216,8 +281,16 @@ class Supervisor:
         for rank in sorted({part.rank for part in self.parts.values()}, reverse=True):
             await asyncio.gather(*(part.stop(grace) for part in self.parts.values() if part.rank == rank))
 
+        self._clear_away()
+
     async def kill_all(self) -> None:
         await asyncio.gather(*(part.kill() for part in self.parts.values()))
+        self._clear_away()
+
+    def _clear_away(self) -> None:
+        """Run what was asked for `at_end`, once; its output goes to our own log."""
+        while self.at_end:
+            subprocess.run(self.at_end.pop(), stdin=subprocess.DEVNULL, check=False, timeout=_LAST_STEP_SECONDS)
 
     def reap(self) -> None:
         for part in self.parts.values():

@@ -1,0 +1,50 @@
+"""Whether this machine can have nodes: each lack in words, before anything is built or started."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from driftd.lab.capabilities import NET_ADMIN, SYS_ADMIN, has_capability
+from driftd.lab.errors import NodesUnavailableError
+from driftd.lab.nodes.cgroups import MOUNTS, hierarchies
+from driftd.lab.nodes.packages import missing_programs, packages_of
+
+_NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
+
+
+def lacks(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What keeps this machine from having nodes, a sentence each, the gravest first; nothing is touched."""
+    if sys.platform != "linux":
+        return (f"nodes need Linux, this is {sys.platform}",)
+    found = []
+    if os.geteuid() != 0:
+        found.append(f"nodes need root, this is user id {os.geteuid()}")
+    elif not (has_capability(SYS_ADMIN) and has_capability(NET_ADMIN)):
+        found.append(
+            "nodes need CAP_SYS_ADMIN and CAP_NET_ADMIN to make namespaces; run outside of an unprivileged container"
+        )
+    absent = [kind for kind in _NAMESPACES if not Path(f"/proc/self/ns/{kind}").exists()]
+    if absent:
+        found.append(f"the kernel lacks namespaces of the kinds {', '.join(absent)}")
+    if "\tbpf\n" not in Path("/proc/filesystems").read_text():
+        found.append("the kernel lacks bpffs (CONFIG_BPF_SYSCALL): no datapath can be loaded")
+    old, unified = hierarchies(MOUNTS.read_text())
+    if not old and unified is None:
+        found.append("no cgroups are mounted: a kubelet cannot account for pods")
+    elif not all(os.access(root, os.W_OK) for root in old or (unified,) if root is not None):
+        found.append("cgroups are mounted read-only: a kubelet cannot account for pods")
+    needs = missing_programs(environ)
+    if needs:
+        programs = ", ".join(need.program for need in needs)
+        found.append(f"not found: {programs}; `driftd lab packages` installs {' '.join(packages_of(needs))} on Debian")
+    return tuple(found)
+
+
+def refuse_without(environ: Mapping[str, str]) -> None:
+    """Raises `NodesUnavailableError` that names everything lacking."""
+    found = lacks(environ)
+    if found:
+        raise NodesUnavailableError(
+            f"This machine cannot have nodes: {'; '.join(found)}. `driftd lab doctor` says more."
+        )
