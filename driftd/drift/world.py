@@ -250,9 +250,11 @@ def _objects(compiled: Compiled) -> Iterator[Body | Pod]:
         *compiled.peers.items(),
     ]:
         for one in workloads:
-            pods[namespace, one.name] = _of_the_model(namespace, one)
+            pod = _of_the_model(namespace, one)
+            pods[namespace, pod.name] = pod
     for governed in compiled.governed.values():
-        pods[governed.name, "any-pod"] = _standing_in(governed.name, "any-pod", {})
+        pod = _standing_in(governed.name, "any-pod", {})
+        pods[governed.name, pod.name] = pod
         for body in _borne(governed):
             yield body
             if body["kind"] == "NetworkPolicy" and body["apiVersion"].startswith("networking.k8s.io/"):
