@@ -8,6 +8,7 @@ import time
 
 import structlog
 
+from driftd.app.api import api_server
 from driftd.app.opening import Outside, open_outside, reflector_settings
 from driftd.app.paging import Inside, Paging
 from driftd.app.readiness import Readiness
@@ -64,6 +65,7 @@ from driftd.store import EntryRefused, Store, StoreError, StoreGone, StoreMode, 
 from driftd.telemetry import configure_logs
 from driftd.values import Finding, ObjectRef, Scope
 from driftd.web import HealthServer
+from driftd.web.api import ApiUnusable
 
 _log = structlog.get_logger()
 
@@ -96,6 +98,9 @@ async def run(settings: Settings) -> int:
         return 1
     except SourceError as error:
         _log.critical("model.source.unusable", why=str(error))
+        return 2
+    except ApiUnusable as error:
+        _log.critical("api.unusable", why=str(error))
         return 2
 
 
@@ -178,6 +183,16 @@ class App:
             store=store,
             workloads=self._workloads,
         )
+        self.api = api_server(
+            settings,
+            session=session,
+            clock=clock,
+            models=self.models,
+            pauses=self.pauses,
+            store=store,
+            elector=self.elector,
+            poke=self._source.poke,
+        )
         self.health = HealthServer(
             metrics=self.metrics, live=health.live, ready=health.ready, host=settings.web.host, port=settings.web.port
         )
@@ -187,6 +202,8 @@ class App:
         await self.health.start()
         _log.info("health.listening", port=self.health.port)
         try:
+            await self.api.start()
+            _log.info("api.listening", port=self.api.port)
             await self.models.recover()
             async with asyncio.TaskGroup() as group:
                 feeding = group.create_task(self._watching.run(), name="watching")
@@ -205,6 +222,7 @@ class App:
                 for task in (auditing, telling, feeding, following, lag, paging):
                     task.cancel()
         finally:
+            await self.api.stop()
             await self.health.stop()
         _log.info("stopped")
         return 0

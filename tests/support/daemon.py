@@ -60,6 +60,7 @@ class Daemon:
             "DRIFTD_NAMESPACE": "driftd",
             "DRIFTD_WEB__HOST": "127.0.0.1",
             "DRIFTD_WEB__PORT": "0",
+            "DRIFTD_WEB__API_PORT": "0",
             **(env or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -91,6 +91,7 @@ def _environment(kubeconfig: Path, models: Path, data: Path) -> dict[str, str]:
         "DRIFTD_IDENTITY": "demo",
         "DRIFTD_WEB__HOST": "127.0.0.1",
         "DRIFTD_WEB__PORT": "0",
+        "DRIFTD_WEB__API_PORT": "0",
         "TMPDIR": str(data),  # whatever its libraries put aside goes with the lab
     }
 
