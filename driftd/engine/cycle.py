@@ -10,13 +10,14 @@ import structlog
 
 from driftd.cluster import Answer, ClusterError
 from driftd.compile import Compiled, Mode
-from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, paused, plan, twin_ref
+from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, paused, plan
 from driftd.engine.act import Actor, Acts
 from driftd.engine.dirty import Ticket
 from driftd.engine.inforce import InForce
 from driftd.engine.meaning import Meaning
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
+from driftd.engine.patience import Patience
 from driftd.engine.pauses import Pauses
 from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
@@ -24,7 +25,7 @@ from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
 from driftd.engine.workloads import WorkloadDrift
 from driftd.telemetry import Metrics, Trace
-from driftd.values import CLUSTER, Clock, Direction, Finding, FindingType, ObjectRef, Result, Scope, kind_name
+from driftd.values import CLUSTER, Clock, Finding, ObjectRef, Result, Scope, kind_name
 
 _log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ class Cycle:
         self._breaker = breaker
         self._setbacks = setbacks
         self._stopped = stopped
+        self._patience = Patience(breaker, setbacks, stopped)
         self._meaning = meaning
         self._workloads = workloads
         self._pauses = pauses
@@ -170,7 +172,10 @@ class Cycle:
             return False
         if self._pauses.of(governed.name) is not None:
             governed = replace(governed, mode=Mode.REPORT)
-        waiting, stuck = self._unworkable(comparison, work)
+        left = self._patience.left_alone(
+            comparison, work.conflicts, self._clock.monotonic(), open_everywhere=self._recording.open_everywhere
+        )
+        work.again += left.again
         with work.trace.stage("driftd.decide") as decide:
             decided = partial(
                 plan,
@@ -179,12 +184,12 @@ class Cycle:
                 live,
                 coverage=model.compiled.coverage,
                 epoch=self._epoch(),
-                waiting=waiting,
-                blocked=stuck,
+                waiting=left.waiting,
+                blocked=left.stuck,
             )
             large = len(comparison.findings) > _LARGE
             planned = await asyncio.to_thread(decided) if large else decided()
-            decide.note({"driftd.writes": len(planned.writes), "driftd.waiting": len(waiting) + len(stuck)})
+            decide.note({"driftd.writes": len(planned.writes), "driftd.waiting": len(left.waiting) + len(left.stuck)})
         if self._in_force() is not model:  # it changed meanwhile: this plan is of the past
             await self._recording.begin(fresh)
             return True
@@ -195,29 +200,6 @@ class Cycle:
             acts = await self._actor.execute(planned, fresh, work.trace)
         self._learn(ticket, acts, work)
         return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
-
-    def _unworkable(self, comparison: Comparison, work: Work) -> tuple[frozenset[ObjectRef], frozenset[ObjectRef]]:
-        """Objects that a fight makes wait, and objects that cannot be written now (refused, failed, kind stopped)."""
-        now = self._clock.monotonic()
-        waiting: set[ObjectRef] = set()
-        # Somebody who keeps writing one object must not keep driftd from the others of its scope.
-        stuck = {ref for ref, count in work.conflicts.items() if count >= _CONFLICTS}
-        # Two harmless halves may make a hole: patience is only for what stands alone.
-        alone = len(comparison.findings) == 1 and self._recording.open_everywhere <= 1
-        for finding in comparison.findings:
-            direction = finding.direction if alone else Direction.UNKNOWN
-            fight = self._breaker.permit(finding.ref, direction, now) if finding.type in _REPAIRABLE else 0.0
-            if fight > 0:
-                waiting.add(finding.ref)
-                work.again.append(fight)
-            for ref in (finding.ref, twin_ref(finding.ref)):
-                if ref in self._stopped:  # its lift has every scope looked at again
-                    stuck.add(ref)
-                setback = self._setbacks.wait(ref, now)
-                if setback > 0:
-                    stuck.add(ref)
-                    work.again.append(setback)
-        return frozenset(waiting), frozenset(stuck)
 
     def _learn(self, ticket: Ticket, acts: Acts, work: Work) -> None:
         now = self._clock.monotonic()
@@ -271,17 +253,6 @@ class Cycle:
         return self._clock.now().date()
 
 
-_REPAIRABLE = frozenset(
-    {
-        FindingType.MISSING,
-        FindingType.MODIFIED,
-        FindingType.UNEXPECTED,
-        FindingType.TERMINATING,
-        FindingType.UNDELETABLE,
-    }
-)
 _LARGE = 200
 """Findings of a scope above which its plan is made beside the loop: thousands take more than a second."""
-_CONFLICTS = 2
-"""Conflicts over one object in a cycle after which the others go first."""
 _LOOK_AGAIN = frozenset({Result.CONFLICT, Result.REFUSED, Result.DIFFERS})

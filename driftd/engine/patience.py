@@ -1,0 +1,64 @@
+"""What a plan leaves alone for now: objects of a fight that opens nothing, of failed or refused writes, of rivals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from driftd.drift import Comparison, FightBreaker, twin_ref
+from driftd.engine.setbacks import Setbacks
+from driftd.engine.stopped import StoppedKinds
+from driftd.values import Direction, FindingType, ObjectRef
+
+MOST_CONFLICTS = 2
+"""Conflicts over one object in a cycle after which the others go first."""
+_REPAIRABLE = frozenset(
+    {
+        FindingType.MISSING,
+        FindingType.MODIFIED,
+        FindingType.UNEXPECTED,
+        FindingType.TERMINATING,
+        FindingType.UNDELETABLE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """`waiting`: not opened again, by the fight breaker. `stuck`: not written at all. `again`: pauses in seconds."""
+
+    waiting: frozenset[ObjectRef]
+    stuck: frozenset[ObjectRef]
+    again: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Asks everybody who may have a reason to wait."""
+
+    breaker: FightBreaker
+    setbacks: Setbacks
+    stopped: StoppedKinds
+
+    def left_alone(
+        self, comparison: Comparison, conflicts: Mapping[ObjectRef, int], now: float, *, open_everywhere: int
+    ) -> LeftAlone:
+        """What of a look is left alone. `conflicts` are those of the cycle, `open_everywhere` counts open findings."""
+        waiting: set[ObjectRef] = set()
+        again: list[float] = []
+        # Somebody who keeps writing one object must not keep driftd from the others of its scope.
+        stuck = {ref for ref, count in conflicts.items() if count >= MOST_CONFLICTS}
+        # Two harmless halves may make a hole: patience is only for what stands alone.
+        alone = len(comparison.findings) == 1 and open_everywhere <= 1
+        for finding in comparison.findings:
+            direction = finding.direction if alone else Direction.UNKNOWN
+            fight = self.breaker.permit(finding.ref, direction, now) if finding.type in _REPAIRABLE else 0.0
+            if fight > 0:
+                waiting.add(finding.ref)
+                again.append(fight)
+            for ref in (finding.ref, twin_ref(finding.ref)):
+                if ref in self.stopped:  # its lift has every scope looked at again
+                    stuck.add(ref)
+                setback = self.setbacks.wait(ref, now)
+                if setback > 0:
+                    stuck.add(ref)
+                    again.append(setback)
+        return LeftAlone(frozenset(waiting), frozenset(stuck), tuple(again))
