@@ -3,6 +3,7 @@
 Every phase runs even when an earlier one failed, so that one run tells everything; the exit code is 1 if any failed.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,16 @@ PHASES: list[tuple[str, list[str]]] = [
     ),
     ("lab binaries", [str(BIN / "driftd"), "lab", "build"]),
     ("control plane", pytest("control_plane", "tests/control_plane")),
+    # What nodes need is installed and built only where they are required: elsewhere their tests run if it is there.
+    *(
+        [
+            ("node packages", [str(BIN / "driftd"), "lab", "packages"]),
+            ("node binaries", [str(BIN / "driftd"), "lab", "build", "--nodes"]),
+        ]
+        if "node" in os.environ.get("DRIFTD_REQUIRE", "").split(",")
+        else []
+    ),
+    ("node", pytest("node", "tests/node")),
 ]
 
 

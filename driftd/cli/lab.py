@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True, help="A real etcd, API server and controller-manager on this machine's loopback."
+    no_args_is_help=True, help="A real control plane on this machine, and nodes with real pods where it allows."
 )
 
 
@@ -30,11 +30,18 @@ def up(
     kubeconfig: Annotated[
         Path | None, typer.Option("--kubeconfig", help="Write the administrator's kubeconfig here as well.")
     ] = None,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            "--nodes", min=0, max=9, help="Nodes that run pods, with real packets between them; needs Linux and root."
+        ),
+    ] = 0,
     output: _Output = Output.TEXT,
 ) -> None:
     """Start a lab and leave it running; `driftd lab down` ends it. Starting a running lab again only prints it.
 
-    The first time, the programs are built for some minutes; after that a lab is ready in seconds.
+    The first time, the programs are built for some minutes; after that a lab is ready in seconds. Nodes need Debian
+    packages too: `driftd lab packages`. Exit code 3 on a machine that cannot have nodes.
     """
     import asyncio
     import os
@@ -45,7 +52,7 @@ def up(
 
     labs = KnownLabs(state_folder(os.environ))
     with _failures_told(), _progress() as say:
-        document = asyncio.run(labs.up(name, os.environ, say))
+        document = asyncio.run(labs.up(name, os.environ, say, nodes=nodes))
         if kubeconfig is not None:
             write_private(kubeconfig, Path(document.kubeconfig).read_bytes())
             document = replace(document, kubeconfig=str(kubeconfig.absolute()))
@@ -96,15 +103,35 @@ def status(
 
 
 @app.command()
-def build(output: _Output = Output.TEXT) -> None:
+def build(
+    nodes: Annotated[bool, typer.Option("--nodes", help="The programs of nodes as well.")] = False,
+    output: _Output = Output.TEXT,
+) -> None:
     """Make sure that the programs are there, so that the next `up` takes seconds."""
     import os
 
-    from driftd.lab import ensure_programs
+    from driftd.lab import ensure_node_programs, ensure_programs
 
     with _failures_told(), _progress() as say:
         programs = ensure_programs(os.environ, say)
+        if nodes:
+            ensure_node_programs(os.environ, say)
     _print({"version": programs.version, "source": programs.source}, output)
+
+
+@app.command()
+def packages(output: _Output = Output.TEXT) -> None:
+    """Install the Debian packages that nodes need (containerd, runc, clang-14, ...), where they are not there yet.
+
+    Needs root and apt-get. Prints what was installed; nothing if nothing was lacking.
+    """
+    import os
+
+    from driftd.lab import install_packages
+
+    with _failures_told(), _progress() as say:
+        installed = install_packages(os.environ, say)
+    _print({"installed": list(installed)}, output)
 
 
 @app.command()

@@ -23,6 +23,7 @@ from driftd.lab.nodes import (
     ensure_node_programs,
     install_packages,
     lacks,
+    machine_lacks,
     ready_node_programs,
 )
 from driftd.lab.options import Deadlines, LabOptions
@@ -61,6 +62,7 @@ __all__ = [
     "examine",
     "install_packages",
     "lacks",
+    "machine_lacks",
     "ready_node_programs",
     "ready_programs",
     "state_folder",

@@ -9,6 +9,7 @@ from typing import Any
 
 from driftd.lab.build import MODULE, cache_folder
 from driftd.lab.capabilities import NET_ADMIN, SYS_ADMIN, SYS_RESOURCE, has_capability
+from driftd.lab.nodes import lacks, missing_programs, packages_of, ready_node_programs
 from driftd.lab.programs import installed_programs, ready_programs
 from driftd.lab.toolchain import find_go, required_go
 
@@ -40,7 +41,8 @@ def examine(environ: Mapping[str, str]) -> tuple[Check, ...]:
         _bpffs,
         _containerd,
         _oom_scores,
-        _net_tools,
+        _node_packages,
+        _node,
     )
     return tuple(check(environ) for check in checks)
 
@@ -118,10 +120,17 @@ def _oom_scores(_: Mapping[str, str]) -> Check:
     return Check("oom_scores", present, seen, costs)
 
 
-def _net_tools(environ: Mapping[str, str]) -> Check:
-    wanted = ("ip", "nsenter", "unshare", "iptables", "mount")
-    missing = [name for name in wanted if shutil.which(name, path=environ.get("PATH")) is None]
-    seen = f"not on PATH: {', '.join(missing)}" if missing else f"{', '.join(wanted)} on PATH"
-    return Check(
-        "net_tools", not missing, seen, "Nodes cannot be wired up. On Debian: apt install iproute2 iptables util-linux."
-    )
+def _node_packages(environ: Mapping[str, str]) -> Check:
+    missing = missing_programs(environ)
+    seen = f"not found: {', '.join(need.program for need in missing)}" if missing else "all of a node's are there"
+    costs = f"No nodes. `driftd lab packages` installs on Debian: {' '.join(packages_of(missing))}."
+    return Check("node_packages", not missing, seen, costs)
+
+
+def _node(environ: Mapping[str, str]) -> Check:
+    found = lacks(environ)
+    if found:
+        return Check("node", present=False, seen=found[0], costs="`driftd lab up --nodes` ends with exit code 3.")
+    built = ready_node_programs(environ) is not None
+    seen = "can run pods" if built else "can run pods; the first `driftd lab up --nodes` builds for minutes"
+    return Check("node", present=True, seen=seen, costs="")

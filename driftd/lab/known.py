@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from driftd.lab.authority import write_private
 from driftd.lab.control_plane import Lab
 from driftd.lab.errors import LabNameError, LabNotFoundError, SupervisorGoneError
 from driftd.lab.layout import Layout
+from driftd.lab.nodes import ensure_node_programs, refuse_without
 from driftd.lab.options import LabOptions
 from driftd.lab.owner import Owner
 from driftd.lab.programs import ensure_programs
@@ -34,6 +35,8 @@ class LabDocument:
     audit_log: str
     data_dir: str
     pids: Mapping[str, int]
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Addresses by name; without nodes, empty."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,13 +68,17 @@ class KnownLabs:
         self._root = root
         self._options = options or LabOptions()
 
-    async def up(self, name: str, environ: Mapping[str, str], say: Say) -> LabDocument:
-        """Start a lab that goes on after this process, or find it running already.
+    async def up(self, name: str, environ: Mapping[str, str], say: Say, *, nodes: int = 0) -> LabDocument:
+        """Start a lab that goes on after this process, or find it running already, with however many nodes it has.
 
         What a machine's crash left of it is resumed with its objects, on new ports. Raises `LabError`.
         """
         layout = self._layout(name)
+        if nodes:
+            refuse_without(environ)
         ensure_programs(environ, say)  # before the lock: a build of minutes is no reason to block others
+        if nodes:
+            ensure_node_programs(environ, say)
         with self._locked():
             running = await self._running(layout)
             if running is not None:
@@ -79,9 +86,15 @@ class KnownLabs:
                 return running.document
             if layout.root.exists():
                 say(f"resuming what is left of lab {name}")
-            lab = await Lab.launch(name, layout.root, options=self._options, say=say)
+            lab = await Lab.launch(name, layout.root, options=replace(self._options, nodes=nodes), say=say)
             document = LabDocument(
-                name, str(lab.kubeconfig), lab.server, str(lab.audit_log), str(lab.data_dir), dict(lab.pids)
+                name,
+                str(lab.kubeconfig),
+                lab.server,
+                str(lab.audit_log),
+                str(lab.data_dir),
+                dict(lab.pids),
+                {node.name: node.address for node in lab.nodes},
             )
             write_private(layout.root / _DOCUMENT, json.dumps(document.as_dict()).encode())
             await lab.detach()

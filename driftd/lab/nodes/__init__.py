@@ -4,10 +4,10 @@ from driftd.lab.nodes.cluster import Nodes, claim_network
 from driftd.lab.nodes.ground import Ground
 from driftd.lab.nodes.network import Network
 from driftd.lab.nodes.node import SANDBOX_IMAGE, Node
-from driftd.lab.nodes.packages import install_packages
+from driftd.lab.nodes.packages import install_packages, missing_programs, packages_of
 from driftd.lab.nodes.pods import Execution, Pods
 from driftd.lab.nodes.programs import NodePrograms, ensure_node_programs, ready_node_programs
-from driftd.lab.nodes.requirements import lacks, refuse_without
+from driftd.lab.nodes.requirements import lacks, machine_lacks, refuse_without
 
 __all__ = [
     "SANDBOX_IMAGE",
@@ -22,6 +22,9 @@ __all__ = [
     "ensure_node_programs",
     "install_packages",
     "lacks",
+    "machine_lacks",
+    "missing_programs",
+    "packages_of",
     "ready_node_programs",
     "refuse_without",
 ]

@@ -15,6 +15,16 @@ _NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
 
 def lacks(environ: Mapping[str, str]) -> tuple[str, ...]:
     """What keeps this machine from having nodes, a sentence each, the gravest first; nothing is touched."""
+    found = machine_lacks()
+    needs = missing_programs(environ)
+    if not needs or sys.platform != "linux":
+        return found
+    programs, packages = ", ".join(need.program for need in needs), " ".join(packages_of(needs))
+    return (*found, f"not found: {programs}; `driftd lab packages` installs {packages} on Debian")
+
+
+def machine_lacks() -> tuple[str, ...]:
+    """Of that, what no package cures."""
     if sys.platform != "linux":
         return (f"nodes need Linux, this is {sys.platform}",)
     found = []
@@ -34,10 +44,6 @@ def lacks(environ: Mapping[str, str]) -> tuple[str, ...]:
         found.append("no cgroups are mounted: a kubelet cannot account for pods")
     elif not all(os.access(root, os.W_OK) for root in old or (unified,) if root is not None):
         found.append("cgroups are mounted read-only: a kubelet cannot account for pods")
-    needs = missing_programs(environ)
-    if needs:
-        programs = ", ".join(need.program for need in needs)
-        found.append(f"not found: {programs}; `driftd lab packages` installs {' '.join(packages_of(needs))} on Debian")
     return tuple(found)
 
 
