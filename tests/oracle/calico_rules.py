@@ -30,7 +30,8 @@ def rule_matches(case: Case, policy: Body, place: tuple[str, int], rule: Body, c
         and _version_matches(case, question, rule, connection)
         and _side_matches(case, (*question, "source"), policy, rule.get("source") or {}, connection)
         and _side_matches(case, (*question, "destination"), policy, rule.get("destination") or {}, connection)
-        and _unseen_matches(case, question, rule, connection.protocol)
+        and _messages_match(rule, connection)
+        and _request_matches(case, question, rule)
     )
 
 
@@ -59,12 +60,23 @@ def _version_matches(case: Case, question: object, rule: Body, connection: Conne
     return known == {version}
 
 
-def _unseen_matches(case: Case, question: object, rule: Body, protocol: str) -> bool:
-    """What a connection in this model does not tell: ICMP types, and the HTTP request (seen by a proxy, if at all)."""
-    for field in ("icmp", "notICMP"):
-        given = rule.get(field) and protocol.upper() in ("ICMP", "ICMPV6")
-        if given and not case.choices.pick((question, field), (False, True)):
-            return False
+def _messages_match(rule: Body, connection: Connection) -> bool:
+    """ICMP types and codes; a connection's port stands for both, 256 * type + code. No code given: any code."""
+    if connection.protocol.upper() not in ("ICMP", "ICMPV6"):
+        return True
+    wanted, unwanted = rule.get("icmp"), rule.get("notICMP")
+    return (not wanted or _is_message(wanted, connection.port)) and not (
+        unwanted and _is_message(unwanted, connection.port)
+    )
+
+
+def _is_message(given: Body, message: int) -> bool:
+    kind, code = divmod(message, 256)
+    return given.get("type") in (None, kind) and given.get("code") in (None, code)
+
+
+def _request_matches(case: Case, question: object, rule: Body) -> bool:
+    """What a connection in this model does not tell: the HTTP request (seen by a proxy, if at all)."""
     return not rule.get("http") or case.choices.pick((question, "http"), (False, True))
 
 

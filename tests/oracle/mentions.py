@@ -39,7 +39,7 @@ def mentioned_networks(bodies: Iterable[Body]) -> set[IPv4Network | IPv6Network]
 
 
 def port_atoms(bodies: Iterable[Body], pods: Iterable[Body] = ()) -> tuple[tuple[str, int], ...]:
-    """One (protocol, port) for each stretch that nothing tells apart, in each protocol; and ICMP."""
+    """One (protocol, port) for each stretch that nothing tells apart, in each protocol; of ICMP each message."""
     starts = {1}
     for first, last in mentioned_ports([*bodies, *pods]):
         starts |= {first, last + 1}
@@ -47,7 +47,19 @@ def port_atoms(bodies: Iterable[Body], pods: Iterable[Body] = ()) -> tuple[tuple
         for _, _, number in container_ports(pod):
             starts |= {number, number + 1}
     kept = sorted(number for number in starts if 1 <= number <= 65535)
-    return (*product(PROTOCOLS, kept), ("ICMP", 0))
+    return (*product(PROTOCOLS, kept), *(("ICMP", message) for message in sorted(_messages(bodies))))
+
+
+def _messages(bodies: Iterable[Body]) -> set[int]:
+    """The first message (256 * type + code) of each stretch of ICMP that nothing tells apart."""
+    starts = {0}
+    for body in bodies:
+        for field, kind, around in _leaves(body, ""):
+            if field == "type" and isinstance(kind, int):
+                code = around.get("code")
+                starts |= {256 * kind, 256 * kind + 256}
+                starts |= {256 * kind + code, 256 * kind + code + 1} if isinstance(code, int) else set()
+    return {message for message in starts if message < 65_536}
 
 
 def address_atoms(bodies: Iterable[Body]) -> tuple[Address, ...]:

@@ -238,8 +238,13 @@ class TestRules:
     def test_what_a_connection_does_not_tell_is_open(self) -> None:
         assert ask([into({**ALLOW, "http": {"methods": ["GET"]}})], FAR, API) == OPEN
         assert ask([into({**ALLOW, "protocol": "TCP", "source": {"ports": [1]}})], FAR, API) == OPEN
-        icmp = [into({**ALLOW, "protocol": "ICMP", "icmp": {"type": 8}})]
-        assert (ask(icmp, FAR, API, "ICMP", 0), ask(icmp, FAR, API)) == (OPEN, NO)
+
+    def test_messages_go_by_type_and_code(self) -> None:
+        echo = [into({**ALLOW, "protocol": "ICMP", "icmp": {"type": 8}})]
+        assert [ask(echo, FAR, API, "ICMP", message) for message in (0, 8 * 256, 8 * 256 + 3)] == [NO, YES, YES]
+        assert ask(echo, FAR, API) == NO
+        others = [into({**ALLOW, "protocol": "ICMP", "notICMP": {"type": 8, "code": 0}})]
+        assert [ask(others, FAR, API, "ICMP", 8 * 256 + code) for code in (0, 1)] == [NO, YES]
 
 
 class TestRuleScope:

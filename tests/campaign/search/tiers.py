@@ -111,8 +111,8 @@ class TieredDice(Dice):
             rule["ipVersion"] = self.pick((4, 6))
         if odd and rule["action"] == "Allow" and protocol == "TCP" and self.chance(0.1):
             rule["http"] = {"methods": ["GET"]}
-        if odd and protocol == "ICMP" and self.chance(0.5):
-            rule[self.pick(("icmp", "notICMP"))] = {"type": 8, "code": 0}
+        if protocol == "ICMP" and self.chance(0.5):
+            rule[self.pick(("icmp", "notICMP"))] = self.pick(({"type": 8}, {"type": 8, "code": 0}, {"type": 3}))
         return rule
 
     def calico_policy(self) -> Body:
