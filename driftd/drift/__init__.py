@@ -8,6 +8,7 @@ from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, defaulted
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.inputs import label_inputs, labels_of, pod_inputs
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
+from driftd.drift.loosening import loosened
 from driftd.drift.meaning import Difference, Judge, Judgement, severity
 from driftd.drift.paused import paused
 from driftd.drift.plan import plan
@@ -46,6 +47,7 @@ __all__ = [
     "guard",
     "label_inputs",
     "labels_of",
+    "loosened",
     "misdirected",
     "orphans",
     "paused",

@@ -22,6 +22,7 @@ from driftd.policy.reach import (
     align,
     apply,
     block,
+    delta,
     judge,
     snapshot_of,
 )
@@ -138,6 +139,15 @@ class World:
             if edit is not None:
                 self._stand(one.ref, edit)
         return {one.ref: self._judged(one) for one in wanted}
+
+    def opens(self, difference: Difference) -> bool:
+        """Have it stand; whether that opens anything between pods that are there. Pods to come are left out."""
+        edit = _edit(difference)
+        if edit is None:
+            return False
+        before = self._standing
+        self._stand(difference.ref, edit)
+        return delta(before, self._standing).direction.may_loosen
 
     def settle(self, refs: Iterable[ObjectRef]) -> None:
         """These objects are canonical again."""

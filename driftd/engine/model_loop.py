@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from driftd.compile import Compiled, CompileError, GovernedNamespace, compile_model
-from driftd.drift import guard, orphans
+from driftd.drift import guard, loosened, orphans
 from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce
@@ -266,6 +266,7 @@ class ModelLoop:
             self._own_namespace,
             platform=frozenset(admitted.model.cluster.spec.platform_namespaces) if admitted.model else frozenset(),
             pending=self._pending(was, candidate.compiled),
+            loosened=await self._loosened(was, candidate.compiled),
         )
         if held is not None and not (held.approvable and commit == self._approvals.commit):
             way_on = f" (`driftd approve {commit}`)" if held.approvable else ""
@@ -277,6 +278,11 @@ class ModelLoop:
             )
             return
         await self._accept(candidate, problems)
+
+    @staticmethod
+    async def _loosened(before: Compiled | None, after: Compiled) -> int:
+        """How many objects open something; counted only as far as the guard lets pass at most."""
+        return 0 if before is None else await asyncio.to_thread(loosened, before, after, before.mass_objects)
 
     async def _accept(self, candidate: _Candidate, problems: tuple[Problem, ...]) -> None:
         assert candidate.compiled is not None  # noqa: S101 - _decide has seen to it
