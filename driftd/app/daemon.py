@@ -250,7 +250,7 @@ class App:
 
     async def _audit(self) -> None:
         await self._watching.settled()
-        await warn_of_rights(self._session)
+        await warn_of_rights(self._session, self._settings.namespace, self._settings.lease.name)
         await warn_of_guards(self._session, self._settings.namespace)
         await self._audits.run()
 

@@ -1,25 +1,47 @@
 """Said at start: the rights this login lacks, those it has that driftd must not have, and the policies that hold it."""
 
+from dataclasses import replace
+
 import structlog
 
-from driftd.cluster import WORKLOADS, ClusterError, Right, Rights, Session, guards, watching, writing
-from driftd.policy.kinds import KINDS, Kind, World
+from driftd.cluster import FENCE_POLICY, WORKLOADS, ClusterError, Right, Rights, Session, guards, watching, writing
+from driftd.policy.kinds import ALIASES, KINDS, World
+from driftd.values import Resource
 
+RBAC = "deploy/manifests/rbac.yaml"
 ADMISSION = "deploy/manifests/admission.yaml"
 
 _log = structlog.get_logger()
 
 
-async def warn_of_rights(session: Session) -> None:
+def needed_rights(namespace: str, lease: str, dialect: str) -> tuple[Right, ...]:
+    """Every right that the daemon uses: for Kubernetes' own kinds, those of `dialect`, and in its own namespace.
+
+    The chart's golden list grants these, and only the reading of policy kinds that nobody here understands besides.
+    """
+    needed = [right for resource in WORKLOADS for right in watching(resource)]
+    needed += watching(Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"))
+    needed.append(Right("create", "events.k8s.io", "events"))
+    for kind in KINDS.values():
+        if kind.dialect not in ("", dialect):
+            continue
+        aliases = [alias for alias, group in ALIASES.items() if group == kind.resource.group]
+        for group in (kind.resource.group, *aliases):
+            served = replace(kind.resource, group=group)
+            needed += watching(served)
+            needed += [right for right in writing(served) if kind.world is World.CLOSED or right.verb != "delete"]
+    for group, resource, name in (("coordination.k8s.io", "leases", lease), ("", "configmaps", FENCE_POLICY)):
+        needed.append(Right("create", group, resource, namespace=namespace))
+        needed += [Right(verb, group, resource, namespace=namespace, name=name) for verb in ("get", "update")]
+    return tuple(needed)
+
+
+async def warn_of_rights(session: Session, namespace: str, lease: str) -> None:
     """Ask the API server what this login may do, and log what differs from the least that works."""
     rights = Rights(session)
-    every = [kind for kind in KINDS.values() if not kind.dialect]
-    needed = [right for kind in every for right in watching(kind.resource)]
-    needed += [right for resource in WORKLOADS for right in watching(resource)]
-    needed += [right for kind in every for right in writing(kind.resource) if _is_written(kind, right)]
     try:
-        for right in await rights.missing(needed):
-            _log.error("rights.missing", right=str(right), remedy="apply deploy/manifests/rbac.yaml")
+        for right in await rights.missing(needed_rights(namespace, lease, "")):
+            _log.error("rights.missing", right=str(right), remedy=f"apply {RBAC}")
         for right in await rights.excess():
             _log.warning("rights.too_many", right=str(right), remedy="run driftd as its own ServiceAccount")
     except ClusterError as error:
@@ -37,7 +59,3 @@ async def warn_of_guards(session: Session, namespace: str) -> None:
             _log.error("guard.missing", policy=guard.policy, why=guard.why, remedy=f"apply {ADMISSION}")
         elif guard.holds is None:
             _log.warning("guard.unknown", policy=guard.policy, why=guard.why)
-
-
-def _is_written(kind: Kind, right: Right) -> bool:
-    return kind.world is World.CLOSED or right.verb != "delete"

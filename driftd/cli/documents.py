@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from driftd.cli.flows.documents import FLOW_DOCUMENTS
+from driftd.documents import API_DOCUMENTS
 from driftd.documents import Document as _Document
 from driftd.documents import FindingEntry, GapEntry, LifeEntry, ObjectName
 from driftd.documents import Part as _Part
@@ -127,9 +128,26 @@ class Adoption(_Document):
     differs: tuple[DriftEntry, ...] = Field(description="What still differs from the live state after adoption.")
 
 
+class CheckEntry(_Part):
+    """One thing that driftd needs."""
+
+    subject: str
+    state: Literal["ok", "missing", "unknown"] = Field(description="`unknown`: it could not be told.")
+    seen: str
+    remedy: str = Field(description="What to do where the state is not `ok`.")
+
+
+class DoctorReport(_Document):
+    """What `driftd doctor` found."""
+
+    kind: Literal["DoctorReport"] = "DoctorReport"
+    healthy: bool = Field(description="Every check is `ok`.")
+    checks: tuple[CheckEntry, ...]
+
+
 DOCUMENTS: dict[str, type[_Document]] = {
-    one.__name__: one for one in (DriftReport, LintReport, History, ChainVerification, Adoption)
-} | FLOW_DOCUMENTS
+    one.__name__: one for one in (DriftReport, LintReport, History, ChainVerification, Adoption, DoctorReport)
+} | FLOW_DOCUMENTS | API_DOCUMENTS
 """Every document by its `kind`."""
 
 

@@ -7,16 +7,20 @@ import typer
 from driftd import __version__
 from driftd.cli import (
     adopt,
+    approve,
     check,
     compile,  # noqa: A004 - named for its command
     demo,
     diff,
+    doctor,
     explain,
     history,
     impact,
     lab,
     lint,
     matrix,
+    pause,
+    retire,
     run,
     schema,
 )
@@ -56,6 +60,10 @@ app.command()(explain.explain)
 app.command()(matrix.matrix)
 app.command()(impact.impact)
 app.command()(history.history)
+app.command()(doctor.doctor)
+app.command()(approve.approve)
+app.command()(pause.pause)
+app.command()(retire.retire)
 app.command()(schema.schema)
 app.command(short_help="Watch tamperings being found and healed.")(demo.demo)
 app.add_typer(lab.app, name="lab", short_help="Run a real control plane on this machine.")

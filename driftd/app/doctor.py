@@ -1,0 +1,209 @@
+"""What driftd needs and lacks here: each thing looked at as this process and this login see it, with its remedy.
+
+Nothing is stored anywhere by looking: rights are asked about, admission policies are tried by dry runs that they must
+refuse, the model is read and compiled, the database is read.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from driftd.app.rights import ADMISSION, RBAC, needed_rights
+from driftd.app.source import model_source
+from driftd.app.system import SystemClock
+from driftd.cluster import (
+    ClusterError,
+    Discovery,
+    Interest,
+    Pace,
+    Rights,
+    Session,
+    default_credentials,
+    guards,
+)
+from driftd.compile import CompileError, compile_model
+from driftd.model import Model, load
+from driftd.policy.kinds import ALIASES, KINDS
+from driftd.settings import Settings
+from driftd.source import SourceError
+from driftd.store import ReadOnly, StoreError
+
+
+class State(StrEnum):
+    """What came of one look. UNKNOWN: it could not be told, which is neither good nor bad news."""
+
+    OK = "ok"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that driftd needs: `seen` says what is there, `remedy` what to do where it is not OK."""
+
+    subject: str
+    state: State
+    seen: str
+    remedy: str = ""
+
+
+async def examine(settings: Settings) -> tuple[Check, ...]:
+    """Everything, in the order in which lacks explain each other. Never raises for what the outside may do."""
+    model, told = await _model(settings)
+    checks = [told]
+    dialect = model.cluster.spec.cni.dialect if model is not None and model.cluster is not None else ""
+    checks += await _cluster(settings, dialect)
+    checks.append(await _database(settings))
+    checks.append(_paging(settings))
+    return tuple(checks)
+
+
+# -- the model --------------------------------------------------------------------------------------------------------
+
+
+async def _model(settings: Settings) -> tuple[Model | None, Check]:
+    git = settings.model.git
+    where = "the git branch" if git.url.get_secret_value() else str(settings.model.path)
+    try:
+        source = model_source(settings, SystemClock(), lambda: "", lambda: "").source
+        revision = await source.read()
+    except SourceError as error:
+        remedy = "mend the source, or DRIFTD_MODEL__PATH or DRIFTD_MODEL__GIT__URL"
+        return None, Check("model", State.MISSING, str(error), remedy)
+    loaded = load(revision.files)
+    errors = [problem for problem in loaded.problems if problem.is_error]
+    if loaded.model is None or errors:
+        seen = f"{where}: {len(errors)} errors, the first: {errors[0]}" if errors else f"{where}: no model in it"
+        return loaded.model, Check("model", State.MISSING, seen, "driftd lint names each with file and line")
+    try:
+        compiled = await asyncio.to_thread(compile_model, loaded.model)
+    except CompileError as error:
+        return loaded.model, Check("model", State.MISSING, f"{where}: {error}", "driftd compile says where")
+    return loaded.model, Check("model", State.OK, f"{revision.commit}: {len(compiled.governed)} governed namespaces")
+
+
+# -- the cluster ------------------------------------------------------------------------------------------------------
+
+
+class _Version(msgspec.Struct, rename={"git_version": "gitVersion"}):
+    git_version: str = "?"
+
+
+async def _cluster(settings: Settings, dialect: str) -> list[Check]:
+    pace = Pace(SystemClock(), asyncio.sleep, random.random)
+    api = settings.api
+    reach = "see DRIFTD_API__KUBECONFIG, the ServiceAccount's token, and the network policy of this pod"
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            credentials = default_credentials(str(api.kubeconfig) if api.kubeconfig else None, api.context)
+            session = await stack.enter_async_context(Session(credentials, pace))
+            answer = await session.request("GET", "/version")
+        except ClusterError as error:
+            return [Check("API server", State.UNKNOWN, str(error), reach)]
+        version = msgspec.json.decode(answer.body, type=_Version).git_version
+        checks = [Check("API server", State.OK, version)]
+        for look in (_rights, _kinds, _guards):
+            checks += await _told(look, session, settings, dialect)
+        return checks
+
+
+_Look = Callable[[Session, Settings, str], Awaitable[list[Check]]]
+
+
+async def _told(look: _Look, session: Session, settings: Settings, dialect: str) -> list[Check]:
+    try:
+        return await look(session, settings, dialect)
+    except ClusterError as error:
+        return [Check(look.__name__.strip("_"), State.UNKNOWN, str(error), "run it again when the API server answers")]
+
+
+async def _rights(session: Session, settings: Settings, dialect: str) -> list[Check]:
+    rights = Rights(session)
+    needed = needed_rights(settings.namespace, settings.lease.name, dialect)
+    missing = await rights.missing(needed)
+    checks = [Check("right", State.MISSING, str(right), f"apply {RBAC}") for right in missing]
+    if not missing:
+        checks.append(Check("rights", State.OK, f"all {len(needed)} that are needed"))
+    excess = await rights.excess()
+    if excess:
+        named = ", ".join(map(str, excess[:4])) + (f" and {len(excess) - 4} more" if len(excess) > 4 else "")
+        checks.append(Check("too many rights", State.MISSING, named, "run driftd as its own ServiceAccount, no other"))
+    return checks
+
+
+async def _kinds(session: Session, settings: Settings, dialect: str) -> list[Check]:
+    del settings
+
+    def interest(group: str, kind: str) -> Interest:
+        return Interest.FULL if (group, kind) in KINDS else Interest.NONE
+
+    served = await Discovery(session, interest, aliases=ALIASES).look()
+    wanted = [kind for kind in KINDS.values() if kind.dialect in ("", dialect)]
+    absent = [kind for kind in wanted if (kind.resource.group, kind.resource.kind) not in served.kinds]
+    if not absent:
+        return [Check("kinds", State.OK, f"all {len(wanted)} are served")]
+    return [
+        Check("kind", State.MISSING, str(kind.resource), _how_served(kind.resource.group, kind.dialect, served.stale))
+        for kind in absent
+    ]
+
+
+def _how_served(group: str, dialect: str, silent: Iterable[str]) -> str:
+    if group in silent:
+        return f"the API group {group} does not answer: see its APIService"
+    if dialect:
+        return f"install {dialect}'s CRDs or API server, or set cni.dialect of the Cluster document to another"
+    return "this API server does not serve a kind that Kubernetes has: see its --runtime-config"
+
+
+async def _guards(session: Session, settings: Settings, dialect: str) -> list[Check]:
+    del dialect
+    states = {True: State.OK, False: State.MISSING, None: State.UNKNOWN}
+    remedy = f"apply {ADMISSION}; it holds the ServiceAccount only, so ask as that one"
+    return [
+        Check(guard.policy, states[guard.holds], guard.why, "" if guard.holds else remedy)
+        for guard in await guards(session, settings.namespace)
+    ]
+
+
+# -- what else is outside ---------------------------------------------------------------------------------------------
+
+
+async def _database(settings: Settings) -> Check:
+    file = settings.data_dir / "driftd.sqlite"
+    if not settings.store.url and not file.exists():
+        parent = next(folder for folder in (settings.data_dir, *settings.data_dir.parents) if folder.exists())
+        if os.access(parent, os.W_OK):
+            return Check("database", State.OK, f"{file} will be made at the first start")
+        remedy = "mount a volume there that this user may write"
+        return Check("database", State.MISSING, f"{parent} cannot be written", remedy)
+    try:
+        archive = await asyncio.to_thread(ReadOnly.at, Path(settings.store.url or file), SystemClock())
+        try:
+            head = await archive.head()
+        finally:
+            await archive.close()
+    except StoreError as error:
+        return Check("database", State.UNKNOWN, str(error), "see DRIFTD_STORE__URL, the volume, and the network policy")
+    return Check("database", State.OK, f"{head.seq} rows of evidence")
+
+
+def _paging(settings: Settings) -> Check:
+    paging = settings.paging
+    ways = [f"Alertmanager at {len(paging.alertmanager_urls)} addresses"] if paging.alertmanager_urls else []
+    file = paging.pagerduty_key_file
+    if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
+        return Check("paging", State.MISSING, f"the key file {file} cannot be read", "mount the Secret there")
+    if file is not None or paging.pagerduty_key.get_secret_value():
+        ways.insert(0, "a PagerDuty key")
+    if ways:
+        return Check("paging", State.OK, " and ".join(ways))
+    remedy = "set DRIFTD_PAGING__PAGERDUTY_KEY_FILE or DRIFTD_PAGING__ALERTMANAGER_URLS"
+    return Check("paging", State.MISSING, "no destination: pages are recorded, and nobody is woken", remedy)
