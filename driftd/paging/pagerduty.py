@@ -9,7 +9,9 @@ its own making that it cannot make (change events carry ours); nothing is cut to
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -68,6 +70,8 @@ class PagerDuty:
         self._timeout = timeout_seconds
         self._ca_file = ca_file
         self._thread = OwnThread(f"driftd-{name}")
+        # Half a second of imports that the first page shall not wait for.
+        Thread(target=import_module, args=("pagerduty",), name="driftd-pagerduty-import", daemon=True).start()
 
     async def send(self, step: Step, at: datetime) -> None:
         """One try of one event."""
