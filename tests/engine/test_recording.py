@@ -1,0 +1,131 @@
+"""What is written down of a cycle: what got worse while open, what stays open, and who closed it."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from driftd.drift import Comparison, FightBreaker, compare
+from driftd.engine import InForce, Meaning, OpenFindings
+from driftd.engine.recording import Recording
+from driftd.engine.work import Work
+from driftd.store import Past, Store
+from driftd.telemetry import Metrics, Traces
+from driftd.values import Body, Finding, Scope
+from tests.support.drift_scope import (
+    HOME,
+    NAME,
+    TODAY,
+    compiled_of,
+    governed_of,
+    namespace,
+    policy,
+    policy_ref,
+    scope_of_bodies,
+)
+
+DENY: Body = {"podSelector": {}, "policyTypes": ["Egress", "Ingress"]}
+MODEL = [namespace(), policy("default-deny", DENY)]
+GOVERNED = governed_of(MODEL)
+COMPILED = compiled_of(GOVERNED)
+
+
+class Clock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 100.0
+
+
+def look(*live: Body, gone: bool = False) -> Comparison:
+    absent = frozenset({HOME, *GOVERNED.objects}) if gone else frozenset()
+    return compare(COMPILED, GOVERNED, scope_of_bodies(live, proved_absent=absent), TODAY)
+
+
+def opened(**spec: object) -> Body:
+    return policy("default-deny", {**DENY, **spec})
+
+
+class Scene:
+    """A recording on a real store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, metrics = store, Metrics()
+
+        async def judged(_finding: Finding) -> None:
+            return
+
+        self.recording = Recording(
+            in_force=lambda: InForce(COMPILED, "c1"),
+            store=store,
+            findings=OpenFindings(metrics),
+            breaker=FightBreaker(),
+            meaning=Meaning(compiled=lambda: COMPILED, policies=0, judged=judged, decided=lambda _scope: None),
+            clock=Clock(),
+            metrics=metrics,
+        )
+
+    async def cycle(self, *looks: Comparison) -> list[str]:
+        """One cycle that looks so often and writes nothing; the events it logs of findings."""
+        work = Work(Traces().begin("driftd.reconcile", {}), 99.0)
+        with capture_logs() as logs:
+            for comparison in looks:
+                await self.recording.begin(self.recording.open_fresh(comparison, work))
+            await self.recording.conclude(looks[-1], work)
+        return [entry["event"] for entry in logs if entry["event"].startswith("drift.")]
+
+    async def lives(self, name: str) -> list[Past]:
+        return [past for past in await self.store.history() if past.seen.finding.ref.name == name]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    store = await Store.open(tmp_path / "driftd.sqlite", Clock(), tmp_path / "journal")
+    yield Scene(store)
+    await store.close()
+
+
+async def test_a_finding_that_gets_worse_while_it_is_open_is_told_and_reported_again(scene: Scene) -> None:
+    one_port = look(namespace(), opened(egress=[{"ports": [{"port": 53, "protocol": "UDP"}]}]))
+    everything = look(namespace(), opened(egress=[{}]))
+    assert await scene.cycle(one_port) == ["drift.found"]
+    (before,) = await scene.lives("default-deny")
+    assert await scene.cycle(one_port) == []
+    assert await scene.cycle(everything) == ["drift.changed"]
+    (after,) = await scene.lives("default-deny")
+    assert after.seen.finding.id == before.seen.finding.id
+    assert after.seen.finding.changes != before.seen.finding.changes
+    assert await scene.cycle(everything) == []
+
+
+async def test_findings_stay_open_while_their_namespace_terminates_and_close_with_it(scene: Scene) -> None:
+    await scene.cycle(look(namespace(), opened(egress=[{}])))
+    leaving = namespace()
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-22T00:00:00Z"
+    assert await scene.cycle(look(leaving, opened(egress=[{}]))) == ["drift.found"]
+    (hole,) = await scene.lives("default-deny")
+    assert hole.seen.closed is None, "a hole is no less open because its namespace is on its way out"
+    (going,) = await scene.lives(NAME)
+    assert going.seen.finding.type.value == "terminating"
+
+    await scene.cycle(look(gone=True))
+    closed = [past.seen for past in await scene.store.history() if past.seen.closed is not None]
+    assert {one.finding.type.value for one in closed} == {"modified", "terminating"}
+    assert {one.closed_by for one in closed} == {"its namespace is gone"}
+
+
+async def test_what_somebody_else_put_right_is_closed_by_nobody_of_ours(scene: Scene) -> None:
+    await scene.cycle(look(namespace(), opened(egress=[{}])), look(*MODEL))
+    (past,) = await scene.lives("default-deny")
+    assert past.seen.closed_by == "elsewhere"
+    assert scene.recording.open_everywhere == 0
+
+
+async def test_a_scope_that_the_model_leaves_closes_its_findings_with_that_reason(scene: Scene) -> None:
+    await scene.cycle(look(namespace(), policy("rogue", DENY), policy("default-deny", DENY)))
+    await scene.recording.ungoverned(Scope(NAME))
+    (past,) = await scene.lives(policy_ref("rogue").name)
+    assert past.seen.closed_by == "no longer governed"
