@@ -5,9 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from driftd.cli.flows.documents import FLOW_DOCUMENTS
-from driftd.documents import API_DOCUMENTS
+from driftd.documents import API_DOCUMENTS, FindingEntry, GapEntry, LifeEntry, ObjectName
 from driftd.documents import Document as _Document
-from driftd.documents import FindingEntry, GapEntry, LifeEntry, ObjectName
 from driftd.documents import Part as _Part
 
 

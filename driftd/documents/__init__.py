@@ -1,5 +1,19 @@
 """The JSON that driftd prints and serves: strict documents with a version, and what several of them have in common."""
 
+from driftd.documents.api import (
+    API_DOCUMENTS,
+    Approval,
+    ApprovalRequest,
+    FindingList,
+    ModelState,
+    PageList,
+    PauseEntry,
+    PauseList,
+    PauseRequest,
+    Problem,
+    Retirement,
+    RetirementRequest,
+)
 from driftd.documents.findings import (
     ChangeEntry,
     ClaimEntry,
@@ -14,15 +28,27 @@ from driftd.documents.findings import (
 from driftd.documents.parts import Document, GapEntry, ObjectName, Part, object_name
 
 __all__ = [
+    "API_DOCUMENTS",
+    "Approval",
+    "ApprovalRequest",
     "ChangeEntry",
     "ClaimEntry",
     "Document",
     "FindingEntry",
+    "FindingList",
     "GapEntry",
     "LifeEntry",
+    "ModelState",
     "ObjectName",
+    "PageList",
     "Part",
+    "PauseEntry",
+    "PauseList",
+    "PauseRequest",
     "Place",
+    "Problem",
+    "Retirement",
+    "RetirementRequest",
     "WitnessEntry",
     "WriteEntry",
     "finding_entry",

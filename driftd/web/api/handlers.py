@@ -10,14 +10,10 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
-from driftd.documents import Document, life_entry
-from driftd.engine import ModelLoop, NotApprovable, NotHeld, NotOrphaned, NotPaused, Pause, Pauses, PauseTooLong
-from driftd.store import Archive
-from driftd.values import CLUSTER, Scope
-from driftd.web.api.access import Access, Person, Wish
-from driftd.web.api.documents import (
+from driftd.documents import (
     Approval,
     ApprovalRequest,
+    Document,
     FindingList,
     ModelState,
     PageList,
@@ -26,7 +22,12 @@ from driftd.web.api.documents import (
     PauseRequest,
     Retirement,
     RetirementRequest,
+    life_entry,
 )
+from driftd.engine import ModelLoop, NotApprovable, NotHeld, NotOrphaned, NotPaused, Pause, Pauses, PauseTooLong
+from driftd.store import Archive
+from driftd.values import CLUSTER, Scope
+from driftd.web.api.access import Access, Person, Wish
 from driftd.web.api.problems import Elsewhere, Malformed, NotKnown, NotNow
 
 PERSON: Final = web.RequestKey("person", Person)

@@ -10,8 +10,8 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from driftd.documents import Problem
 from driftd.store import StoreError
-from driftd.web.api.documents import Problem
 from driftd.web.api.handlers import PERSON, Handlers, answer
 from driftd.web.api.hook import check_knock
 from driftd.web.api.limits import RateLimit

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from driftd.documents import Document, LifeEntry, Part
+from driftd.documents.findings import LifeEntry
+from driftd.documents.parts import Document, Part
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="A namespace.")]
 Reason = Annotated[str, Field(max_length=500, description="Why, in the words of who does it; it is audited.")]
@@ -115,7 +116,7 @@ class Problem(Document):
     message: str = Field(description="What, where, what was expected, what to do next.")
 
 
-API_DOCUMENTS: dict[str, type[BaseModel]] = {
+API_DOCUMENTS: dict[str, type[Document]] = {
     one.__name__: one
     for one in (
         ApprovalRequest,
