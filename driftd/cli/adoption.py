@@ -15,7 +15,7 @@ from driftd.cli.sources import ReadModel, ValidModel, judge_model, located, vali
 from driftd.cli.verdict import Judged, judge
 from driftd.compile import Compiled
 from driftd.model import SourceFile
-from driftd.policy.kinds import KINDS, Coverage, World, kind_of
+from driftd.policy.kinds import KINDS, Coverage, World, kind_of, kinds_under, written_out
 from driftd.values import CONDEMNED, EPOCH, PROVENANCE, TENANT, Body, Live, ObjectRef, Scope, scope_of
 
 _NAME = "kubernetes.io/metadata.name"
@@ -59,8 +59,8 @@ def adopt_namespace(question: Question, adopting: Adopting) -> Adopted:
     """
     model = valid_model(question.models, today())
     path = _target(model, adopting)
-    live = read_live(question, model.compiled.coverage)
-    home, others = _found(live, adopting.namespace)
+    live = read_live(question, model.compiled)
+    home, others = _found(live, adopting.namespace, model.compiled.dialect)
     tenant = adopting.tenant or (home.body()["metadata"].get("labels") or {}).get(TENANT)
     if not tenant:
         message = f"whose is {adopting.namespace}? It has no {TENANT} label: say --tenant NAME"
@@ -98,7 +98,7 @@ def _target(model: ValidModel, adopting: Adopting) -> str:
     return target.relative_to(root).as_posix()
 
 
-def _found(live: LiveState, namespace: str) -> tuple[Live, tuple[Live, ...]]:
+def _found(live: LiveState, namespace: str, dialect: str) -> tuple[Live, tuple[Live, ...]]:
     """The Namespace, and everything in it that its closed kinds hold. Nothing may be unknown: it would be left out."""
     if live.gaps:
         told = "\n".join(f"  {gap}" for gap in live.gaps)
@@ -108,10 +108,11 @@ def _found(live: LiveState, namespace: str) -> tuple[Live, tuple[Live, ...]]:
         raise CommandError(f"there is no Namespace {namespace} in what was read ({live.source})", Exit.USAGE)
     if home.terminating:
         raise CommandError(f"the namespace {namespace} is being deleted", Exit.USAGE)
+    kinds = {key for key, kind in kinds_under(dialect).items() if kind.world is World.CLOSED}
     mine = [
         one
         for ref, one in live.objects.items()
-        if scope_of(ref) == Scope(namespace) and kind_of(ref).world is World.CLOSED and not one.terminating
+        if scope_of(ref) == Scope(namespace) and (ref.group, ref.kind) in kinds and not one.terminating
     ]
     mine.sort(key=lambda one: (kind_of(one.ref).rank, one.ref))
     return home, tuple(mine)
@@ -170,6 +171,8 @@ def _manifest(live: Live) -> Body:
         if kept := {key: text for key, text in texts.items() if key not in _NOT_THE_MODELS}:
             metadata[field] = kept
     kind = KINDS[live.ref.group, live.ref.kind]
+    if kind.dialect and live.ref.kind.endswith("NetworkPolicy"):
+        body = written_out(body)  # its defaults are those of the group it was read from
     return {
         "apiVersion": kind.resource.api_version,
         "kind": live.ref.kind,

@@ -13,7 +13,8 @@ from driftd.cli.live import LiveState
 from driftd.cli.sources import ValidModel, valid_model
 from driftd.cli.verdict import Verdict, judge
 from driftd.compile import Compiled
-from driftd.policy.kinds import KINDS, Coverage
+from driftd.policy.kinds import KINDS
+from driftd.values import kind_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def asked(
     for path in files:
         if str(path) != "-" and not path.exists():
             raise CommandError(f"--manifests {path}: there is no such file or directory", Exit.USAGE)
-    known = sorted(kind for _, kind in KINDS)
+    known = sorted(kind_name(*key) for key in KINDS)
     for kind in kinds or ():
         if kind not in known:
             raise CommandError(f"--kind {kind}: driftd governs {', '.join(known)}", Exit.USAGE)
@@ -76,7 +77,7 @@ def compared(question: Question) -> Compared:
     """Read both sides and judge. Raises `CommandError`."""
     model = valid_model(question.models, today())
     _must_govern(model.compiled, question.namespaces)
-    live = read_live(question, model.compiled.coverage)
+    live = read_live(question, model.compiled)
     with show.progress("comparing") as say:
         verdict = judge(
             model.compiled,
@@ -89,18 +90,18 @@ def compared(question: Question) -> Compared:
     return Compared(model, live, verdict)
 
 
-def read_live(question: Question, coverage: Coverage) -> LiveState:
+def read_live(question: Question, compiled: Compiled) -> LiveState:
     """The live state from files, or from the cluster. Raises `CommandError`."""
     if question.manifests:
         with show.progress("reading live objects"):
-            return read_dumps(question.manifests, coverage)
+            return read_dumps(question.manifests, compiled.coverage)
     from driftd.cli.live_cluster import read_cluster
     from driftd.cluster import default_credentials
 
     kubeconfig = None if question.kubeconfig is None else str(question.kubeconfig)
     credentials = default_credentials(kubeconfig, question.context)
     with show.progress("connecting") as say:
-        return read_cluster(credentials, coverage, say, question.kinds or None)
+        return read_cluster(credentials, compiled, say, question.kinds or None)
 
 
 def quiet_logs() -> None:

@@ -33,7 +33,9 @@ def compile_(
             if name not in governed:
                 raise CommandError(f"--namespace {name}: the model does not govern it", Exit.USAGE)
     wanted = [
-        one for name, one in governed.items() if (not namespace or name in namespace) and tenant in (None, one.tenant)
+        one
+        for one in model.compiled.every_scope()
+        if (not namespace or one.name in namespace) and tenant in (None, one.tenant)
     ]
     objects = [(one, desired) for one in wanted for desired in one.objects.values()]
     for problem in model.problems:

@@ -8,7 +8,7 @@ import orjson
 
 from driftd.cli.live import Gap, LiveState, reader_of
 from driftd.cli.plain_yaml import UnreadableYaml, documents
-from driftd.policy.kinds import KINDS, Bearing, Coverage, bearing
+from driftd.policy.kinds import ALIASES, KINDS, Bearing, Coverage, bearing, stored
 from driftd.values import Live, ObjectRef, Resource
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -83,13 +83,13 @@ class _Reading:
 
     def _object(self, where: str, body: dict[str, object], version: str, name: str) -> None:
         group, _, number = version.rpartition("/")
-        kind = KINDS.get((group, name))
+        kind = KINDS.get((ALIASES.get(group, group), name))
         if kind is None:
             if bearing(group, name) not in (Bearing.POLICY, Bearing.UNLISTED):
                 return  # none of driftd's business: pods, services, whatever else a dump holds
             resource = Resource(group, number, name, f"{name.lower()}s", namespaced=bool(_namespace(body)))
         else:
-            resource = kind.resource
+            resource = kind.resource if group == kind.resource.group else stored(kind.resource)
             if resource.api_version != version:
                 self._gap(where, f"{name} of {version}: driftd reads {resource.api_version}; dump that version")
                 return

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftd.cli.clock import CommandClock
@@ -18,40 +18,45 @@ from driftd.cluster import (
     KindNotServed,
     ObjectReader,
     Pace,
+    Served,
     Session,
     Unauthorized,
     Unreachable,
 )
 from driftd.cluster.truth import ListExpired, pages
 from driftd.cluster.wire import Malformed
-from driftd.policy.kinds import KINDS, Bearing, Coverage, bearing
-from driftd.values import Live, ObjectRef, Resource
+from driftd.compile import Compiled
+from driftd.policy.kinds import ALIASES, KINDS, VERSIONS, Bearing, Coverage, Kind, bearing
+from driftd.values import Live, ObjectRef, Resource, kind_name
 
 _LISTS = 3
 """Tries for one list: its continue token may expire when the server compacts on the way."""
 
 
 def read_cluster(
-    credentials: Credentials, coverage: Coverage, say: Callable[[str], None], kinds: Iterable[str] | None = None
+    credentials: Credentials, compiled: Compiled, say: Callable[[str], None], kinds: Iterable[str] | None = None
 ) -> LiveState:
     """Everything the comparison needs, read once; `kinds` narrows it to some governed kinds and nothing else.
 
     Raises:
         CommandError: the API server cannot be reached or takes no login; nothing at all is known (exit code 3).
     """
-    return asyncio.run(_read(credentials, coverage, say, frozenset(kinds) if kinds is not None else None))
+    return asyncio.run(_read(credentials, compiled, say, frozenset(kinds) if kinds is not None else None))
 
 
 async def _read(
-    credentials: Credentials, coverage: Coverage, say: Callable[[str], None], kinds: frozenset[str] | None
+    credentials: Credentials, compiled: Compiled, say: Callable[[str], None], kinds: frozenset[str] | None
 ) -> LiveState:
     pace = Pace(CommandClock(), asyncio.sleep, random.random)
     async with Session(credentials, pace) as session:
-        reading = _Reading(session, coverage, say)
+        reading = _Reading(session, compiled.coverage, say)
+        wanted = [kind for key, kind in KINDS.items() if kinds is None or kind_name(*key) in kinds]
         try:
-            for kind in KINDS.values():
-                if kinds is None or kind.resource.kind in kinds:
+            for kind in wanted:
+                if not kind.dialect:
                     await reading.governed(kind.resource)
+            if kinds is None or any(kind.dialect for kind in wanted):
+                await reading.served([kind for kind in wanted if kind.dialect], compiled.dialect)
             if kinds is None:
                 await reading.foreign()
         except (CredentialsUnusable, Unauthorized, Unreachable) as error:
@@ -76,6 +81,26 @@ class _Reading:
     unknown: list[Live] = field(default_factory=list)
     blind: set[str] = field(default_factory=set)
     gaps: list[Gap] = field(default_factory=list)
+    found: Served | None = None
+
+    async def served(self, layered: Sequence[Kind], dialect: str) -> None:
+        """Kinds of a network layer, from whichever group serves them. Where the model needs one, its lack is told."""
+        self.say("asking what is served")
+        try:
+            self.found = await Discovery(self.session, _interest, VERSIONS, ALIASES).look()
+        except (CredentialsUnusable, Unauthorized, Unreachable):
+            raise
+        except ClusterError as error:
+            self.gaps.append(Gap("which kinds are served", str(error)))
+        for kind in layered:
+            known = self.found.kinds.get(kind.resource.key) if self.found else None
+            if known is not None:
+                await self.governed(known[0])
+                continue
+            self.blind.add(kind_name(*kind.resource.key))
+            if kind.dialect == dialect and self.found is not None:
+                why = f"the API server does not serve {kind.resource}, and cni.dialect is {dialect}"
+                self.gaps.append(Gap(kind_name(*kind.resource.key), why))
 
     async def governed(self, resource: Resource) -> None:
         self.say(f"listing {resource}")
@@ -84,24 +109,20 @@ class _Reading:
         except (CredentialsUnusable, Unauthorized, Unreachable):
             raise
         except ClusterError as error:
-            self.blind.add(resource.kind)
-            self.gaps.append(Gap(resource.kind, str(error)))
+            name = kind_name(*resource.key)
+            self.blind.add(name)
+            self.gaps.append(Gap(name, str(error)))
 
     async def foreign(self) -> None:
         """Instances of kinds that bear policy and are not understood: names are enough."""
         self.say("looking for policies of other kinds")
-        discovery = Discovery(self.session, _interest)
-        try:
-            served = await discovery.look()
-        except (CredentialsUnusable, Unauthorized, Unreachable):
-            raise
-        except ClusterError as error:
-            self.gaps.append(Gap("policies of other kinds", str(error)))
+        if self.found is None:
             return
-        silent = sorted(group for group in served.stale if bearing(group, "") is Bearing.UNLISTED)
+        silent = sorted(group for group in self.found.stale if bearing(group, "") is Bearing.UNLISTED)
         self.gaps += [Gap(group, "the API group does not answer; its policies are not known") for group in silent]
-        for resource in sorted(served.watched()):
-            await self._foreign_kind(resource)
+        for resource, partial in sorted(self.found.watched().items()):
+            if partial:
+                await self._foreign_kind(resource)
 
     async def _foreign_kind(self, resource: Resource) -> None:
         self.say(f"listing {resource}")
@@ -139,4 +160,6 @@ class UnreadableList(ClusterError):
 
 
 def _interest(group: str, kind: str) -> Interest:
+    if (group, kind) in KINDS:
+        return Interest.FULL
     return Interest.METADATA if bearing(group, kind) in (Bearing.POLICY, Bearing.UNLISTED) else Interest.NONE

@@ -34,7 +34,7 @@ def review(before: Compiled, after: Compiled, namespace: str, home: Live, others
 
 
 def _policies(others: Sequence[Live]) -> Iterator[str]:
-    policies = [one for one in others if one.ref.kind == "NetworkPolicy"]
+    policies = [one for one in others if (one.ref.group, one.ref.kind) == ("networking.k8s.io", "NetworkPolicy")]
     specs = [(one, _spec(one)) for one in policies]
     for way in ("Ingress", "Egress"):
         if not any(not spec["podSelector"] and way in spec["policyTypes"] for _, spec in specs):

@@ -9,7 +9,7 @@ from driftd.cli.live import Gap, LiveState
 from driftd.compile import Compiled, Exempt, GovernedNamespace
 from driftd.drift import Comparison, Difference, LiveScope, compare, report
 from driftd.policy.kinds import KINDS, Coverage, MalformedObject, digest_of, kind_of
-from driftd.values import PROVENANCE, TENANT, Finding, FindingType, Live, ObjectRef, Scope, scope_of
+from driftd.values import PROVENANCE, TENANT, Finding, FindingType, Live, ObjectRef, Scope, kind_name, scope_of
 
 _REPORTED = frozenset({FindingType.MISSING, FindingType.MODIFIED, FindingType.UNEXPECTED})
 
@@ -60,23 +60,23 @@ def judge(
 
     `namespaces` and `kinds` narrow the question; nothing is said of the rest. `step` is told each namespace.
     """
-    narrow = frozenset() if kinds is None else frozenset(kind for _, kind in KINDS) - frozenset(kinds)
+    narrow = frozenset() if kinds is None else frozenset(kind_name(*key) for key in KINDS) - frozenset(kinds)
     scopes = _by_scope(live.objects.values())
     foreign = _by_scope(live.unknown if kinds is None else ())
     findings: list[Judged] = []
     gaps = list(live.gaps)
     exempted: list[Exempt] = []
     unmarked: list[ObjectRef] = []
-    asked = [one for name, one in compiled.governed.items() if namespaces is None or name in namespaces]
+    asked = [one for one in compiled.every_scope() if namespaces is None or one.name in namespaces]
     for governed in asked:
-        step(governed.name)
-        scope = Scope(governed.name)
+        step(governed.name or "what has no namespace")
+        scope = governed.scope
         objects = {one.ref: one for one in scopes.get(scope, ())}
         seen = LiveScope(
             scope=scope,
             objects=objects,
             not_ready=tuple(sorted(live.blind | narrow)),
-            unknown=tuple(foreign.get(scope, ())),
+            unknown=tuple(foreign.get(scope, ())) if governed.name else (),
             proved_absent=_absent(governed, objects, live, narrow),
         )
         comparison = compare(compiled, governed, seen, today)
@@ -91,7 +91,7 @@ def judge(
         for one in foreign.get(Scope(""), ())
     ]
     return Verdict(
-        namespaces=len(asked),
+        namespaces=sum(bool(one.name) for one in asked),
         compared=sum(len(one.objects) for one in asked),
         findings=tuple(findings),
         gaps=tuple(gaps),
@@ -142,7 +142,8 @@ def _absent(
     if not live.absence_proved:
         return frozenset()
     wanted = {*governed.objects, ObjectRef("", "Namespace", "", governed.name)}
-    return frozenset(ref for ref in wanted - objects.keys() if ref.kind not in live.blind and ref.kind not in narrow)
+    unseen = live.blind | narrow
+    return frozenset(ref for ref in wanted - objects.keys() if kind_name(ref.group, ref.kind) not in unseen)
 
 
 def _unproved(scope: Scope, comparison: Comparison) -> Iterator[Gap]:

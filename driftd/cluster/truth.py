@@ -14,6 +14,7 @@ from driftd.cluster.errors import BadAnswer, BodyTooLarge, ClusterError, Gone, N
 from driftd.cluster.paths import collection_path, object_path
 from driftd.cluster.session import JSON, Session, Timeouts
 from driftd.cluster.wire import METADATA, METADATA_LIST, Malformed, ObjectReader, Page, read_page
+from driftd.policy.kinds import same_policy
 from driftd.values import Live, ObjectRef, Resource
 
 LIST_TIMEOUTS: Final = Timeouts(connect=5.0, read=30.0, total=120.0)
@@ -61,7 +62,7 @@ class Truth:
             live = reader.live(answer.body)
         except Malformed as error:
             raise BadAnswer("GET", path, str(error)) from error
-        if live.ref != ref:
+        if not same_policy(live.ref, ref):
             raise BadAnswer("GET", path, "another object than the one asked for")
         return live
 

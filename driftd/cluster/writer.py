@@ -33,6 +33,7 @@ from driftd.cluster.guards import FENCE_POLICY, refused_by
 from driftd.cluster.paths import collection_path, object_path
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.wire import Malformed, ObjectReader
+from driftd.policy.kinds import same_policy
 from driftd.values import (
     CONDEMNED,
     EPOCH,
@@ -143,7 +144,7 @@ class Writer:
         except Malformed as error:
             # Stored, as far as the status says; what exactly, only the next look can tell.
             return Answer(Result.UNKNOWN, message=f"{ref}: accepted, but the answer is unusable: {error}")
-        if live.ref != ref:
+        if not same_policy(live.ref, ref):
             return Answer(Result.DIFFERS, live, f"{ref}: the server stored {live.ref} instead")
         known = None if dry_run else live
         if live.digest == reader.digest_of(orjson.dumps(sent)):

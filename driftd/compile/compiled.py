@@ -102,6 +102,6 @@ class Compiled:
     cluster_wide: GovernedNamespace = NOTHING_CLUSTER_WIDE
 
     def every_scope(self) -> Iterator[GovernedNamespace]:
-        """All governed scopes: the namespaces in their order, then the cluster's own."""
-        yield from self.governed.values()
+        """All governed scopes: the cluster's own, which others may build upon, then the namespaces in their order."""
         yield self.cluster_wide
+        yield from self.governed.values()

@@ -4,16 +4,14 @@ import asyncio
 
 from driftd.cluster import Discovery, Interest, Mirror, Pace, ReflectorSettings, Served, Session, Watchers
 from driftd.drift import KindState
-from driftd.policy.kinds import ALIASES, KINDS, STORAGE, Bearing, bearing
+from driftd.policy.kinds import ALIASES, KINDS, VERSIONS, Bearing, bearing
 from driftd.telemetry import Metrics
 from driftd.values import Live, ObjectRef, Resource
 
 CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
 GOVERNED = tuple(kind.resource for kind in KINDS.values())
 REQUIRED = tuple(kind.resource for kind in KINDS.values() if not kind.dialect)
-"""Kinds that every cluster has. Those of a network layer are watched from whichever group serves them, or not at all."""
-_VERSIONS = {(one.group, one.kind): one.version for one in GOVERNED}
-_STORED = {(STORAGE, one.kind): "v1" for one in GOVERNED if one.group == ALIASES[STORAGE]}
+"""Kinds that every cluster has. Those of a network layer are watched from the group that serves them, or not at all."""
 
 
 def interest(group: str, kind: str) -> Interest:
@@ -46,7 +44,7 @@ class Watching:
         self.watchers = Watchers(
             session=session,
             mirror=mirror,
-            discovery=Discovery(session, interest, _VERSIONS | _STORED, ALIASES),
+            discovery=Discovery(session, interest, VERSIONS, ALIASES),
             pace=pace,
             required=REQUIRED,
             settings=lambda _resource: settings,

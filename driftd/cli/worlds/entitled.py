@@ -68,6 +68,9 @@ def _edit(seen: Snapshot, valid: ValidModel) -> Edit:
     put: list[Body] = []
     for body in desired_bodies(valid.compiled):
         metadata = body["metadata"]
+        if "namespace" not in metadata and body["kind"] != "Namespace":
+            put.append(body)
+            continue
         view = seen.namespaces.get(metadata.get("namespace") or metadata["name"])
         if view is not None:
             put.append(_labelled(view, body, valid) if body["kind"] == "Namespace" else body)

@@ -57,7 +57,7 @@ def world_of_model(valid: ValidModel, dialect: Dialect | None = None) -> World:
 
 def desired_bodies(compiled: Compiled) -> Iterator[Body]:
     """Every object that the model compiles to."""
-    for governed in compiled.governed.values():
+    for governed in compiled.every_scope():
         for desired in governed.objects.values():
             yield desired.body()
 
@@ -66,7 +66,7 @@ def places_of(compiled: Compiled, directory: Path) -> dict[ObjectRef, str]:
     """Where in the model each compiled object comes from."""
     return {
         ref: f"{directory / desired.origin.file}:{desired.origin.line}"
-        for governed in compiled.governed.values()
+        for governed in compiled.every_scope()
         for ref, desired in governed.objects.items()
     }
 

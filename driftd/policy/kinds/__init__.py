@@ -2,13 +2,13 @@
 
 from driftd.policy.kinds.addresses import cidr
 from driftd.policy.kinds.bearing import POLICY_GROUPS, Bearing, bearing
-from driftd.policy.kinds.calico_names import ALIASES, CALICO, STORAGE, other_spelling, same_policy
+from driftd.policy.kinds.calico_names import ALIASES, CALICO, other_spelling, same_policy, stored
 from driftd.policy.kinds.calico_policy import DEFAULT_TIER, written_out
 from driftd.policy.kinds.calico_tier import BUILT_IN_TIERS
 from driftd.policy.kinds.canonical import MalformedObject, MalformedObjectError, canonical_bytes
 from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, digest_of
 from driftd.policy.kinds.network_policy import isolates_only
-from driftd.policy.kinds.registry import KINDS, UngovernedKindError, kind_of, kinds_under
+from driftd.policy.kinds.registry import KINDS, VERSIONS, UngovernedKindError, kind_of, kinds_under
 from driftd.policy.kinds.selectors import NAMESPACE_NAME
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "KINDS",
     "NAMESPACE_NAME",
     "POLICY_GROUPS",
-    "STORAGE",
+    "VERSIONS",
     "Bearing",
     "Coverage",
     "Kind",
@@ -37,5 +37,6 @@ __all__ = [
     "kinds_under",
     "other_spelling",
     "same_policy",
+    "stored",
     "written_out",
 ]

@@ -9,7 +9,9 @@ both: then the other spelling is an object too many. Source: `libcalico-go/lib/n
 projectcalico/calico #9642, #10364, #10389.
 """
 
-from driftd.values import ObjectRef
+from dataclasses import replace
+
+from driftd.values import ObjectRef, Resource
 
 CALICO = "projectcalico.org"
 STORAGE = "crd.projectcalico.org"
@@ -17,6 +19,11 @@ ALIASES = {STORAGE: CALICO}
 """Groups that serve the kinds of another one a second time."""
 _PREFIX = "default."
 _POLICIES = frozenset({"NetworkPolicy", "GlobalNetworkPolicy"})
+
+
+def stored(resource: Resource) -> Resource:
+    """One of Calico's kinds as its storage CRDs serve it."""
+    return replace(resource, group=STORAGE, version="v1", identity=CALICO)
 
 
 def other_spelling(ref: ObjectRef) -> ObjectRef | None:

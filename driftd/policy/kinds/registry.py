@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
+from driftd.policy.kinds.calico_names import CALICO, stored
 from driftd.policy.kinds.calico_policy import CalicoNetworkPolicyKind, GlobalNetworkPolicyKind
 from driftd.policy.kinds.calico_set import GlobalNetworkSetKind, NetworkSetKind
 from driftd.policy.kinds.calico_tier import TierKind
@@ -32,6 +33,13 @@ KINDS: Mapping[tuple[str, str], Kind] = MappingProxyType(
     {(kind.resource.group, kind.resource.kind): kind for kind in _ALL}
 )
 """Every governed kind by (group, kind), in the order of creation."""
+
+
+_STORED = tuple(stored(kind.resource) for kind in _ALL if kind.resource.group == CALICO)
+VERSIONS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {(one.group, one.kind): one.version for one in (*(kind.resource for kind in _ALL), *_STORED)}
+)
+"""The versions that are read and written, by group and kind as they are served."""
 
 
 @cache

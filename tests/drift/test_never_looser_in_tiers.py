@@ -1,0 +1,234 @@
+"""D7 for ordered policies: no state between repairs of Calico's objects opens what neither before nor the model had."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from driftd.values import CLUSTER, Body, ObjectRef, Scope, Write
+from tests.support.drift_scope import governed_of, policy
+from tests.support.tiered_scope import TieredStore, calico, home
+
+Both = tuple[list[Body], list[Body]]
+OTHERS = {"namespaceSelector": "has(driftd.dev/tenant) && driftd.dev/tenant != 'acme'"}
+ends = st.sampled_from(
+    [
+        {},
+        OTHERS,
+        {"namespaceSelector": "kubernetes.io/metadata.name == 'globex'"},
+        {"selector": "app == 'a'"},
+        {"selector": "kind == 's'"},
+        {"notSelector": "app == 'a'"},
+        {"nets": ["203.0.113.0/24"]},
+    ]
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn, far: str) -> list[Body]:
+    found = []
+    for _ in range(draw(st.integers(0, 2))):
+        rule: Body = {"action": draw(st.sampled_from(["Allow", "Deny", "Pass"]))}
+        end = draw(ends)
+        if draw(st.booleans()):
+            rule["protocol"] = "TCP"
+            if far == "destination":
+                end = {**end, "ports": [80]}
+        found.append({**rule, **({far: end} if end else {})})
+    return found
+
+
+@st.composite
+def specs(draw: st.DrawFn, tiers: tuple[str, ...], spaces: tuple[str, ...]) -> Body:
+    types = draw(st.sampled_from([["Ingress"], ["Egress"], ["Ingress", "Egress"]]))
+    spec: Body = {
+        "tier": draw(st.sampled_from(tiers)),
+        "selector": draw(st.sampled_from(["all()", "app == 'a'", "app == 'b'"])),
+        "types": types,
+    }
+    order = draw(st.sampled_from([None, 10, 20]))
+    space = draw(st.sampled_from(spaces))
+    return {
+        **spec,
+        **({} if order is None else {"order": order}),
+        **({"namespaceSelector": space} if space else {}),
+        **({"ingress": draw(rules("source"))} if "Ingress" in types else {}),
+        **({"egress": draw(rules("destination"))} if "Egress" in types else {}),
+    }
+
+
+ACME, GLOBEX = (f"kubernetes.io/metadata.name in {{'{name}'}}" for name in ("acme", "globex"))
+global_specs = specs(("driftd", "driftd", "late"), (ACME, GLOBEX, "all()"))
+DENY: Body = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+SAME: Body = {**DENY, "ingress": [{"from": [{"podSelector": {}}]}], "egress": [{"to": [{"podSelector": {}}]}]}
+
+
+@st.composite
+def changed(draw: st.DrawFn, spec: Body, anew: st.SearchStrategy[Body]) -> Body:
+    """What somebody made of a policy. It keeps its tier: see below for those that move."""
+    match draw(st.sampled_from(["keep", "keep", "rules", "insert", "subject", "order", "types", "replace"])):
+        case "rules":
+            return {**spec, "ingress": draw(rules("source")), "egress": draw(rules("destination"))}
+        case "insert":
+            return {**spec, "ingress": [{"action": "Allow"}, *spec.get("ingress", [])]}
+        case "subject":
+            return {**spec, "selector": draw(st.sampled_from(["all()", "app == 'a'", "app == 'b'"]))}
+        case "order":
+            return {**spec, "order": draw(st.sampled_from([5, 15, 30]))}
+        case "types":
+            return {**spec, "types": draw(st.sampled_from([["Ingress"], ["Egress"], ["Ingress", "Egress"]]))}
+        case "replace":
+            return {**draw(anew), "tier": spec["tier"]}
+    return spec
+
+
+@st.composite
+def cluster_scopes(draw: st.DrawFn) -> Both:
+    """Tiers, global policies and a set; canonical, and tampered with."""
+    wanted, found = [], []
+    for name, order in (("driftd", 100), ("late", 2_000_000)):
+        default = draw(st.sampled_from(["Pass", "Deny"]))
+        wanted.append(calico("Tier", name, {"order": order, "defaultAction": default}))
+        moved = draw(st.sampled_from([order, order, order, 50, 3_000_000, None]))
+        if moved is not None:
+            other = draw(st.sampled_from([default, default, default, "Pass", "Deny"]))
+            found.append(calico("Tier", name, {"order": moved, "defaultAction": other}))
+    nets = st.sampled_from([["203.0.113.0/24"], ["198.51.100.0/24"], ["0.0.0.0/0"], []])
+    if draw(st.booleans()):
+        wanted.append(calico("GlobalNetworkSet", "s", {"nets": draw(nets)}, labels={"kind": "s"}))
+        found.append(calico("GlobalNetworkSet", "s", {"nets": draw(nets)}, labels={"kind": "s"}))
+    for number in range(draw(st.integers(0, 3))):
+        spec = draw(global_specs)
+        name = f"{spec['tier']}.p{number}"
+        wanted.append(calico("GlobalNetworkPolicy", name, spec))
+        if draw(st.integers(0, 3)):
+            found.append(calico("GlobalNetworkPolicy", name, draw(changed(spec, global_specs))))
+    for number in range(draw(st.integers(0, 2))):
+        spec = {**draw(global_specs), "tier": "driftd"}
+        found.append(calico("GlobalNetworkPolicy", f"driftd.rogue{number}", spec))
+    return wanted, found
+
+
+namespaced_specs = specs(("default",), ("",))
+
+
+@st.composite
+def namespace_scopes(draw: st.DrawFn) -> Both:
+    """Calico's policies beside NetworkPolicies, and a set, in one namespace."""
+    wanted, found = [home("acme")], [home("acme")]
+    for number in range(draw(st.integers(0, 2))):
+        spec = draw(namespaced_specs)
+        wanted.append(calico("NetworkPolicy", f"p{number}", spec, "acme"))
+        if draw(st.integers(0, 3)):
+            found.append(calico("NetworkPolicy", f"p{number}", draw(changed(spec, namespaced_specs)), "acme"))
+    if draw(st.booleans()):
+        found.append(calico("NetworkPolicy", "rogue", draw(namespaced_specs), "acme"))
+    kept = st.sampled_from(
+        [DENY, SAME, {**DENY, "ingress": [{}]}, {**DENY, "podSelector": {"matchLabels": {"app": "a"}}}]
+    )
+    for number in range(draw(st.integers(0, 2))):
+        wanted.append(policy(f"n{number}", draw(kept)))
+        if draw(st.integers(0, 3)):
+            found.append(policy(f"n{number}", draw(kept)))
+    nets = st.sampled_from([["203.0.113.0/24"], ["198.51.100.0/24"], []])
+    if draw(st.booleans()):
+        wanted.append(calico("NetworkSet", "s", {"nets": draw(nets)}, "acme", labels={"kind": "s"}))
+        if draw(st.booleans()):
+            found.append(calico("NetworkSet", "s", {"nets": draw(nets)}, "acme", labels={"kind": "s"}))
+    return wanted, found
+
+
+BESIDE = [
+    {**policy("default-deny", SAME), "metadata": {"name": "same", "namespace": "acme"}},
+    {**policy("default-deny", DENY), "metadata": {"name": "deny", "namespace": "globex"}},
+]
+
+
+class Watch:
+    """Checks the law after every write."""
+
+    def __init__(self, states: Both, scope: Scope) -> None:
+        wanted, found = states
+        beside = BESIDE if scope == CLUSTER else [calico("Tier", "driftd", {"order": 100})]
+        self.governed = governed_of(wanted, name=scope.namespace)
+        self.store = TieredStore(found, scope, beside)
+        self.canonical = TieredStore(wanted, scope, beside).flows()
+        self.limit = self.store.flows() | self.canonical
+
+    def execute(self, write: Write) -> None:
+        self.store.execute(write)
+        looser = self.store.flows() - self.limit
+        assert not looser, f"after {type(write).__name__} of {write.ref}: {sorted(looser)[:5]}"
+
+    def straight(self) -> None:
+        for write in self.store.plan(self.governed).writes:
+            self.execute(write)
+
+    def again_and_again(self, most: int = 80) -> None:
+        for _ in range(most):
+            writes = self.store.plan(self.governed).writes
+            if not writes:
+                return
+            self.execute(writes[0])
+        raise AssertionError(f"no end after {most} writes")
+
+    def assert_canonical(self) -> None:
+        assert self.store.look(self.governed).findings == ()
+        assert self.store.flows() == self.canonical
+
+
+many: Any = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@many
+@given(cluster_scopes())
+def test_a_plan_for_global_objects_is_never_looser_and_ends_canonical(states: Both) -> None:
+    watch = Watch(states, CLUSTER)
+    watch.straight()
+    watch.assert_canonical()
+
+
+@many
+@given(cluster_scopes(), st.integers(0, 6))
+def test_a_plan_for_global_objects_given_up_anywhere_and_made_again_is_never_looser(states: Both, stop: int) -> None:
+    watch = Watch(states, CLUSTER)
+    for write in watch.store.plan(watch.governed).writes[:stop]:
+        watch.execute(write)
+    watch.again_and_again()
+    watch.assert_canonical()
+
+
+@many
+@given(namespace_scopes())
+def test_a_plan_for_both_kinds_of_policies_is_never_looser_and_ends_canonical(states: Both) -> None:
+    watch = Watch(states, Scope("acme"))
+    watch.straight()
+    watch.assert_canonical()
+
+
+@many
+@given(namespace_scopes(), st.integers(0, 6))
+def test_a_plan_for_both_kinds_given_up_anywhere_and_made_again_is_never_looser(states: Both, stop: int) -> None:
+    watch = Watch(states, Scope("acme"))
+    for write in watch.store.plan(watch.governed).writes[:stop]:
+        watch.execute(write)
+    watch.again_and_again()
+    watch.assert_canonical()
+
+
+@many
+@given(cluster_scopes() | namespace_scopes(), st.sets(st.integers(0, 7)))
+def test_objects_that_cannot_be_written_make_nothing_looser(states: Both, numbers: set[int]) -> None:
+    wide = any(body["kind"] == "Tier" for body in states[0])
+    watch = Watch(states, CLUSTER if wide else Scope("acme"))
+    refs = sorted({*watch.governed.objects, *watch.store.objects})
+    blocked = frozenset[ObjectRef](one for number, one in enumerate(refs) if number in numbers)
+    for _ in range(3):
+        for write in watch.store.plan(watch.governed, blocked=blocked).writes:
+            assert write.ref not in blocked
+            watch.execute(write)
+    watch.straight()
+    watch.again_and_again()
+    watch.assert_canonical()
