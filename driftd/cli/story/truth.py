@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from driftd.cli.story.hands import Hands
 from driftd.compile import Compiled, Mode
-from driftd.policy.kinds import KINDS, World, digest_of, kind_of
+from driftd.policy.kinds import World, digest_of, kind_of, kinds_under
 from driftd.values import Body, ObjectRef
 
 
@@ -54,7 +54,7 @@ class Truth:
 
     async def _lives(self, namespace: str) -> dict[ObjectRef, Body]:
         lives = {}
-        for kind in KINDS.values():
+        for kind in kinds_under(self.compiled.dialect).values():
             resource = kind.resource
             for body in await self.administrator.list(resource, namespace):
                 metadata = body["metadata"]
