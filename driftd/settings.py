@@ -287,7 +287,9 @@ class PagingSettings(_Part):
 class Settings(BaseSettings):
     """All of it. Each field is also an environment variable: `DRIFTD_WATCH__PAGE_SIZE=100`."""
 
-    model_config = SettingsConfigDict(env_prefix="DRIFTD_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="DRIFTD_", env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     namespace: str = Field(
         default_factory=lambda: os.environ.get("POD_NAMESPACE", "driftd"),

@@ -127,6 +127,24 @@ class Adoption(_Document):
     differs: tuple[DriftEntry, ...] = Field(description="What still differs from the live state after adoption.")
 
 
+class TrialEntry(_Part):
+    """One event that a destination was told for a test."""
+
+    destination: str
+    action: Literal["trigger", "resolve"]
+    accepted: bool
+    milliseconds: float
+    why: str = Field(description="Why it was not accepted; empty if it was.")
+
+
+class PageTrial(_Document):
+    """What `driftd page --test` found: each destination told of a page and of its end."""
+
+    kind: Literal["PageTrial"] = "PageTrial"
+    accepted: bool = Field(description="By all, and both times.")
+    tries: tuple[TrialEntry, ...]
+
+
 class CheckEntry(_Part):
     """One thing that driftd needs."""
 
@@ -144,9 +162,14 @@ class DoctorReport(_Document):
     checks: tuple[CheckEntry, ...]
 
 
-DOCUMENTS: dict[str, type[_Document]] = {
-    one.__name__: one for one in (DriftReport, LintReport, History, ChainVerification, Adoption, DoctorReport)
-} | FLOW_DOCUMENTS | API_DOCUMENTS
+DOCUMENTS: dict[str, type[_Document]] = (
+    {
+        one.__name__: one
+        for one in (DriftReport, LintReport, History, ChainVerification, Adoption, PageTrial, DoctorReport)
+    }
+    | FLOW_DOCUMENTS
+    | API_DOCUMENTS
+)
 """Every document by its `kind`."""
 
 

@@ -12,8 +12,8 @@ from driftd.cli.clock import CommandClock
 from driftd.cli.documents import ChainHead, ChainVerification, History
 from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
-from driftd.documents import life_entry
-from driftd.store import Head, ReadOnly, StoreError
+from driftd.documents import PageList, life_entry
+from driftd.store import Head, ReadOnly, StoreError, address_of, shown
 from driftd.values import Direction
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def database_of(data_dir: Path | None, database: Path | None) -> Path:
     """The SQLite file: the one that is named, else where the daemon's settings put it.
 
     Raises:
-        CommandError: the settings name a database that is no SQLite file, or are not valid (exit code 2).
+        CommandError: the settings name no database that is known, or are not valid (exit code 2).
     """
     if database is not None:
         return database
@@ -48,11 +48,12 @@ def database_of(data_dir: Path | None, database: Path | None) -> Path:
     from pydantic import ValidationError
 
     from driftd.settings import Settings
-    from driftd.store.store import path_of
 
     try:
         settings = Settings()
-        return path_of(settings.store.url or settings.data_dir / "driftd.sqlite")
+        address = settings.store.url or settings.data_dir / "driftd.sqlite"
+        address_of(address)
+        return address
     except (ValidationError, StoreError) as error:
         raise CommandError(f"the settings do not say where the records are: {error}", Exit.USAGE) from error
 
@@ -91,7 +92,7 @@ def anchor_of(said: str | None) -> Head | None:
     return Head(int(found[1]), found[2])
 
 
-def read_history(database: Path, asked: Filter) -> History:
+def read_history(database: str | Path, asked: Filter) -> History:
     """Lives of findings, newest first. Raises `CommandError` when the records cannot be read (exit code 3)."""
 
     async def ask(archive: ReadOnly) -> History:
@@ -104,18 +105,28 @@ def read_history(database: Path, asked: Filter) -> History:
             limit=asked.limit + 1,
         )
         told = tuple(life_entry(past) for past in lives[: asked.limit])
-        return History(database=str(database), lives=told, more=len(lives) > asked.limit)
+        return History(database=shown(address_of(database)), lives=told, more=len(lives) > asked.limit)
 
     return _with_archive(database, ask)
 
 
-def verify_chain(database: Path, anchor: Head | None) -> ChainVerification:
+def read_pages(database: str | Path, tenant: str | None, limit: int) -> PageList:
+    """Pages, newest first. Raises `CommandError` when the records cannot be read (exit code 3)."""
+    from driftd.paging import recent
+
+    async def ask(archive: ReadOnly) -> PageList:
+        return PageList(pages=tuple(await recent(archive, tenant=tenant, limit=limit)))
+
+    return _with_archive(database, ask)
+
+
+def verify_chain(database: str | Path, anchor: Head | None) -> ChainVerification:
     """Walk the whole audit chain. Raises `CommandError` when the records cannot be read (exit code 3)."""
 
     async def ask(archive: ReadOnly) -> ChainVerification:
         found = await archive.verify(anchor)
         return ChainVerification(
-            database=str(database),
+            database=shown(address_of(database)),
             intact=found.ok,
             rows=found.rows,
             head=ChainHead(seq=found.head.seq, hash=found.head.hash),
@@ -126,7 +137,7 @@ def verify_chain(database: Path, anchor: Head | None) -> ChainVerification:
     return _with_archive(database, ask)
 
 
-def _with_archive(database: Path, ask: Callable[[ReadOnly], Awaitable[T]]) -> T:
+def _with_archive(database: str | Path, ask: Callable[[ReadOnly], Awaitable[T]]) -> T:
     async def run() -> T:
         archive = ReadOnly.at(database, CommandClock())
         try:

@@ -19,6 +19,7 @@ from driftd.cli import (
     lab,
     lint,
     matrix,
+    page,
     pause,
     retire,
     run,
@@ -60,6 +61,7 @@ app.command()(explain.explain)
 app.command()(matrix.matrix)
 app.command()(impact.impact)
 app.command()(history.history)
+app.command()(page.page)
 app.command()(doctor.doctor)
 app.command()(approve.approve)
 app.command()(pause.pause)
