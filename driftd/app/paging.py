@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from driftd.app.system import SystemClock
 from driftd.cluster import Elector, Mirror
 from driftd.drift import FightBreaker, KindState
 from driftd.engine import ModelLoop, Pauses
@@ -29,7 +30,7 @@ from driftd.paging import (
     about_object,
     line,
 )
-from driftd.settings import PagingSettings
+from driftd.settings import PagingSettings, Settings
 from driftd.store import Store, StoreMode
 from driftd.telemetry import Metrics
 from driftd.values import Clock, scope_of
@@ -194,3 +195,10 @@ def destinations_of(
 def key_of(key: SecretStr, file: Path | None) -> SecretStr:
     """The key itself, or what its file holds now; raises OSError."""
     return SecretStr(file.read_text("utf-8").strip()) if file is not None else key
+
+
+def trial_destinations(settings: Settings) -> list[Destination]:
+    """Every destination once, for a test without a daemon."""
+    routes = destinations_of(settings.paging, lambda: "", SystemClock())
+    found = {one.name: one for destinations in routes.values() for one, _ in destinations}
+    return list(found.values())

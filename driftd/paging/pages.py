@@ -22,6 +22,7 @@ class PageClass(StrEnum):
     PAUSED = "paused"  # somebody has stopped the repairs of a namespace
     STORE = "store"  # records go to the journal, or nowhere
     STORM = "storm"  # many pages at once, told as one
+    TEST = "test"  # nothing is wrong: somebody tries whether pages arrive
 
 
 class Urgency(StrEnum):

@@ -15,7 +15,12 @@ _SAYS = {
     PageClass.HELD: "a newer model is not in force",
     PageClass.PAUSED: "repairs are paused",
     PageClass.STORE: "records are not going to the database",
+    PageClass.TEST: "a test of paging, nothing is wrong",
 }
+
+
+_RUNBOOKS = {PageClass.HELD: "model-held", PageClass.STORE: "store-gone"}
+"""Runbook pages of another name than their class: alerts of Prometheus lead there as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def details_of(page: Page, cluster: str) -> Mapping[str, str]:
         "object": str(page.about),
         "opened": page.opened.isoformat(),
         "state": _state(page),
-        "runbook": f"docs/runbooks/{page.cls.value}.md" if page.cls else "",
+        "runbook": f"docs/runbooks/{runbook_of(page.cls)}" if page.cls else "",
         "history": history_command(page),
     }
     if page.cls is PageClass.STORM:
@@ -87,11 +92,16 @@ def links_of(page: Page, links: Links) -> list[Link]:
     """Where this page leads."""
     found = []
     if links.runbooks and page.cls:
-        found.append(Link("runbook_url", "what to do", f"{links.runbooks.rstrip('/')}/{page.cls.value}.md"))
+        found.append(Link("runbook_url", "what to do", f"{links.runbooks.rstrip('/')}/{runbook_of(page.cls)}"))
     trace = trace_of(page)
     if links.trace and trace:
         found.append(Link("trace_url", "how it was found", links.trace.replace("{trace_id}", trace)))
     return found
+
+
+def runbook_of(cls: PageClass) -> str:
+    """The name of the page that says what to do, in docs/runbooks."""
+    return f"{_RUNBOOKS.get(cls, cls.value)}.md"
 
 
 def history_command(page: Page) -> str:
