@@ -4,7 +4,7 @@ from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
 from driftd.drift.entitled import Input, entitled
 from driftd.drift.exposure import exposed, misdirected
-from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, defaulted, finding_id
+from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, decides_flows, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.inputs import label_inputs, labels_of, pod_inputs
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
@@ -38,6 +38,7 @@ __all__ = [
     "World",
     "blocked",
     "compare",
+    "decides_flows",
     "defaulted",
     "deletions",
     "depends_on_effect",

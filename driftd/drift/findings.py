@@ -29,6 +29,8 @@ KIND_ITSELF = "(the kind itself)"
 NOBODY = Claim(who="unknown", source="unknown")
 """The claim when nothing names an author."""
 
+_NO_FLOWS = frozenset({("", "ResourceQuota"), ("", "LimitRange"), ("", "ServiceAccount")})
+_ONLY_TOLD = frozenset({FindingType.ORPHANED, FindingType.FINALIZER, FindingType.PAUSED})
 _NEUTRAL = Judgement(Direction.NEUTRAL, crosses_tenant=False)
 _TIGHTENS = Judgement(Direction.TIGHTENS, crosses_tenant=False)
 
@@ -50,6 +52,17 @@ def claim_of(live: Live | None) -> Claim:
             if manager.name != FIELD_MANAGER:
                 return Claim(who=shown(manager.name, 128), source="managedFields", at=manager.time)
     return NOBODY
+
+
+def decides_flows(finding: Finding) -> bool:
+    """Whether what is found may have a part in who can reach whom, and so be half of a hole; in doubt it may.
+
+    Surely not: kinds that select no pods and name no peers, a namespace that is not there, and what is only told.
+    """
+    if (finding.ref.group, finding.ref.kind) in _NO_FLOWS:
+        return False
+    missing_home = finding.type is FindingType.MISSING and finding.ref.kind == "Namespace"
+    return finding.type not in _ONLY_TOLD and not missing_home
 
 
 def blocked(finding: Finding, why: str, cluster: str) -> Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from driftd.drift import Comparison, FightBreaker, twin_ref
+from driftd.drift import Comparison, FightBreaker, decides_flows, twin_ref
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.values import Direction, FindingType, ObjectRef
@@ -41,13 +41,16 @@ class Patience:
     def left_alone(
         self, comparison: Comparison, conflicts: Mapping[ObjectRef, int], now: float, *, open_everywhere: int
     ) -> LeftAlone:
-        """What of a look is left alone. `conflicts` are those of the cycle, `open_everywhere` counts open findings."""
+        """What of a look is left alone.
+
+        `conflicts` are those of the cycle, `open_everywhere` counts open findings that decide flows.
+        """
         waiting: set[ObjectRef] = set()
         again: list[float] = []
         # Somebody who keeps writing one object must not keep driftd from the others of its scope.
         stuck = {ref for ref, count in conflicts.items() if count >= MOST_CONFLICTS}
         # Two harmless halves may make a hole: patience is only for what stands alone.
-        alone = len(comparison.findings) == 1 and open_everywhere <= 1
+        alone = sum(map(decides_flows, comparison.findings)) <= 1 and open_everywhere <= 1
         for finding in comparison.findings:
             direction = finding.direction if alone else Direction.UNKNOWN
             fight = self.breaker.permit(finding.ref, direction, now) if finding.type in _REPAIRABLE else 0.0

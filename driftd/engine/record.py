@@ -1,7 +1,7 @@
 """What is open in each scope, what was just opened and what is gone: the difference between two looks."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from driftd.telemetry import Metrics
@@ -39,8 +39,10 @@ class OpenFindings:
         """Scopes with an open finding."""
         return tuple(self._by_scope)
 
-    def __len__(self) -> int:
-        return sum(len(found) for found in self._by_scope.values())
+    def all(self) -> Iterator[Finding]:
+        """Every open finding."""
+        for found in self._by_scope.values():
+            yield from found.values()
 
     def sift(
         self, scope: Scope, findings: Iterable[Finding], unknown: Iterable[str], unproved: Iterable[ObjectRef] = ()

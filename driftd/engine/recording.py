@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 
 import structlog
 
-from driftd.drift import Comparison, Difference, FightBreaker, report
+from driftd.drift import Comparison, Difference, FightBreaker, decides_flows, report
 from driftd.engine.inforce import InForce
 from driftd.engine.meaning import Meaning
 from driftd.engine.record import OpenFindings, Sift
@@ -47,8 +47,8 @@ class Recording:
 
     @property
     def open_everywhere(self) -> int:
-        """Open findings of all scopes, as of their last conclusions."""
-        return len(self._findings)
+        """Open findings of all scopes that decide flows, as of their last conclusions."""
+        return sum(map(decides_flows, self._findings.all()))
 
     # -- while a cycle works ----------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Somebody else's hand: a writer who never gives up, rights taken away, a server that will not serve driftd."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
@@ -60,6 +61,21 @@ async def test_a_writer_at_twenty_a_second_is_fought_at_two_and_loses_in_the_end
     (fight,) = [row for row in found.rows if row.kind == "fight.known"]
     assert "default-deny" in fight.subject
     assert {record.key.name for record in calm.writes()} == {"default-deny"}
+
+
+async def test_a_rival_who_only_breaks_things_is_answered_after_growing_pauses(calm: Scene) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 16.0
+    while loop.time() < end:
+        await calm.kube.merge("NetworkPolicy", "acme-prod", "web-ingress", {"spec": {"ingress": []}})
+        await asyncio.sleep(0.25)
+    found = await calm.sound(seconds=60.0)
+    done = [record for record in calm.writes() if record.key.name == "web-ingress"]
+    times = [record.done.timestamp() for record in done]
+    pauses = [after - before for before, after in itertools.pairwise(times)]
+    assert 5 <= len(done) <= 12, "quick at first, then patient"
+    assert max(pauses) >= 5.0, "a fight that opens nothing is not worth two writes a second"
+    assert {past.seen.finding.direction.value for past in found.about("web-ingress", "acme-prod")} == {"tightens"}
 
 
 async def test_a_rival_over_one_object_does_not_delay_another_tenant(calm: Scene) -> None:

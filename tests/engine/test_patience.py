@@ -1,6 +1,8 @@
 """Who is left alone, and who is not: patience never lets two harmless halves make a hole."""
 
-from driftd.drift import Comparison, FightBreaker
+from dataclasses import replace
+
+from driftd.drift import Comparison, FightBreaker, decides_flows
 from driftd.engine.patience import MOST_CONFLICTS, Patience
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
@@ -57,6 +59,18 @@ def test_a_finding_open_in_another_scope_ends_all_patience() -> None:
     now = fought(one, WEB)
     comparison = Comparison(HOME, (finding(WEB),))
     assert one.left_alone(comparison, {}, now, open_everywhere=2).waiting == frozenset()
+
+
+def test_findings_that_decide_no_flows_do_not_end_patience() -> None:
+    one = patience()
+    now = fought(one, WEB)
+    quota = replace(finding(ObjectRef("", "ResourceQuota", "acme-prod", "quota")), type=FindingType.MISSING)
+    nowhere = replace(finding(ObjectRef("", "Namespace", "", "acme-prod")), type=FindingType.MISSING)
+    assert not decides_flows(quota)
+    assert not decides_flows(nowhere)
+    assert decides_flows(replace(nowhere, type=FindingType.MODIFIED))
+    comparison = Comparison(HOME, (finding(WEB), quota))
+    assert one.left_alone(comparison, {}, now, open_everywhere=1).waiting == {WEB}
 
 
 def test_an_object_over_which_a_rival_makes_conflicts_lets_the_others_go_first() -> None:
