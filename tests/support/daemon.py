@@ -111,6 +111,12 @@ class Daemon:
         except TimeoutError:
             raise AssertionError(f"not ready within {seconds} s: {last}\n{self.tail()}") from None
 
+    @property
+    def api(self) -> str:
+        """Where the API listens."""
+        ports = [one["port"] for one in self.events()[self._began :] if one.get("event") == "api.listening"]
+        return f"http://127.0.0.1:{ports[-1]}"
+
     async def metrics(self) -> str:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}/metrics") as answer:
             return await answer.text()
