@@ -69,6 +69,7 @@ class Recording:
     async def conclude(self, comparison: Comparison, work: Work) -> None:
         """Write down how the cycle ended: its last look is what is open now."""
         sift = self._sift(comparison)
+        unbegun = [one for one in sift.opened if one.id not in work.opened]  # a last look that nothing followed
         with work.trace.stage("driftd.report"):
             reports = await self._reports(sift, comparison, work)
         here = {finding.id for finding in comparison.findings}
@@ -76,7 +77,8 @@ class Recording:
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
         if sift.still:
             await self._store.confirm([finding.id for finding in sift.still], self._clock.now())
-        recordings = [self._store.finish(work.outcomes, reports)] if work.outcomes or reports else []
+        recordings = [self._store.begin(unbegun, ())] if unbegun else []
+        recordings += [self._store.finish(work.outcomes, reports)] if work.outcomes or reports else []
         recordings += [self._store.note("fight.known", str(ref), {}) for ref in work.fights]
         by = "its namespace is gone" if _is_homeless(comparison, work) else "elsewhere"
         with work.trace.stage("driftd.record"):

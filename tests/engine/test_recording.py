@@ -129,3 +129,14 @@ async def test_a_scope_that_the_model_leaves_closes_its_findings_with_that_reaso
     await scene.recording.ungoverned(Scope(NAME))
     (past,) = await scene.lives(policy_ref("rogue").name)
     assert past.seen.closed_by == "no longer governed"
+
+
+async def test_what_only_the_last_look_shows_is_begun_like_any_other_also_when_it_comes_back(scene: Scene) -> None:
+    work = Work(Traces().begin("driftd.reconcile", {}), 99.0)
+    for _ in range(2):
+        await scene.recording.conclude(look(namespace(), opened(egress=[{}])), work)
+        await scene.recording.conclude(look(namespace(), policy("default-deny", DENY)), work)
+        work = Work(Traces().begin("driftd.reconcile", {}), 99.0)
+    lives = await scene.lives("default-deny")
+    assert [life.episode for life in lives] == [2, 1]
+    assert all(life.seen.closed for life in lives)
