@@ -15,10 +15,13 @@ _QUIET = {
     "aiohttp.access": logging.WARNING,
     "alembic": logging.WARNING,
     "asyncio": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "httpx2": logging.WARNING,  # a line for each request
     "kubernetes_asyncio.client.rest": logging.INFO,  # logs whole response bodies at DEBUG, Secrets included
     "kubernetes.client.rest": logging.INFO,
     "client.rest": logging.INFO,  # the name it really uses (kubernetes_asyncio 36.1)
     "opentelemetry": logging.CRITICAL,  # a lost collector shows in a metric; its address may hold a password
+    "pagerduty": logging.CRITICAL,  # says of each setback what the pager says again, and calls none transient
     "sqlalchemy": logging.WARNING,
 }
 
