@@ -55,7 +55,8 @@ def plan(
         return Plan(comparison.scope, held=(f"{home} is being deleted: nothing is written into it",))
     sorter = _Sorter(governed, live, coverage, home)
     repairs = list(sorter.repairs(comparison))
-    stages = Stages(Writer(coverage, epoch), comparison.scope, frozenset(waiting), held=sorter.held)
+    ranks = {one.id: one.severity.rank for one in comparison.findings}
+    stages = Stages(Writer(coverage, epoch), comparison.scope, frozenset(waiting), held=sorter.held, ranks=ranks)
     unknown = [*comparison.to_prove, *stages.unreadable(repairs)]
     here = {finding.id for finding in comparison.findings}
     writable = [one for one in repairs if one.finding in here and one.ref not in blocked]

@@ -11,7 +11,7 @@ A Namespace that differs waits for the cuts: its labels decide whom the rules of
 back may open what a rule that is not canonical allows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -39,12 +39,13 @@ class _Step(IntEnum):
 
 @dataclass(slots=True)
 class Stages:
-    """Collects the writes of all repairs of a scope; used once."""
+    """Collects the writes of all repairs of a scope; used once. `ranks` are those of findings, 0 for the worst."""
 
     writer: Writer
     scope: Scope
     waiting: frozenset[ObjectRef]
     held: list[str]
+    ranks: Mapping[str, int] = field(default_factory=dict)
     _home: list[Write] = field(default_factory=list)
     _tightening: list[Write] = field(default_factory=list)
     _opening: list[tuple[_Step, int, ObjectRef, Write]] = field(default_factory=list)
@@ -188,11 +189,15 @@ class Stages:
             return True
         return False
 
-    def _urgency(self, repair: Repair) -> tuple[int, ObjectRef]:
-        """Isolators first, since they close most; then what the model does not have; then the other cuts."""
+    def _urgency(self, repair: Repair) -> tuple[int, int, ObjectRef]:
+        """What is known to be worst first (not known ranks as worst).
+
+        Of equals the isolators, since they close most; then what the model does not have; then the other cuts.
+        """
+        rank = self.ranks.get(repair.finding, 0)
         if repair.goal is Goal.BE_GONE:
-            return 1, repair.ref
-        return (0 if self.writer.isolates_only(repair.wanted()) else 2), repair.ref
+            return rank, 1, repair.ref
+        return rank, (0 if self.writer.isolates_only(repair.wanted()) else 2), repair.ref
 
     def _is_looser(self, repair: Repair, cover: "_Cover") -> bool:
         """Whether an object that is left as it is may allow what the canonical one does not."""

@@ -1,7 +1,7 @@
 """Judgements kept: a difference is judged once, after its repair, and known when it comes again."""
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -69,11 +69,12 @@ class Meaning:
         self._decided = decided
         self._world: tuple[Compiled, World] | None = None
         self._known: OrderedDict[_Key, Judgement] = OrderedDict()
-        self._queue: asyncio.Queue[_Offered | ObjectRef] = asyncio.Queue()
+        self._queue: deque[_Offered | ObjectRef] = deque()
+        self._first: deque[_Offered] = deque()
+        self._more = asyncio.Event()
         self._deciding: dict[ObjectRef, _Offered] = {}
         self._queued: set[_Key] = set()
         self._sized: tuple[Compiled, bool] | None = None
-        self._waiting = 0
         self._turn = asyncio.Lock()
 
     # -- differences ------------------------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ class Meaning:
     def offer(self, finding: Finding, difference: Difference) -> None:
         """Have a finding judged when there is time; returns at once. With a thousand waiting it stays UNKNOWN."""
         known = finding.direction is not Direction.UNKNOWN or _key(difference) in self._queued
-        if finding.type in _JUDGED and not known and self._waiting < _MOST_WAITING:
+        if finding.type in _JUDGED and not known and len(self._queue) < _MOST_WAITING:
             self._queued.add(_key(difference))
             self._put(_Offered(finding, difference, decides=False))
 
@@ -92,7 +93,7 @@ class Meaning:
     @property
     def idle(self) -> bool:
         """Nothing waits to be judged, and nothing is being judged."""
-        return self._waiting == 0
+        return not (self._queue or self._first or self._turn.locked())
 
     def recall(
         self, _governed: GovernedNamespace, _live: LiveScope, differences: Sequence[Difference]
@@ -138,7 +139,7 @@ class Meaning:
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
         """Judge again what is tolerated, there or everywhere: the model, pods or labels have changed."""
         for one in self._deciding.values():
-            if namespaces is None or one.finding.scope.namespace in namespaces:
+            if one not in self._first and (namespaces is None or one.finding.scope.namespace in namespaces):
                 self._put(one)
 
     def _decide(self, one: _Offered) -> None:
@@ -156,19 +157,19 @@ class Meaning:
             return await asyncio.to_thread(self._asked, self._compiled(), question)
 
     async def run(self) -> None:
-        """Judge what is offered, in order, until cancelled."""
+        """Judge what is offered until cancelled: what something waits for first, the rest in order."""
         self.reconsider()  # what an earlier term did not come to
         while True:
-            offered = await self._queue.get()
-            try:
-                async with self._turn:
-                    await self._take(offered)
-            finally:
-                self._waiting -= 1
+            await self._more.wait()
+            async with self._turn:
+                await self._take(self._first.popleft() if self._first else self._queue.popleft())
+            if not (self._first or self._queue):
+                self._more.clear()
 
     async def _take(self, offered: _Offered | ObjectRef) -> None:
         if isinstance(offered, ObjectRef):
-            await asyncio.to_thread(self._settle, offered)
+            if offered not in self._deciding:  # else it is back, and has been judged ahead of this
+                await asyncio.to_thread(self._settle, offered)
             return
         difference = offered.difference
         self._queued.discard(_key(difference))
@@ -199,8 +200,11 @@ class Meaning:
             self._known.popitem(last=False)
 
     def _put(self, one: _Offered | ObjectRef) -> None:
-        self._waiting += 1
-        self._queue.put_nowait(one)
+        if isinstance(one, _Offered) and one.decides:
+            self._first.append(one)
+        else:
+            self._queue.append(one)
+        self._more.set()
 
     # -- in the thread ------------------------------------------------------------------------------------------------
 

@@ -36,8 +36,10 @@ class OpenFindings:
         return self._by_scope.get(scope, {})
 
     def scopes(self) -> tuple[Scope, ...]:
-        """Scopes with an open finding."""
-        return tuple(self._by_scope)
+        """Scopes with an open finding, those with the worst first."""
+        return tuple(
+            sorted(self._by_scope, key=lambda scope: min(one.severity.rank for one in self.of(scope).values()))
+        )
 
     def all(self) -> Iterator[Finding]:
         """Every open finding."""

@@ -30,6 +30,11 @@ class Severity(StrEnum):
     LOW = "low"
     INFO = "info"
 
+    @property
+    def rank(self) -> int:
+        """0 for the worst: what is attended to first."""
+        return list(Severity).index(self)
+
 
 class FindingType(StrEnum):
     """The shape of a difference between model and cluster."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from driftd.compile import Mode
-from driftd.drift import LiveScope, compare, plan
+from driftd.drift import Judgement, LiveScope, compare, plan
 from driftd.drift.stages import MOST_WRITES
 from driftd.values import (
     CONDEMNED,
@@ -14,6 +14,7 @@ from driftd.values import (
     Condemn,
     Create,
     Delete,
+    Direction,
     ObjectRef,
     Plan,
     Replace,
@@ -286,3 +287,17 @@ def test_a_plan_has_a_bounded_number_of_writes_and_its_rounds_end_canonical_and_
     assert max(rounds) == MOST_WRITES
     assert len(rounds) >= 3
     assert store.look(governed).findings == ()
+
+
+def test_what_is_known_to_be_worst_is_closed_first() -> None:
+    known = governed_of(MODEL)
+    bodies = [*MODEL, policy("a-harmless", DENY), policy("b-unknown", OPEN), policy("c-inside", OPEN)]
+    live = scope_of_bodies(bodies, proved_absent=frozenset(known.objects))
+    judged = {
+        policy_ref("a-harmless"): Judgement(Direction.NEUTRAL, crosses_tenant=False),
+        policy_ref("c-inside"): Judgement(Direction.LOOSENS, crosses_tenant=False),
+    }
+    comparison = compare(compiled_of(known), known, live, TODAY, judge=lambda *_: judged)
+    found = plan(comparison, known, live, coverage=COVERAGE, epoch=NOW)
+    closing = [write.ref.name for write in found.writes if isinstance(write, Condemn)]
+    assert closing == ["b-unknown", "c-inside", "a-harmless"]

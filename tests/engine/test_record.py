@@ -79,3 +79,12 @@ def test_a_tenant_is_listed_while_something_of_it_is_open_and_not_after() -> Non
     assert metrics.registry.get_sample_value("driftd_tenant_findings_open", labels) == 2
     one.take(SCOPE, one.sift(SCOPE, [], ()))
     assert metrics.registry.get_sample_value("driftd_tenant_findings_open", labels) is None
+
+
+def test_scopes_with_the_worst_findings_come_first() -> None:
+    one = OpenFindings(Metrics())
+    for name, severity in (("calm", Severity.INFO), ("burning", Severity.CRITICAL), ("warm", Severity.LOW)):
+        scope = Scope(name)
+        found = replace(finding("a"), id=name, scope=scope, severity=severity)
+        one.take(scope, one.sift(scope, [found], ()))
+    assert [scope.namespace for scope in one.scopes()] == ["burning", "warm", "calm"]

@@ -1,0 +1,134 @@
+"""Ways in, and ways to others, that the model does not have."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from driftd.compile import Compiled, compile_model
+from driftd.drift import exposed, misdirected, service_from_body, slice_from_body
+from driftd.policy.reach import Pod
+from driftd.values import CLUSTER, Direction, Finding, Severity
+from tests.support.model_texts import environment, model
+
+ATTACHED = """\
+apiVersion: driftd.dev/v1alpha1
+kind: Environment
+metadata: {name: desk}
+spec:
+  tenant: globex
+  plan: shared
+  services:
+    web: {calls: [{to: cache}]}
+  attachments:
+    cache: {namespace: redis-globex, labels: {app: redis}, serviceAccount: redis, port: 6379}
+"""
+
+
+@cache
+def compiled() -> Compiled:
+    return compile_model(model(shop=environment("shop", "acme"), desk=ATTACHED))
+
+
+def service(namespace: str, selector: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+    ports = [{"port": 80, "targetPort": 8080, **({"nodePort": 30080} if spec.get("type") == "NodePort" else {})}]
+    body = {"selector": selector, "ports": ports, **spec}
+    return {"metadata": {"namespace": namespace, "name": "door"}, "spec": body}
+
+
+def found(*bodies: dict[str, Any], pods: Iterable[Pod] = ()) -> list[Finding]:
+    known = {(one.namespace, one.name): one for one in pods}
+    return list(exposed(compiled(), map(service_from_body, bodies), known))
+
+
+@pytest.mark.parametrize(
+    ("spec", "severity", "says"),
+    [
+        ({"type": "NodePort"}, Severity.HIGH, "node port 30080"),
+        ({"type": "LoadBalancer"}, Severity.HIGH, "a load balancer"),
+        ({"externalIPs": ["203.0.113.7"]}, Severity.CRITICAL, "external IP 203.0.113.7"),
+    ],
+)
+def test_a_way_in_beside_the_gateway_is_a_finding(spec: dict[str, Any], severity: Severity, says: str) -> None:
+    pod = Pod("shop", "web-1", {"app": "web"}, owner="Deployment/web")
+    (one,) = found(service("shop", {"app": "web"}, **spec), pods=[pod])
+    assert (one.direction, one.severity, one.tenant) == (Direction.LOOSENS, severity, "acme")
+    assert says in one.summary
+    assert one.witness is not None
+    assert (one.witness.target, one.witness.port) == ("shop/web", "8080")
+
+
+def test_a_service_inside_the_cluster_is_nobodys_business() -> None:
+    assert found(service("shop", {"app": "web"}), service("shop", {"app": "web"}, type="ExternalName")) == []
+
+
+def test_a_service_without_pods_or_selector_still_opens_the_door() -> None:
+    (one,) = found(service("shop", None, type="NodePort"))
+    assert one.witness is not None
+    assert one.witness.target == "shop/door"
+
+
+def test_the_load_balancer_before_the_gateway_is_the_models_own_exposure() -> None:
+    assert found(service("ingress", {"app": "gateway"}, type="LoadBalancer")) == []
+
+
+def test_a_load_balancer_before_an_attachment_or_the_name_service_is_none_of_it() -> None:
+    (one,) = found(service("redis-globex", {"app": "redis"}, type="LoadBalancer"))
+    assert (one.scope, one.tenant) == (CLUSTER, "")
+    assert len(found(service("kube-system", {"k8s-app": "kube-dns"}, type="NodePort"))) == 1
+
+
+def test_what_stands_before_pods_that_the_model_does_not_name_is_its_owners_affair() -> None:
+    bodies = [service("redis-globex", {"app": "admin"}, type="NodePort"), service("other", {"a": "b"}, type="NodePort")]
+    assert found(*bodies) == []
+
+
+# -- slices ----------------------------------------------------------------------------------------------------------
+
+DB = Pod("shop", "db-0", {"app": "db"}, ips=("10.244.1.5",), owner="StatefulSet/db")
+V6 = Pod("shop", "six", {}, ips=("fd00::1",))
+REDIS = Pod("redis-globex", "redis-0", {"app": "redis"}, ips=("10.244.2.6",))
+
+
+def led(namespace: str, *addresses: str, kind: str = "IPv4", pods: Iterable[Pod] = (DB, V6, REDIS)) -> list[Finding]:
+    body = {
+        "metadata": {"namespace": namespace, "name": "s-1", "labels": {"kubernetes.io/service-name": "s"}},
+        "addressType": kind,
+        "endpoints": [{"addresses": list(addresses)}],
+        "ports": [{"port": 5432, "protocol": "TCP"}],
+    }
+    return list(misdirected(compiled(), [slice_from_body(body)], {(one.namespace, one.name): one for one in pods}))
+
+
+def test_a_slice_to_another_tenants_pod_crosses_the_border() -> None:
+    (one,) = led("desk", "10.244.9.9", "10.244.1.5")
+    assert (one.severity, one.tenant, one.scope.namespace) == (Severity.CRITICAL, "globex", "desk")
+    assert one.witness is not None
+    assert str(one.witness) == "callers of Service desk/s -> shop/db TCP/5432"
+
+
+def test_a_strangers_slice_is_told_in_the_clusters_scope() -> None:
+    (one,) = led("stranger", "10.244.1.5")
+    assert (one.severity, one.scope) == (Severity.CRITICAL, CLUSTER)
+
+
+def test_an_attachment_belongs_to_the_tenant_that_attaches_it() -> None:
+    assert [one.severity for one in led("shop", "10.244.2.6")] == [Severity.CRITICAL]
+    assert [one.severity for one in led("desk", "10.244.2.6")] == [Severity.HIGH]
+
+
+def test_an_address_may_be_spelled_as_its_author_likes() -> None:
+    assert len(led("desk", "FD00:0:0::0001", kind="IPv6")) == 1
+
+
+@pytest.mark.parametrize("namespace", ["shop", "kube-system"])
+def test_ones_own_pods_and_the_platforms_slices_are_fine(namespace: str) -> None:
+    assert led(namespace, "10.244.1.5") == []
+
+
+def test_host_names_finished_pods_and_nodes_lead_to_nobody() -> None:
+    assert led("desk", "10.244.1.5", kind="FQDN") == []
+    over = Pod("shop", "job", {}, ips=("10.244.1.9",), finished=True)
+    host = Pod("shop", "agent", {}, ips=("10.99.0.1",), host_network=True)
+    assert led("desk", "10.244.1.9", "10.99.0.1", pods=[over, host]) == []
