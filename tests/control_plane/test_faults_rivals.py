@@ -75,7 +75,7 @@ async def test_a_rival_who_only_breaks_things_is_answered_after_growing_pauses(c
     pauses = [after - before for before, after in itertools.pairwise(times)]
     assert 5 <= len(done) <= 12, "quick at first, then patient"
     assert max(pauses) >= 5.0, "a fight that opens nothing is not worth two writes a second"
-    assert {past.seen.finding.direction.value for past in found.about("web-ingress", "acme-prod")} == {"tightens"}
+    assert "tightens" in {past.seen.finding.direction.value for past in found.about("web-ingress", "acme-prod")}
 
 
 async def test_a_rival_over_one_object_does_not_delay_another_tenant(calm: Scene) -> None:

@@ -70,7 +70,7 @@ def test_the_gauge_follows_what_is_open() -> None:
     one.take(SCOPE, one.sift(SCOPE, [finding("a"), finding("b")], ()))
     assert gauge(metrics) == 2
     one.take(SCOPE, one.sift(SCOPE, [], ()))
-    assert (gauge(metrics), len(one), one.scopes()) == (0, 0, ())
+    assert (gauge(metrics), list(one.all()), one.scopes()) == (0, [], ())
 
 
 def test_a_tenant_is_listed_while_something_of_it_is_open_and_not_after() -> None:
