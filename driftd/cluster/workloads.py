@@ -49,6 +49,8 @@ class _Store:
     why: str = "not listed yet"
     watermark: str = ""
     values: dict[Name, Value] = field(default_factory=dict)
+    outdated: bool = False  # what is held is not of the namespaces of interest
+    relisting: bool = False  # and the list under way will be
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,15 @@ class WorkloadMirror:
 
     def watch(self, resource: Resource, *, partial: bool = False) -> None:
         """A reflector begins. What is known stays known: a new list follows, and replaces it at once."""
-        del resource, partial
+        del partial
+        store = self._stores[resource]
+        store.relisting = store.outdated
+
+    def outdate(self, resource: Resource) -> None:
+        """Other namespaces are of interest: unknown until a list that begins after this is whole."""
+        self.mark(resource, KindState.SYNCING, "other namespaces are of interest")
+        store = self._stores[resource]
+        store.outdated, store.relisting = True, False
 
     def reader(self, resource: Resource) -> WorkloadReader:
         return WorkloadReader(resource, _anywhere if resource is SLICE else self._wanted)
@@ -137,6 +147,8 @@ class WorkloadMirror:
 
     def mark(self, resource: Resource, state: KindState, why: str = "") -> None:
         store = self._stores[resource]
+        if store.outdated and state is KindState.READY:
+            return  # the watch of the time before is still alive
         before, store.state, store.why = store.state, state, why
         if before is not state:
             for callback in self._told:
@@ -151,6 +163,8 @@ class WorkloadMirror:
             self._put(resource, one.name, one.value)
         if rewound or not older(version, store.watermark):
             store.watermark = version
+        if store.relisting:
+            store.outdated = store.relisting = False
 
     def apply(self, resource: Resource, told: Reduced) -> None:
         self._put(resource, told.name, told.value)
@@ -204,7 +218,7 @@ class WorkloadWatchers:
     def relist(self) -> None:
         """List again now: other namespaces are of interest than before. Unknown until that is done."""
         for resource in (POD, SERVICE):
-            self.mirror.mark(resource, KindState.SYNCING, "other namespaces are of interest")
+            self.mirror.outdate(resource)
             self._again[resource].set()
 
     async def _keep(self, resource: Resource) -> None:
