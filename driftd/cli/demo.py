@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from driftd.cli.story import Assets, Ending, Narrator
+    from driftd.cli.story import Assets, Narrator
     from driftd.compile import Compiled
 
 _PAUSE_SECONDS = 1.0
@@ -17,6 +17,12 @@ def demo(
     stay: Annotated[
         bool, typer.Option("--stay", help="Keep everything running afterwards, and say how to look around.")
     ] = False,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            "--nodes", min=0, max=9, help="First show it with packets: pods on so many nodes; needs Linux and root."
+        ),
+    ] = 0,
     fast: Annotated[
         bool | None,
         typer.Option(
@@ -28,6 +34,9 @@ def demo(
 
     It needs no cluster: etcd, an API server and a controller-manager run on this machine's loopback and are removed at
     the end. The first time, they are built for some minutes. Exit code 0 if everything was healed, 1 if not.
+
+    With --nodes, tenants' pods run on real nodes, and the story begins with a connection between them that is dropped,
+    a tampering that opens it, the packet that goes through, and the repair. Exit code 3 where nodes cannot be had.
     """
     import asyncio
     import os
@@ -38,30 +47,39 @@ def demo(
     from driftd.cli.failures import failures_told
     from driftd.cli.sources import valid_model
     from driftd.cli.story import narrator, story_assets
-    from driftd.lab import ensure_programs
+    from driftd.lab import ensure_node_programs, ensure_programs, refuse_without
 
     slow = sys.stdout.isatty() if fast is None else not fast
     with failures_told("demo"), _faults_named():
         assets = story_assets()
         compiled = valid_model(assets.models, today()).compiled
+        if nodes:
+            refuse_without(os.environ)
         teller = narrator()
         teller.opening()
         with teller.working("looking for the programs of a control plane") as say:
             ensure_programs(os.environ, say)  # here, not in a thread: a build of minutes must end with a Ctrl-C
-        ending = asyncio.run(_run(assets, compiled, teller, pause=_PAUSE_SECONDS if slow else 0.0, stay=stay))
-    raise typer.Exit(Exit.CLEAN if ending.good else Exit.DRIFT)
+            if nodes:
+                ensure_node_programs(os.environ, say)
+        pause = _PAUSE_SECONDS if slow else 0.0
+        good = asyncio.run(_run(assets, compiled, teller, pause=pause, stay=stay, nodes=nodes))
+    raise typer.Exit(Exit.CLEAN if good else Exit.DRIFT)
 
 
-async def _run(assets: "Assets", compiled: "Compiled", teller: "Narrator", *, pause: float, stay: bool) -> "Ending":
+async def _run(
+    assets: "Assets", compiled: "Compiled", teller: "Narrator", *, pause: float, stay: bool, nodes: int
+) -> bool:
+    """Whether everything came out as it should."""
     import asyncio
     import signal
 
-    from driftd.cli.story import Play, stage
+    from driftd.cli.story import PacketsAct, Play, stage
 
     me, loop = asyncio.current_task(), asyncio.get_running_loop()
     if me is not None:
         loop.add_signal_handler(signal.SIGTERM, me.cancel)  # Ctrl-C does the same by itself
-    async with stage(assets, compiled, teller) as scene:
+    async with stage(assets, compiled, teller, nodes=nodes) as scene:
+        shown = not nodes or (await PacketsAct(scene, teller, pause=pause).perform()).good
         ending = await Play(scene, teller, pause=pause).perform()
         if stay:
             over = asyncio.Event()
@@ -69,7 +87,7 @@ async def _run(assets: "Assets", compiled: "Compiled", teller: "Narrator", *, pa
                 loop.add_signal_handler(number, over.set)
             teller.staying(scene.lab, scene.daemon, scene.models, scene.tamperers_kubeconfig)
             await over.wait()
-    return ending
+    return shown and ending.good
 
 
 @contextmanager

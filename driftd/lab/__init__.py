@@ -25,6 +25,7 @@ from driftd.lab.nodes import (
     lacks,
     machine_lacks,
     ready_node_programs,
+    refuse_without,
 )
 from driftd.lab.options import Deadlines, LabOptions
 from driftd.lab.parts import Part
@@ -65,5 +66,6 @@ __all__ = [
     "machine_lacks",
     "ready_node_programs",
     "ready_programs",
+    "refuse_without",
     "state_folder",
 ]

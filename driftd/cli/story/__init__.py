@@ -2,7 +2,8 @@
 
 from driftd.cli.story.assets import Assets, story_assets
 from driftd.cli.story.narrator import Narrator, narrator
-from driftd.cli.story.outcome import Ending, Installation, SceneEnd
+from driftd.cli.story.outcome import Ending, Installation, Packets, SceneEnd
+from driftd.cli.story.packets import PacketsAct
 from driftd.cli.story.play import Play
 from driftd.cli.story.scenes import SCENES, Scene, Tampering
 from driftd.cli.story.stage import Stage, stage
@@ -13,6 +14,8 @@ __all__ = [
     "Ending",
     "Installation",
     "Narrator",
+    "Packets",
+    "PacketsAct",
     "Play",
     "Scene",
     "SceneEnd",

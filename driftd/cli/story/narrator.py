@@ -15,8 +15,8 @@ from rich.text import Text
 
 from driftd.cli.story.daemon import Daemon
 from driftd.cli.story.evidence import claims
-from driftd.cli.story.outcome import Ending, Installation, SceneEnd
-from driftd.cli.story.scenes import Scene
+from driftd.cli.story.outcome import Ending, Installation, Packets, SceneEnd
+from driftd.cli.story.scenes import Scene, Tampering
 from driftd.lab import Lab
 from driftd.store import Past
 from driftd.values import Body, Change, Direction, ObjectRef
@@ -93,6 +93,40 @@ class Narrator:
             self._row("healed", Text(_in_time(end), "green"))
         else:
             self._row("NOT OK", Text(", ".join(map(str, end.differing)) or "nothing was written or told", "bold red"))
+
+    def packets(self, server: tuple[str, str], neighbour: tuple[str, str]) -> None:
+        """The act with pods begins."""
+        self._console.print()
+        said = (
+            f"packets from {'/'.join(neighbour)} to {'/'.join(server)}: two tenants, on two nodes where there are two"
+        )
+        self._line(Text(f"{'':>5}  "), Text(said, "bold"))
+
+    def step(self, said: str) -> None:
+        """What happens next."""
+        self._console.print(Padding(Text(said, "dim"), (0, 0, 0, _INDENT), expand=False))
+
+    def connection(self, who: tuple[str, str], target: str, *, through: bool) -> None:
+        """One attempt of a pod to connect."""
+        outcome = Text("connected", "green") if through else Text("dropped", "yellow")
+        self._row("packet", Text.assemble((f"{who[0]}/{who[1]}", "magenta"), f" -> {target}: ", outcome))
+
+    def done_by_tamperer(self, tampering: Tampering) -> None:
+        """What was changed, as it was sent."""
+        patch = _cut(_json(tampering.body))
+        self._row("did", Text.assemble(("mallory", "magenta"), f" {tampering.verb} {tampering.ref} ", (patch, "dim")))
+
+    def packets_end(self, packets: Packets) -> None:
+        """What the act with pods has shown."""
+        if packets.closed_again is not None:
+            said = f"on the wire {packets.closed_again:.1f} s after driftd woke up, connections that hung included"
+            self._row("healed", Text(said, "green"))
+        slipped = f"{packets.through_while_awake} of {packets.attempts_while_awake} connections came through"
+        self._row("awake", Text(f"{slipped} after the same tampering with driftd awake"))
+        if packets.friend_undisturbed:
+            self._row("allowed", Text("acme's own web reached api all the time", "green"))
+        if not packets.good:
+            self._row("NOT OK", Text(str(packets), "bold red"))
 
     def ending(self, ending: Ending) -> None:
         """The table, the chain, the verdict."""

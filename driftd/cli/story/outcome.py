@@ -36,6 +36,25 @@ class SceneEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Packets:
+    """What came of the act with pods. Every verdict is a connection that came about, or did not."""
+
+    blocked_first: bool
+    went_through: bool
+    closed_again: float | None
+    """Seconds from waking driftd to the first connection that was dropped."""
+    through_while_awake: int
+    attempts_while_awake: int
+    friend_undisturbed: bool
+    """Whether who may connect always could, ten times a second."""
+
+    @property
+    def good(self) -> bool:
+        """The hole was real, it was shut on the wire, and who may talk was never cut off."""
+        return self.blocked_first and self.went_through and self.closed_again is not None and self.friend_undisturbed
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """The whole play. `open` are the findings that stand at its end, `watched_only` namespaces in report mode."""
 

@@ -16,7 +16,7 @@ from driftd.cli.story.narrator import Narrator
 from driftd.cli.story.outcome import Installation
 from driftd.cli.story.truth import Truth
 from driftd.compile import Compiled
-from driftd.lab import AuditLog, Lab
+from driftd.lab import AuditLog, Lab, LabOptions
 
 TAMPERER = "mallory"
 _CLIENT = "kubectl-edit"
@@ -41,15 +41,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(assets: Assets, compiled: Compiled, narrator: Narrator) -> AsyncIterator[Stage]:
-    """Set it, and take it down in reverse order, whatever ends the block.
+async def stage(assets: Assets, compiled: Compiled, narrator: Narrator, *, nodes: int = 0) -> AsyncIterator[Stage]:
+    """Set it, and take it down in reverse order, whatever ends the block. With `nodes`, pods can run on it.
 
     Raises:
         LabError, ClusterError, CommandError: some of it could not be set up; nothing of it is left then.
     """
     async with AsyncExitStack() as stack:
         with narrator.working("starting a control plane") as progress:
-            lab = await Lab.launch(say=progress)
+            lab = await Lab.launch(options=LabOptions(nodes=nodes), say=progress)
         stack.push_async_callback(_close, lab)
         narrator.lab(lab)
         administrator = await stack.enter_async_context(hands(lab.kubeconfig, "platform-team"))

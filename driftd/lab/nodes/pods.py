@@ -1,16 +1,20 @@
-"""What `kubectl exec` and `kubectl logs` do, through the API server, for whoever has no kubectl."""
+"""What `kubectl run`, `exec` and `logs` do, through the API server, for whoever has no kubectl."""
 
+import asyncio
 import json
+import time
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import aiohttp
 
 from driftd.lab.admin import Admin
-from driftd.lab.errors import AdminRequestError
+from driftd.lab.errors import AdminRequestError, LabError
+from driftd.values import Body
 
 # `k8s.io/apimachinery/pkg/util/remotecommand`: the channels of one stream, and how its end is told.
 _PROTOCOL = "v5.channel.k8s.io"
+_LOOK_EVERY_SECONDS = 0.1
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 
 
@@ -29,6 +33,25 @@ class Pods:
     def __init__(self, api: Admin, server: str) -> None:
         self._api = api
         self._server = server
+
+    async def start(self, body: Body, *, seconds: float = 60.0) -> str:
+        """Create a pod, wait until all its containers run, and answer its address. Raises `LabError` if they do not."""
+        metadata = body["metadata"]
+        path = f"{self._server}/api/v1/namespaces/{metadata['namespace']}/pods"
+        await self._api.fetch("POST", path, body)
+        deadline = time.monotonic() + seconds
+        while True:
+            status = (await self._api.fetch("GET", f"{path}/{metadata['name']}"))["status"]
+            # Its phase says Running as soon as a container was tried, even if it never started.
+            states = [each["state"] for each in status.get("containerStatuses", ())]
+            if status.get("podIP") and states and all("running" in state for state in states):
+                return str(status["podIP"])
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"Pod {metadata['namespace']}/{metadata['name']} does not run after {seconds:.0f} s: "
+                    f"{status['phase']}, {states or status.get('conditions')}"
+                )
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     async def exec(self, namespace: str, pod: str, *command: str, seconds: float = 60.0) -> Execution:
         """Run a command in the first container of a pod, without input, and wait for its end."""
