@@ -1,6 +1,6 @@
 # One obvious command a thing. Every target sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test demo bench campaign docs manifests requirements clean
+.PHONY: help setup lint format test demo demo-node bench campaign docs manifests requirements clean
 
 help: ## what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -23,11 +23,15 @@ format: setup ## let ruff lay the code out
 	.venv/bin/ruff format driftd tests
 	.venv/bin/ruff check --fix driftd tests
 
-test: setup ## everything that must pass: lint, types, import rules, unit, property, control plane
+test: setup ## everything that must pass: lint, types, import rules, unit, property, control plane, nodes
 	.venv/bin/python tests/run.py
 
 demo: setup ## a real control plane on loopback, an example platform, a dozen tamperings healed
 	.venv/bin/driftd demo
+
+demo-node: setup ## the same with two nodes: real pods, real packets (Linux, root; installs Debian packages)
+	.venv/bin/driftd lab packages
+	.venv/bin/driftd demo --nodes 2
 
 bench: setup ## figures on the real control plane: prints a table, writes build/bench.json
 	.venv/bin/python -m tests.bench

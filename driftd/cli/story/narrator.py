@@ -53,8 +53,10 @@ class Narrator:
 
     def lab(self, lab: Lab) -> None:
         """The control plane is up."""
-        parts = ", ".join(lab.parts)
-        self._done("control plane", f"{parts}: real ones, on loopback, ready in {lab.seconds_to_ready:.1f} s")
+        parts = ", ".join(name for name in lab.parts if name.startswith(("etcd", "kube-")))
+        self._done("control plane", f"{parts}: real ones, on this machine, ready in {lab.seconds_to_ready:.1f} s")
+        for node in lab.nodes:
+            self._done(node.name, f"{node.address}: kubelet, containerd, Cilium's datapath, kube-proxy")
 
     def rights(self, tamperer: str) -> None:
         """Who may do what."""
@@ -97,10 +99,8 @@ class Narrator:
     def packets(self, server: tuple[str, str], neighbour: tuple[str, str]) -> None:
         """The act with pods begins."""
         self._console.print()
-        said = (
-            f"packets from {'/'.join(neighbour)} to {'/'.join(server)}: two tenants, on two nodes where there are two"
-        )
-        self._line(Text(f"{'':>5}  "), Text(said, "bold"))
+        said = f"packets from {'/'.join(neighbour)} to {'/'.join(server)}: two tenants, two pods, one network"
+        self._line(Text(" " * _INDENT), Text(said, "bold"))
 
     def step(self, said: str) -> None:
         """What happens next."""
