@@ -152,7 +152,10 @@ class ModelSettings(_Part):
 class StoreSettings(_Part):
     """Where findings, intents and the audit chain live."""
 
-    url: str = Field("", description="Database URL; empty means SQLite in `data_dir`.")
+    url: str = Field(
+        "",
+        description="`postgresql://user@host/database` for several replicas; empty means SQLite in `data_dir`.",
+    )
 
 
 class WebSettings(_Part):

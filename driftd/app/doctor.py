@@ -11,7 +11,6 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
@@ -185,7 +184,7 @@ async def _database(settings: Settings) -> Check:
         remedy = "mount a volume there that this user may write"
         return Check("database", State.MISSING, f"{parent} cannot be written", remedy)
     try:
-        archive = await asyncio.to_thread(ReadOnly.at, Path(settings.store.url or file), SystemClock())
+        archive = await asyncio.to_thread(ReadOnly.at, settings.store.url or file, SystemClock())
         try:
             head = await archive.head()
         finally:

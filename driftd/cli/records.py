@@ -1,6 +1,7 @@
 """The daemon's records as `driftd history` reads them: beside it, read-only, never in its way."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from driftd.cli.clock import CommandClock
-from driftd.cli.documents import ChainHead, ChainVerification, History
+from driftd.cli.documents import ActEntry, ChainHead, ChainVerification, History
 from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
 from driftd.documents import PageList, life_entry
-from driftd.store import Head, ReadOnly, StoreError, address_of, shown
+from driftd.store import AuditRow, Head, ReadOnly, StoreError, address_of, shown
 from driftd.values import Direction
 
 T = TypeVar("T")
@@ -21,6 +22,10 @@ T = TypeVar("T")
 _AGO = re.compile(r"([0-9]{1,9})(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
+
+
+ACTS = frozenset({"model.approved", "namespace.retired", "pause.begun", "pause.ended"})
+"""Kinds of audit rows that tell what people decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,8 @@ class Filter:
     limit: int
 
 
-def database_of(data_dir: Path | None, database: Path | None) -> Path:
-    """The SQLite file: the one that is named, else where the daemon's settings put it.
+def database_of(data_dir: Path | None, database: Path | None) -> str | Path:
+    """The address of the records: the file that is named, else where the daemon's settings put it.
 
     Raises:
         CommandError: the settings name no database that is known, or are not valid (exit code 2).
@@ -105,7 +110,11 @@ def read_history(database: str | Path, asked: Filter) -> History:
             limit=asked.limit + 1,
         )
         told = tuple(life_entry(past) for past in lives[: asked.limit])
-        return History(database=shown(address_of(database)), lives=told, more=len(lives) > asked.limit)
+        acts: tuple[ActEntry, ...] = ()
+        if asked.tenant is None and asked.kind is None and asked.direction is None:
+            rows = await archive.notes(ACTS, subject=asked.namespace, since=asked.since, limit=asked.limit)
+            acts = tuple(map(_act, rows))
+        return History(database=shown(address_of(database)), lives=told, acts=acts, more=len(lives) > asked.limit)
 
     return _with_archive(database, ask)
 
@@ -118,6 +127,14 @@ def read_pages(database: str | Path, tenant: str | None, limit: int) -> PageList
         return PageList(pages=tuple(await recent(archive, tenant=tenant, limit=limit)))
 
     return _with_archive(database, ask)
+
+
+def _act(row: AuditRow) -> ActEntry:
+    """A row of the audit chain about what a person decided."""
+    detail = json.loads(row.payload)
+    return ActEntry(
+        at=row.at, act=row.kind, subject=row.subject, by=detail.get("by", ""), reason=detail.get("reason", "")
+    )
 
 
 def verify_chain(database: str | Path, anchor: Head | None) -> ChainVerification:

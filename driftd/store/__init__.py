@@ -1,6 +1,7 @@
 """Findings, intents, outcomes, the hash-chained audit and remembered state: durable before anything is done."""
 
 from driftd.store.archive import Archive, Past, ReadOnly, Settled
+from driftd.store.backend import address_of, shown
 from driftd.store.chain import AuditRow, Head, Verification
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
 from driftd.store.entries import Act, Begin, Close, Finish
@@ -43,4 +44,6 @@ __all__ = [
     "Told",
     "UnsupportedDatabase",
     "Verification",
+    "address_of",
+    "shown",
 ]

@@ -1,6 +1,6 @@
 """The archive: what the records answer. Reads only, for the store itself and for commands beside a running daemon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self, TypeVar
 from sqlalchemy import Connection, Row, and_, select
 
 from driftd.store import outbox
+from driftd.store.backend import Backend, address_of, backend_at
 from driftd.store.chain import GENESIS, AuditRow, Head, Verification, walk
-from driftd.store.database import Database
 from driftd.store.entries import finding_from, moment, stamp
 from driftd.store.errors import StoreUnreadable
 from driftd.store.ledger import head_of
@@ -102,6 +102,17 @@ class Archive:
         statement = select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)
         return await self._database.read(lambda c: [_audit(row) for row in c.execute(statement)])
 
+    async def notes(
+        self, kinds: Collection[str], *, subject: str | None = None, since: datetime | None = None, limit: int = 100
+    ) -> Sequence[AuditRow]:
+        """Rows of evidence of these kinds, newest first; of one subject, or of all."""
+        statement = select(audit).where(audit.c.kind.in_(sorted(kinds))).order_by(audit.c.seq.desc()).limit(limit)
+        if subject is not None:
+            statement = statement.where(audit.c.subject == subject)
+        if since is not None:
+            statement = statement.where(audit.c.at >= stamp(since))
+        return await self._database.read(lambda c: [_audit(row) for row in c.execute(statement)])
+
     async def head(self) -> Head:
         """The newest row of the chain as the database has it."""
         return await self._database.read(head_of)
@@ -145,19 +156,20 @@ class Archive:
 class ReadOnly(Archive):
     """The archive of a database that somebody else writes (`driftd history`, `driftd verify`)."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Backend) -> None:
         super().__init__(database)
         self._own = database
 
     @classmethod
-    def at(cls, path: Path, clock: Clock) -> Self:
-        """The archive in the file at `path`; raises `StoreUnreadable` if there is none."""
-        if not path.is_file():
-            raise StoreUnreadable(f"there is no file {path}")
-        return cls(Database(path, clock, busy_ms=2_000, deadline_seconds=10.0))
+    def at(cls, url_or_path: str | Path, clock: Clock) -> Self:
+        """The archive at an address; raises `UnsupportedDatabase`, and `StoreUnreadable` where there is no file."""
+        address = address_of(url_or_path)
+        if isinstance(address, Path) and not address.is_file():
+            raise StoreUnreadable(f"there is no file {address}")
+        return cls(backend_at(address, clock, busy_ms=2_000, deadline_seconds=10.0))
 
     async def close(self) -> None:
-        """Close the file."""
+        """Let go of it."""
         await self._own.close()
 
 

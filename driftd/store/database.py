@@ -24,8 +24,11 @@ T = TypeVar("T")
 class Database:
     """Runs bodies on the file's threads and names what goes wrong."""
 
+    shared = False
+
     def __init__(self, path: Path, clock: Clock, *, busy_ms: int, deadline_seconds: float) -> None:
         self.path = path
+        self.name = path.name
         self._file = sqlite.SqliteFile(path, clock.now, busy_ms)
         self._busy_ms = busy_ms
         self._deadline = deadline_seconds

@@ -55,7 +55,9 @@ class UnsupportedDatabase(StoreError):
 
     def __init__(self, address: str) -> None:
         scheme = address.split(":", 1)[0]
-        super().__init__(f"store address of scheme {scheme!r}: expected a file path or sqlite:///path")
+        super().__init__(
+            f"store address of scheme {scheme!r}: expected a file path, sqlite:///path, or postgresql://user@host/database"
+        )
 
 
 class EntryRefused(StoreError):

@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 
 from driftd.store import ledger
 from driftd.store.anchor import Anchor
+from driftd.store.backend import Backend
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
-from driftd.store.database import Database
 from driftd.store.entries import Act, Entry, Note, Remember, Tell, stamp
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, StoreGone
 from driftd.store.journal import Journal, JournalRefused
@@ -60,7 +60,7 @@ class Scribe:
     """Owns the database's writing side and the journal. Not for use outside this room: see `Store`."""
 
     def __init__(
-        self, database: Database, journal: Journal, anchor: Anchor, clock: Clock, options: StoreOptions
+        self, database: Backend, journal: Journal, anchor: Anchor, clock: Clock, options: StoreOptions
     ) -> None:
         self.state = StoreState(StoreMode.OK, clock.now())
         self.head = Head()
@@ -192,7 +192,8 @@ class Scribe:
 
     async def _apply(self, entries: Sequence[Entry]) -> int:
         """Commit those of `entries` that are not applied yet; returns how many that were."""
-        known, self._head_known = (self.head if self._head_known else None), False
+        sure = self._head_known and not self._database.shared
+        known, self._head_known = (self.head if sure else None), False
 
         def body(connection: Connection) -> tuple[Head, int]:
             # With a known head nothing was ever uncertain, so nothing of these entries can be there already.
@@ -270,7 +271,7 @@ class Scribe:
         replayed, damaged = await self._replay_all()
         outage = {"replayed": str(replayed), "since": stamp(self.state.since), "reason": self.state.reason}
         kind = "store.opened" if self._task is None else "store.recovered"
-        await self._own_note(kind, self._database.path.name, outage if kind == "store.recovered" or replayed else {})
+        await self._own_note(kind, self._database.name, outage if kind == "store.recovered" or replayed else {})
         if damaged:
             await self._own_note("journal.damaged", self._journal.path.name, {"unreadable_lines": str(damaged)})
         await self._clear_journal()
@@ -296,12 +297,12 @@ class Scribe:
             details.insert(0, ("chain.begun", begun))
             details = details[:1]
         for kind, detail in details:
-            await self._own_note(kind, self._database.path.name, detail)
+            await self._own_note(kind, self._database.name, detail)
         for setback in setbacks:
             if setback.salvaged:
                 await self._own(Remember(setback.salvaged))
                 note = {"values": str(len(setback.salvaged)), "from": setback.kept}
-                await self._own_note("store.salvaged", self._database.path.name, note)
+                await self._own_note("store.salvaged", self._database.name, note)
         self._database.forget_setbacks()
 
     async def _replay_all(self) -> tuple[int, int]:

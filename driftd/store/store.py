@@ -8,11 +8,10 @@ from typing import Protocol, Self
 
 from driftd.store.anchor import Anchor
 from driftd.store.archive import Archive
+from driftd.store.backend import Backend, address_of, backend_at
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
-from driftd.store.database import Database
 from driftd.store.entries import Act, Begin, Close, Finish, Note, Remember, Tell
-from driftd.store.errors import UnsupportedDatabase
 from driftd.store.journal import Journal
 from driftd.store.scribe import Scribe
 from driftd.store.told import DeliveryRow, PageRow, Told
@@ -39,7 +38,7 @@ class Store(Archive):
     the journal shows once it is replayed; `recall` and `recall_all` alone look through to it.
     """
 
-    def __init__(self, database: Database, scribe: Scribe) -> None:
+    def __init__(self, database: Backend, scribe: Scribe) -> None:
         super().__init__(database)
         self._scribe = scribe
         self.companion: Companion | None = None
@@ -50,15 +49,15 @@ class Store(Archive):
     async def open(
         cls, url_or_path: str | Path, clock: Clock, journal_dir: Path, options: StoreOptions | None = None
     ) -> Self:
-        """Open the database (a path or `sqlite:///path`) and its journal, migrate, replay what waits.
+        """Open the database (a path, `sqlite:///path`, `postgresql://...`) and its journal, migrate, replay what waits.
 
-        A database that is merely away (locked, disk full) gives a store that journals; `StoreInUse`,
+        A database that is merely away (locked, disk full, server gone) gives a store that journals; `StoreInUse`,
         `SchemaTooNew` and `UnsupportedDatabase` are raised.
         """
         options = options or StoreOptions()
-        path = path_of(url_or_path)
+        address = address_of(url_or_path)
         journal = await asyncio.to_thread(Journal, journal_dir / "store.journal", options.journal_bytes)
-        database = Database(path, clock, busy_ms=options.busy_ms, deadline_seconds=options.deadline_seconds)
+        database = backend_at(address, clock, busy_ms=options.busy_ms, deadline_seconds=options.deadline_seconds)
         scribe = Scribe(database, journal, Anchor(journal_dir / "store.head"), clock, options)
         try:
             await scribe.start()
@@ -146,14 +145,3 @@ class Store(Archive):
         finally:
             if companion is not None and pages:
                 companion.recorded(pages)
-
-
-def path_of(url_or_path: str | Path) -> Path:
-    """The file behind a path or a `sqlite:///path` address; raises `UnsupportedDatabase` for any other scheme."""
-    text = str(url_or_path)
-    for prefix in ("sqlite+aiosqlite:///", "sqlite:///"):
-        if text.startswith(prefix):
-            return Path(text.removeprefix(prefix))
-    if "://" in text:
-        raise UnsupportedDatabase(text)
-    return Path(url_or_path)

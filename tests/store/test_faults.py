@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from driftd.store import SchemaTooNew, Store, StoreGone, StoreMode, StoreOptions, StoreUnreadable
+from driftd.store.database import Database
 from tests.support.records import START, SteppingClock, finding, intent, outcome
 
 OPTIONS = StoreOptions(
@@ -167,7 +168,9 @@ async def test_a_full_disk_sends_records_to_the_reserved_journal(tmp_path: Path)
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}").fetchone()
 
-    owned = store._scribe._database._file._connection
+    database = store._scribe._database
+    assert isinstance(database, Database)
+    owned = database._file._connection
     assert owned is not None
     raw = owned.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)

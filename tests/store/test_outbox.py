@@ -44,8 +44,8 @@ class Scripted:
 
 
 @pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(tmp_path / "s.db", SteppingClock(), tmp_path, QUICK)
+async def store(address: str, tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(address, SteppingClock(), tmp_path, QUICK)
     opened.companion = Scripted()
     yield opened
     await opened.close()

@@ -1,0 +1,201 @@
+"""What only a database beyond the network does: it goes away, it is shared, its tables belong to a server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import URL
+
+import driftd.store.migrate as migration
+from driftd.store import ReadOnly, Store, StoreMode, StoreOptions, StoreUnreadable, address_of, shown
+from driftd.store.postgres import Postgres
+from driftd.store.schema import metadata
+from tests.support.postgres import PASSWORD, Server
+from tests.support.records import START, SteppingClock, finding, intent, outcome
+
+QUICK = StoreOptions(
+    journal_bytes=1 << 20, deadline_seconds=2.0, retry_first_seconds=0.02, retry_last_seconds=0.1, idle_seconds=0.0
+)
+
+
+@asynccontextmanager
+async def opened(url: str, folder: Path) -> AsyncIterator[Store]:
+    store = await Store.open(url, SteppingClock(), folder, QUICK)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def until(store: Store, mode: StoreMode) -> None:
+    async with asyncio.timeout(20):
+        while store.state.mode is not mode:
+            await asyncio.sleep(0.02)
+
+
+async def test_while_the_server_is_gone_records_wait_in_the_journal_and_arrive_in_order(
+    server: Server, tmp_path: Path
+) -> None:
+    async with opened(server.new_database(), tmp_path) as store:
+        await store.begin([finding("before")], [intent("i1", finding("before"))])
+        server.stop()
+        try:
+            await store.finish([outcome("i1")], [])
+            for number in range(20):
+                await store.note("while.away", str(number), {})
+            assert store.state.mode is StoreMode.JOURNALLING
+            assert not store.durable
+            assert PASSWORD not in store.state.reason
+            with pytest.raises(StoreUnreadable) as caught:
+                await store.history()
+            assert PASSWORD not in str(caught.value)
+        finally:
+            await asyncio.to_thread(server.start)
+        await until(store, StoreMode.OK)
+        await store.note("after", "", {})
+        rows = await store.audit(limit=1000)
+        assert [row.subject for row in rows if row.kind == "while.away"] == [str(number) for number in range(20)]
+        assert [row.kind for row in rows][-2:] == ["store.recovered", "after"]
+        assert [row.kind for row in rows].count("write.settled") == 1
+        assert (await store.verify()).ok
+
+
+async def test_a_store_that_opens_while_the_server_is_gone_journals_until_it_is_back(
+    server: Server, tmp_path: Path
+) -> None:
+    url = server.new_database()
+    server.stop()
+    try:
+        store = await Store.open(url, SteppingClock(), tmp_path, QUICK)
+        await store.begin([finding()], [])
+        assert store.state.mode is StoreMode.JOURNALLING
+    finally:
+        await asyncio.to_thread(server.start)
+    await until(store, StoreMode.OK)
+    assert len(await store.open_findings()) == 1
+    await store.close()
+
+
+async def test_replicas_that_write_side_by_side_make_one_chain(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path / "a") as one, opened(url, tmp_path / "b") as two:
+        one.epoch, two.epoch = 4, 5
+
+        async def write(store: Store, name: str) -> None:
+            for number in range(40):
+                await store.note("told", f"{name}{number}", {})
+
+        await asyncio.gather(write(one, "a"), write(two, "b"), write(one, "c"), write(two, "d"))
+        rows = await one.audit(limit=1000)
+        subjects = [row.subject for row in rows if row.kind == "told"]
+        assert len(set(subjects)) == len(subjects) == 160
+        for name in "abcd":
+            mine = [subject for subject in subjects if subject.startswith(name)]
+            assert mine == [f"{name}{number}" for number in range(40)]
+        assert one.durable
+        assert two.durable
+        found = await two.verify(one.known_head)
+        assert found.ok, found
+
+
+async def test_a_second_successor_of_a_row_is_refused_by_the_database(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path) as store:
+        await store.note("told", "x", {})
+    raw = await asyncpg.connect(url)
+    try:
+        columns = "at, epoch, kind, subject, payload, prev_hash, hash"
+        fork = f"INSERT INTO audit (seq, {columns}) SELECT seq + 100, {columns} FROM audit LIMIT 1"
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await raw.execute(fork)
+    finally:
+        await raw.close()
+
+
+async def test_somebody_who_holds_the_writers_turn_delays_nothing_but_the_database(
+    server: Server, tmp_path: Path
+) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path) as store:
+        other = await asyncpg.connect(url)
+        await other.execute("SELECT pg_advisory_lock($1)", 0x6472_6966_7464)
+        began = asyncio.get_running_loop().time()
+        await store.begin([finding()], [intent()])
+        assert asyncio.get_running_loop().time() - began < 2.0
+        assert store.state.mode is StoreMode.JOURNALLING
+        await other.close()
+        await until(store, StoreMode.OK)
+        assert len(await store.unsettled()) == 1
+
+
+async def test_driftds_sessions_are_ended_when_they_stand_still_in_a_transaction(server: Server) -> None:
+    database = Postgres(_url(server.new_database()), busy_ms=250, deadline_seconds=2.0)
+    limit = await database.write(
+        lambda connection: connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+    )
+    assert limit == "10s"
+    await database.close()
+
+
+async def test_the_tables_are_those_of_the_code_on_postgresql_too(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path):
+        pass
+    database = Postgres(_url(url), busy_ms=250, deadline_seconds=5.0)
+    assert (
+        await database.read(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
+    )
+    await database.close()
+
+
+async def test_an_older_schema_is_migrated_once_its_tables_copied_first(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path / "old") as store:
+        await store.begin([finding()], [])
+    name = url.rsplit("/", 1)[1]
+    later = [table for table in ("pages", "deliveries") if table in metadata.tables]
+    server.sql(f"DROP TABLE {', '.join(later)}; UPDATE alembic_version SET version_num = '0001'", name)
+    async with opened(url, tmp_path / "a") as one, opened(url, tmp_path / "b"):
+        assert len(await one.open_findings()) == 1
+        assert (await one.verify()).ok
+    assert server.sql("SELECT version_num FROM alembic_version", name) == migration.HEAD
+    assert server.sql(f"SELECT count(*) FROM findings_before_{migration.HEAD}", name) == "1"
+
+
+async def test_nobody_is_told_the_password(server: Server, tmp_path: Path) -> None:
+    url = server.new_database().replace(PASSWORD, "wrong-but-secret")
+    store = await Store.open(url, SteppingClock(), tmp_path, QUICK)
+    assert store.state.mode is StoreMode.JOURNALLING
+    assert "wrong-but-secret" not in store.state.reason
+    archive = ReadOnly.at(url, SteppingClock())
+    with pytest.raises(StoreUnreadable) as caught:
+        await archive.head()
+    told = [str(caught.value), shown(address_of(url)), repr(caught.value.__cause__)]
+    assert not [text for text in told if "wrong-but-secret" in text]
+    await archive.close()
+    await store.close()
+
+
+async def test_evidence_reaches_back_over_both_ends_of_a_takeover(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path / "a") as first:
+        await first.begin([finding()], [intent()])
+        async with opened(url, tmp_path / "b") as second:
+            second.epoch = 2
+            assert [left.id for left in await second.unsettled()] == ["i1"]
+            await second.finish([outcome()], [])
+            await second.close_findings(["f1"], "driftd", START)
+        assert await first.unsettled() == []
+        await first.note("late", "", {})
+        assert (await first.verify()).ok
+
+
+def _url(text: str) -> URL:
+    address = address_of(text)
+    assert not isinstance(address, Path)
+    return address
