@@ -1,13 +1,17 @@
 """The database goes away under a running daemon: repairs go on, the journal keeps account, the last DELETE waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from driftd.lab import Lab
+from tests.support.control_plane import lacking
 from tests.support.faulty import OPEN, Scene, allow_all, locked, scene
 
 pytestmark = [
@@ -58,6 +62,52 @@ async def has_it_all(one: Scene, name: str) -> None:
     assert all(write.outcome is not None for write in hole.writes)
     assert [past.seen.finding.type.value for past in found.about(name)] == ["unexpected"]
     assert found.kinds()["store.recovered"] >= 1
+
+
+@contextmanager
+def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
+    """A file system of its own, so small that a test can fill it."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        lacking("root", "mounting a small file system takes root, and a kernel that allows it")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Leave no byte free."""
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
+
+
+async def test_on_a_full_disk_the_reserved_journal_carries_on_and_is_replayed_when_there_is_room(
+    lab: Lab, tmp_path: Path
+) -> None:
+    # First in this file: a daemon of its own cannot lead beside the one that the other tests share.
+    with small_disk(tmp_path / "disk", 40) as disk:
+        data, log = disk / "data", tmp_path / "one.log"
+        data.mkdir()
+        log.touch()
+        (data / "one.log").symlink_to(log)  # what a daemon prints goes elsewhere than what it keeps
+        async with scene(lab, data, proxied=False) as full:
+            fill(disk / "ballast")
+
+            async def away() -> bool:
+                await full.kube.merge("NetworkPolicy", "acme-prod", "web-egress", OPEN)
+                await full.canonical(30.0)
+                return await full.metric("driftd_store_ok") == 0
+
+            await full.until("the store says that it is away", away, 60.0)
+            await heals_without_its_database(full, "hole-d")
+            (disk / "ballast").unlink()
+            await has_it_all(full, "hole-d")
+            assert await full.metric("driftd_store_ok") == 1
 
 
 async def test_while_the_database_is_locked_repairs_go_on_and_the_journal_is_replayed(calm: Scene) -> None:
