@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Final
 
 from driftd.policy.reach.endpoints import Outside
 from driftd.policy.reach.inventory import NamespaceView, Plans
-from driftd.policy.reach.relation import positions
+from driftd.policy.reach.relation import Reached, positions
 from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
 
 ABSENT: Final[tuple[str, str]] = ("absent", "absent")
@@ -26,6 +28,11 @@ class Moved:
     count: int
     name: str = ""
 
+    @property
+    def places(self) -> int:
+        """The classes, as a bitset."""
+        return sum(1 << place for place in {self.before, self.after} if place is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -34,6 +41,27 @@ class Group:
     before: Plans | None
     after: Plans | None
     bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facing:
+    """Whom to look for: classes that may exchange such traffic with those in `bits`.
+
+    `side` 0: what comes in to them, 1: what goes out. `traffic`: any with ports, any without. `surely` asks for what is
+    allowed in every reading.
+    """
+
+    bits: int
+    side: int
+    traffic: tuple[bool, bool]
+    surely: bool
+
+    @property
+    def kind(self) -> tuple[int, tuple[bool, bool], bool]:
+        return self.side, self.traffic, self.surely
+
+    def __call__(self, peers: Reached) -> bool:
+        return bool((self.traffic[0] and peers[0] & self.bits) or (self.traffic[1] and peers[1] & self.bits))
 
 
 class Cells:
@@ -49,7 +77,7 @@ class Cells:
         self.moved: list[Moved] = []
         self.shared = 0
         self.changed: list[Group] = []
-        self._quiet: list[NamespaceView] | None = None
+        self._nearby: dict[tuple[int, tuple[bool, bool], bool], list[NamespaceView]] = {}
         self._noisy: set[str] = set()
         self._loud: list[Group] = []
         self._counts: dict[int, int] = {}
@@ -142,28 +170,47 @@ class Cells:
                 ):
                     self.moved.append(Moved(was, now, 2))
 
-    def groups(self, within: int) -> Iterator[Group]:
-        """Shared classes in a bitset, by their plans."""
+    def groups(self, within: int, facing: Facing) -> Iterator[Group]:
+        """Shared classes in a bitset, by their plans; those that exchange nothing of what is asked are left out."""
         within &= self.shared
         pods = within & self.after.core.endpoints.labels.everything
         if pods.bit_count() <= _FEW:
             yield from self._groups_of_few(pods)
         else:
-            for view in self._quiet_views():
-                if view.live & pods:
-                    for plans, bits in view.groups.items():
-                        if bits & pods:
-                            yield Group(plans, plans, bits & pods)
+            yield from self._quiet_groups(pods, facing)
             for group in self._loud:
                 if group.bits & pods:
                     yield Group(group.before, group.after, group.bits & pods)
         if within != pods:
             yield Group(NO_PLANS, NO_PLANS, within & ~pods)
 
-    def _quiet_views(self) -> list[NamespaceView]:
-        if self._quiet is None:
-            self._quiet = [view for name, view in self.after.namespaces.items() if name not in self._noisy]
-        return self._quiet
+    def _quiet_groups(self, pods: int, facing: Facing) -> Iterator[Group]:
+        """Of namespaces in which nothing differs, with the classes of equal plans as one group across namespaces."""
+        core, side, surely = self.after.core, facing.side, facing.surely
+        found: dict[Plans, int] = {}
+        for view in self._near(facing):
+            if view.live & pods:
+                for plans, bits in view.groups.items():
+                    if bits & pods and facing(core.verdict(plans[side]).reached(surely=surely)):
+                        found[plans] = found.get(plans, 0) | (bits & pods)
+        for plans, bits in found.items():
+            yield Group(plans, plans, bits)
+
+    def _near(self, facing: Facing) -> list[NamespaceView]:
+        """Namespaces in which nothing differs and that face anybody who does; told once for all who do."""
+        found = self._nearby.get(facing.kind)
+        if found is None:
+            core, side, surely = self.after.core, facing.side, facing.surely
+            differing = reduce(or_, (group.bits for group in self.changed), 0)
+            for moved in self.moved:
+                differing |= moved.places
+            anybody = replace(facing, bits=differing)
+            found = self._nearby[facing.kind] = [
+                view
+                for name, view in self.after.namespaces.items()
+                if name not in self._noisy and anybody(core.peers(view, side, surely=surely))
+            ]
+        return found
 
     def _groups_of_few(self, bits: int) -> Iterator[Group]:
         found: dict[Plans, int] = {}

@@ -5,22 +5,20 @@ rectangles are compared; endpoints that moved between classes are compared one b
 policies can tell their two classes apart.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from driftd.policy.reach.cells import Cells, Group, Moved
+from driftd.policy.reach.cells import Cells, Facing, Group, Moved
 from driftd.policy.reach.edits import align
 from driftd.policy.reach.flows import Flows, Rectangle
 from driftd.policy.reach.inventory import Plans
 from driftd.policy.reach.policies import Policy
 from driftd.policy.reach.ports import NONE, PortSet
-from driftd.policy.reach.relation import EMPTY, Relation, at, joint
+from driftd.policy.reach.relation import EMPTY, Relation, at, joint, kinds
 from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
-from driftd.policy.reach.walk import Verdict
 from driftd.values import Direction
 
 _Joint = tuple[tuple[PortSet, int, int], ...]
-_Bound = Callable[[Verdict], Relation]
 
 
 class DifferentDialects(ValueError):
@@ -71,12 +69,12 @@ def delta(before: Snapshot, after: Snapshot) -> Delta:
     if before.core is not after.core:
         before = align(before, onto=after)
     cells = Cells(before, after)
-    may = _Comparison(cells, _may)
+    may = _Comparison(cells, surely=False)
     may.run()
     if may.certain:
         surely = may
     else:
-        surely = _Comparison(cells, _must)
+        surely = _Comparison(cells, surely=True)
         surely.run()
     return Delta(
         before,
@@ -88,21 +86,13 @@ def delta(before: Snapshot, after: Snapshot) -> Delta:
     )
 
 
-def _may(verdict: Verdict) -> Relation:
-    return verdict.may
-
-
-def _must(verdict: Verdict) -> Relation:
-    return verdict.must
-
-
 class _Comparison:
     """One bound of the difference."""
 
-    def __init__(self, cells: Cells, bound: _Bound) -> None:
+    def __init__(self, cells: Cells, *, surely: bool) -> None:
         self.cells = cells
         self.core = cells.after.core
-        self.bound = bound
+        self.surely = surely
         self.certain = True
         self.added: list[Rectangle] = []
         self.removed: list[Rectangle] = []
@@ -121,44 +111,44 @@ class _Comparison:
 
     # -- relations -------------------------------------------------------------------------------------------------
 
-    def _relation(self, plans: Plans | None, side: int, within: int) -> Relation:
+    def _relation(self, plans: Plans | None, side: int) -> Relation:
         if plans is None:
             return EMPTY
-        verdict = self.core.verdict(plans[side], within)
+        verdict = self.core.verdict(plans[side])
         if verdict.must is not verdict.may:
             self.certain = False
-        return self.bound(verdict)
+        return verdict.must if self.surely else verdict.may
 
-    def _both(self, before: Plans | None, after: Plans | None, side: int, within: int) -> _Joint:
-        old = self._relation(before, side, within)
-        return joint(old, old if _same(before, after, side) else self._relation(after, side, within))
+    def _both(self, before: Plans | None, after: Plans | None, side: int) -> _Joint:
+        old = self._relation(before, side)
+        return joint(old, old if _same(before, after, side) else self._relation(after, side))
 
     # -- shared classes --------------------------------------------------------------------------------------------
 
     def _changed_targets(self, target: Group) -> None:
         if _same(target.before, target.after, 0):
             return
-        shared = self.cells.shared
-        into = self._both(target.before, target.after, 0, shared.bit_length())
-        differing = _differing(into) & shared
-        for source in self.cells.groups(differing):
-            out = self._both(source.before, source.after, 1, target.bits.bit_length())
-            self._rectangles(source.bits, target.bits, into, out)
+        into = self._both(target.before, target.after, 0)
+        changed = _changed(into)
+        facing = Facing(target.bits, 1, _kinds(changed), self.surely)
+        for source in self.cells.groups(_differing(changed), facing):
+            out = self._both(source.before, source.after, 1)
+            # Where the other side stays as it is, only what differs on this one can make a difference.
+            self._rectangles(source.bits, target.bits, changed if _same(source.before, source.after, 1) else into, out)
 
     def _changed_sources(self, source: Group) -> None:
         if _same(source.before, source.after, 1):
             return
-        shared = self.cells.shared
-        out = self._both(source.before, source.after, 1, shared.bit_length())
-        differing = _differing(out) & shared
-        for target in self.cells.groups(differing):
-            into = self._both(target.before, target.after, 0, source.bits.bit_length())
+        out = self._both(source.before, source.after, 1)
+        changed = _changed(out)
+        facing = Facing(source.bits, 0, _kinds(changed), self.surely)
+        for target in self.cells.groups(_differing(changed), facing):
+            into = self._both(target.before, target.after, 0)
             if not _same(target.before, target.after, 0):
                 # The other pass has seen every source that this target's own change could concern.
-                seen = _differing(into)
-                self._rectangles(source.bits & ~seen, target.bits, into, out)
+                self._rectangles(source.bits & ~_differing(into), target.bits, into, out)
             else:
-                self._rectangles(source.bits, target.bits, into, out)
+                self._rectangles(source.bits, target.bits, into, changed)
 
     def _rectangles(self, sources: int, targets: int, into: _Joint, out: _Joint) -> None:
         if not sources:
@@ -204,25 +194,28 @@ class _Comparison:
         outside = ~self.core.endpoints.labels.everything
         is_pod = before is not NO_PLANS or after is not NO_PLANS or not self._is_outside(moved)
         for side in (1, 0):
-            mine = self._both(before, after, side, self.cells.shared.bit_length())
-            candidates = _differing(mine) | watching
+            mine = self._both(before, after, side)
+            changed = _changed(mine)
+            told = watching
             for group in self.cells.changed:
                 if not _same(group.before, group.after, 1 - side):
-                    candidates |= group.bits
+                    told |= group.bits
+            rest = _differing(changed) & ~told
             if not is_pod:
-                candidates &= ~outside
-            for group in self.cells.groups(candidates):
-                theirs = self._at_moved(moved, group, 1 - side, told_apart=bool(group.bits & watching))
-                self._one_against_many(moved, group.bits, mine, theirs, outgoing=side == 1)
+                told, rest = told & ~outside, rest & ~outside
+            for candidates, traffic in ((told, (True, True)), (rest, _kinds(changed))):
+                for group in self.cells.groups(candidates, Facing(moved.places, 1 - side, traffic, self.surely)):
+                    theirs = self._at_moved(moved, group, 1 - side, told_apart=bool(group.bits & watching))
+                    self._one_against_many(moved, group.bits, mine, theirs, outgoing=side == 1)
 
     def _at_moved(self, moved: Moved, group: Group, side: int, *, told_apart: bool) -> list[tuple[PortSet, bool, bool]]:
         """What a group's policies let it exchange with the moved endpoint: (traffic, before, after)."""
         was, now = moved.before, moved.after
         if was is not None and now is not None and not told_apart and _same(group.before, group.after, side):
             # No rule can tell the two classes apart: what held of the one holds of the other.
-            relation = self._relation(group.before, side, was + 1)
+            relation = self._relation(group.before, side)
             return [(ports, bool(bits >> was & 1), bool(bits >> was & 1)) for ports, bits in relation]
-        parts = self._both(group.before, group.after, side, max(was or 0, now or 0) + 1)
+        parts = self._both(group.before, group.after, side)
         return [(ports, _has(before, was), _has(after, now)) for ports, before, after in parts]
 
     def _one_against_many(
@@ -267,8 +260,8 @@ class _Comparison:
         if source is None or target is None:
             return NONE
         snapshot = self.cells.after if when else self.cells.before
-        out = self._relation(snapshot.plans_of(source), 1, target + 1)
-        into = self._relation(snapshot.plans_of(target), 0, source + 1)
+        out = self._relation(snapshot.plans_of(source), 1)
+        into = self._relation(snapshot.plans_of(target), 0)
         return at(out, target) & at(into, source)
 
     def _plans(self, moved: Moved) -> tuple[Plans | None, Plans | None]:
@@ -309,6 +302,16 @@ def _same(before: Plans | None, after: Plans | None, side: int) -> bool:
     if before is None or after is None:
         return before is after
     return before[side] is after[side]
+
+
+def _changed(parts: _Joint) -> _Joint:
+    return tuple(part for part in parts if part[1] != part[2])
+
+
+def _kinds(parts: _Joint) -> tuple[bool, bool]:
+    """Whether any of the traffic has ports, and whether any has none."""
+    found = [kinds(ports) for ports, _, _ in parts]
+    return any(one for one, _ in found), any(other for _, other in found)
 
 
 def _differing(parts: Iterable[tuple[PortSet, int, int]]) -> int:

@@ -127,7 +127,7 @@ class _Teller:
         if plan is None:
             return Side(flow, end, Answer.YES, (), None, f"no policy governs {flow} of {end}: everything passes")
         steps = tuple(self._steps(plan, far, far_name))
-        allowed = self._answer(plan.verdict(self._core.matcher, far + 1), far)
+        allowed = self._answer(self._core.verdict(plan), far)
         decided = next((step for step in reversed(steps) if step.matched is Answer.YES), None)
         return Side(flow, end, allowed, steps, decided, self._counterfactual(plan, steps, far, allowed))
 

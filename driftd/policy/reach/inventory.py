@@ -8,6 +8,7 @@ from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Policy, PortMatch, Tier
 from driftd.policy.reach.ports import PortSet
+from driftd.policy.reach.relation import Reached
 from driftd.policy.reach.selectors import Selector
 from driftd.policy.reach.walk import Plan
 from driftd.values import Body, ObjectRef
@@ -36,6 +37,8 @@ class NamespaceView:
     plans: Mapping[int, Plans] = field(default_factory=dict)
     live: int = 0
     groups: Mapping[Plans, int] = field(default_factory=dict)
+    peers: dict[tuple[int, bool], tuple[int, Reached]] = field(default_factory=dict, init=False)
+    """Kept for `Core.peers`, which alone reads and writes it."""
 
     def effective_labels(self) -> Labels:
         """The labels as the API server guarantees them: the name label is always there, and true."""

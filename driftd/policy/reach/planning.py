@@ -72,11 +72,7 @@ def _plan(core: Core, flow: Flow, entries: list[tuple[Tier, Applied]] | None, po
         for tier, members in groupby(entries, key=lambda entry: entry[0])
     )
     near = _near(core, flow, (applied.policy for _, applied in entries), position)
-    key = (flow, stages, near)
-    found = core.plans.get(key)
-    if found is None:
-        found = core.plans[key] = Plan(flow, stages, near)
-    return found
+    return core.plan(flow, stages, near)
 
 
 def _near(core: Core, flow: Flow, policies: Iterable[Policy], position: int) -> Near:

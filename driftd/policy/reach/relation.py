@@ -6,10 +6,11 @@ bitset, so equal relations are equal tuples. Bitsets are Python integers; a nega
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from operator import and_, or_
 from typing import Final, TypeAlias
 
-from driftd.policy.reach.ports import ALL, NONE, PortSet
+from driftd.policy.reach.ports import ALL, NONE, PORTED, PortSet
 
 Relation: TypeAlias = tuple[tuple[PortSet, int], ...]
 
@@ -102,6 +103,27 @@ def at(relation: Relation, bit: int) -> PortSet:
         if bits >> bit & 1:
             found = found | ports
     return found
+
+
+Reached: TypeAlias = tuple[int, int]
+"""Endpoints over traffic with ports, and over the rest: by these two alone most pairs are known to exchange nothing."""
+
+
+def reached(relation: Relation) -> Reached:
+    """The endpoints that have any traffic in the relation."""
+    ported = rest = 0
+    for ports, bits in relation:
+        if bits:
+            with_ports, without = kinds(ports)
+            ported |= bits if with_ports else 0
+            rest |= bits if without else 0
+    return ported, rest
+
+
+@lru_cache(maxsize=65_536)
+def kinds(ports: PortSet) -> tuple[bool, bool]:
+    """Whether a set of traffic holds any with ports, and any without."""
+    return bool(ports & PORTED), bool(ports - PORTED)
 
 
 def joint(before: Relation, after: Relation) -> tuple[tuple[PortSet, int, int], ...]:

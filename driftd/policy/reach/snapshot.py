@@ -11,7 +11,8 @@ from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Flow, Policy, Rule
 from driftd.policy.reach.ports import ALL, NONE, PortSet
-from driftd.policy.reach.rules import RuleMatcher
+from driftd.policy.reach.relation import Reached
+from driftd.policy.reach.rules import Near, RuleMatcher
 from driftd.policy.reach.walk import UNRESTRICTED, Applied, Plan, Stage, Verdict
 from driftd.policy.reach.watch import Watch
 from driftd.values import Body, ObjectRef
@@ -65,15 +66,66 @@ class Core:
         self.traits: dict[tuple[Policy, Flow], tuple[bool, tuple[Rule, ...]]] = {}
         self.watch = Watch()
         self.applied: dict[tuple[Policy, bool], Applied] = {}
+        self._plans_of: dict[Policy, list[Plan]] = {}
+        self._met = 0
+        self._epoch = 0
+
+    def plan(self, flow: Flow, stages: tuple[Stage, ...], near: Near) -> Plan:
+        """The one plan of that content."""
+        key = (flow, stages, near)
+        found = self.plans.get(key)
+        if found is None:
+            found = self.plans[key] = Plan(flow, stages, near)
+            for _, applied in stages:
+                for one in applied:
+                    self._plans_of.setdefault(one.policy, []).append(found)
+        return found
+
+    def verdict(self, plan: Plan | None) -> Verdict:
+        """The verdict of a plan over all classes there are."""
+        if plan is None:
+            return UNRESTRICTED
+        if self._met != self.endpoints.size:
+            self._meet()
+        return plan.verdict(self.matcher)
+
+    def peers(self, view: NamespaceView, side: int, *, surely: bool) -> Reached:
+        """The endpoints with which any class of a namespace exchanges anything, incoming (0) or outgoing (1)."""
+        if self._met != self.endpoints.size:
+            self._meet()
+        kept = view.peers.get((side, surely))
+        if kept is None or kept[0] != self._epoch:
+            ported = rest = 0
+            for plans in view.groups:
+                more = self.verdict(plans[side]).reached(surely=surely)
+                ported, rest = ported | more[0], rest | more[1]
+            kept = view.peers[side, surely] = (self._epoch, (ported, rest))
+        return kept[1]
 
     def forget(self) -> None:
         """Have every verdict found anew: what is known of the endpoints that there were has changed."""
         self.matcher.peers.forget()
+        self._epoch += 1
         for plan in self.plans.values():
             plan.forget()
 
-    def verdict(self, plan: Plan | None, within: int = -1) -> Verdict:
-        return UNRESTRICTED if plan is None else plan.verdict(self.matcher, within)
+    def _meet(self) -> None:
+        """Forget the verdicts that classes new since the last time bear upon.
+
+        A verdict says of a class that did not exist what it says of one that no rule names. So it stays true of a
+        new class unless some rule of the plan matches that class, or resolves its port names.
+        """
+        endpoints = self.endpoints
+        fresh = endpoints.classes[self._met :]
+        bits = (1 << endpoints.size) - (1 << self._met)
+        self._met = endpoints.size
+        if bits & self.matcher.local_sources:
+            self.forget()
+            return
+        for policy in self.watch.concerned(self.matcher.peers, fresh, bits):
+            for plan in self._plans_of.get(policy, ()):
+                plan.forget()
+                self._epoch += 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,8 +230,8 @@ class Snapshot:
 
     def reach_of(self, source: int, target: int) -> Reach:
         """The same between two members of classes live in this snapshot."""
-        out = self.core.verdict(self.plans_of(source)[1], target + 1)
-        into = self.core.verdict(self.plans_of(target)[0], source + 1)
+        out = self.core.verdict(self.plans_of(source)[1])
+        into = self.core.verdict(self.plans_of(target)[0])
         may = relation.at(out.may, target) & relation.at(into.may, source)
         if out.must is out.may and into.must is into.may:
             return Reach(may, may, self.dialect)
@@ -190,7 +242,7 @@ class Snapshot:
         """Evaluate every plan in use now, rather than when asked; returns how many there are."""
         plans = {plan for view in self.namespaces.values() for pair in view.groups for plan in pair if plan is not None}
         for plan in plans:
-            plan.verdict(self.core.matcher)
+            self.core.verdict(plan)
         return len(plans)
 
     def notes(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from driftd.policy.reach.policies import ANYONE, Action, Flow, Policy, Rule, Tier
 from driftd.policy.reach.ports import ALL, PortSet
-from driftd.policy.reach.relation import EMPTY, FULL, Relation, join, meet, minus, of_pairs
+from driftd.policy.reach.relation import EMPTY, FULL, Reached, Relation, join, meet, minus, of_pairs, reached
 from driftd.policy.reach.rules import Near, RuleMatcher
 
 
@@ -29,13 +29,26 @@ Stage = tuple[Tier, tuple[Applied, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a class may exchange in one direction, over all peers: `must` is allowed in every reading, `may` in some."""
+    """What a class may exchange in one direction, over all peers: `must` is allowed in every reading, `may` in some.
+
+    `sure_peers` and `peers` are the endpoints of any of it, as `relation.reached` tells them.
+    """
 
     must: Relation
     may: Relation
+    sure_peers: Reached
+    peers: Reached
+
+    def reached(self, *, surely: bool) -> Reached:
+        return self.sure_peers if surely else self.peers
 
 
-UNRESTRICTED: Final = Verdict(FULL, FULL)
+UNRESTRICTED: Final = Verdict(FULL, FULL, (-1, -1), (-1, -1))
+
+
+def _verdict(must: Relation, may: Relation) -> Verdict:
+    peers = reached(may)
+    return Verdict(must, may, peers if must is may else reached(must), peers)
 
 
 class Plan:
@@ -44,26 +57,23 @@ class Plan:
     Plans are shared by all classes to which the same applies; compare them by identity.
     """
 
-    __slots__ = ("_size", "_verdict", "flow", "near", "stages")
+    __slots__ = ("_verdict", "flow", "near", "stages")
 
     def __init__(self, flow: Flow, stages: tuple[Stage, ...], near: Near) -> None:
         self.flow = flow
         self.stages = stages
         self.near = near
-        self._size = -1
-        self._verdict = UNRESTRICTED
+        self._verdict: Verdict | None = None
 
-    def verdict(self, matcher: RuleMatcher, within: int = -1) -> Verdict:
-        """The verdict over all classes; with `within`, right at least for classes below that position."""
-        size = matcher.size
-        if self._size != size and not 0 <= within <= self._size:
+    def verdict(self, matcher: RuleMatcher) -> Verdict:
+        """The verdict over all classes; kept until it is forgotten."""
+        if self._verdict is None:
             self._verdict = walk(self.flow, self.stages, self.near, matcher)
-            self._size = size
         return self._verdict
 
     def forget(self) -> None:
-        """Find the verdict anew when asked again."""
-        self._size = -1
+        """Find the verdict anew when asked again: a class has come that a rule of this plan matches."""
+        self._verdict = None
 
 
 def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) -> Verdict:
@@ -87,8 +97,8 @@ def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) 
     state.allow_rest()
     may = _with_own_node(state.allowed, flow, matcher)
     if state.certain:
-        return Verdict(state.allowed, may)
-    return Verdict(meet(minus(FULL, state.denied), state.allowed), may)
+        return _verdict(state.allowed, may)
+    return _verdict(meet(minus(FULL, state.denied), state.allowed), may)
 
 
 def _with_own_node(allowed: Relation, flow: Flow, matcher: RuleMatcher) -> Relation:
@@ -108,7 +118,7 @@ def _isolation(flow: Flow, stage: Stage, near: Near, matcher: RuleMatcher) -> Ve
     must, may = _hits(rules, flow, near, matcher)
     if tier.open_ports:
         may = join(may, of_pairs(((tier.open_ports, -1),)))
-    return Verdict(must, _with_own_node(may, flow, matcher))
+    return _verdict(must, _with_own_node(may, flow, matcher))
 
 
 def _groups(applied: tuple[Applied, ...]) -> list[list[tuple[Applied, ...]]]:

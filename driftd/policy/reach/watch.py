@@ -1,6 +1,6 @@
 """Who looks at whom: from a peer expression to the policies that use it, to find what tells two classes apart."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from driftd.policy.reach.endpoints import EndpointClass, PodClass
@@ -68,6 +68,21 @@ class Watch:
         found = self._local.get(peer.namespace)
         if found is None:
             found = self._local[peer.namespace] = _Shelf()
+        return found
+
+    def concerned(self, matcher: Matcher, fresh: Sequence[EndpointClass], bits: int) -> set[Policy]:
+        """Policies with a rule that matches one of some new classes, or that names ports which one of them may have.
+
+        `bits` are the positions of those classes.
+        """
+        found: set[Policy] = set()
+        homes = {one.namespace for one in fresh if isinstance(one, PodClass)} & self._local.keys()
+        for shelf in (self._wide, *(self._local[home] for home in sorted(homes))):
+            for peer, users in shelf.every.items():
+                if matcher.bits(peer)[1] & bits:
+                    found.update(users)
+        if any(isinstance(one, PodClass) and one.ports for one in fresh):
+            found.update(self._naming)
         return found
 
     def telling_apart(

@@ -32,8 +32,8 @@ from tests.oracle.mentions import address_atoms, port_atoms
 from tests.oracle.worlds import Allowed
 from tests.support.reach import snapshot, stepped
 
-CELLS = 40
-EXPLAINED = 5
+CELLS = 10
+EXPLAINED = 1
 """Cells asked about in each of the two clusters, drawn from all of them; the first few are explained as well."""
 End = Pod | str
 _NODES = "192.168.0."
