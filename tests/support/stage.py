@@ -94,7 +94,7 @@ class Stage:
             and record.is_write
             and record.succeeded
             and record.key.resource != "events"
-            and record.key.group != "authorization.k8s.io"  # questions about rights, which POST stores nowhere
+            and record.key.group not in ("authorization.k8s.io", "authentication.k8s.io")  # questions, stored nowhere
             and not (outside_own and record.key.namespace == "driftd")
         ]
 
