@@ -229,3 +229,23 @@ async def test_what_cannot_be_done_is_said_in_words(tmp_path: Path) -> None:
         await run(owner, layout, "part")
         with pytest.raises(LabError, match="running already"):
             await owner.ask("start", seconds=5, part="part")
+
+
+async def test_two_labs_never_have_the_same_network_and_a_network_is_free_again_when_its_lab_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with supervised(folder(tmp_path / "a")) as one, supervised(folder(tmp_path / "b")) as other:
+        mine = (await one.ask("network", seconds=5, count=256))["number"]
+        theirs = (await other.ask("network", seconds=5, count=256))["number"]
+        assert mine != theirs
+        await one.shutdown(remove=False, grace=2)
+        assert (await other.ask("network", seconds=5, count=256))["number"] <= mine
+
+
+async def test_what_was_asked_for_the_end_is_run_when_every_part_is_gone_even_after_a_kill(tmp_path: Path) -> None:
+    layout, told = folder(tmp_path), tmp_path / "told"
+    async with supervised(layout) as owner:
+        pid = await run(owner, layout, "part")
+        look = f"[ -e /proc/{pid} ] && echo alive > {told} || echo gone > {told}"
+        await owner.ask("at_end", seconds=5, argv=["sh", "-c", look])
+    assert told.read_text() == "gone\n"

@@ -1,0 +1,49 @@
+"""A machine that cannot have nodes says so in words, before anything is built, and with exit code 3."""
+
+from pathlib import Path
+
+import pytest
+
+from driftd.lab import Lab, LabOptions, NodesUnavailableError, install_packages, lacks
+from driftd.lab.nodes.packages import NEEDS, missing_programs, packages_of
+from tests.support.cli import driftd
+
+
+def test_a_machine_without_the_programs_is_told_which_packages_bring_them(tmp_path: Path) -> None:
+    bare = {"PATH": str(tmp_path)}
+    missing = missing_programs(bare)
+    assert {"containerd", "runc", "busybox-static", "nftables"} <= set(packages_of(missing))
+    assert any("driftd lab packages" in lack for lack in lacks(bare))
+
+
+def test_packages_are_named_once_and_in_order() -> None:
+    packages = packages_of(NEEDS)
+    assert len(set(packages)) == len(packages)
+    assert packages[0] == "containerd"
+
+
+def test_without_apt_nothing_is_installed_and_the_packages_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NodesUnavailableError, match=r"busybox-static.*root and apt-get"):
+        install_packages({"PATH": str(tmp_path)}, lambda _: None)
+
+
+async def test_a_lab_with_nodes_is_refused_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NodesUnavailableError, match="This machine cannot have nodes"):
+        await Lab.launch(data_dir=tmp_path / "data", options=LabOptions(nodes=1))
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_command_line_says_what_is_lacking_and_ends_with_exit_code_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    ran = driftd("lab", "up", "--nodes", "1")
+    assert (ran.code, ran.out) == (3, "")
+    assert "This machine cannot have nodes" in ran.err
+    doctor = driftd("lab", "doctor", "-o", "json")
+    assert doctor.code == 0
+    assert not {check["capability"]: check["present"] for check in doctor.json()}["node"]
