@@ -171,6 +171,7 @@ class App:
         store.watch(self._store_changed)
         inside = Inside(self.mirror, self.models, self._breaker, self.pauses, store, self.elector, clock)
         self._paging = Paging(settings.paging, inside, self.metrics)
+        self._recovered = False
         health = Readiness(
             identity=settings.identity,
             mirror=self.mirror,
@@ -205,6 +206,7 @@ class App:
             await self.api.start()
             _log.info("api.listening", port=self.api.port)
             await self.models.recover()
+            self._recovered = True
             async with asyncio.TaskGroup() as group:
                 feeding = group.create_task(self._watching.run(), name="watching")
                 following = group.create_task(self._follow_workloads(), name="workloads")
@@ -372,6 +374,8 @@ class App:
         for scope in changed_scopes(before, after):
             self._loop.dirty.mark(scope, "model", urgent=before is not None)
         self._workloads.model_changed(after.compiled)
+        if self._recovered:
+            self._paging.rollouts.accepted(before, after)
 
     def _scope_loop(self, store: Store) -> ScopeLoop:
         settings = self._settings.engine
