@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from driftd.app.rollouts import Rollouts
 from driftd.app.system import SystemClock
 from driftd.cluster import Elector, Mirror
 from driftd.drift import FightBreaker, KindState
@@ -109,6 +110,7 @@ class Paging:
             inside.plan_of,
             lambda: self._maintenance.windows,
         )
+        self.rollouts = Rollouts(inside.mirror.get, inside.clock)
         self.pager = Pager(
             store=inside.store,
             clock=inside.clock,
@@ -117,6 +119,7 @@ class Paging:
             destinations=destinations_of(settings, lambda: inside.cluster, inside.clock),
             conditions=inside.conditions,
             active=lambda: inside.paging,
+            rollout=self.rollouts.covers,
         )
 
     async def run(self) -> None:

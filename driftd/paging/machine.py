@@ -105,10 +105,12 @@ class Machine:
         for page in self._storms.prune(now.wall):
             self._note(page)
 
-    def opened(self, finding: Finding, now: Instant, *, trace: str = "", since: datetime | None = None) -> None:
-        """A finding is open: new, again, or still."""
+    def opened(
+        self, finding: Finding, now: Instant, *, trace: str = "", since: datetime | None = None, rollout: bool = False
+    ) -> None:
+        """A finding is open: new, again, or still. `rollout`: only the model has changed."""
         self.advance(now)
-        reason = reason_of(finding, since or now.wall, trace)
+        reason = reason_of(finding, since or now.wall, trace, rollout=rollout)
         case = self._case(about_object(finding.ref, finding.tenant), now)
         self._raise(case, reason, now)
 
@@ -120,7 +122,7 @@ class Machine:
             return
         timed = case.timed[finding.id]
         before = timed.reason
-        after = reason_of(finding, before.opened, before.trace)
+        after = reason_of(finding, before.opened, before.trace, rollout=before.rollout)
         timed.reason = replace(after, closed=before.closed, times=before.times)
         if timed.reason == before:
             return
@@ -311,7 +313,7 @@ class Machine:
             self._finish(case, PageState.RESOLVED, now)
         elif case.page.muted:
             self._finish(case, PageState.MUTED, now)
-        elif any(one.reason.cls is PageClass.LOOSENING for one in case.timed.values()):
+        elif any(one.reason.cls is PageClass.LOOSENING and not one.reason.rollout for one in case.timed.values()):
             self._snapshot(case, cls=PageClass.LOOSENING, revision=1)
             self._finish(case, PageState.CHANGE, now)
         else:

@@ -26,7 +26,7 @@ from driftd.store import (
     StoreUnreadable,
 )
 from driftd.telemetry import Metrics, current_trace_id
-from driftd.values import Clock
+from driftd.values import Clock, Finding
 
 _log = structlog.get_logger()
 
@@ -45,6 +45,7 @@ class Pager:
         destinations: by name of route, whom its pages are told.
         conditions: asked twice a second what is wrong with driftd itself.
         active: whether this replica is the one to page.
+        rollout: whether a new finding shows only that the model has changed.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Pager:
         destinations: Mapping[str, Sequence[tuple[Destination, Pacing]]],
         conditions: Callable[[], Collection[Condition]],
         active: Callable[[], bool],
+        rollout: Callable[[Finding], bool] = lambda _: False,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -64,6 +66,7 @@ class Pager:
         self._machine = machine
         self._conditions = conditions
         self._active = active
+        self._rollout = rollout
         self._poked = asyncio.Event()
         self._taking_over = asyncio.Lock()
         self._taken_over = False
@@ -89,7 +92,8 @@ class Pager:
             match act:
                 case Begin(findings=findings):
                     for finding in findings:
-                        self._machine.opened(finding, now, trace=current_trace_id())
+                        rollout = self._rollout(finding)
+                        self._machine.opened(finding, now, trace=current_trace_id(), rollout=rollout)
                 case Finish(reports=reports):
                     for finding in reports:
                         self._machine.reported(finding, now)

@@ -52,7 +52,11 @@ class PageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One finding or condition that a page is about. `cls` is None for drift that opens and breaks nothing."""
+    """One finding or condition that a page is about.
+
+    `cls` is None for drift that opens and breaks nothing. `rollout`: nobody has touched the cluster, the model asks for
+    something else than before.
+    """
 
     id: str
     cls: PageClass | None
@@ -67,6 +71,7 @@ class Reason:
     claimed_by: str = ""
     origin: str = ""
     trace: str = ""
+    rollout: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,7 @@ def about_object(ref: ObjectRef, tenant: str) -> About:
     return About(f"object {ref.group} {ref.kind} {ref.namespace} {ref.name}", ref.kind, ref.name, namespace, tenant)
 
 
-def reason_of(finding: Finding, opened: datetime, trace: str) -> Reason:
+def reason_of(finding: Finding, opened: datetime, trace: str, *, rollout: bool = False) -> Reason:
     """A finding as a reason to page. Nothing of its fields' values: pages leave the house."""
     told_by_server = finding.type is FindingType.BLOCKED
     return Reason(
@@ -193,6 +198,7 @@ def reason_of(finding: Finding, opened: datetime, trace: str) -> Reason:
         claimed_by=line(f"{finding.claimed_by.who} ({finding.claimed_by.source})", 160) if finding.claimed_by else "",
         origin=line(str(finding.origin)) if finding.origin else "",
         trace=trace,
+        rollout=rollout,
     )
 
 

@@ -52,11 +52,13 @@ def due(timed: Timed, windows: Windows) -> float | None:
 
     A way across tenants is told even when it is closed already: at once, but for the time to see whether it is part of
     a storm, and for its judgement, which comes a moment after the repair; both within the window. Everything else is
-    told only if it outlasts its window.
+    told only if it outlasts its window. What a new model asks for is no drift: it has the longest window to be done.
     """
     cls = timed.reason.cls
     if cls is None:
         return None
+    if timed.reason.rollout:
+        return timed.opened + windows.tightening if timed.closed is None else None
     last = timed.opened + windows.of(cls)
     if timed.closed is None:
         return last

@@ -221,6 +221,29 @@ def test_a_jump_of_the_wall_clock_changes_nothing() -> None:
         assert one.only(1).state is PageState.RESOLVED
 
 
+def test_what_a_new_model_asks_for_is_told_only_if_it_is_not_done_in_a_minute() -> None:
+    for shape in ("crossing", "unjudged", "loosening"):
+        one = Watched()
+        one.machine.opened(drift("f1", shape), one.clock.instant(), rollout=True)
+        one.clock.pass_(50)
+        one.close()
+        assert one(100) == []
+        one.machine.opened(drift("f1", shape), one.clock.instant(), rollout=True)
+        one(59)
+        one.judge("crossing")
+        assert one.only(1).urgency is Urgency.CRITICAL
+
+
+def test_a_tampering_with_what_a_rollout_has_made_is_told_like_any_other() -> None:
+    one = Watched()
+    one.machine.opened(drift(), one.clock.instant(), rollout=True)
+    one.close()
+    one.clock.pass_(0.5)
+    one.open()
+    one.close()
+    assert one.only(1).urgency is Urgency.WARNING
+
+
 # -- restarts ---------------------------------------------------------------------------------------------------------
 
 

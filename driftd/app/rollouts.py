@@ -1,0 +1,46 @@
+"""Rollouts: which differences a new model has made itself, so that nobody is woken by their own commit."""
+
+from collections.abc import Callable, Mapping
+
+from driftd.engine import InForce
+from driftd.values import Clock, Desired, Digest, Finding, Live, ObjectRef
+
+_ROLLOUT_SECONDS = 600.0
+
+
+class Rollouts:
+    """Tells what a new model asks for from what somebody has done to the cluster.
+
+    For ten minutes after a model was accepted, an object that is exactly as the model before had it, or is not there
+    because that one did not name it, is waiting for its turn and has not drifted. Its turn comes once: what is found
+    of it afterwards is drift.
+    """
+
+    def __init__(self, live: Callable[[ObjectRef], Live | None], clock: Clock) -> None:
+        self._live = live
+        self._clock = clock
+        self._before: dict[ObjectRef, Desired | None] = {}
+        self._until = 0.0
+
+    def accepted(self, before: InForce | None, after: InForce) -> None:
+        """Another model is in force; not to be told of one that a restart found again."""
+        was, now = _objects(before), _objects(after)
+        changed = [ref for ref in {*was, *now} if _digest(was.get(ref)) != _digest(now.get(ref))]
+        self._before = {ref: was.get(ref) for ref in changed}
+        self._until = self._clock.monotonic() + _ROLLOUT_SECONDS
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether a finding that has just been opened shows only that the model has changed; once an object at most."""
+        if finding.ref not in self._before or self._clock.monotonic() >= self._until:
+            return False
+        live, before = self._live(finding.ref), self._before.pop(finding.ref)
+        return (live.digest if live else None) == _digest(before)
+
+
+def _objects(model: InForce | None) -> Mapping[ObjectRef, Desired]:
+    governed = model.compiled.governed.values() if model else ()
+    return {ref: desired for one in governed for ref, desired in one.objects.items()}
+
+
+def _digest(desired: Desired | None) -> Digest | None:
+    return desired.digest if desired else None

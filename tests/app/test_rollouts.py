@@ -1,0 +1,71 @@
+"""A commit of one's own wakes nobody; what somebody does to the cluster does, also during a rollout."""
+
+from driftd.app.rollouts import Rollouts
+from driftd.compile import Compiled
+from driftd.engine import InForce
+from driftd.values import Body, Finding, Live, ObjectRef
+from tests.support.drift_scope import compiled_of, governed_of, live_of, namespace, policy, policy_ref
+from tests.support.paging import HandClock, drift
+
+DENY: Body = {"podSelector": {}, "policyTypes": ["Egress", "Ingress"]}
+OPEN: Body = {**DENY, "egress": [{}]}
+DNS: Body = {**DENY, "egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]}
+
+
+def model(commit: str, spec: Body) -> InForce:
+    return InForce(compiled(spec), commit)
+
+
+def compiled(spec: Body) -> Compiled:
+    return compiled_of(governed_of([namespace(), policy("default-deny", spec)]))
+
+
+class Cluster:
+    """What is live, and a rollout from one model to another."""
+
+    def __init__(self, before: InForce | None, after: InForce, live: Body | None) -> None:
+        self.clock = HandClock()
+        self.live = live
+        self.rollouts = Rollouts(self.get, self.clock)
+        self.rollouts.accepted(before, after)
+
+    def get(self, ref: ObjectRef) -> Live | None:
+        return live_of(policy("default-deny", self.live)) if self.live is not None and ref.kind != "Namespace" else None
+
+    def covers(self) -> bool:
+        return self.rollouts.covers(self.finding())
+
+    @staticmethod
+    def finding() -> Finding:
+        found = drift()
+        ref = policy_ref("default-deny")
+        return Finding(found.id, found.type, ref, found.scope, "acme", found.direction, found.severity, found.summary)
+
+
+def test_an_object_as_the_model_before_had_it_waits_for_its_turn() -> None:
+    assert Cluster(model("a", DENY), model("b", DNS), DENY).covers()
+
+
+def test_an_object_that_is_not_made_yet_waits_for_its_turn() -> None:
+    assert Cluster(None, model("a", DENY), None).covers()
+
+
+def test_an_object_that_is_like_neither_model_has_drifted() -> None:
+    assert not Cluster(model("a", DENY), model("b", DNS), OPEN).covers()
+    assert not Cluster(None, model("a", DENY), OPEN).covers()
+
+
+def test_an_object_that_the_new_model_did_not_change_has_drifted() -> None:
+    assert not Cluster(model("a", DENY), model("b", DENY), None).covers()
+
+
+def test_a_turn_comes_once() -> None:
+    one = Cluster(None, model("a", DENY), None)
+    assert one.covers()
+    assert not one.covers(), "somebody has deleted it again"
+
+
+def test_a_rollout_is_over_after_a_while() -> None:
+    one = Cluster(None, model("a", DENY), None)
+    one.clock.pass_(601)
+    assert not one.covers()
