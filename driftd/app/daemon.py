@@ -12,6 +12,7 @@ from driftd.app.api import api_server
 from driftd.app.opening import Outside, open_outside, reflector_settings
 from driftd.app.paging import Inside, Paging
 from driftd.app.readiness import Readiness
+from driftd.app.retention import keep_days
 from driftd.app.rights import warn_of_guards, warn_of_rights
 from driftd.app.source import model_source
 from driftd.app.system import SystemClock, new_id
@@ -73,6 +74,8 @@ EVENTS_PER_SECOND = 20.0
 """A bound on what telling costs the API server; a first install must not keep a tenant waiting for minutes."""
 
 
+_FIRST_PASS_SECONDS = 30.0
+"""How long live workloads wait to be judged for the first pass over all scopes."""
 _COLLECTED_AFTER = (20_000, 20, 20)
 """Objects made before the garbage collector looks, and how often it looks at older ones. Reading a model of a thousand
 namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking."""
@@ -216,12 +219,16 @@ class App:
                 paging = group.create_task(self._paging.run(), name="paging")
                 leading = group.create_task(self._lead(), name="elector")
                 modelling = group.create_task(self._model(), name="model-loop")
+                ageing = group.create_task(
+                    keep_days(self._settings.store.retention_days, self._store, self._clock, lambda: self.elector.leading),
+                    name="retention",
+                )
                 await stop.wait()
                 _log.info("stopping")
                 for task in (modelling, leading):
                     task.cancel()
                 await asyncio.wait({modelling, leading}, timeout=self._settings.engine.stop_seconds + 5)
-                for task in (auditing, telling, feeding, following, lag, paging):
+                for task in (auditing, telling, feeding, following, lag, paging, ageing):
                     task.cancel()
         finally:
             await self.api.stop()
@@ -271,7 +278,15 @@ class App:
         """What differences and live workloads mean: the leader's to say."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._meaning.run(), name="meaning")
-            group.create_task(self._workloads.drift.run(), name="workloads")
+            group.create_task(self._judge_workloads(), name="workloads")
+
+    async def _judge_workloads(self) -> None:
+        """What driftd repairs comes first: the first pass over all pods takes the processor for seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_PASS_SECONDS):
+                while not self._loop.swept:  # noqa: ASYNC110 - no hurry, and nothing else waits for it
+                    await asyncio.sleep(0.1)
+        await self._workloads.drift.run()
 
     async def _follow_workloads(self) -> None:
         await self._first_model.wait()

@@ -35,10 +35,15 @@ ROUNDS = 8
 
 @dataclass(frozen=True, slots=True)
 class CycleEnd:
-    """How a cycle ended. `again` is the pause in seconds after which the scope wants another look, None for never."""
+    """How a cycle ended. `again` is the pause in seconds after which the scope wants another look, None for never.
+
+    `seen` says whether every governed kind could be looked at; with pods out of sight alone the end is unknown all the
+    same, but nothing of what driftd writes is.
+    """
 
     outcome: str  # clean | repaired | drift | unknown | ungoverned
     again: float | None = None
+    seen: bool = True
 
 
 class Cycle:
@@ -243,11 +248,13 @@ class Cycle:
         await self._recording.conclude(comparison, work)
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         if comparison.unknown or comparison.to_prove:
-            return CycleEnd("unknown", work.pause)
+            return CycleEnd("unknown", work.pause, seen=False)
         self._setbacks.settled(scope)
         if comparison.findings:
             return CycleEnd("drift", work.pause)
-        return CycleEnd("repaired" if work.repaired else "clean", work.pause)
+        if work.repaired:
+            return CycleEnd("repaired", work.pause)
+        return CycleEnd("unknown" if self._workloads.not_ready else "clean", work.pause)
 
     def _today(self) -> date:
         return self._clock.now().date()

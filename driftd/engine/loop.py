@@ -99,7 +99,7 @@ class ScopeLoop:
             return
         trace.end(end.outcome, eventful=end.outcome in _EVENTFUL)
         self._poison.pop(ticket.scope, None)
-        if end.outcome != "unknown" and ticket.scope in self._unjudged:
+        if end.seen and ticket.scope in self._unjudged:
             self._unjudged.remove(ticket.scope)
             if not self._unjudged:
                 self._swept = True

@@ -138,25 +138,22 @@ class WorkloadDrift:
         model = self._compiled()
         return model is not None and self._judged_model is model and not self._workloads.not_ready
 
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """Kinds of workloads that cannot be seen now: while there are any, no scope is clean."""
+        return self._workloads.not_ready
+
     def added_to(self, comparison: Comparison, compiled: Compiled, today: date) -> Comparison:
         """A comparison with what live workloads mean in its scope.
 
-        While workloads are not known, or not judged yet, what was open stays open; where a kind cannot be seen, the
-        scope is unknown and never clean.
+        While workloads are not known, or not judged yet, what was open stays open.
         """
         exempt = {one.ref for one in compiled.exemptions if today <= one.until}
         known = {one.id: one for one in self._by_scope.get(comparison.scope, {}).values() if one.ref not in exempt}
         if not self.judged:
             held = self._open.of(comparison.scope).values()
             known = {one.id: one for one in held if one.type in _TYPES and one.ref not in exempt} | known
-        not_ready = self._workloads.not_ready
-        if not known and not not_ready:
-            return comparison
-        return replace(
-            comparison,
-            findings=(*comparison.findings, *known.values()),
-            unknown=(*comparison.unknown, *not_ready),
-        )
+        return replace(comparison, findings=(*comparison.findings, *known.values())) if known else comparison
 
     # -- what changes -----------------------------------------------------------------------------------------------
 
