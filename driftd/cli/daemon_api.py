@@ -143,7 +143,8 @@ async def _own_token(kubeconfig: Path | None, context: str | None) -> str:
     except CredentialsUnusable as error:
         raise CommandError(f"no login to ask with: {error}", Exit.UNKNOWN) from None
     keys: Mapping[str, str] = found.api_key
-    return keys.get("BearerToken", "").removeprefix("Bearer ").strip()
+    scheme, _, token = keys.get("BearerToken", "").strip().rpartition(" ")
+    return token if scheme.lower() in ("", "bearer") else ""
 
 
 def _refusal(address: str, status: int, said: bytes) -> CommandError:

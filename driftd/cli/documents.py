@@ -86,12 +86,23 @@ class LintReport(_Document):
     problems: tuple[ProblemEntry, ...]
 
 
+class ActEntry(_Part):
+    """Something that a person decided, or the end of it."""
+
+    at: str
+    act: str = Field(description="model.approved, namespace.retired, pause.begun or pause.ended.")
+    subject: str = Field(description="The revision, or the namespace.")
+    by: str
+    reason: str
+
+
 class History(_Document):
     """What `driftd history` read from the records: newest first."""
 
     kind: Literal["History"] = "History"
     database: str
     lives: tuple[LifeEntry, ...]
+    acts: tuple[ActEntry, ...] = Field(description="What people decided, newest first; with --namespace, there.")
     more: bool = Field(description="Older ones matched as well, beyond --limit.")
 
 

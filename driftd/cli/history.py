@@ -84,6 +84,7 @@ def history(
         show.emit(found, output)
         return
     _print_lives(found)
+    _print_acts(found)
 
 
 def _print_chain(checked: "ChainVerification", output: Output) -> None:
@@ -124,6 +125,14 @@ def _print_lives(found: "History") -> None:
         show.table(("OPENED", "FOR", "FINDING", "OBJECT", "CLAIMED BY", "CLOSED BY", "WHAT"), rows, styles)
     older = "; older ones matched as well (--limit)" if found.more else ""
     show.note(f"{len(rows)} findings in {found.database}{older}")
+
+
+def _print_acts(found: "History") -> None:
+    from driftd.cli import show
+
+    rows = [(_short(one.at), one.act, one.subject, one.by, one.reason) for one in found.acts]
+    if rows:
+        show.table(("AT", "DECIDED", "ABOUT", "BY", "REASON"), rows)
 
 
 def _short(stamp: str) -> str:

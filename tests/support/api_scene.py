@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import structlog
 from aiohttp import web
 
 from driftd.cluster import Kubeconfig, Pace, Session
@@ -101,6 +103,7 @@ class Scene:
     leader: list[str | None]
     knocks: list[None]
     folder: Path
+    log: StringIO
 
     async def ask(
         self, method: str, path: str, token: str = ALICE, body: object = None, **headers: str
@@ -124,6 +127,8 @@ async def scene_in(folder: Path, *, audience: str = "") -> AsyncIterator[Scene]:
     clock, metrics, source, reviews = Clock(), Metrics(), Scripted(), Reviews()
     leader: list[str | None] = [None]
     knocks: list[None] = []
+    log = StringIO()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
     store = await Store.open(folder / "driftd.sqlite", clock, folder / "journal")
     pauses = Pauses(store=store, clock=clock, metrics=metrics, changed=lambda _: None)
     models = ModelLoop(
@@ -161,11 +166,12 @@ async def scene_in(folder: Path, *, audience: str = "") -> AsyncIterator[Scene]:
         try:
             yield Scene(
                 f"http://127.0.0.1:{api.port}",
-                http, api, kubernetes, reviews, source, models, pauses, store, clock, leader, knocks, folder,
+                http, api, kubernetes, reviews, source, models, pauses, store, clock, leader, knocks, folder, log,
             )  # fmt: skip
         finally:
             await api.stop()
             await store.close()
+            structlog.reset_defaults()
 
 
 def _none_pending(_before: Compiled | None, _after: Compiled) -> Mapping[str, int]:

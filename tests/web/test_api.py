@@ -117,6 +117,8 @@ async def test_a_held_model_is_approved_by_name_and_that_is_audited(scene: Scene
     await scene.models.consider()
     _, state = await scene.ask("GET", "/api/model")
     assert (state["commit"], state["held"], state["orphaned"]) == (commit, "", ["acme-prod"])
+    assert "model.approved" in scene.log.getvalue()
+    assert ALICE not in scene.log.getvalue()
     (row,) = await scene.audited("model.approved")
     assert "alice" in row
     assert "meant" in row
