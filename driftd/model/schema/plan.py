@@ -43,8 +43,8 @@ class PlanSpec(Part):
     limits: ContainerLimits | None = Field(default=None, description="The LimitRange. Unset: there is none.")
     tenant_policies: Literal["never", "inertOrTightening", "withinEnvironment"] = Field(
         default="never",
-        description="Policies that tenants write themselves: none, only those that open nothing, or those that open "
-        "nothing beyond the environment.",
+        description="Policies that tenants write themselves, judged by what they do: none stands, those that open "
+        "nothing stand, or also those that open flows between pods of the environment only. What cannot be judged goes.",
     )
     remediation: Remediation = Field(default_factory=Remediation, description="Mode for environments of this plan.")
 
