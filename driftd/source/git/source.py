@@ -66,24 +66,23 @@ class GitSource:
         self._turn = asyncio.Lock()
         self._poked = asyncio.Event()
         self._known = ""
-        self._failed = False
+        self._failures = 0
 
     async def read(self) -> Revision:
         """The branch's newest commit, proved and whole. Raises `SourceError`: then the model in force stays."""
-        self._failed = True
+        self._failures += 1
         of, approved = self._in_force(), self._approved()
         revision = await self._apart(lambda deadline: self._read(deadline, of, approved))
-        self._known, self._failed = revision.commit, False
+        self._known, self._failures = revision.commit, 0
         return revision
 
     async def changes(self) -> AsyncIterator[None]:
         """Yields when the branch points elsewhere than the last reading found, and again while readings fail."""
         while True:
-            if self._failed or await self._moved():
+            if self._failures or await self._moved():
                 yield
-            pause = self._retry if self._failed else self._poll
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(self._pause()):
                     await self._poked.wait()
                     _log.info("model.git.poked")
             except TimeoutError:
@@ -106,6 +105,12 @@ class GitSource:
         return await self._apart(lambda deadline: self._descends(deadline, commit, of))
 
     # -- in the event loop --------------------------------------------------------------------------------------------
+
+    def _pause(self) -> float:
+        """Seconds until the next look; a failing server is asked ever less often, down to the usual pace."""
+        if not self._failures:
+            return self._poll
+        return min(self._retry * 2.0 ** min(self._failures - 1, 10), max(self._poll, self._retry))
 
     async def _moved(self) -> bool:
         """Whether the branch has another tip; a failure is a reason to read, which tells it."""
