@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 
 from driftd.lab import Lab
-from tests.support.cli import Ran, driftd
+from tests.support.cli import driftd
 from tests.support.control_plane import run_apart
 from tests.support.faulty import OPEN, Scene
 from tests.support.git_server import PASSWORD, USER, Upstream, https_server
-from tests.support.kube import Kube
+from tests.support.people import OPERATOR, account, run_as
 from tests.support.shared_stage import Standing, on, quiet, restored, standing, told, until_event
 from tests.support.stage import MODELS, Stage, copy_models, stage
 
@@ -34,26 +34,9 @@ def people(lab: Lab, driftds: Standing) -> dict[str, Path]:
     """A kubeconfig for each of them."""
 
     async def made() -> dict[str, Path]:
-        async with Kube.connect(Path(lab.kubeconfig)) as kube:
-            for name, role in PEOPLE.items():
-                await kube.create(
-                    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "driftd"}}
-                )
-                if role:
-                    await kube.create(binding(name, role))
-        return {name: Path(await lab.service_account_kubeconfig("driftd", name)) for name in PEOPLE}
+        return {name: await account(lab, name, role) for name, role in PEOPLE.items()}
 
     return run_apart(made())
-
-
-def binding(name: str, role: str) -> dict[str, object]:
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": f"test-{name}"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "driftd"}],
-    }
 
 
 @pytest.fixture
@@ -64,17 +47,10 @@ async def scene(driftds: Standing) -> AsyncIterator[Scene]:
         await one.canonical(60.0)
 
 
-async def run(one: Stage, who: Path, *arguments: str) -> Ran:
-    return await asyncio.to_thread(driftd, *arguments, "--api", one.daemon.api, "--kubeconfig", str(who))
-
-
 async def decided(scene: Scene) -> list[tuple[str, str, str]]:
     """Act, subject and author of every decision in `driftd history`."""
     ran = await asyncio.to_thread(driftd, "history", "--data-dir", scene.data, "-o", "json")
     return [(one["act"], one["subject"], one["by"]) for one in ran.json()["acts"]]
-
-
-OPERATOR = "system:serviceaccount:driftd:operator"
 
 
 async def test_a_held_mass_deletion_is_done_once_it_is_approved(scene: Scene, people: dict[str, Path]) -> None:
@@ -88,13 +64,13 @@ async def test_a_held_mass_deletion_is_done_once_it_is_approved(scene: Scene, pe
     await quiet()
     assert scene.writes() == []
 
-    refused = await run(scene, people["viewer"], "approve", commit)
+    refused = await run_as(scene, people["viewer"], "approve", commit)
     assert refused.code == 3
     assert "may not create approvals.driftd.dev" in refused.err
-    assert "may not get models.driftd.dev" in (await run(scene, people["nobody"], "approve")).err
+    assert "may not get models.driftd.dev" in (await run_as(scene, people["nobody"], "approve")).err
     assert scene.writes() == []
 
-    done = await run(scene, people["operator"], "approve", commit, "--reason", "INC-1")
+    done = await run_as(scene, people["operator"], "approve", commit, "--reason", "INC-1")
     assert done.code == 0, done.err
     await scene.canonical(60.0)
     assert {record.verb for record in scene.writes()} >= {"update", "delete"}
@@ -106,8 +82,8 @@ async def test_an_orphan_is_retired_and_nothing_of_it_is_touched(scene: Scene, p
     await told(scene, "orphaned", "acme-stage")
     before = await scene.kube.list("NetworkPolicy", "acme-stage")
     await scene.mark()
-    assert (await run(scene, people["viewer"], "retire", "acme-stage")).code == 3
-    done = await run(scene, people["operator"], "retire", "acme-stage", "--reason", "contract ended")
+    assert (await run_as(scene, people["viewer"], "retire", "acme-stage")).code == 3
+    done = await run_as(scene, people["operator"], "retire", "acme-stage", "--reason", "contract ended")
     assert done.code == 0, done.err
     assert f"{len(before)} NetworkPolicy" in done.out
     await scene.kube.merge("NetworkPolicy", "acme-stage", "default-deny", OPEN)
@@ -122,8 +98,8 @@ async def test_in_a_paused_namespace_tampering_is_told_and_healed_when_the_pause
     scene: Scene, people: dict[str, Path], driftds: Standing
 ) -> None:
     wish = ("pause", "-n", "acme-prod", "--for", "1h", "--reason", "upgrade")
-    assert "may not create pauses" in (await run(scene, people["viewer"], *wish)).err
-    assert (await run(scene, people["operator"], *wish)).code == 0
+    assert "may not create pauses" in (await run_as(scene, people["viewer"], *wish)).err
+    assert (await run_as(scene, people["operator"], *wish)).code == 0
     await told(scene, "paused", "acme-prod")
     assert (await scene.readiness())["paused"].startswith("acme-prod until ")
     assert await scene.metric("driftd_paused_namespaces") == 1.0
@@ -138,9 +114,9 @@ async def test_in_a_paused_namespace_tampering_is_told_and_healed_when_the_pause
     scene.daemon = driftds.daemon
     await quiet()
     assert {record.key.namespace for record in scene.writes()} == {"globex-prod"}
-    assert "acme-prod" in (await run(scene, people["viewer"], "pause", "--list")).out
+    assert "acme-prod" in (await run_as(scene, people["viewer"], "pause", "--list")).out
 
-    assert (await run(scene, people["operator"], "pause", "-n", "acme-prod", "--end")).code == 0
+    assert (await run_as(scene, people["operator"], "pause", "-n", "acme-prod", "--end")).code == 0
     await scene.canonical(30.0)
     assert (await scene.readiness())["paused"] == "none"
     acts = await decided(scene)
@@ -157,7 +133,7 @@ async def until_closed(scene: Scene, namespace: str) -> None:
 
 
 async def test_a_pause_ends_by_itself(scene: Scene, people: dict[str, Path]) -> None:
-    done = await run(scene, people["operator"], "pause", "-n", "acme-prod", "--for", "4s", "--reason", "short")
+    done = await run_as(scene, people["operator"], "pause", "-n", "acme-prod", "--for", "4s", "--reason", "short")
     assert done.code == 0, done.err
     await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
     await quiet()
@@ -202,8 +178,8 @@ async def test_a_model_from_git_moves_forward_only_and_its_password_shows_nowher
             upstream.reset(first)
             forced = upstream.commit({"models/extra.yaml": "# forced\n"})
             await in_words(one, "model.held", "does not descend from")
-            assert (await run(one, people["operator"], "approve")).code == 1
-            done = await run(one, people["operator"], "approve", forced[:12], "--reason", "history was cleaned")
+            assert (await run_as(one, people["operator"], "approve")).code == 1
+            done = await run_as(one, people["operator"], "approve", forced[:12], "--reason", "history was cleaned")
             assert done.code == 0, done.err
             await in_force(one, forced)
 

@@ -9,6 +9,7 @@ import pytest
 
 from driftd.lab import Lab
 from tests.support.faulty import OPEN, Scene, allow_all
+from tests.support.people import approve
 from tests.support.shared_stage import Standing, gone, noted, on, quiet, restored, standing, told, until_event
 from tests.support.stage import MODELS, Body, copy_models
 
@@ -136,7 +137,7 @@ async def test_a_model_that_governs_what_driftd_lives_on_is_refused(scene: Scene
     )
     if namespace == "driftd":  # nothing else of the model speaks of it, so that only the guard stands in the way
         said = await held(scene, known, f"the model governs {namespace}")
-        assert "DRIFTD_MODEL__APPROVED" not in said["why"]
+        assert "driftd approve" not in said["why"]
     else:
         await noted(scene, "model.problem", lambda event: namespace in str(event["problem"]))
     await quiet()
@@ -179,7 +180,7 @@ async def test_an_environment_gone_from_the_model_is_held_as_it_was_last_and_ove
     await scene.until("the namespace is no orphan any more", closed, 30.0)
 
 
-async def test_an_emptied_model_is_held_writes_nothing_and_can_be_approved(scene: Scene, driftd: Standing) -> None:
+async def test_an_emptied_model_is_held_writes_nothing_and_can_be_approved(scene: Scene) -> None:
     known = len(events(scene, "model.held"))
     for folder in ("environments", "manifests", "exemptions"):
         shutil.rmtree(scene.models / folder)
@@ -189,8 +190,7 @@ async def test_an_emptied_model_is_held_writes_nothing_and_can_be_approved(scene
     await healed(scene, "acme-prod")
     assert said["newest"] in said["why"]
 
-    await asyncio.to_thread(driftd.restart, {"DRIFTD_MODEL__APPROVED": said["newest"]})
-    scene.daemon = driftd.daemon
+    await approve(scene, said["newest"])
     await accepted_now(scene, said["newest"])
     await scene.mark()
     await told(scene, "orphaned", "acme-prod")
@@ -203,7 +203,7 @@ async def accepted_now(scene: Scene, commit: str) -> None:
     await noted(scene, "model.accepted", lambda event: event["commit"] == commit)
 
 
-async def test_a_mass_deletion_is_held_writes_nothing_and_is_done_once_approved(scene: Scene, driftd: Standing) -> None:
+async def test_a_mass_deletion_is_held_writes_nothing_and_is_done_once_approved(scene: Scene) -> None:
     known = len(events(scene, "model.held"))
     for name in ("acme-prod", "globex-prod"):
         file = scene.models / "environments" / f"{name}.yaml"
@@ -215,8 +215,7 @@ async def test_a_mass_deletion_is_held_writes_nothing_and_is_done_once_approved(
     await healed(scene, "acme-prod")
     await scene.mark()
 
-    await asyncio.to_thread(driftd.restart, {"DRIFTD_MODEL__APPROVED": said["newest"]})
-    scene.daemon = driftd.daemon
+    await approve(scene, said["newest"])
     await scene.canonical(60.0)
     assert {record.verb for record in scene.writes()} >= {"update", "delete"}
     left = {body["metadata"]["name"] for body in await scene.kube.list("NetworkPolicy", "acme-prod")}
