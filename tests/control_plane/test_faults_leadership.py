@@ -12,7 +12,9 @@ import pytest_asyncio
 from driftd.lab import Lab
 from tests.oracle.replay import Record
 from tests.support.daemon import Daemon
-from tests.support.faulty import EPOCH, OPEN, Scene, allow_all, scene
+from tests.support.faulty import EPOCH, OPEN, PATIENCE, Scene, allow_all, scene
+from tests.support.shared_stage import restored
+from tests.support.stage import copy_models
 
 pytestmark = [
     pytest.mark.control_plane,
@@ -101,6 +103,31 @@ async def test_a_leader_frozen_past_its_lease_wakes_up_with_its_hands_tied(leade
     await leader.kube.delete("NetworkPolicy", "acme-prod", "web-ingress")
     found = await leader.sound()
     assert found.about("web-ingress", "acme-prod")
+
+
+async def test_a_new_leader_that_is_behind_writes_nothing_until_its_source_brings_the_model_of_the_lease(
+    leader: Scene, tmp_path: Path
+) -> None:
+    behind = copy_models(tmp_path / "models")
+    plans = behind / "plans.yaml"
+    assert 'pods: "' in plans.read_text()
+    plans.write_text(plans.read_text().replace('pods: "', 'pods: "1'))
+    config = Path(await leader.lab.service_account_kubeconfig("driftd", "driftd"))
+    patient = {"DRIFTD_MODEL__SETTLE_SECONDS": "120"}
+    second = Daemon(kubeconfig=config, models=behind, data=tmp_path / "two", identity="two", env=patient)
+    before = await leader.epoch()
+    async with second:
+        await leader.daemon.stop()
+        await leader.leads(above=before)
+        await leader.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
+        await asyncio.sleep(2.0)
+        assert leader.attempts() == [], "it cannot tell whether its model is older or newer than that of the lease"
+        restored(behind)
+        await leader.canonical(30.0)
+        assert {record.key.name for record in leader.writes()} == {"default-deny"}
+        assert not second.unhandled()
+    await leader.daemon.start(ready=False)
+    await leader.daemon.wait_ready(PATIENCE)
 
 
 async def test_a_leader_frozen_for_a_moment_goes_on_where_it_was(leader: Scene) -> None:
