@@ -156,6 +156,13 @@ class StoreSettings(_Part):
         "",
         description="`postgresql://user@host/database` for several replicas; empty means SQLite in `data_dir`.",
     )
+    retention_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Evidence, closed findings and settled pages older than this are taken away; 0 keeps all. "
+        "Export them first: `driftd history --evidence --ndjson`.",
+    )
 
 
 class WebSettings(_Part):

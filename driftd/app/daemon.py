@@ -219,10 +219,10 @@ class App:
                 paging = group.create_task(self._paging.run(), name="paging")
                 leading = group.create_task(self._lead(), name="elector")
                 modelling = group.create_task(self._model(), name="model-loop")
-                ageing = group.create_task(
-                    keep_days(self._settings.store.retention_days, self._store, self._clock, lambda: self.elector.leading),
-                    name="retention",
+                keeping = keep_days(
+                    self._settings.store.retention_days, self._store, self._clock, lambda: self.elector.leading
                 )
+                ageing = group.create_task(keeping, name="retention")
                 await stop.wait()
                 _log.info("stopping")
                 for task in (modelling, leading):

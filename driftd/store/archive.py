@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Row, and_, select
 
 from driftd.store import outbox
 from driftd.store.backend import Backend, address_of, backend_at
-from driftd.store.chain import GENESIS, AuditRow, Head, Verification, walk
+from driftd.store.chain import AuditRow, Head, Verification, walk
 from driftd.store.entries import finding_from, moment, stamp
 from driftd.store.errors import StoreUnreadable
 from driftd.store.ledger import head_of
+from driftd.store.retention import attests, base_of
 from driftd.store.schema import audit, findings, intents, state, writers
 from driftd.store.told import Told
 from driftd.values import Clock, Direction, Intent, ObjectRef, Outcome, Result, Seen
@@ -134,13 +135,15 @@ class Archive:
         """Walk the whole chain; it must reach the last transaction known before, and `anchor` if one is given.
 
         `anchor` is a head noted outside the database (log, lease): a chain that was cut off or rebuilt does not
-        contain it.
+        contain it. A chain that was pruned is walked from there, and one of its rows must say that it was.
         """
-        last = await self._database.read(_last_written)  # before the walk: a daemon may be writing beside it
-        head, rows = Head(0, GENESIS), 0
+        # Before the walk: a daemon may be writing beside it.
+        last, base = await self._database.read(lambda connection: (_last_written(connection), base_of(connection)))
+        head, rows, told = base, 0, base.seq == 0
         while batch := await self.audit(after=head.seq, limit=_BATCH):
             found = walk(batch, head)
             head, rows = found.head, rows + found.rows
+            told = told or any(attests(row, base) for row in batch)
             if not found.ok:
                 return Verification(ok=False, rows=rows, head=head, first_bad=found.first_bad, problem=found.problem)
             if anchor is not None and anchor.seq and batch[0].seq <= anchor.seq <= head.seq:
@@ -150,6 +153,10 @@ class Archive:
         for known, where in ((last, "the last transaction"), (anchor, "the anchor outside")):
             if known is not None and known.seq > head.seq:
                 return _broken(rows, head, head.seq + 1, f"the chain ends at {head.seq}, {where} knew {known.seq}")
+        if not told:
+            return _broken(
+                rows, head, base.seq, f"rows up to {base.seq} are gone, and no row says that they were pruned"
+            )
         return Verification(ok=True, rows=rows, head=head)
 
 

@@ -56,7 +56,15 @@ class Tell(msgspec.Struct, frozen=True, tag="tell"):
     deliveries: tuple[DeliveryRow, ...]
 
 
-Act: TypeAlias = Begin | Finish | Close | Note | Remember | Tell
+class Prune(msgspec.Struct, frozen=True, tag="prune"):
+    """Evidence up to row `seq` goes, with what was over before its stamp (`retention`)."""
+
+    seq: int
+    hash: str
+    before: str
+
+
+Act: TypeAlias = Begin | Finish | Close | Note | Remember | Tell | Prune
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -89,6 +97,8 @@ class Entry(msgspec.Struct, frozen=True):
                 return f"{len(values)} remembered values"
             case Tell(deliveries=told):
                 return f"{len(told)} deliveries and {len(self.pages)} pages"
+            case Prune(seq=seq):
+                return f"pruning up to row {seq}"
 
 
 _DECODER = msgspec.json.Decoder(Entry)

@@ -14,7 +14,7 @@ from typing import Any, assert_never
 import msgspec
 from sqlalchemy import Connection
 
-from driftd.store import outbox
+from driftd.store import outbox, retention
 from driftd.store import statements as sql
 from driftd.store.chain import GENESIS, AuditRow, Head, link
 from driftd.store.entries import (
@@ -23,6 +23,7 @@ from driftd.store.entries import (
     Entry,
     Finish,
     Note,
+    Prune,
     Remember,
     Tell,
     finding_from,
@@ -73,6 +74,7 @@ class _Group:
     state: dict[str, tuple[str | None, str]] = field(default_factory=dict)
     pages: list[PageRow] = field(default_factory=list)
     deliveries: list[DeliveryRow] = field(default_factory=list)
+    steps: list[Prune] = field(default_factory=list)
 
     def evidence(self, entry: Entry, kind: str, subject: str, payload: str) -> None:
         """Append one audit row; `payload` is a JSON object, and gets the trace in which this happened."""
@@ -104,7 +106,8 @@ def chain_state(connection: Connection, expected: Head | None) -> tuple[Head, bo
     if expected is None or not expected.seq:
         return head_of(connection), True
     there = connection.execute(sql.SELECT_ROW, {"seq": expected.seq}).scalar_one_or_none()
-    return head_of(connection), there == expected.hash
+    pruned = there is None and expected.seq <= retention.base_of(connection).seq
+    return head_of(connection), pruned or there == expected.hash
 
 
 def unapplied(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
@@ -153,6 +156,10 @@ def _one(group: _Group, entry: Entry) -> None:
         case Tell(deliveries=told):
             for delivery in told:
                 _tell(group, entry, delivery)
+        case Prune() as step:
+            group.steps.append(step)
+            group.evidence(entry, retention.PRUNED, "audit", _json(retention.payload_of(step)))
+            group.state[retention.BASE] = (_json(f"{step.seq}:{step.hash}"), stamp(entry.at))
         case _ as never:
             assert_never(never)
 
@@ -286,6 +293,8 @@ def _flush(connection: Connection, group: _Group) -> None:
     outbox.write(connection, group.pages, group.deliveries)
     if group.audit:
         connection.execute(sql.INSERT_AUDIT, [_audit_row(row) for row in group.audit])
+    for step in group.steps:
+        retention.remove(connection, step)
 
 
 def _flush_state(connection: Connection, values: Mapping[str, tuple[str | None, str]]) -> None:

@@ -11,8 +11,9 @@ from driftd.store.archive import Archive
 from driftd.store.backend import Backend, address_of, backend_at
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
-from driftd.store.entries import Act, Begin, Close, Finish, Note, Remember, Tell
+from driftd.store.entries import Act, Begin, Close, Finish, Note, Remember, Tell, stamp
 from driftd.store.journal import Journal
+from driftd.store.retention import next_step
 from driftd.store.scribe import Scribe
 from driftd.store.told import DeliveryRow, PageRow, Told
 from driftd.values import Clock, Finding, Intent, Outcome
@@ -125,6 +126,21 @@ class Store(Archive):
     async def unsettled_pages(self) -> Sequence[Told]:
         """Pages that somebody may still have to be told of, also what still waits in the journal."""
         return self._scribe.outbox.over(await super().unsettled_pages())
+
+    async def prune(self, before: datetime) -> int:
+        """Take away what was over before then, in small steps; how many. The chain says so and stays verifiable.
+
+        Stops where the database is away: what is old may be a day older.
+        """
+        steps = 0
+        cutoff = stamp(before)
+        while self.durable:
+            step = await self._database.read(lambda connection: next_step(connection, cutoff))
+            if step is None:
+                break
+            await self._scribe.submit(step, self.epoch)
+            steps += 1
+        return steps
 
     async def recall(self, key: str) -> str | None:
         """The value remembered under `key`, also when it still waits in the journal."""
