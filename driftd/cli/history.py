@@ -18,9 +18,7 @@ def history(
     *,
     data_dir: Annotated[
         Path | None,
-        typer.Option(
-            "--data-dir", envvar="DRIFTD_DATA_DIR", help="The daemon's folder.", show_default="/var/lib/driftd"
-        ),
+        typer.Option("--data-dir", help="The daemon's folder.", show_default="where the daemon's settings say"),
     ] = None,
     database: Annotated[
         Path | None, typer.Option("--database", help="The SQLite file itself, such as a copy of it.")
@@ -36,7 +34,23 @@ def history(
     direction: Annotated[
         str | None, typer.Option("--direction", help="Only loosens, tightens, mixed, neutral or unknown.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            max=100_000,
+            help="At most so many, the newest first.",
+            show_default="50; with --ndjson 100000",
+        ),
+    ] = None,
+    ndjson: Annotated[
+        bool, typer.Option("--ndjson", help="One JSON object a line, for an archive or a log system.")
+    ] = False,
+    evidence: Annotated[
+        bool,
+        typer.Option("--evidence", help="With --ndjson: instead, every row of the hash chain, as it was hashed."),
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Instead, walk the hash chain of the evidence and say if it is whole.")
     ] = False,
@@ -62,6 +76,8 @@ def history(
         anchor_of,
         database_of,
         direction_of,
+        export_evidence,
+        export_lives,
         moment_since,
         read_history,
         verify_chain,
@@ -70,16 +86,29 @@ def history(
     with failures_told("history"):
         if anchor is not None and not verify:
             raise CommandError("--anchor belongs to --verify", Exit.USAGE)
+        if evidence and not ndjson:
+            raise CommandError("--evidence belongs to --ndjson", Exit.USAGE)
+        filters = (tenant, namespace, kind, since, direction, limit)
+        if evidence and any(one is not None for one in filters):
+            raise CommandError("--evidence is the whole chain: it goes with no filter", Exit.USAGE)
         file = database_of(data_dir, database)
+        most = limit or (100_000 if ndjson else 50)
+        asked = Filter(
+            tenant, namespace, kind, moment_since(since, CommandClock().now()), direction_of(direction), most
+        )
         if verify:
             checked = verify_chain(file, anchor_of(anchor))
+        elif evidence:
+            export_evidence(file, typer.echo)
+        elif ndjson:
+            export_lives(file, asked, typer.echo)
         else:
-            now = CommandClock().now()
-            asked = Filter(tenant, namespace, kind, moment_since(since, now), direction_of(direction), limit)
             found = read_history(file, asked)
     if verify:
         _print_chain(checked, output)
         raise typer.Exit(Exit.CLEAN if checked.intact else Exit.DRIFT)
+    if ndjson:
+        return
     if output is not Output.TABLE:
         show.emit(found, output)
         return

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -152,6 +152,33 @@ def verify_chain(database: str | Path, anchor: Head | None) -> ChainVerification
         )
 
     return _with_archive(database, ask)
+
+
+def export_lives(database: str | Path, asked: Filter, write: Callable[[str], None]) -> None:
+    """Lives of findings as `History` has them, one JSON object a line, newest first. Raises `CommandError`."""
+    import orjson
+
+    for life in read_history(database, asked).lives:
+        write(orjson.dumps(life.model_dump(mode="json", by_alias=True)).decode())
+
+
+def export_evidence(database: str | Path, write: Callable[[str], None]) -> None:
+    """Every row of the audit chain in order, one JSON object a line. Raises `CommandError`.
+
+    `payload` is text, as it was hashed: SHA-256 over `prevHash` and the JSON array `[seq, at, epoch, kind, subject,
+    payload]` is `hash`, so that an export can be checked without driftd.
+    """
+    import orjson
+
+    async def ask(archive: ReadOnly) -> None:
+        after = 0
+        while rows := await archive.audit(after=after, limit=2_000):
+            for row in rows:
+                told = {"prevHash" if key == "prev_hash" else key: value for key, value in asdict(row).items()}
+                write(orjson.dumps(told).decode())
+            after = rows[-1].seq
+
+    _with_archive(database, ask)
 
 
 def _with_archive(database: str | Path, ask: Callable[[ReadOnly], Awaitable[T]]) -> T:

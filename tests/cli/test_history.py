@@ -1,6 +1,8 @@
 """`driftd history`: the records as they are, also while a daemon writes them."""
 
 import asyncio
+import hashlib
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -150,3 +152,41 @@ def test_a_moment_is_so_long_ago_or_a_time_with_or_without_an_offset() -> None:
     assert moment_since(None, NOW) is None
     with pytest.raises(CommandError):
         moment_since("999999999w", NOW)
+
+
+def test_lives_are_exported_one_a_line_with_the_same_filters(tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    ran = driftd("history", "--data-dir", folder, "--ndjson")
+    lives = [json.loads(line) for line in ran.out.splitlines()]
+    document = driftd("history", "--data-dir", folder, "-o", "json").json()
+    assert lives == document["lives"]
+    one = driftd("history", "--data-dir", folder, "--ndjson", "--tenant", "globex", "--direction", "tightens")
+    assert [json.loads(line)["finding"]["tenant"] for line in one.out.splitlines()] == ["globex"]
+    assert driftd("history", "--data-dir", folder, "--ndjson", "--namespace", "nobody").out == ""
+
+
+def test_exported_evidence_can_be_checked_without_driftd(tmp_path: Path) -> None:
+    ran = driftd("history", "--data-dir", recorded(tmp_path), "--ndjson", "--evidence")
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert len(rows) > 5
+    previous = "0" * 64
+    for row in rows:
+        content = [row[key] for key in ("seq", "at", "epoch", "kind", "subject", "payload")]
+        text = previous + json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        assert row["prevHash"] == previous
+        assert hashlib.sha256(text.encode()).hexdigest() == row["hash"]
+        previous = row["hash"]
+
+
+@pytest.mark.parametrize("wrong", [("--evidence",), ("--evidence", "--ndjson", "--tenant", "acme")])
+def test_evidence_is_exported_whole_or_not_at_all(tmp_path: Path, wrong: tuple[str, ...]) -> None:
+    assert driftd("history", "--data-dir", recorded(tmp_path), *wrong).code == 2
+
+
+def test_the_settings_of_the_daemon_say_where_the_records_are(tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    assert driftd("history", "--ndjson", env={"DRIFTD_DATA_DIR": str(folder)}).out
+    gone = {"DRIFTD_DATA_DIR": str(folder), "DRIFTD_STORE__URL": "postgresql://me:secret@127.0.0.1:1/driftd"}
+    ran = driftd("history", env=gone)
+    assert ran.code == 3, "a database by URL comes before the file of the data directory"
+    assert "secret" not in ran.out + ran.err
