@@ -1,7 +1,7 @@
 """What the metadata of a live object says about its end: who holds it with a finalizer, and who condemned it."""
 
 from driftd.policy.kinds import Coverage, MalformedObject, OpenWorldError, digest_of, kind_of
-from driftd.values import CONDEMNED, Body, Live
+from driftd.values import CONDEMNED, PROVENANCE, Body, Live
 
 ORDINARY_FINALIZERS = frozenset(
     {
@@ -24,6 +24,11 @@ def condemned_by(live: Live) -> str | None:
     annotations = _metadata(live).get("annotations") or {}
     mark = annotations.get(CONDEMNED)
     return None if mark is None else str(mark)
+
+
+def is_of_driftds_making(live: Live) -> bool:
+    """Whether the object names the document of the model that it was made from."""
+    return PROVENANCE in (_metadata(live).get("annotations") or {})
 
 
 def is_emptied(live: Live, coverage: Coverage) -> bool:

@@ -5,7 +5,7 @@ between pods of its own namespace only. What is not known opens something.
 """
 
 from driftd.compile import GovernedNamespace
-from driftd.drift.marks import condemned_by
+from driftd.drift.marks import condemned_by, is_of_driftds_making
 from driftd.drift.meaning import Difference, Judgement
 from driftd.drift.repair import bears_flows
 from driftd.values import Direction, FindingType
@@ -14,7 +14,8 @@ from driftd.values import Direction, FindingType
 def depends_on_effect(governed: GovernedNamespace, difference: Difference) -> bool:
     """Whether an object that the model lacks may stand here, depending on what it does.
 
-    What driftd has condemned already is not asked about again: it was emptied, and so looks harmless.
+    What driftd has condemned already is not asked about again: it was emptied, and so looks harmless. What it made
+    itself is nobody's own: when the model drops it, it goes.
     """
     return (
         governed.tenant_policies != "never"
@@ -23,6 +24,7 @@ def depends_on_effect(governed: GovernedNamespace, difference: Difference) -> bo
         and difference.live is not None
         and bears_flows(difference.ref)
         and condemned_by(difference.live) is None
+        and not is_of_driftds_making(difference.live)
     )
 
 

@@ -11,7 +11,7 @@ from driftd.compile import Compiled, GovernedNamespace, compile_model
 from driftd.compile import Mode as Enforced
 from driftd.drift import Difference, LiveScope, World, compare, plan
 from driftd.policy.kinds import digest_of, kind_of
-from driftd.values import CONDEMNED, Body, FindingType, Live, ObjectRef, Scope, Severity
+from driftd.values import CONDEMNED, PROVENANCE, Body, FindingType, Live, ObjectRef, Scope, Severity
 from tests.support.drift_scope import TODAY
 from tests.support.model_texts import environment, model
 
@@ -91,6 +91,11 @@ def test_what_is_not_judged_is_not_tolerated() -> None:
 
 def test_what_driftd_has_condemned_and_emptied_is_not_asked_about_again() -> None:
     assert looked("inertOrTightening", live_of(INERT, **{CONDEMNED: "3"}))[0] is FindingType.UNEXPECTED
+
+
+def test_what_driftd_made_and_the_model_dropped_goes_whatever_it_does() -> None:
+    type_, _, writes = looked("inertOrTightening", live_of(INERT, **{PROVENANCE: "old.yaml Environment/shop"}))
+    assert (type_, writes > 0) == (FindingType.UNEXPECTED, True)
 
 
 def test_a_quota_is_no_policy() -> None:
