@@ -73,13 +73,14 @@ async def _run(
     import asyncio
     import signal
 
-    from driftd.cli.story import PacketsAct, Play, stage
+    from driftd.cli.story import LabelsAct, PacketsAct, Play, stage
 
     me, loop = asyncio.current_task(), asyncio.get_running_loop()
     if me is not None:
         loop.add_signal_handler(signal.SIGTERM, me.cancel)  # Ctrl-C does the same by itself
     async with stage(assets, compiled, teller, nodes=nodes) as scene:
         shown = not nodes or (await PacketsAct(scene, teller, pause=pause).perform()).good
+        shown = (await LabelsAct(scene, teller, pause=pause).perform()).good and shown
         ending = await Play(scene, teller, pause=pause).perform()
         if stay:
             over = asyncio.Event()

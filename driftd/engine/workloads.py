@@ -42,6 +42,8 @@ _SETTLE_SECONDS = 0.02
 """Changes come in bursts: a pod is made, scheduled and gets its address within moments."""
 _SHARE = 10
 """Of so many seconds one may go into judging, when changes never end."""
+_LONGEST_PAUSE = 0.5
+"""However long a judgement took: somebody shall know within a second."""
 _AGAIN_SECONDS = 5.0
 _MOST_CHANGES = 20_000
 """Changed pods of which the names are kept; with more all of them are looked at."""
@@ -209,7 +211,7 @@ class WorkloadDrift:
                 self._wake.set()
                 pause = _AGAIN_SECONDS
                 continue
-            pause = max(_SETTLE_SECONDS, (self._pace.clock.monotonic() - began) * _SHARE)
+            pause = min(_LONGEST_PAUSE, max(_SETTLE_SECONDS, (self._pace.clock.monotonic() - began) * _SHARE))
 
     async def _judge_all(self, model: Compiled, changes: _Changes) -> None:
         live = _Live(

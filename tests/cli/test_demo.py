@@ -1,5 +1,6 @@
 """The demo without a cluster: its props, its scenes, and what it would say."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from driftd.cli.failures import CommandError
-from driftd.cli.story import SCENES, Ending, Narrator, SceneEnd, story_assets
+from driftd.cli.story import SCENES, Ending, Masquerade, Narrator, SceneEnd, story_assets
 from driftd.cli.story.evidence import Healing
 from driftd.lab import AuditedObject, AuditRecord
 from driftd.policy.kinds import KINDS
@@ -164,3 +165,25 @@ def test_the_time_a_namespace_takes_to_die_is_not_counted_as_ours() -> None:
     end = SceneEnd(SCENE, healing, (_life(FindingType.MISSING),), ())
     assert "whole 40 ms after Kubernetes had taken the namespace down, which took 5.0 s" in _told(end)
     assert Ending((end, HEALED), Verification(ok=True, rows=3, head=Head()), (), (), ()).heal_ms == (7.0,)
+
+
+def test_the_act_with_labels_says_what_was_worn_what_it_opens_and_how_soon() -> None:
+    out = StringIO()
+    narrator = Narrator(Console(file=out, width=200, highlight=False, markup=False))
+    finding = replace(_life(FindingType.RELABELLED).seen.finding, direction=Direction.LOOSENS, summary="[b]it[/b]")
+    narrator.labels(ObjectRef("", "Pod", "a", "p"), {"app": "db"})
+    narrator.labels_end(Masquerade(finding, 0.25, closed=True))
+    said = out.getvalue()
+    assert "mallory makes Pod a/p with app=db" in said
+    assert "relabelled  [b]it[/b]" in said
+    assert "after 250 ms, and closed" in said
+    assert "NOT OK" not in said
+
+
+@pytest.mark.parametrize(
+    "end", [Masquerade(None, 15.0, closed=True), Masquerade(_life().seen.finding, 1.0, closed=False)]
+)
+def test_an_act_that_shows_nothing_says_so(end: Masquerade) -> None:
+    out = StringIO()
+    Narrator(Console(file=out, width=200)).labels_end(end)
+    assert "NOT OK" in out.getvalue()

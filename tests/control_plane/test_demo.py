@@ -69,6 +69,7 @@ def test_the_demo_heals_every_tampering_and_stays_until_it_is_told_to_end(folder
         said = "".join(lines)
         assert "14 of 14 tamperings healed; the cluster is as the model has it" in said
         assert "NOT OK" not in said
+        assert "means    loosens: acme-prod/api -> acme-prod/replica TCP/5432" in said
         assert said.count("did      mallory") == 14
         assert "unexpected  NetworkPolicy globex-prod/debug" in said
         assert "~ spec.hard[pods]" not in said

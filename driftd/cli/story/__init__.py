@@ -1,8 +1,9 @@
 """The story that `driftd demo` tells: a platform, somebody who tampers with it, and what driftd does about it."""
 
 from driftd.cli.story.assets import Assets, story_assets
+from driftd.cli.story.labels import LabelsAct
 from driftd.cli.story.narrator import Narrator, narrator
-from driftd.cli.story.outcome import Ending, Installation, Packets, SceneEnd
+from driftd.cli.story.outcome import Ending, Installation, Masquerade, Packets, SceneEnd
 from driftd.cli.story.packets import PacketsAct
 from driftd.cli.story.play import Play
 from driftd.cli.story.scenes import SCENES, Scene, Tampering
@@ -13,6 +14,8 @@ __all__ = [
     "Assets",
     "Ending",
     "Installation",
+    "LabelsAct",
+    "Masquerade",
     "Narrator",
     "Packets",
     "PacketsAct",

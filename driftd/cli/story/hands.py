@@ -104,7 +104,8 @@ def far_too_many_rights(user: str) -> tuple[Body, ...]:
         "rules": [
             {"apiGroups": [one.resource.group], "resources": [one.resource.plural], "verbs": ["*"]}
             for one in KINDS.values()
-        ],
+        ]
+        + [{"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}],
     }
     binding: Body = {
         "apiVersion": f"{_RBAC}/v1",

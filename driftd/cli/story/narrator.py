@@ -1,7 +1,7 @@
 """Tells the story: in colour and columns on a terminal, in plain lines elsewhere. It only says what it is given."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from driftd.cli.story.daemon import Daemon
 from driftd.cli.story.evidence import claims
-from driftd.cli.story.outcome import Ending, Installation, Packets, SceneEnd
+from driftd.cli.story.outcome import Ending, Installation, Masquerade, Packets, SceneEnd
 from driftd.cli.story.scenes import Scene, Tampering
 from driftd.lab import Lab
 from driftd.store import Past
@@ -127,6 +127,25 @@ class Narrator:
             self._row("allowed", Text("acme's own web reached api all the time", "green"))
         if not packets.good:
             self._row("NOT OK", Text(str(packets), "bold red"))
+
+    def labels(self, pod: ObjectRef, labels: Mapping[str, str]) -> None:
+        """The act with labels begins."""
+        self._console.print()
+        self._line(Text(" " * _INDENT), Text("a pod puts on the labels of the database", "bold"))
+        self.step("No policy changes: whoever wears the labels gets what is meant for the database.")
+        worn = ", ".join(f"{key}={value}" for key, value in labels.items())
+        self._row("worn", Text.assemble(("mallory", "magenta"), f" makes {pod} with {worn}"))
+
+    def labels_end(self, end: Masquerade) -> None:
+        """What the act with labels has shown."""
+        if end.finding is not None:
+            self._row("seen", Text.assemble((end.finding.type.value, "yellow"), f"  {end.finding.summary}"))
+            flow = f": {end.finding.witness}" if end.finding.witness is not None else ""
+            self._row("means", Text.assemble((end.finding.direction.value, "yellow"), flow))
+        if end.good:
+            self._row("told", Text(f"after {end.seconds * 1000:.0f} ms, and closed when the pod was gone", "green"))
+        else:
+            self._row("NOT OK", Text("not found as opening something, or never closed", "bold red"))
 
     def ending(self, ending: Ending) -> None:
         """The table, the chain, the verdict."""

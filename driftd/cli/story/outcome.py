@@ -55,6 +55,20 @@ class Packets:
 
 
 @dataclass(frozen=True, slots=True)
+class Masquerade:
+    """What came of the act with labels: the finding (None: there was none), how soon, and whether it closed."""
+
+    finding: Finding | None
+    seconds: float
+    closed: bool
+
+    @property
+    def good(self) -> bool:
+        """It was seen, said to open something, and seen to end."""
+        return self.finding is not None and self.finding.direction.may_loosen and self.closed
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """The whole play. `open` are the findings that stand at its end, `watched_only` namespaces in report mode."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from driftd.cluster import POD
 from driftd.policy.kinds import KINDS
 from driftd.values import CONDEMNED, TENANT, Body, ObjectRef, Resource
 
@@ -18,6 +19,8 @@ class Tampering:
 
     @property
     def resource(self) -> Resource:
+        if (self.ref.group, self.ref.kind) == (POD.group, POD.kind):
+            return POD
         return KINDS[self.ref.group, self.ref.kind].resource
 
 
