@@ -50,7 +50,8 @@ class Deliverer:
                 except Exception:  # noqa: BLE001 - the supervisor: pages must go on
                     _log.exception("page.delivery_fault", destination=self._destination.name)
                 try:
-                    await asyncio.wait_for(self._poked.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._poked.wait()
                 except TimeoutError:
                     continue
         finally:

@@ -159,7 +159,8 @@ class Pager:
             except Exception:  # noqa: BLE001 - the supervisor: a fault of paging must not end the daemon
                 _log.exception("page.fault")
             try:
-                await asyncio.wait_for(self._poked.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._poked.wait()
             except TimeoutError:
                 continue
 

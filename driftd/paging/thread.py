@@ -62,7 +62,8 @@ class OwnThread:
         job = _Job(work)
         self._work.put(job)  # type: ignore[arg-type]
         try:
-            return await asyncio.wait_for(job.answer, deadline)
+            async with asyncio.timeout(deadline):  # not `wait_for`: before Python 3.12 that may swallow a cancellation
+                return await job.answer
         except TimeoutError:
             self._leave()
             raise Hanging(f"no answer within {deadline:g} s") from None
