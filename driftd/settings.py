@@ -115,7 +115,7 @@ class GitSettings(_Part):
         description="`https://host/path` or `ssh://git@host/path`; empty reads `model.path`. Never logged whole.",
     )
     branch: str = Field("main", min_length=1, max_length=200, description="Branch, followed forward only.")
-    folder: str = Field("", description="Folder of the repository that is the model's root.")
+    folder: str = Field("", max_length=80, description="Folder of the repository that is the model's root.")
     username: str = Field("", description="For https, beside a password; tokens mostly want any name.")
     password_file: Path | None = Field(None, description="File with the password or token for https.")
     ca_file: Path | None = Field(None, description="Authorities to trust for https, instead of the usual ones.")

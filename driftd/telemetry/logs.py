@@ -8,6 +8,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from driftd.values import redacted
+
 LONGEST_VALUE = 1024
 """Tenant-chosen text is cut to this many characters, so that nobody can flood the log through a name or a message."""
 
@@ -49,6 +51,7 @@ def configure_logs(*, level: str = "info", json: bool = True, stream: TextIO | N
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            _without_logins,
             renderer,
         ],
     )
@@ -75,6 +78,14 @@ def _cut(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if isinstance(value, str) and len(value) > LONGEST_VALUE and key != "exception":
             event[key] = value[:LONGEST_VALUE] + "…"
+    return event
+
+
+def _without_logins(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """No URL leaves with its user and password, whoever put it into a message or an exception."""
+    for key, value in event.items():
+        if isinstance(value, str) and "://" in value:
+            event[key] = redacted(value)
     return event
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 
 from driftd.lab import Lab
@@ -19,6 +20,7 @@ from tests.support.stage import MODELS, Stage, copy_models, stage
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
 
+HOOK = "a-knock-that-nobody-guesses"
 PEOPLE = {"operator": "driftd-operator", "viewer": "driftd-viewer", "nobody": ""}
 
 
@@ -158,12 +160,14 @@ async def test_a_model_from_git_moves_forward_only_and_its_password_shows_nowher
     upstream = Upstream(tmp_path / "git")
     shutil.copytree(MODELS, upstream.work / "models")
     first = upstream.record("first")
+    hook = tmp_path / "hook"
+    hook.write_text(HOOK)
     async with https_server(upstream) as server:
         env = {
             "DRIFTD_MODEL__GIT__URL": f"https://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{server.port}/model.git",
             "DRIFTD_MODEL__GIT__FOLDER": "models",
             "DRIFTD_MODEL__GIT__CA_FILE": str(server.ca_file),
-            "DRIFTD_MODEL__GIT__POLL_SECONDS": "0.3",
+            "DRIFTD_WEB__HOOK_SECRET_FILE": str(hook),
             "DRIFTD_LOG__LEVEL": "debug",
         }
         data = tmp_path / "data"
@@ -173,10 +177,12 @@ async def test_a_model_from_git_moves_forward_only_and_its_password_shows_nowher
             change = upstream.work / "models" / "plans.yaml"
             change.write_text(change.read_text() + "\n# nothing\n")
             second = upstream.record("second")
+            await knock(one)
             await in_force(one, second)
 
             upstream.reset(first)
             forced = upstream.commit({"models/extra.yaml": "# forced\n"})
+            await knock(one)
             await in_words(one, "model.held", "does not descend from")
             assert (await run_as(one, people["operator"], "approve")).code == 1
             done = await run_as(one, people["operator"], "approve", forced[:12], "--reason", "history was cleaned")
@@ -185,6 +191,7 @@ async def test_a_model_from_git_moves_forward_only_and_its_password_shows_nowher
 
             server.misconduct.redirect = f"https://{USER}:{PASSWORD}@elsewhere.example/"
             upstream.commit({"models/extra.yaml": "# more\n"})
+            await knock(one)
             await in_words(one, "model.held", "it has moved")
             await one.canonical()
     leaked = [file for file in data.rglob("*") if file.is_file() and secret_in(file.read_bytes())]
@@ -192,12 +199,27 @@ async def test_a_model_from_git_moves_forward_only_and_its_password_shows_nowher
 
 
 def secret_in(content: bytes) -> bool:
-    return any(form in content for form in (PASSWORD.encode(), quote(PASSWORD, safe="").encode(), b"cmVhZGVyOn"))
+    return any(
+        form in content for form in (PASSWORD.encode(), HOOK.encode(), quote(PASSWORD, safe="").encode(), b"cmVhZGVyOn")
+    )
+
+
+async def knock(one: Stage) -> None:
+    """What a git server does after a push."""
+    async with aiohttp.ClientSession() as http:
+        async with http.post(
+            f"{one.daemon.api}/hooks/model", data=b"{}", headers={"X-Gitlab-Token": "other"}
+        ) as refused:
+            assert refused.status == 401
+        async with http.post(f"{one.daemon.api}/hooks/model", data=b"{}", headers={"X-Gitlab-Token": HOOK}) as heard:
+            assert heard.status == 202
 
 
 async def in_force(one: Stage, commit: str) -> None:
     async def accepted() -> bool:
-        return any(e.get("event") == "model.accepted" and e["commit"] == commit for e in one.daemon.events())
+        return any(
+            e.get("event") == "model.accepted" and e["commit"] == f"{commit}:models" for e in one.daemon.events()
+        )
 
     await one.until(f"{commit} is in force", accepted, 30.0)
 

@@ -28,8 +28,9 @@ _TRIES = 3
 class GitSource:
     """Reads the newest commit of one branch. Nothing is kept between readings: no clone that could grow or break.
 
-    A reading proves that the commit descends from the one in force, then that it is signed, and only then fetches what
-    it holds. The git server is asked in a thread, one exchange at a time, each within `timeout_seconds`.
+    A reading proves that the commit descends from the one in force and is signed before anything of it is used. The git
+    server is asked in a thread, one reading at a time, each within `timeout_seconds`. A revision is called by its
+    commit, and by `COMMIT:FOLDER` where the model is a folder: another folder of one commit is another model.
 
     Args:
         in_force: the commit in force, or a name that is none ("" or a directory's): then there is nothing to descend
@@ -71,9 +72,11 @@ class GitSource:
     async def read(self) -> Revision:
         """The branch's newest commit, proved and whole. Raises `SourceError`: then the model in force stays."""
         self._failures += 1
-        of, approved = self._in_force(), self._approved()
+        of, approved = _commit_of(self._in_force()), _commit_of(self._approved())
+        if of and not is_commit_name(of):
+            _log.warning("model.git.no_ancestor", in_force=self._in_force())  # from another kind of source
         revision = await self._apart(lambda deadline: self._read(deadline, of, approved))
-        self._known, self._failures = revision.commit, 0
+        self._known, self._failures = _commit_of(revision.commit), 0
         return revision
 
     async def changes(self) -> AsyncIterator[None]:
@@ -98,6 +101,7 @@ class GitSource:
 
         False as well for a commit that the branch no longer leads through.
         """
+        commit, of = _commit_of(commit), _commit_of(of)
         if commit == of:
             return True
         if not (is_commit_name(commit) and is_commit_name(of)):
@@ -157,7 +161,7 @@ class GitSource:
                 return True
         except Damaged as error:
             raise PackBroken(str(self.repository), str(error)) from None
-        raise HistoryRewritten(str(self.repository), tip, of)
+        raise HistoryRewritten(str(self.repository), self._named(tip), of)
 
     def _descends(self, deadline: Deadline, commit: str, of: str) -> bool:
         for _ in range(_TRIES):
@@ -176,7 +180,10 @@ class GitSource:
             files = model_files(commit.tree, self.repository.folder, content, self._limits)
         except Damaged as error:
             raise PackBroken(str(self.repository), str(error)) from None
-        return Revision(files, tip)
+        return Revision(files, self._named(tip))
+
+    def _named(self, tip: str) -> str:
+        return f"{tip}:{self.repository.folder}" if self.repository.folder else tip
 
     def _must_be_signed(self, tip: str, signature: bytes, signed: bytes) -> None:
         if self._signers_file is None:
@@ -188,3 +195,9 @@ class GitSource:
         signers = allowed_signers(str(self._signers_file), text)
         who = verified(tip, signature, signed, signers, self._clock.now())
         _log.info("model.git.signed", commit=tip, by=who)
+
+
+def _commit_of(name: str) -> str:
+    """The commit in a revision's name; any other name as it is."""
+    commit, _, _ = name.partition(":")
+    return commit if is_commit_name(commit) else name

@@ -98,7 +98,13 @@ async def test_a_folder_of_the_repository_can_be_the_model(
     upstream: Upstream, server: HttpsServer, tmp_path: Path
 ) -> None:
     upstream.commit({"deploy/models/a.yaml": "a: 1\n", "other.yaml": "no: 1\n"})
-    assert await paths(Reader(server.repository("deploy/models"), tmp_path)) == ["a.yaml"]
+    one = Reader(server.repository("deploy/models"), tmp_path)
+    assert await paths(one) == ["a.yaml"]
+    first = await one.accept()
+    assert first == f"{upstream.run('rev-parse', 'HEAD')}:deploy/models"  # another folder is another model
+    second = upstream.commit({"deploy/models/a.yaml": "a: 2\n"})
+    assert await one.accept() == f"{second}:deploy/models"
+    assert await one.source.is_descendant(f"{second}:deploy/models", first)
     with pytest.raises(SourceUnreadable, match="no such folder"):
         await Reader(server.repository("deploy/nothing"), tmp_path).source.read()
 
