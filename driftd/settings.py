@@ -98,9 +98,10 @@ class EngineSettings(_Part):
     )
     stop_seconds: Seconds = Field(20.0, description="How long a stop waits for writes under way.")
     judged_policies: int = Field(
-        2000,
+        20_000,
         ge=0,
-        description="With more NetworkPolicies than this in the model, the direction of drift stays unknown.",
+        description="With more policies than this in the model, the direction of drift stays unknown; 10,000 take "
+        "83 MB once something is to be judged.",
     )
     write_timeout_seconds: Seconds = Field(
         5.0, description="Bound on one write; a lease must outlive it or the write is not sent."

@@ -5,7 +5,7 @@ closes them like all others.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol, TypeVar
@@ -76,6 +76,12 @@ class _Live:
     services: tuple[LiveService, ...]
     slices: tuple[LiveSlice, ...]
     labelled: Mapping[ObjectRef, Live | None]
+
+
+def _by_shape(live: _Live) -> Iterator[Finding]:
+    """Findings that need no reachability."""
+    yield from exposed(live.compiled, live.services, live.pods)
+    yield from misdirected(live.compiled, live.slices, live.pods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +228,10 @@ class WorkloadDrift:
             slices=tuple(self._workloads.slices.values()),
             labelled=self._labelled(changes),
         )
-        judged = await self._judge.ask(lambda world: self._look(world, live))
+        if self._fed is None and not live.pods and not model.coverage.selector_keys:
+            judged = _Judged({}, tuple(_by_shape(live)))  # nothing lives that a world would have to be made for
+        else:
+            judged = await self._judge.ask(lambda world: self._look(world, live))
         if self._compiled() is not model:
             self._changes.everything = True  # it changed meanwhile: that was of the past
             self._wake.set()
@@ -253,11 +262,9 @@ class WorkloadDrift:
         self._fed = world
         touched = set(model.governed) if everything else {namespace for namespace, _ in names}
         touched |= {ref.namespace for ref in refs if ref.kind == "ServiceAccount"}
-        others = [*relabelled_others(model, world)]
-        others += exposed(model, live.services, live.pods)
-        others += misdirected(model, live.slices, live.pods)
+        others = (*relabelled_others(model, world), *_by_shape(live))
         return _Judged(
-            {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}, tuple(others)
+            {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}, others
         )
 
     async def _publish(self, others: Iterable[Finding]) -> None:
