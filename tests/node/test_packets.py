@@ -14,7 +14,7 @@ import pytest
 
 from driftd.lab import Lab
 from tests.support.node import connects, pod, running, service
-from tests.support.stage import Body, Stage, stage
+from tests.support.stage import Body, Stage, copy_models, stage
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(400)]
 
@@ -53,9 +53,17 @@ class Tenants:
         return time.monotonic() - started
 
 
+def models_of(lab: Lab, target: Path) -> Path:
+    """The example platform with this lab's addresses: another lab with nodes may have the first network."""
+    cluster = copy_models(target) / "cluster.yaml"
+    prefix = lab.nodes[0].address.rpartition(".")[0]
+    cluster.write_text(cluster.read_text().replace("10.99.0.", f"{prefix}."))
+    return target
+
+
 @pytest.fixture
 async def tenants(lab: Lab, tmp_path: Path) -> AsyncIterator[Tenants]:
-    async with stage(lab, tmp_path / "data") as one:
+    async with stage(lab, tmp_path / "data", models=models_of(lab, tmp_path / "models")) as one:
         kube, last = one.kube, lab.nodes[-1].name
         pods = [
             pod("acme-prod", "api", "pod", "serve", "8080", "9090", labels=API, account="api", node=last),
@@ -83,6 +91,16 @@ async def test_the_compiled_policies_let_through_what_the_model_says_and_drop_th
     assert not await connects(lab, "globex-prod", "portal", "api.acme-prod.svc.cluster.local:8080")
     resolved = await lab.pods.exec("globex-prod", "portal", "pod", "resolve", "api.acme-prod.svc.cluster.local", "5")
     assert resolved.out.startswith("10.96.")
+
+
+async def test_only_the_service_with_a_line_for_it_in_the_model_reaches_the_api_server(tenants: Tenants) -> None:
+    kube, scheduler = tenants.stage.kube, {"app": "scheduler"}
+    await kube.create(pod("globex-prod", "scheduler", "pod", "pause", labels=scheduler, account="scheduler"))
+    await running(kube, "globex-prod", "scheduler")
+    assert await connects(tenants.lab, "globex-prod", "scheduler", "kubernetes.default.svc:443", seconds=5)
+    assert not await connects(tenants.lab, "globex-prod", "portal", "kubernetes.default.svc:443")
+    assert not await connects(tenants.lab, "acme-prod", "web", "kubernetes.default.svc:443")
+    await kube.delete("Pod", "globex-prod", "scheduler")
 
 
 async def test_a_hole_between_tenants_lets_packets_through_until_driftd_shuts_it(tenants: Tenants) -> None:

@@ -17,6 +17,7 @@ from driftd.lab.nodes.ground import (
     clean_up_command,
     run_all,
     start_namespaces,
+    together,
 )
 from driftd.lab.nodes.image import Image, write_image
 from driftd.lab.nodes.network import NETWORKS, Network, fabric_commands
@@ -64,9 +65,7 @@ class Nodes:
         for path, body in addons.dns_objects(self.dns_address):
             await self._create(path, body)
         self.nodes = tuple(Node(ground, index) for index in range(ground.options.nodes))
-        async with asyncio.TaskGroup() as group:
-            for node in self.nodes:
-                group.create_task(node.bring_up(self._fabric, images, self.dns_address), name=f"lab.{node.name}")
+        await together(*(node.bring_up(self._fabric, images, self.dns_address) for node in self.nodes))
         for node in self.nodes:
             self.parts.update(node.parts)
             await self._until(f"{node.name} is Ready", self._node_ready(node.name))

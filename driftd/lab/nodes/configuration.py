@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftd.lab.nodes.init import KUBELET_FOLDER
 from driftd.lab.nodes.network import DOMAIN, POD_RANGE
 
 RUNTIME_SOCKET = "/run/containerd/containerd.sock"
@@ -36,6 +37,7 @@ class NodeFiles:
 
     @property
     def kubelet(self) -> Path:
+        """The node sees it as `KUBELET_FOLDER`."""
         return self.root / "kubelet"
 
     @property
@@ -144,7 +146,7 @@ def kubelet_configuration(
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
             "makeIPTablesUtilChains": False,
-            "volumePluginDir": str(files.kubelet / "volume-plugins"),
+            "volumePluginDir": f"{KUBELET_FOLDER}/volume-plugins",
             "shutdownGracePeriod": "0s",
         },
         indent=1,
@@ -158,8 +160,8 @@ def kubelet_flags(files: NodeFiles, name: str, address: str) -> tuple[str, ...]:
         f"--kubeconfig={files.kubeconfig('kubelet')}",
         f"--hostname-override={name}",
         f"--node-ip={address}",
-        f"--root-dir={files.kubelet}",
-        f"--cert-dir={files.kubelet / 'pki'}",
+        f"--root-dir={KUBELET_FOLDER}",
+        f"--cert-dir={KUBELET_FOLDER}/pki",
     )
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from driftd.lab.errors import LabError
 from driftd.lab.identities import Identities
@@ -53,6 +54,16 @@ class Ground:
             ready_seconds=deadlines.node_ready,
             stop_grace=deadlines.stop_grace,
         )
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """All at once; the first that fails ends the others, and its error is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 async def run_all(commands: Iterable[tuple[str, ...]]) -> None:

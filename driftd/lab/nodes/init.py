@@ -23,6 +23,7 @@ from typing import NoReturn
 PID_FILE = "init.pid"
 # Folders where programs of a node leave things under fixed names: each node sees an empty one of its own.
 COVERED = ("/run", "/var/lib", "/var/log")
+KUBELET_FOLDER = "/var/lib/kubelet"
 # What a kubelet and a Cilium agent set for the whole machine. A node shows them the value they want in a plain file, so
 # that they leave the machine's own as it is.
 MACHINE_SETTINGS = {
@@ -54,18 +55,23 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
     _check(done, f"mount {kind or source} at {target}")
 
 
-def _furnish(kept: list[Path]) -> None:
+def _furnish(folder: Path, kept: list[Path]) -> None:
     """The node's own view of the file system. Runs as process 1."""
     mount("none", "/", "", _MS_REC | _MS_PRIVATE)
-    opened = [(folder, os.open(folder, os.O_PATH)) for folder in kept]
+    opened = [(each, os.open(each, os.O_PATH)) for each in kept]
     for place in COVERED:
         mount("tmpfs", place, "tmpfs", 0, "mode=755")
-    for folder, descriptor in opened:
-        folder.mkdir(parents=True, exist_ok=True)
-        mount(f"/proc/self/fd/{descriptor}", str(folder), "", _MS_BIND)
+    for each, descriptor in opened:
+        each.mkdir(parents=True, exist_ok=True)
+        mount(f"/proc/self/fd/{descriptor}", str(each), "", _MS_BIND)
         os.close(descriptor)
+    # On disk, but under a short name: the path of a Unix socket is limited to about 100 bytes.
+    own = folder / "kubelet"
+    if own.is_dir():
+        Path(KUBELET_FOLDER).mkdir()
+        mount(str(own), KUBELET_FOLDER, "", _MS_BIND)
     # A pod's volumes and network namespaces are mounted by one program and seen by another.
-    for place in ("/run", *map(str, kept)):
+    for place in ("/run", *map(str, kept), *([KUBELET_FOLDER] if own.is_dir() else [])):
         mount("none", place, "", _MS_SHARED)
     mount("proc", "/proc", "proc")
     for name, value in MACHINE_SETTINGS.items():
@@ -79,7 +85,7 @@ def _furnish(kept: list[Path]) -> None:
         mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=700")
 
 
-def _hold(hostname: str, kept: list[Path], go: int, ready: int) -> NoReturn:
+def _hold(folder: Path, hostname: str, kept: list[Path], go: int, ready: int) -> NoReturn:
     """Process 1 of the node."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if not os.read(go, 1):
@@ -90,7 +96,7 @@ def _hold(hostname: str, kept: list[Path], go: int, ready: int) -> NoReturn:
         _LIBC.unshare(_CLONE_NEWNS | _CLONE_NEWUTS | _CLONE_NEWIPC | _CLONE_NEWNET), "cannot make a node's namespaces"
     )
     socket.sethostname(hostname)
-    _furnish(kept)
+    _furnish(folder, kept)
     os.write(ready, b".")
     os.close(ready)
     while True:
@@ -118,7 +124,7 @@ def main() -> None:
     if child == 0:
         os.close(tell)
         os.close(heard)
-        _hold(hostname, kept, told, hear)
+        _hold(folder, hostname, kept, told, hear)
     os.close(told)
     os.close(hear)
 

@@ -13,7 +13,16 @@ from driftd.lab.capabilities import SYS_RESOURCE, has_capability
 from driftd.lab.kubeconfig import write_kubeconfig
 from driftd.lab.nodes import cgroups, configuration
 from driftd.lab.nodes.configuration import AGENT_SOCKET, KUBELET_PORT, PROXY_HEALTH_PORT, RUNTIME_SOCKET, NodeFiles
-from driftd.lab.nodes.ground import PROGRAM_RANK, Ground, clean_up_command, enter, run, run_all, start_namespaces
+from driftd.lab.nodes.ground import (
+    PROGRAM_RANK,
+    Ground,
+    clean_up_command,
+    enter,
+    run,
+    run_all,
+    start_namespaces,
+    together,
+)
 from driftd.lab.nodes.network import inside, node_commands
 from driftd.lab.nodes.packages import CNI_FOLDER
 from driftd.lab.nodes.programs import llvm_folder
@@ -53,9 +62,7 @@ class Node:
             ("containerd", f"--config={self._files.containerd_configuration}"),
             self._listens(RUNTIME_SOCKET),
         )
-        async with asyncio.TaskGroup() as group:
-            for start in (self._start_kubelet(images), self._start_proxy(), self._start_agent()):
-                group.create_task(start)
+        await together(self._start_kubelet(images), self._start_proxy(), self._start_agent())
         self._files.network_configuration.write_text(configuration.network_configuration())
 
     async def _start_kubelet(self, images: tuple[Path, ...]) -> None:
