@@ -1,6 +1,7 @@
-"""Figures of the reachability engine, one `name,value,unit,goal` a line: python tests/bench/bench_reach.py [pods].
+"""Figures of the reachability engine, one `name,value,unit,goal` a line: python -m tests.bench.bench_reach [pods].
 
-Times are CPU seconds of this one thread, which is what the clock shows on a machine with nothing else to do.
+With `--plot` it measures growth up to 50,000 pods instead and draws docs/reach-growth.svg. Times are CPU seconds of
+this one thread, which is what the clock shows on a machine with nothing else to do.
 """
 
 import resource
@@ -8,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from driftd.policy.reach import (
     Connection,
@@ -25,9 +27,11 @@ from driftd.policy.reach import (
 )
 from driftd.values import Body
 
-NAMESPACES_PER_POD = 50
-POLICIES_PER_NAMESPACE = 25
+PODS_PER_NAMESPACE = 50
 APPS = 30
+TENANTS = 1_000
+GROWTH = (1_000, 2_500, 5_000, 10_000, 20_000, 35_000, 50_000)
+PLOT = Path(__file__).resolve().parents[2] / "docs" / "reach-growth.svg"
 
 
 def policy(namespace: str, index: int, extra: Body | None = None) -> Body:
@@ -74,8 +78,9 @@ def pod(namespace: str, index: int, number: int, app: str = "") -> Pod:
     )
 
 
-def world(pods: int) -> tuple[list[Body | Pod], list[str]]:
-    names = [f"ns-{index}" for index in range(pods // NAMESPACES_PER_POD)]
+def world(pods: int, crowd: int = PODS_PER_NAMESPACE) -> tuple[list[Body | Pod], list[str]]:
+    """Namespaces of `crowd` pods with half as many policies."""
+    names = [f"ns-{index}" for index in range(pods // crowd)]
     found: list[Body | Pod] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"tenant": f"t-{index % 100}"}}}
         for index, name in enumerate(names)
@@ -83,10 +88,10 @@ def world(pods: int) -> tuple[list[Body | Pod], list[str]]:
     found += [pod("ingress", 1, 1, "gateway"), pod("kube-system", 2, 2, "dns")]
     number = 256
     for name in names:
-        for index in range(NAMESPACES_PER_POD):
+        for index in range(crowd):
             found.append(pod(name, index, number))
             number += 1
-        found.extend(policy(name, index) for index in range(POLICIES_PER_NAMESPACE))
+        found.extend(policy(name, index) for index in range(crowd // 2))
     return found, names
 
 
@@ -106,8 +111,8 @@ def quantiles(name: str, samples: list[float]) -> None:
     report(f"{name} p99", samples[int(len(samples) * 0.99)] * 1000, "ms", "10")
 
 
-def compiled(pods: int) -> tuple[Snapshot, list[str], float]:
-    objects, names = world(pods)
+def compiled(pods: int, crowd: int = PODS_PER_NAMESPACE) -> tuple[Snapshot, list[str], float]:
+    objects, names = world(pods, crowd)
     start = time.process_time()
     found = snapshot_of(objects, Dialect.CALICO)
     found.settled()
@@ -133,17 +138,65 @@ def main(pods: int) -> None:
     labels: list[float] = []
     for turn in range(200):
         name = names[turn * 11 % len(names)]
-        have = base.pod(name, f"pod-{turn % NAMESPACES_PER_POD}")
-        change = Edit((pod(name, turn % NAMESPACES_PER_POD, 0, f"app-{(turn * 3 + 1) % APPS}"),))
+        have = base.pod(name, f"pod-{turn % PODS_PER_NAMESPACE}")
+        change = Edit((pod(name, turn % PODS_PER_NAMESPACE, 0, f"app-{(turn * 3 + 1) % APPS}"),))
         assert isinstance(change.put[0], Pod)
         moved = Edit((Pod(name, have.name, change.put[0].labels, ips=have.ips, ports=have.ports),))
         labels.append(timed(lambda moved=moved: delta(base, apply(base, moved))))  # type: ignore[misc]
     quantiles("delta of a label edit", labels)
     one, other = base.pod(names[0], "pod-1"), base.pod(names[-1], "pod-2")
     report("explain one pair", timed(lambda: explain(base, one, other, Connection("TCP", 8080))) * 1000, "ms", "5")
+    many, names, _ = compiled(pods, max(pods // TENANTS, 2))
     tenants = Tenancy({name: f"t-{index}" for index, name in enumerate(names)})
-    report(f"tenant matrix {len(names)} tenants", timed(lambda: matrix(base, Grouping.TENANT, tenants)), "s", "3")
+    report(f"tenant matrix {len(names)} tenants", timed(lambda: matrix(many, Grouping.TENANT, tenants)), "s", "3")
+
+
+def plot() -> None:
+    """Measure growth at a constant number of classes a namespace, and draw it."""
+    points = [(pods, compiled(pods)[2]) for pods in GROWTH]
+    for pods, seconds in points:
+        report(f"compile {pods} pods", seconds, "s", "")
+    PLOT.write_text(chart(points))
+
+
+def chart(points: list[tuple[int, float]]) -> str:
+    """Seconds over pods, and the straight line through the origin and the last point."""
+    width, height, left, foot = 640, 360, 60, 40
+    most_pods, most = points[-1][0], max(seconds for _, seconds in points) * 1.1
+
+    def place(pods: float, seconds: float) -> tuple[float, float]:
+        x, y = left + pods / most_pods * (width - left - 20), height - foot - seconds / most * (height - foot - 40)
+        return round(x, 1), round(y, 1)
+
+    def text(at: tuple[float, float], words: str, anchor: str = "middle") -> str:
+        return f'<text x="{at[0]}" y="{at[1]}" text-anchor="{anchor}">{words}</text>'
+
+    origin, end = place(0, 0), place(*points[-1])
+    ticks = [
+        text((place(pods, 0)[0], height - foot + 18), f"{pods:,}") for pods in range(0, most_pods + 1, most_pods // 5)
+    ]
+    marks = [most / 1.1 * part / 4 for part in range(5)]
+    ticks += [text((left - 8, place(0, seconds)[1] + 4), f"{seconds:.1f} s", "end") for seconds in marks]
+    dots = [f'<circle cx="{x}" cy="{y}" r="4" fill="#1f6feb"/>' for x, y in (place(*point) for point in points)]
+    trail = " ".join(f"{x},{y}" for x, y in (place(*point) for point in points))
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
+        ' font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        text((width / 2, 20), "Snapshot from parsed objects, all rows evaluated (CPU seconds over pods)"),
+        f'<line x1="{left}" y1="{origin[1]}" x2="{width - 20}" y2="{origin[1]}" stroke="black"/>',
+        f'<line x1="{left}" y1="40" x2="{left}" y2="{origin[1]}" stroke="black"/>',
+        f'<line x1="{origin[0]}" y1="{origin[1]}" x2="{end[0]}" y2="{end[1]}" stroke="#999" stroke-dasharray="4 4"/>',
+        f'<polyline points="{trail}" fill="none" stroke="#1f6feb"/>',
+        *dots,
+        *ticks,
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    if "--plot" in sys.argv:
+        plot()
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)

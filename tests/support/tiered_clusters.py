@@ -92,8 +92,8 @@ _ENTITY_FIELDS = tuple(_ENTITY)
 
 
 @st.composite
-def calico_rules(draw: st.DrawFn, *, odd: bool = True) -> Body:
-    """One rule; `odd` adds what a connection does not tell (HTTP, source ports)."""
+def calico_rules(draw: st.DrawFn, direction: str, *, odd: bool = True) -> Body:
+    """One rule; `odd` adds what a connection does not tell (HTTP, source ports). Only its far end may be a service."""
     rule: Body = {"action": draw(st.sampled_from(("Allow", "Deny", "Pass", "Log")))}
     protocol = draw(st.sampled_from((None, "TCP", "UDP", "SCTP", 6, "ICMP", "notTCP")))
     if protocol == "notTCP":
@@ -102,9 +102,11 @@ def calico_rules(draw: st.DrawFn, *, odd: bool = True) -> Body:
         rule["protocol"] = protocol
     with_ports = protocol in ("TCP", "UDP", "SCTP", 6)
     if draw(st.booleans()):
-        rule["source"] = draw(entities(ports=odd and with_ports and draw(st.integers(0, 9)) == 9, services=False))
+        rule["source"] = draw(
+            entities(ports=odd and with_ports and draw(st.integers(0, 9)) == 9, services=direction == "ingress")
+        )
     if draw(st.booleans()):
-        rule["destination"] = draw(entities(ports=with_ports, services=True))
+        rule["destination"] = draw(entities(ports=with_ports, services=direction == "egress"))
     if draw(st.integers(0, 9)) == 9:
         rule["ipVersion"] = draw(st.sampled_from((4, 6)))
     if odd and rule["action"] == "Allow" and protocol == "TCP" and draw(st.integers(0, 9)) == 9:
@@ -134,7 +136,7 @@ def calico_policies(draw: st.DrawFn, *, odd: bool = True) -> Body:
         spec["types"] = list(types)
     for direction in ("ingress", "egress"):
         if draw(st.booleans()):
-            spec[direction] = draw(st.lists(calico_rules(odd=odd), max_size=3))
+            spec[direction] = draw(st.lists(calico_rules(direction, odd=odd), max_size=3))
     name = draw(st.sampled_from(("p", "q", "p-q")))
     metadata = {"name": name}
     if kind == "NetworkPolicy":

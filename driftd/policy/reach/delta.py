@@ -39,6 +39,8 @@ class Delta:
     removed: Flows
     added_surely: Flows
     removed_surely: Flows
+    complete: bool = True
+    """False: the comparison was cut short, and what it holds is some of the difference."""
 
     @property
     def direction(self) -> Direction:
@@ -58,9 +60,11 @@ def direction(*, loosens: bool, tightens: bool) -> Direction:
     return Direction.TIGHTENS if tightens else Direction.NEUTRAL
 
 
-def delta(before: Snapshot, after: Snapshot) -> Delta:
+def delta(before: Snapshot, after: Snapshot, most: int | None = None) -> Delta:
     """Every flow that the step from `before` to `after` opens or closes.
 
+    A change to everybody's policies can concern every pair in the cluster. With `most`, the comparison ends after so
+    many pairs of groups, and `complete` says so.
     Snapshots of different lineages are compared too, at the cost of reading `before` into the lineage of `after`.
     Raises DifferentDialects.
     """
@@ -69,12 +73,12 @@ def delta(before: Snapshot, after: Snapshot) -> Delta:
     if before.core is not after.core:
         before = align(before, onto=after)
     cells = Cells(before, after)
-    may = _Comparison(cells, surely=False)
+    may = _Comparison(cells, most, surely=False)
     may.run()
     if may.certain:
         surely = may
     else:
-        surely = _Comparison(cells, surely=True)
+        surely = _Comparison(cells, most, surely=True)
         surely.run()
     return Delta(
         before,
@@ -83,31 +87,45 @@ def delta(before: Snapshot, after: Snapshot) -> Delta:
         Flows(before, tuple(may.removed)),
         Flows(after, tuple(surely.added)),
         Flows(before, tuple(surely.removed)),
+        may.complete and surely.complete,
     )
 
 
 class _Comparison:
     """One bound of the difference."""
 
-    def __init__(self, cells: Cells, *, surely: bool) -> None:
+    def __init__(self, cells: Cells, most: int | None, *, surely: bool) -> None:
         self.cells = cells
         self.core = cells.after.core
         self.surely = surely
         self.certain = True
+        self.complete = True
+        self._left = most
         self.added: list[Rectangle] = []
         self.removed: list[Rectangle] = []
 
     def run(self) -> None:
         cells = self.cells
         for group in cells.changed:
-            self._changed_targets(group)
+            if self.complete:
+                self._changed_targets(group)
         for group in cells.changed:
-            self._changed_sources(group)
+            if self.complete:
+                self._changed_sources(group)
         for moved in cells.moved:
-            self._moved_against_shared(moved)
+            if self.complete:
+                self._moved_against_shared(moved)
         for source in cells.moved:
             for target in cells.moved:
                 self._moved_pair(source, target)
+
+    def _spent(self) -> bool:
+        """Whether the work that was allowed is done; counts one more piece of it."""
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self.complete = False
+        return not self.complete
 
     # -- relations -------------------------------------------------------------------------------------------------
 
@@ -132,6 +150,8 @@ class _Comparison:
         changed = _changed(into)
         facing = Facing(target.bits, 1, _kinds(changed), self.surely)
         for source in self.cells.groups(_differing(changed), facing):
+            if self._spent():
+                return
             out = self._both(source.before, source.after, 1)
             # Where the other side stays as it is, only what differs on this one can make a difference.
             self._rectangles(source.bits, target.bits, changed if _same(source.before, source.after, 1) else into, out)
@@ -143,6 +163,8 @@ class _Comparison:
         changed = _changed(out)
         facing = Facing(source.bits, 0, _kinds(changed), self.surely)
         for target in self.cells.groups(_differing(changed), facing):
+            if self._spent():
+                return
             into = self._both(target.before, target.after, 0)
             if not _same(target.before, target.after, 0):
                 # The other pass has seen every source that this target's own change could concern.
@@ -205,6 +227,8 @@ class _Comparison:
                 told, rest = told & ~outside, rest & ~outside
             for candidates, traffic in ((told, (True, True)), (rest, _kinds(changed))):
                 for group in self.cells.groups(candidates, Facing(moved.places, 1 - side, traffic, self.surely)):
+                    if self._spent():
+                        return
                     theirs = self._at_moved(moved, group, 1 - side, told_apart=bool(group.bits & watching))
                     self._one_against_many(moved, group.bits, mine, theirs, outgoing=side == 1)
 

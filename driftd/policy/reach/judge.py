@@ -1,6 +1,7 @@
 """The judgement of a difference: which way it goes, whom it concerns, how bad it is, and a flow that shows it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from driftd.policy.reach.delta import Delta, delta, direction
 from driftd.policy.reach.dialects import Dialect
@@ -9,6 +10,9 @@ from driftd.policy.reach.flows import Flows, Tenancy
 from driftd.policy.reach.future import imagine
 from driftd.policy.reach.snapshot import Edit, Snapshot
 from driftd.values import Direction, Severity, Witness
+
+MOST_PAIRS: Final = 10_000
+"""Pairs of groups that a judgement compares; what one namespace's objects can change needs far fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +47,19 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256)
     """Judge the step from one snapshot to another.
 
     Imagined pods are bounded: where the bound is reached and nothing is known to open, the direction is UNKNOWN
-    and a note says so. Raises DifferentDialects.
+    and a note says so. So is the comparison, since a change to everybody's policies concerns every pair in a cluster:
+    one that is cut short crosses tenants' borders if it opens anything, and is UNKNOWN if nothing was seen to open.
+    Raises DifferentDialects.
     """
-    live = delta(before, after)
+    live = delta(before, after, MOST_PAIRS)
     found = [live]
     future, complete = live.direction, True
-    if not live.direction.may_loosen:
+    if live.complete and not live.direction.may_loosen:
         imagined = imagine(live.before, after, bound)
         complete = imagined.complete
         if imagined.objects:
             edit = Edit(put=imagined.objects)
-            found.append(delta(apply(live.before, edit), apply(after, edit)))
+            found.append(delta(apply(live.before, edit), apply(after, edit), MOST_PAIRS))
             future = found[-1].direction
     both = direction(
         loosens=any(one.direction in (Direction.LOOSENS, Direction.MIXED) for one in found),
@@ -63,6 +69,10 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256)
     if not complete and not both.may_loosen:
         both = future = Direction.UNKNOWN
         notes = (f"more than {bound} kinds of pods could be made that this touches: not all were tried",)
+    if not all(one.complete for one in found):
+        notes += (f"the change concerns more than {MOST_PAIRS} pairs of groups of pods: not all were compared",)
+        if not both.may_loosen:
+            both = Direction.UNKNOWN
     return _judgement(found, both, future, tenants, notes)
 
 
@@ -73,7 +83,8 @@ def _judgement(
     closing = [flows for one in found for flows in (one.removed, one.removed_surely) if flows]
     told = opening or closing
     witnesses = told[0].witnesses(tenants) if told else ()
-    crossing = any(_crosses(flows, tenants) for flows in opening)
+    whole = all(one.complete for one in found)
+    crossing = any(_crosses(flows, tenants) for flows in opening) or (both.may_loosen and not whole)
     if both.may_loosen:
         severity = Severity.CRITICAL if crossing else Severity.HIGH
     else:

@@ -21,6 +21,7 @@ class Matcher:
         self._endpoints = endpoints
         self._reading = reading
         self._governed = governed
+        self._governed_at, self._in_governed = -1, 0
         self._calico = _CalicoLabels(endpoints)
         self._cache: dict[Peer, tuple[int, Bits]] = {}
 
@@ -88,8 +89,11 @@ class Matcher:
         return must & ~host, may if answer is not Answer.NO else may & ~host
 
     def _governed_bits(self) -> int:
-        by_namespace = self._endpoints.by_namespace
-        return reduce(or_, (by_namespace.get(name, 0) for name in self._governed), 0)
+        endpoints = self._endpoints
+        if self._governed_at != endpoints.size:
+            found = (endpoints.by_namespace.get(name, 0) for name in self._governed)
+            self._governed_at, self._in_governed = endpoints.size, reduce(or_, found, 0)
+        return self._in_governed
 
     def _block(self, peer: Block) -> Bits:
         endpoints, reading = self._endpoints, self._reading

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from operator import is_
 from typing import Final, Protocol, TypeAlias
 
 from driftd.policy.reach.addresses import NOWHERE, Ranges
@@ -246,7 +247,8 @@ def distrusting(policy: Policy) -> Policy:
 
 
 def _distrusting(rule: Rule) -> Rule:
-    return replace(rule, far=_served(rule.far, rule.action))
+    far = _served(rule.far, rule.action)
+    return rule if far is rule.far else replace(rule, far=far)
 
 
 def _served(peer: Peer, action: Action) -> Peer:
@@ -254,7 +256,8 @@ def _served(peer: Peer, action: Action) -> Peer:
         case Pods():
             return peer if peer.labels == ALWAYS else replace(peer, serving=action)
         case Both(parts) | Either(parts):
-            return replace(peer, parts=tuple(_served(part, action) for part in parts))
+            served = tuple(_served(part, action) for part in parts)
+            return peer if all(map(is_, served, parts)) else replace(peer, parts=served)
         case Unless(part) | Perhaps(part, _):
             # What an exclusion takes out, its owner would not let himself be taken out by.
             turned = Action.DENY if action is Action.ALLOW and isinstance(peer, Unless) else action

@@ -68,7 +68,8 @@ class Core:
         self.applied: dict[tuple[Policy, bool], Applied] = {}
         self._plans_of: dict[Policy, list[Plan]] = {}
         self._met = 0
-        self._epoch = 0
+        self._age = 0
+        self._ages: dict[str, int] = {}
 
     def plan(self, flow: Flow, stages: tuple[Stage, ...], near: Near) -> Plan:
         """The one plan of that content."""
@@ -93,19 +94,19 @@ class Core:
         """The endpoints with which any class of a namespace exchanges anything, incoming (0) or outgoing (1)."""
         if self._met != self.endpoints.size:
             self._meet()
-        kept = view.peers.get((side, surely))
-        if kept is None or kept[0] != self._epoch:
+        kept, age = view.peers.get((side, surely)), self._age + self._ages.get(view.name, 0)
+        if kept is None or kept[0] != age:
             ported = rest = 0
             for plans in view.groups:
                 more = self.verdict(plans[side]).reached(surely=surely)
                 ported, rest = ported | more[0], rest | more[1]
-            kept = view.peers[side, surely] = (self._epoch, (ported, rest))
+            kept = view.peers[side, surely] = (age, (ported, rest))
         return kept[1]
 
     def forget(self) -> None:
         """Have every verdict found anew: what is known of the endpoints that there were has changed."""
         self.matcher.peers.forget()
-        self._epoch += 1
+        self._age += 1
         for plan in self.plans.values():
             plan.forget()
 
@@ -125,7 +126,10 @@ class Core:
         for policy in self.watch.concerned(self.matcher.peers, fresh, bits):
             for plan in self._plans_of.get(policy, ()):
                 plan.forget()
-                self._epoch += 1
+            if policy.namespace:
+                self._ages[policy.namespace] = self._ages.get(policy.namespace, 0) + 1
+            else:
+                self._age += 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -120,6 +120,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=100_000, help="how many to go through")
     parser.add_argument("--case", type=int, help="play this one case again")
     parser.add_argument("--minutes", type=float, default=120.0, help="begin no case after so many minutes")
+    parser.add_argument("--plain", action="store_true", help="write no page and leave a failure as large as it is")
     parser.add_argument("--quick", action="store_true", help="write no page")
     arguments = parser.parse_args()
     seed = arguments.seed or secrets.token_hex(4)
@@ -127,9 +128,10 @@ def main() -> int:
     print(f"seed {seed}: {len(numbers):,} cases of {len(SHAPES)} shapes", flush=True)
     tally, failed = search(seed, numbers, arguments.minutes)
     if failed is not None:
-        tell(failed)
+        if not arguments.plain:
+            tell(failed)
         return 1
-    if not arguments.quick and arguments.case is None:
+    if not (arguments.quick or arguments.plain) and arguments.case is None:
         put(PAGE, "search", tally.page())
     print(f"{tally.cases:,} cases in {tally.seconds / 60:.1f} minutes: no disagreement")
     return 0
