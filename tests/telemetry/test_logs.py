@@ -26,7 +26,8 @@ def written() -> Iterator[io.StringIO]:
 
 def test_no_login_of_a_url_reaches_a_line(written: io.StringIO) -> None:
     log = structlog.get_logger()
-    log.info("asking %s", URL, address=URL)
+    message = "asking " + URL
+    log.info(message, address=URL)
     logging.getLogger("some.library").warning("cannot reach %s", URL)
     try:
         int(URL)
