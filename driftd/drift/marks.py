@@ -31,11 +31,6 @@ def is_of_driftds_making(live: Live) -> bool:
     return PROVENANCE in (_metadata(live).get("annotations") or {})
 
 
-def is_ours(live: Live) -> bool:
-    """Whether the object says that driftd made it: what it made for an older model, or what was forged to say so."""
-    return PROVENANCE in (_metadata(live).get("annotations") or {})
-
-
 def is_emptied(live: Live, coverage: Coverage) -> bool:
     """Whether an object of a closed kind allows and limits nothing any more."""
     kind = kind_of(live.ref)
