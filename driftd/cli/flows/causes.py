@@ -15,6 +15,7 @@ from driftd.cli.flows.words import object_name, rule_words
 from driftd.cli.worlds.world import World
 from driftd.documents import ObjectName
 from driftd.policy.reach import (
+    PORTED,
     Answer,
     Connection,
     Explanation,
@@ -27,7 +28,6 @@ from driftd.policy.reach import (
     explain,
 )
 from driftd.policy.reach.policies import Flow, Policy
-from driftd.policy.reach.ports import PORTED
 from driftd.values import ObjectRef
 
 _PAIRS: Final = 400

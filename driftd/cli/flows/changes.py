@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from driftd.policy.reach import External, Matrix, PortSet, Ranges, block, blocks
-from driftd.policy.reach.addresses import of_ranges
-from driftd.policy.reach.policies import Flow
-from driftd.policy.reach.ports import NONE
+from driftd.policy.reach import NONE, External, Flow, Matrix, PortSet, Ranges, block, blocks, of_ranges
 
 
 class Change(StrEnum):

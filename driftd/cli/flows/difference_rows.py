@@ -7,8 +7,7 @@ from driftd.cli.flows.documents import FlowChange
 from driftd.cli.flows.heat_map import NODES, OUTSIDE, Chart, Key, Square
 from driftd.cli.flows.matrix_chart import short_ports
 from driftd.cli.worlds.world import World
-from driftd.policy.reach import Ranges, block
-from driftd.policy.reach.addresses import of_ranges
+from driftd.policy.reach import Ranges, block, of_ranges
 
 HEADERS: Final = ("", "FROM", "TO", "CONNECTIONS", "BY")
 _OPENS: Final = "#f7b98b"

@@ -10,9 +10,7 @@ from driftd.cli.flows.documents import FlowChange, OutsideChange
 from driftd.cli.flows.sized import is_large, matrix_in_size
 from driftd.cli.flows.words import UNDEFINED, block_words, interval, port_words
 from driftd.cli.worlds.world import World
-from driftd.policy.reach import Grouping, Ranges, align, block
-from driftd.policy.reach.addresses import of_ranges
-from driftd.policy.reach.policies import Flow
+from driftd.policy.reach import Flow, Grouping, Ranges, align, block, of_ranges
 
 _EXPLAINED: Final = 500
 """Changes whose causes are looked for; beyond that only the changes are told."""

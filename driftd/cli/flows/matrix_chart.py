@@ -6,10 +6,7 @@ from driftd.cli.flows.borders import Borders
 from driftd.cli.flows.heat_map import NODES, OUTSIDE, Chart, Key, Square
 from driftd.cli.flows.words import UNDEFINED, shown
 from driftd.cli.worlds.world import World
-from driftd.policy.reach import Matrix, PortSet, Ranges, block
-from driftd.policy.reach.addresses import of_ranges
-from driftd.policy.reach.policies import Flow
-from driftd.policy.reach.ports import NONE, PORTED
+from driftd.policy.reach import NONE, PORTED, Flow, Matrix, PortSet, Ranges, block, of_ranges
 
 _FEW: Final = "#d3e6f5"
 _MANY: Final = "#8fc1e3"

@@ -3,8 +3,7 @@
 from typing import Final
 
 from driftd.cli.worlds.world import World
-from driftd.policy.reach import Grouping, Matrix, matrix
-from driftd.policy.reach.ports import ALL, PORTED
+from driftd.policy.reach import ALL, PORTED, Grouping, Matrix, matrix
 
 _GROUPS: Final = 500
 """Where a dialect leaves undefined protocols open between any two pods, the matrix has a cell for every pair."""

@@ -5,8 +5,7 @@ from driftd.cli.flows.documents import MatrixCell, OutsideCell, ReachabilityMatr
 from driftd.cli.flows.words import block_words, hidden, interval, shown
 from driftd.cli.worlds.world import World
 from driftd.documents import GapEntry
-from driftd.policy.reach import Matrix
-from driftd.policy.reach.policies import Flow
+from driftd.policy.reach import Flow, Matrix
 
 HEADERS = ("FROM", "TO", "CONNECTIONS", "")
 CROSSING = "crosses tenants"

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from driftd.cli.flows.words import UNDEFINED
 from driftd.cli.worlds.world import World
-from driftd.policy.reach import Edit, Flows, Snapshot, apply, delta
+from driftd.policy.reach import Edit, Flows, Snapshot, apply, delta, imagine
 from driftd.policy.reach.delta import direction
-from driftd.policy.reach.future import imagine
 from driftd.values import Direction, ObjectRef
 
 

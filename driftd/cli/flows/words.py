@@ -6,9 +6,8 @@ from typing import Final
 
 from driftd.cli.flows.documents import Interval, Ports, Traffic
 from driftd.documents import ObjectName
-from driftd.policy.reach import PortSet, block, blocks
+from driftd.policy.reach import ALL, PORTED, PortSet, block, blocks
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, PRIVATE
-from driftd.policy.reach.ports import ALL, PORTED
 from driftd.values import ObjectRef
 
 UNDEFINED: Final = ALL - PORTED
