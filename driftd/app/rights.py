@@ -22,6 +22,8 @@ def needed_rights(namespace: str, lease: str, dialect: str) -> tuple[Right, ...]
     needed = [right for resource in WORKLOADS for right in watching(resource)]
     needed += watching(Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"))
     needed.append(Right("create", "events.k8s.io", "events"))
+    needed.append(Right("create", "authentication.k8s.io", "tokenreviews"))
+    needed.append(Right("create", "authorization.k8s.io", "subjectaccessreviews"))
     for kind in KINDS.values():
         if kind.dialect not in ("", dialect):
             continue

@@ -19,7 +19,7 @@ SEVERAL = (
     "--set",
     "networkPolicy.apiServer.cidrs={10.0.0.1/32},protectedNamespaces={kube-*,ingress},secretFiles={git-key}",
     "--set",
-    "tolerations[0].operator=Exists,nodeSelector.role=infra,podAnnotations.a=b,imagePullSecrets[0].name=pull",
+    "api.certificateSecret=tls,api.from[0].podSelector.matchLabels.app=ui,tolerations[0].operator=Exists,nodeSelector.role=infra,podAnnotations.a=b,imagePullSecrets[0].name=pull",
 )
 
 

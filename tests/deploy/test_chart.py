@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from driftd.app.rights import needed_rights
 from driftd.policy.kinds import KINDS, World
 from driftd.settings import Settings
 from tests.deploy.rendered import DIGEST, FILES, MANIFESTS, chart_digest, rendered
@@ -86,6 +87,8 @@ GOLDEN: dict[tuple[str, str], tuple[str, ...]] = {
     },
     ("apiextensions.k8s.io", "customresourcedefinitions"): READ,
     ("events.k8s.io", "events"): ("create",),
+    ("authentication.k8s.io", "tokenreviews"): ("create",),
+    ("authorization.k8s.io", "subjectaccessreviews"): ("create",),
 }
 """Every right that driftd has in the whole cluster. A line here is a decision: say in the chart why it is needed."""
 
@@ -118,7 +121,21 @@ def test_driftd_has_these_rights_and_no_others(shipped: list[Body]) -> None:
         bound = one(shipped, kind)
         assert bound["subjects"] == [{"kind": "ServiceAccount", "name": "driftd", "namespace": "driftd"}]
     kinds = [body["kind"] for body in shipped]
-    assert [kinds.count(kind) for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")] == [1, 1, 1, 1]
+    assert [kinds.count(kind) for kind in ("ClusterRoleBinding", "Role", "RoleBinding")] == [1, 1, 1]
+    named = [body["metadata"]["name"] for body in shipped if body["kind"] == "ClusterRole"]
+    assert named == ["driftd", "driftd-viewer", "driftd-operator"], "the last two are for people, and bound to nobody"
+    for name in named[1:]:
+        assert [
+            rule for rule in one(shipped, "ClusterRole", name)["rules"] if rule["apiGroups"] != ["driftd.dev"]
+        ] == []
+
+
+@pytest.mark.parametrize("dialect", ["kubernetes", "calico", "cilium"])
+def test_every_right_that_the_daemon_uses_is_granted(shipped: list[Body], dialect: str) -> None:
+    everywhere, own = granted(one(shipped, "ClusterRole")), granted(one(shipped, "Role"))
+    for right in needed_rights("driftd", "driftd", dialect):
+        held = own if right.namespace else everywhere
+        assert right.verb in held[right.group, right.resource, right.name], str(right)
 
 
 def test_the_chart_governs_every_kind_that_driftd_governs_and_deletes_of_closed_kinds_only(shipped: list[Body]) -> None:
@@ -204,7 +221,8 @@ def test_more_replicas_roll_and_get_a_disruption_budget_and_no_shared_volume() -
 def test_settings_arrive_as_the_daemon_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
     text = template(
         "--set", "settings.audit.relist_seconds=1000", "--set", "settings.log.json_lines=false",
-        "--set-string", "settings.model.approved=12345",
+        "--set-string", "settings.model.git.branch=12345",
+        "--set-json", 'settings.paging.alertmanager_urls=["http://a:9093","http://b:9093"]',
     )  # fmt: skip
     env = one(documents(text), "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
     for entry in env:
@@ -213,7 +231,20 @@ def test_settings_arrive_as_the_daemon_reads_them(monkeypatch: pytest.MonkeyPatc
     settings = Settings()
     assert settings.audit.relist_seconds == 1000
     assert settings.log.json_lines is False
-    assert settings.model.approved == "12345"
+    assert settings.model.git.branch == "12345"
+    assert settings.paging.alertmanager_urls == ("http://a:9093", "http://b:9093")
+
+
+def test_the_api_is_a_port_of_the_service_only_with_a_certificate(shipped: list[Body]) -> None:
+    assert [port["name"] for port in one(shipped, "Service")["spec"]["ports"]] == ["metrics"]
+    bodies = documents(template("--set", "api.certificateSecret=tls,api.from[0].podSelector.matchLabels.app=ui"))
+    assert [port["name"] for port in one(bodies, "Service")["spec"]["ports"]] == ["metrics", "api"]
+    (rule,) = one(bodies, "NetworkPolicy")["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8081}]
+    pod = one(bodies, "Deployment")["spec"]["template"]["spec"]
+    env = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
+    assert env["DRIFTD_WEB__API_CERTIFICATE_FILE"] == "/etc/driftd/api/tls.crt"
+    assert {"name": "api", "secret": {"secretName": "tls", "defaultMode": 0o440}} in pod["volumes"]
 
 
 def test_secrets_come_from_secrets() -> None:
