@@ -198,7 +198,9 @@ class RollingCheck:
                 await pace.sleep(1.0 / self.rate)
                 try:
                     divergence = await self.auditor.check(ref)
-                except (ClusterError, KindNotWatched) as error:
+                except KindNotWatched:
+                    continue  # not served here: that is told as the state of the kind
+                except ClusterError as error:
                     _log.info("cluster.rolling.skipped", kind=ref.kind, error=str(error))
                     continue
                 if divergence is not None:

@@ -1,7 +1,5 @@
 """D7 for ordered policies: no state between repairs of Calico's objects opens what neither before nor the model had."""
 
-from typing import Any
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +27,7 @@ def rules(draw: st.DrawFn, far: str) -> list[Body]:
     found = []
     for _ in range(draw(st.integers(0, 2))):
         rule: Body = {"action": draw(st.sampled_from(["Allow", "Deny", "Pass"]))}
-        end = draw(ends)
+        end: Body = dict(draw(ends))
         if draw(st.booleans()):
             rule["protocol"] = "TCP"
             if far == "destination":
@@ -177,7 +175,7 @@ class Watch:
         assert self.store.flows() == self.canonical
 
 
-many: Any = settings(
+many = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 

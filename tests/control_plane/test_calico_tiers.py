@@ -1,0 +1,184 @@
+"""Calico's kinds on a real API server: absent, installed late, tampered with in every way, and never loosened."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from driftd.lab import Lab
+from driftd.policy.kinds import CALICO
+from driftd.values import ObjectRef
+from tests.support.calico import MODEL, TieredScene, calico, calico_objects, installed, listed, path
+from tests.support.kube import Kube
+from tests.support.shared_stage import quiet, sound, told
+from tests.support.stage import Body, compiled_models, stage
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]  # judging every state costs CPU
+
+RED, BLUE = "tiers-red", "tiers-blue"
+
+
+@pytest.fixture
+async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[TieredScene]:
+    """driftd on a cluster that learns of Calico's kinds only after it has started."""
+    async with stage(lab, tmp_path, models=MODEL, start=False) as one:
+        await one.daemon.start(ready=False)
+        here = TieredScene(lab, one.kube, one.daemon, MODEL, data=tmp_path)
+        await _says_what_is_not_served(here)
+        async with installed(here):
+            await here.canonical(60.0)
+            await here.daemon.wait_ready(60.0)
+            await here.mark()
+            yield here
+            assert here.loosened() == []
+            assert not here.daemon.unhandled(), here.daemon.unhandled()
+            await here.daemon.stop()
+
+
+async def _says_what_is_not_served(scene: TieredScene) -> None:
+    async def made() -> bool:
+        return await scene.kube.find("NetworkPolicy", BLUE, "default-deny") is not None
+
+    await scene.until("what is served is kept", made, 60.0)
+    with pytest.raises(AssertionError, match="kinds_not_ready"):
+        await scene.daemon.wait_ready(5.0)
+    parts = await scene.readiness()
+    assert "Tier" in parts["kinds_not_ready"]
+    assert "NetworkPolicy.projectcalico.org" in parts["kinds_not_ready"]
+
+
+async def patched(kube: Kube, ref: ObjectRef, patch: Body) -> None:
+    where = path(ref.kind, ref.namespace, ref.name)
+    await kube.request("PATCH", where, body=patch, content_type="application/merge-patch+json")
+
+
+def edits_of(ref: ObjectRef, body: Body) -> list[Body]:
+    """Each covered field of an object changed, one after another."""
+    found: list[Body] = [
+        {"metadata": {"annotations": {"driftd.dev/model": "elsewhere.yaml#X/y"}}},
+        {"metadata": {"annotations": {"driftd.dev/condemned": "1"}}},
+        {"metadata": {"labels": {"driftd.dev/tenant": "somebody"}}},
+    ]
+    everything = {"action": "Allow"}
+    match ref.kind:
+        case "Tier":
+            found += [{"spec": {"order": 3_000_000}}, {"spec": {"order": None}}, {"spec": {"defaultAction": "Deny"}}]
+        case "GlobalNetworkSet" | "NetworkSet":
+            found += [{"spec": {"nets": ["0.0.0.0/0"]}}, {"spec": {"nets": None}}]
+            found += [{"metadata": {"labels": dict.fromkeys(body["metadata"]["labels"], "else")}}]
+            found += [{"metadata": {"labels": {"more": "yes"}}}]
+        case _:
+            found += [{"spec": {"order": 1}}, {"spec": {"order": None}}, {"spec": {"selector": "has(nothing)"}}]
+            found += [{"spec": {"types": ["Ingress"] if "Egress" in body["spec"]["types"] else ["Egress"]}}]
+            found += [{"spec": {"ingress": [everything]}}, {"spec": {"egress": [everything]}}]
+            found += [{"spec": {"tier": "default" if body["spec"]["tier"] != "default" else "security"}}]
+            found += [{"spec": {"doNotTrack": True}}, {"spec": {"serviceAccountSelector": "has(x)"}}]
+    return found
+
+
+async def judged(scene: TieredScene, name: str, type_: str, *wanted: str) -> None:
+    """Wait until a finding of this type about an object has one of these directions."""
+
+    async def told_so() -> bool:
+        about = [past.seen.finding for past in (await scene.evidence()).about(name)]
+        return any(one.type.value == type_ and one.direction.value in wanted for one in about)
+
+    await scene.until(f"{name} is judged to be one of {wanted}", told_so, 60.0)
+
+
+async def test_calicos_objects_are_kept_whatever_is_done_to_them(scene: TieredScene) -> None:
+    wanted = calico_objects(compiled_models(MODEL))
+    assert {ref.kind for ref in wanted} == {
+        "Tier",
+        "GlobalNetworkPolicy",
+        "GlobalNetworkSet",
+        "NetworkPolicy",
+        "NetworkSet",
+    }
+    await _each_field_changed(scene, wanted)
+    await _all_deleted(scene, wanted)
+    await _too_many(scene)
+    await _of_others(scene)
+
+
+async def _each_field_changed(scene: TieredScene, wanted: dict[ObjectRef, Body]) -> None:
+    rounds = max(len(edits_of(ref, body)) for ref, body in wanted.items())
+    for number in range(rounds):
+        edits = [(ref, edits_of(ref, body)) for ref, body in wanted.items()]
+        due = [(ref, mine[number]) for ref, mine in edits if number < len(mine)]
+        await asyncio.gather(*(patched(scene.kube, ref, patch) for ref, patch in due))
+        await scene.canonical(60.0)
+    found = await sound(scene, 60.0)
+    for ref, body in wanted.items():
+        about = [past for past in found.about(ref.name, ref.namespace) if past.seen.finding.type.value == "modified"]
+        assert len(about) >= len(edits_of(ref, body)) // 2, (ref, len(about))
+
+
+async def _all_deleted(scene: TieredScene, wanted: dict[ObjectRef, Body]) -> None:
+    await asyncio.gather(*(scene.kube.request("DELETE", path(ref.kind, ref.namespace, ref.name)) for ref in wanted))
+    found = await sound(scene, 60.0)
+    for ref in wanted:
+        assert "missing" in {past.seen.finding.type.value for past in found.about(ref.name, ref.namespace)}, ref
+
+    # One at a time, the meaning is told: addresses that nobody shall reach, and a partner that is everybody.
+    await patched(
+        scene.kube, ObjectRef(CALICO, "GlobalNetworkSet", "", "blocked"), {"spec": {"nets": ["192.0.2.1/32"]}}
+    )
+    await sound(scene, 60.0)
+    await judged(scene, "blocked", "modified", "loosens", "mixed")
+    await patched(scene.kube, ObjectRef(CALICO, "NetworkSet", RED, "partner"), {"spec": {"nets": ["203.0.113.0/24"]}})
+    await sound(scene, 60.0)
+    await judged(scene, "partner", "modified", "loosens", "mixed")
+
+
+async def _too_many(scene: TieredScene) -> None:
+    rogue = calico(
+        "GlobalNetworkPolicy",
+        "driftd.rogue",
+        {
+            "tier": "driftd",
+            "order": 1,
+            "selector": "all()",
+            "types": ["Ingress", "Egress"],
+            "ingress": [{"action": "Allow"}],
+            "egress": [{"action": "Allow"}],
+        },
+    )
+    opened = calico("NetworkPolicy", "default.opened", {"order": 1, "ingress": [{"action": "Pass"}]}, BLUE)
+    wider = calico("NetworkSet", "wider", {"nets": ["0.0.0.0/0"]}, RED, labels={"role": "partner"})
+    for body in (rogue, opened, wider):
+        where = path(body["kind"], body["metadata"].get("namespace", ""))
+        await scene.kube.request("POST", where, body=body)
+    found = await sound(scene, 60.0)
+    lives = {ref.name for ref in await listed(scene.kube)}
+    for name in ("driftd.rogue", "default.opened", "wider"):
+        assert name not in lives
+        assert {past.seen.finding.type.value for past in found.about(name)} == {"unexpected"}
+    await judged(scene, "driftd.rogue", "unexpected", "loosens")
+
+
+async def _of_others(scene: TieredScene) -> None:
+    """Outside of driftd's tier global objects are told if they concern a governed namespace, and never touched."""
+    everybody = {"types": ["Ingress"], "order": 1, "ingress": [{"action": "Allow"}]}
+    theirs = calico("GlobalNetworkPolicy", "default.theirs", {**everybody, "selector": "has(app)"})
+    elsewhere = calico(
+        "GlobalNetworkPolicy",
+        "default.elsewhere",
+        {**everybody, "namespaceSelector": "kubernetes.io/metadata.name == 'kube-system'"},
+    )
+    before = len(scene.attempts())
+    for body in (theirs, elsewhere):
+        await scene.kube.request("POST", path("GlobalNetworkPolicy"), body=body)
+    await told(scene, "foreign", "default.theirs")
+    await judged(scene, "default.theirs", "foreign", "loosens")
+    await quiet()
+    assert (await scene.evidence()).about("default.elsewhere") == []
+    assert len(scene.attempts()) == before
+    for body in (theirs, elsewhere):
+        await scene.kube.request("DELETE", path("GlobalNetworkPolicy", name=body["metadata"]["name"]))
+
+    async def closed() -> bool:
+        return all(past.seen.closed for past in (await scene.evidence()).about("default.theirs"))
+
+    await scene.until("the finding is over", closed, 30.0)
