@@ -11,9 +11,9 @@ _ROLLOUT_SECONDS = 600.0
 class Rollouts:
     """Tells what a new model asks for from what somebody has done to the cluster.
 
-    For ten minutes after a model was accepted, an object that is exactly as the model before had it, or is not there
-    because that one did not name it, is waiting for its turn and has not drifted. Its turn comes once: what is found
-    of it afterwards is drift.
+    For ten minutes after a model was accepted, an object that the model before did not name cannot have drifted,
+    whatever it is like; one that is exactly as that model had it has not. Either waits for its turn, which comes once:
+    what is found of it afterwards is drift.
     """
 
     def __init__(self, live: Callable[[ObjectRef], Live | None], clock: Clock) -> None:
@@ -33,8 +33,11 @@ class Rollouts:
         """Whether a finding that has just been opened shows only that the model has changed; once an object at most."""
         if finding.ref not in self._before or self._clock.monotonic() >= self._until:
             return False
-        live, before = self._live(finding.ref), self._before.pop(finding.ref)
-        return (live.digest if live else None) == _digest(before)
+        before = self._before.pop(finding.ref)
+        if before is None:
+            return True
+        live = self._live(finding.ref)
+        return live is not None and live.digest == before.digest
 
 
 def _objects(model: InForce | None) -> Mapping[ObjectRef, Desired]:

@@ -46,13 +46,16 @@ def test_an_object_as_the_model_before_had_it_waits_for_its_turn() -> None:
     assert Cluster(model("a", DENY), model("b", DNS), DENY).covers()
 
 
-def test_an_object_that_is_not_made_yet_waits_for_its_turn() -> None:
+def test_an_object_that_no_model_named_before_waits_for_its_turn() -> None:
     assert Cluster(None, model("a", DENY), None).covers()
+    assert Cluster(None, model("a", DENY), OPEN).covers(), (
+        "the controllers make a ServiceAccount `default` of their own"
+    )
 
 
 def test_an_object_that_is_like_neither_model_has_drifted() -> None:
     assert not Cluster(model("a", DENY), model("b", DNS), OPEN).covers()
-    assert not Cluster(None, model("a", DENY), OPEN).covers()
+    assert not Cluster(model("a", DENY), model("b", DNS), None).covers()
 
 
 def test_an_object_that_the_new_model_did_not_change_has_drifted() -> None:

@@ -1,0 +1,123 @@
+"""Tampering on a real API server ends as a page that its destination has accepted, within its window and 2 s."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftd.lab import Lab
+from tests.support.faulty import allow_all
+from tests.support.pagerduty import StandIn
+from tests.support.stage import Stage, copy_models, stage
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(240)]
+
+KEY = "R0UTINGKEY"
+SLACK = 2.0
+"""What a page may take beyond its window."""
+REPORTED = ("acme-stage", "initech-prod")
+
+Event = dict[str, Any]
+
+
+@pytest.fixture
+async def stand_in(tmp_path: Path) -> AsyncIterator[StandIn]:
+    async with StandIn(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+async def scene(lab: Lab, tmp_path: Path, stand_in: StandIn) -> AsyncIterator[Stage]:
+    """driftd with a key; once all is made, two environments are only reported: what is opened there stays open."""
+    models = copy_models(tmp_path / "models")
+    env = {
+        "DRIFTD_PAGING__PAGERDUTY_KEY": KEY,
+        "DRIFTD_PAGING__PAGERDUTY_URL": stand_in.url,
+        "DRIFTD_PAGING__CA_FILE": str(stand_in.ca_file),
+        "DRIFTD_PAGING__RESOLVE_SECONDS": "3",
+    }
+    async with stage(lab, tmp_path / "data", models=models, env=env) as one:
+        known = accepted(one)
+        for name in REPORTED:
+            file = models / "environments" / f"{name}.yaml"
+            text = file.read_text()
+            assert "  plan: " in text
+            file.write_text(text.replace("  plan: ", "  remediation: {mode: report}\n  plan: ", 1))
+
+        async def in_force() -> bool:
+            return accepted(one) >= known + 1
+
+        await one.until("the new model is in force", in_force)
+        yield one
+        for name in REPORTED:
+            if await one.kube.find("NetworkPolicy", name, "hole"):
+                await one.kube.delete("NetworkPolicy", name, "hole")
+
+
+def accepted(one: Stage) -> int:
+    return sum(event.get("event") == "model.accepted" for event in one.daemon.events())
+
+
+async def told(stand_in: StandIn, holds: Callable[[Event], bool], began: float, within: float) -> Event:
+    """The first event that fits, and it came in time."""
+    while not (found := [event for event in stand_in.events if holds(event)]):
+        took = time.monotonic() - began
+        assert took < within, f"not within {within} s: {[event['payload'] for event in stand_in.events]}"
+        await asyncio.sleep(0.02)
+    return found[0]
+
+
+def about(namespace: str, action: str = "trigger") -> Callable[[Event], bool]:
+    def holds(event: Event) -> bool:
+        details = event.get("payload", {}).get("custom_details", {})
+        return bool(event["event_action"] == action and details.get("namespace") == namespace)
+
+    return holds
+
+
+async def test_who_is_woken_by_what_and_when(scene: Stage, stand_in: StandIn, tmp_path: Path) -> None:
+    assert stand_in.events == [], "the first install, and a new model, wake nobody"
+    began = time.monotonic()
+    await scene.kube.create(allow_all("initech-prod", "hole"))  # one half of a way: it leads out of its own tenant
+    await told(stand_in, about("initech-prod"), began, 5.0 + SLACK)
+
+    began = time.monotonic()
+    await scene.kube.create(
+        allow_all("acme-stage", "hole")
+    )  # the other half: open across tenants, and nobody closes it
+    open_ = await told(stand_in, about("acme-stage"), began, 1.0 + SLACK)
+    assert open_["payload"]["severity"] == "critical"
+    assert open_["payload"]["class"] == "crossing"
+    assert open_["payload"]["custom_details"]["history"].startswith("driftd history --namespace acme-stage")
+
+    began = time.monotonic()
+    await scene.kube.create(allow_all("acme-prod", "hole"))  # across tenants as well, and closed at once
+    healed = await told(stand_in, about("acme-prod"), began, 1.0 + SLACK)
+    assert healed["payload"]["severity"] == "warning"
+
+    key = healed["dedup_key"]
+    began = time.monotonic()
+    await told(stand_in, lambda event: event["dedup_key"] == key and event["event_action"] == "resolve", began, 10.0)
+    for name in REPORTED:
+        await scene.kube.delete("NetworkPolicy", name, "hole")
+    await scene.until("every incident is over", lambda: over(stand_in), 20.0)
+    assert len(stand_in.incidents.opened) == len(set(stand_in.incidents.opened))
+    kept_no_secret(scene, tmp_path)
+
+
+async def over(stand_in: StandIn) -> bool:
+    return not stand_in.incidents.open
+
+
+def kept_no_secret(scene: Stage, folder: Path) -> None:
+    """The routing key is in nothing that the daemon wrote."""
+    assert KEY not in scene.daemon.log_path.read_text(errors="replace")
+    with closing(sqlite3.connect(folder / "data" / "driftd.sqlite")) as database:
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            assert not [row for row in database.execute(f"SELECT * FROM {table}") if KEY in repr(row)]
