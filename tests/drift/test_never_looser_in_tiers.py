@@ -9,7 +9,7 @@ from tests.support.tiered_scope import TieredStore, calico, home
 
 Both = tuple[list[Body], list[Body]]
 OTHERS = {"namespaceSelector": "has(driftd.dev/tenant) && driftd.dev/tenant != 'acme'"}
-ends = st.sampled_from(
+ends: st.SearchStrategy[Body] = st.sampled_from(
     [
         {},
         OTHERS,
@@ -27,7 +27,7 @@ def rules(draw: st.DrawFn, far: str) -> list[Body]:
     found = []
     for _ in range(draw(st.integers(0, 2))):
         rule: Body = {"action": draw(st.sampled_from(["Allow", "Deny", "Pass"]))}
-        end: Body = dict(draw(ends))
+        end = draw(ends)
         if draw(st.booleans()):
             rule["protocol"] = "TCP"
             if far == "destination":
