@@ -1,0 +1,42 @@
+"""Whether the admission policies hold this login is proved by what the server answers, never by what is installed."""
+
+import pytest
+
+from driftd.cluster import BOUNDS_POLICY, FENCE_POLICY, Forbidden, Guard, Session, guards
+from driftd.cluster.guards import refused_by
+from driftd.values import Body
+from tests.support.api_server import ApiServer, answer, silence, status
+
+
+def denial(policy: str) -> Body:
+    words = f"forbidden: ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: no"
+    return status(403, "Forbidden", words)
+
+
+async def test_a_policy_that_refuses_holds(server: ApiServer, session: Session) -> None:
+    server.fail("POST", "networkpolicies", answer(403, denial(FENCE_POLICY)))
+    server.fail("POST", "configmaps", answer(422, denial(BOUNDS_POLICY)))
+    assert [guard.holds for guard in await guards(session, "driftd")] == [True, True]
+    assert all("dryRun=All" in line for line in server.seen)
+
+
+async def test_one_that_lets_in_does_not_hold(server: ApiServer, session: Session) -> None:
+    fence, bounds = await guards(session, "driftd")
+    assert fence == Guard(FENCE_POLICY, holds=False, why="a write of epoch 0 would be let in")
+    assert bounds.holds is False
+
+
+@pytest.mark.parametrize("policy", ["other", BOUNDS_POLICY])
+async def test_a_refusal_by_somebody_else_tells_nothing(server: ApiServer, session: Session, policy: str) -> None:
+    server.fail("POST", "networkpolicies", answer(403, denial(policy)))
+    server.fail("POST", "configmaps", silence)
+    fence, bounds = await guards(session, "driftd")
+    assert (fence.holds, bounds.holds) == (None, None)
+    assert policy in fence.why
+
+
+async def test_a_name_in_the_message_is_not_enough_without_a_refusal(server: ApiServer, session: Session) -> None:
+    server.fail("POST", "networkpolicies", answer(403, status(403, "Forbidden", "driftd-fence: no such right")))
+    with pytest.raises(Forbidden) as caught:
+        await session.request("POST", "/apis/networking.k8s.io/v1/namespaces/driftd/networkpolicies", body=b"{}")
+    assert not refused_by(FENCE_POLICY, caught.value)
