@@ -97,6 +97,8 @@ class _Walk:
         """What a link ends at and where that lies, links to links followed; None where there is nothing."""
         for _ in range(_LINKS):
             text = self._blob(entry.id, path).decode("utf-8", "surrogateescape")
+            if _turns_back(text):
+                raise SourceUnreadable(path, f"its link goes down and up again ({text[:80]!r}): name the file itself")
             place = posixpath.normpath(posixpath.join(posixpath.dirname(place), text))
             if text.startswith("/") or place == ".." or place.startswith("../"):
                 raise LinkLeavesTree(path)
@@ -146,3 +148,13 @@ class _Walk:
             names.add(name)
             yield _Entry(name, mode, data[end + 1 : end + 21].hex())
             at = end + 21
+
+
+def _turns_back(link: str) -> bool:
+    """Whether `..` follows a name: what that means depends on whether the name is a link."""
+    named = False
+    for part in link.split("/"):
+        if part == ".." and named:
+            return True
+        named = named or part not in ("", ".", "..")
+    return False
