@@ -48,19 +48,23 @@ class Watch:
         self._local: dict[str, _Shelf] = {}
         self._wide = _Shelf()
         self._naming: list[Policy] = []
+        self._naming_of_anyone: list[Policy] = []
 
     def add(self, policy: Policy) -> None:
         """Take in a policy, once."""
-        named = False
+        named = of_anyone = False
         seen: set[Peer] = set()
         for rules in (policy.ingress, policy.egress):
             for rule in rules or ():
-                named = named or bool(rule.ports.names or rule.ports.not_names)
+                if rule.ports.names or rule.ports.not_names:
+                    named, of_anyone = True, of_anyone or _open_ended(rule.far)
                 seen.update(_leaves(rule.far))
         for peer in seen:
             self._shelf_of(peer).add(peer, policy)
         if named:
             self._naming.append(policy)
+        if of_anyone:
+            self._naming_of_anyone.append(policy)
 
     def _shelf_of(self, peer: Peer) -> _Shelf:
         if not isinstance(peer, Pods) or not peer.namespace:
@@ -71,7 +75,7 @@ class Watch:
         return found
 
     def concerned(self, matcher: Matcher, fresh: Sequence[EndpointClass], bits: int) -> set[Policy]:
-        """Policies with a rule that matches one of some new classes, or that names ports which one of them may have.
+        """Policies with a rule that matches one of some new classes, or that names ports of whomever it is asked about.
 
         `bits` are the positions of those classes.
         """
@@ -82,7 +86,7 @@ class Watch:
                 if matcher.bits(peer)[1] & bits:
                     found.update(users)
         if any(isinstance(one, PodClass) and one.ports for one in fresh):
-            found.update(self._naming)
+            found.update(self._naming_of_anyone)
         return found
 
     def telling_apart(
@@ -123,6 +127,21 @@ class Watch:
         if not pods or getattr(one, "ports", ()) != getattr(other, "ports", ()):
             found.update(self._naming)
         return found
+
+
+def _open_ended(peer: Peer) -> bool:
+    """Whether the expression can match a class that none of its leaves matches."""
+    match peer:
+        case Anyone() | Unless():
+            return True
+        case Both(parts):
+            return all(_open_ended(part) for part in parts)
+        case Either(parts):
+            return any(_open_ended(part) for part in parts)
+        case Perhaps(part, _):
+            return _open_ended(part)
+        case _:
+            return False
 
 
 def _leaves(peer: Peer) -> Iterator[Peer]:
