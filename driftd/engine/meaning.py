@@ -40,6 +40,33 @@ class _Offered:
     decides: bool
 
 
+class _Worlds:
+    """The world of one model. Used in one thread at a time."""
+
+    def __init__(self) -> None:
+        self._made: tuple[Compiled, World] | None = None
+
+    def of(self, compiled: Compiled) -> World:
+        """Made where there is none of this model yet, made anew where its caches have grown."""
+        if self._made is None or self._made[0] is not compiled:
+            self._made = (compiled, World(compiled))
+        elif self._made[1].edits > _WORN:
+            self._made = (compiled, self._made[1].renewed())
+        return self._made[1]
+
+    def judge(self, compiled: Compiled, difference: Difference) -> Judgement | None:
+        try:
+            return self.of(compiled).judge([difference]).get(difference.ref)
+        except Exception:  # noqa: BLE001 - the thread's border: one odd object must not end the term
+            _log.exception("meaning.failed", kind=difference.ref.kind, namespace=difference.ref.namespace)
+            self._made = None
+            return None
+
+    def settle(self, ref: ObjectRef) -> None:
+        if self._made is not None:
+            self._made[1].settle([ref])
+
+
 class Meaning:
     """Asks the reachability engine what differences mean, in a thread, and remembers the answers.
 
@@ -67,7 +94,8 @@ class Meaning:
         self._most = policies
         self._judged = judged
         self._decided = decided
-        self._world: tuple[Compiled, World] | None = None
+        self._worlds = _Worlds()
+        self._known_under: Compiled | None = None
         self._known: OrderedDict[_Key, Judgement] = OrderedDict()
         self._queue: deque[_Offered | ObjectRef] = deque()
         self._first: deque[_Offered] = deque()
@@ -99,7 +127,7 @@ class Meaning:
         self, _governed: GovernedNamespace, _live: LiveScope, differences: Sequence[Difference]
     ) -> Mapping[ObjectRef, Judgement]:
         """What is known of these differences already: the Judge of a comparison."""
-        if self._world is None or self._world[0] is not self._compiled():
+        if self._known_under is not self._compiled():
             return {}  # what was known is about another model
         found = {}
         for one in differences:
@@ -115,12 +143,12 @@ class Meaning:
 
         They are offered here. Whatever cannot be judged is not among them.
         """
-        if governed.tenant_policies == "never":
+        if governed.tenant_policies == "never" and not self._deciding:
             return frozenset()
         differing = {one.ref for one in comparison.differences.values()}
         for ref, one in tuple(self._deciding.items()):
             seen = one.finding.scope == comparison.scope and kind_name(ref.group, ref.kind) not in comparison.unknown
-            if seen and ref not in differing:
+            if seen and (ref not in differing or governed.tenant_policies == "never"):
                 del self._deciding[ref]  # gone before, or without, a finding of its own
                 self.settle(ref)
         waiting = set()
@@ -147,14 +175,15 @@ class Meaning:
         self._put(one)
 
     def _is_known(self, difference: Difference) -> bool:
-        return self._world is not None and self._world[0] is self._compiled() and _key(difference) in self._known
+        return self._known_under is self._compiled() and _key(difference) in self._known
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
     async def ask(self, question: Callable[[World], _Answer]) -> _Answer:
         """Have something asked of the judged world, in a thread, between two judgements."""
         async with self._turn:
-            return await asyncio.to_thread(self._asked, self._compiled(), question)
+            compiled = self._compiled()
+            return await self._apart(lambda worlds: question(worlds.of(compiled)))
 
     async def run(self) -> None:
         """Judge what is offered until cancelled: what something waits for first, the rest in order."""
@@ -169,19 +198,22 @@ class Meaning:
     async def _take(self, offered: _Offered | ObjectRef) -> None:
         if isinstance(offered, ObjectRef):
             if offered not in self._deciding:  # else it is back, and has been judged ahead of this
-                await asyncio.to_thread(self._settle, offered)
+                await self._apart(lambda worlds: worlds.settle(offered))
             return
         difference = offered.difference
         self._queued.discard(_key(difference))
         if offered.decides and self._deciding.get(difference.ref) is not offered:
             return  # it is another difference by now, or gone
         before = self._known.get(_key(difference)) if self._is_known(difference) else None
-        judgement = await asyncio.to_thread(self._judge, self._compiled(), difference)
+        compiled, judgement = self._compiled(), None
+        if self._judges(compiled):
+            judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
         if judgement is None and not offered.decides:
             return
-        self._keep(difference, judgement or UNJUDGED)
+        known = judgement or UNJUDGED
+        self._keep(compiled, difference, known)
         if offered.decides:
-            if judgement != before:
+            if known != before:
                 self._decided(offered.finding.scope)
         elif judgement is not None:
             await self._judged(
@@ -194,7 +226,10 @@ class Meaning:
                 )
             )
 
-    def _keep(self, difference: Difference, judgement: Judgement) -> None:
+    def _keep(self, compiled: Compiled, difference: Difference, judgement: Judgement) -> None:
+        if self._known_under is not compiled:
+            self._known_under = compiled
+            self._known.clear()
         self._known[_key(difference)] = judgement
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
@@ -206,41 +241,22 @@ class Meaning:
             self._queue.append(one)
         self._more.set()
 
-    # -- in the thread ------------------------------------------------------------------------------------------------
-
-    def _asked(self, compiled: Compiled, question: Callable[[World], _Answer]) -> _Answer:
-        return question(self._world_of(compiled))
-
-    def _judge(self, compiled: Compiled, difference: Difference) -> Judgement | None:
-        if not self._judges(compiled):
-            return None
+    async def _apart(self, work: Callable[[_Worlds], _Answer]) -> _Answer:
+        """In a thread. One that has to be left behind keeps its world to itself: a world bears one thread at a time."""
         try:
-            return self._world_of(compiled).judge([difference]).get(difference.ref)
-        except Exception:  # noqa: BLE001 - the thread's border: one odd object must not end the term
-            _log.exception("meaning.failed", kind=difference.ref.kind, namespace=difference.ref.namespace)
-            self._world = None
-            return None
+            return await asyncio.to_thread(work, self._worlds)
+        except asyncio.CancelledError:
+            self._worlds = _Worlds()
+            raise
 
     def _judges(self, compiled: Compiled) -> bool:
         """Whether differences of so large a model are judged."""
         if self._sized is None or self._sized[0] is not compiled:
             policies = sum(ref.kind.endswith("NetworkPolicy") for one in compiled.every_scope() for ref in one.objects)
             self._sized = (compiled, policies <= self._most)
+            if policies > self._most:
+                _log.warning("meaning.too_large", policies=policies, limit=self._most)
         return self._sized[1]
-
-    def _world_of(self, compiled: Compiled) -> World:
-        if self._world is None or self._world[0] is not compiled:
-            if not self._judges(compiled):
-                _log.warning("meaning.too_large", limit=self._most)
-            self._known.clear()
-            self._world = (compiled, World(compiled))
-        elif self._world[1].edits > _WORN:
-            self._world = (compiled, self._world[1].renewed())
-        return self._world[1]
-
-    def _settle(self, ref: ObjectRef) -> None:
-        if self._world is not None:
-            self._world[1].settle([ref])
 
 
 def _key(difference: Difference) -> _Key:

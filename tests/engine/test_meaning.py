@@ -1,13 +1,16 @@
 """Judging goes on beside the loop, is remembered, and gives up on models that are too large."""
 
 import asyncio
+from dataclasses import replace
 
-from driftd.drift import Difference
+import orjson
+
+from driftd.drift import Comparison, Difference
 from driftd.drift.findings import Teller
 from driftd.drift.meaning import UNJUDGED
 from driftd.drift.state import LiveScope
 from driftd.engine import Meaning
-from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope
+from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Scope
 from tests.support.stage import MODELS, compiled_models
 
 COMPILED = compiled_models(MODELS)
@@ -52,3 +55,76 @@ async def test_a_model_that_is_too_large_stays_unknown() -> None:
     meaning, told = await judged(3)
     assert told == []
     assert meaning.recall(ACME, LiveScope(Scope("acme-prod"), {}), [GONE]) == {}
+
+
+# -- what is decided by effect -----------------------------------------------------------------------------------------
+
+TOLERANT = replace(ACME, tenant_policies="inertOrTightening")
+SCOPE = Scope("acme-prod")
+
+
+def own(spec: object) -> Difference:
+    ref = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "own")
+    body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "own", "namespace": "acme-prod"},
+        "spec": spec,
+    }
+    live = Live(ref, orjson.dumps(body), Digest(orjson.dumps(spec)), "u", "1", terminating=False, managers=())
+    return Difference(FindingType.UNEXPECTED, ref, None, live)
+
+
+def looked(difference: Difference) -> Comparison:
+    found = Teller(COMPILED, TOLERANT, SCOPE).tell(difference, UNJUDGED)
+    return Comparison(SCOPE, (found,), {found.id: difference})
+
+
+async def decided(difference: Difference, policies: int = 2000) -> tuple[Meaning, list[Scope], bool]:
+    """What became of a policy of the tenant's own: the judge, the scopes it told, and whether anything waited."""
+    told: list[Scope] = []
+
+    async def take(_found: Finding) -> None:
+        return
+
+    meaning = Meaning(compiled=lambda: COMPILED, policies=policies, judged=take, decided=told.append)
+    waits = bool(meaning.undecided(TOLERANT, looked(difference)))
+    running = asyncio.create_task(meaning.run())
+    async with asyncio.timeout(20):
+        while not meaning.idle:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    return meaning, told, waits
+
+
+async def test_the_deletion_of_what_may_be_tolerated_waits_until_it_is_judged_and_no_longer() -> None:
+    difference = own({"podSelector": {}, "policyTypes": ["Ingress"]})
+    meaning, told, waits = await decided(difference)
+    assert waits
+    assert told == [SCOPE]
+    assert meaning.undecided(TOLERANT, looked(difference)) == frozenset()
+    known = meaning.recall(TOLERANT, LiveScope(SCOPE, {}), [difference])
+    assert known[difference.ref].direction is Direction.NEUTRAL
+
+
+async def test_what_cannot_be_judged_waits_for_nothing() -> None:
+    _, told, waits = await decided(own({"podSelector": {}}), policies=3)
+    assert (waits, told) == (False, [])
+
+
+async def test_a_judgement_that_fails_is_an_answer_and_a_tolerant_plan_lets_nothing_stand_on_it() -> None:
+    difference = own("no spec at all")
+    meaning, told, waits = await decided(difference)
+    assert waits
+    assert told == [SCOPE]
+    assert meaning.recall(TOLERANT, LiveScope(SCOPE, {}), [difference])[difference.ref] == UNJUDGED
+
+
+async def test_where_nothing_of_their_own_may_stand_nothing_waits() -> None:
+    meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
+    never = replace(ACME, tenant_policies="never")
+    assert meaning.undecided(never, looked(own({"podSelector": {}}))) == frozenset()
+
+
+async def _nobody(_finding: Finding) -> None:
+    return
