@@ -22,6 +22,9 @@ _TIER: Final = KINDS[CALICO, "Tier"].resource
 _GLOBAL_POLICY: Final = KINDS[CALICO, "GlobalNetworkPolicy"].resource
 _SELECTORS: Final = frozenset({"selector", "notSelector", "namespaceSelector", "serviceAccountSelector"})
 _GUARD_ORDER: Final = 100
+_PODS: Final = "projectcalico.org/orchestrator == 'k8s'"
+"""Pods alone: without it a rule takes the addresses of NetworkSets in those namespaces as well, and a tenant that names
+somebody's addresses in a set of its own would cut all others off from them."""
 
 
 def platform_tier(cluster: Cluster, tenants: Mapping[str, Iterable[str]], origin: Origin) -> Iterator[Body]:
@@ -30,7 +33,7 @@ def platform_tier(cluster: Cluster, tenants: Mapping[str, Iterable[str]], origin
     yield _named(_TIER.kind, calico.name, origin, {"order": calico.order, "defaultAction": "Pass"})
     for tenant, namespaces in sorted(tenants.items()):
         names = ", ".join(f"'{name}'" for name in sorted(namespaces))
-        others = {"namespaceSelector": f"has({TENANT}) && {TENANT} != '{tenant}'"}
+        others = {"namespaceSelector": f"has({TENANT}) && {TENANT} != '{tenant}'", "selector": _PODS}
         yield _named(
             _GLOBAL_POLICY.kind,
             f"{calico.name}.{tenant}",

@@ -129,7 +129,7 @@ async def _all_deleted(scene: TieredScene, wanted: dict[ObjectRef, Body]) -> Non
     await judged(scene, "blocked", "modified", "loosens", "mixed")
     await patched(scene.kube, ObjectRef(CALICO, "NetworkSet", RED, "partner"), {"spec": {"nets": ["203.0.113.0/24"]}})
     await sound(scene, 60.0)
-    await judged(scene, "partner", "modified", "loosens", "mixed")
+    await judged(scene, "partner", "modified", "loosens")
 
 
 async def _too_many(scene: TieredScene) -> None:

@@ -135,7 +135,8 @@ def test_what_each_difference_does_is_told() -> None:
     blocked = calico_ref("GlobalNetworkSet", "blocked")
     assert judged({**canonical(blocked), "spec": {"nets": []}}, blocked)[0] is Direction.LOOSENS
     partner = calico_ref("NetworkSet", "partner", "tiers-red")
-    assert judged({**canonical(partner), "spec": {"nets": ["203.0.113.0/24"]}}, partner)[0].may_loosen
+    assert judged({**canonical(partner), "spec": {"nets": ["203.0.113.0/24"]}}, partner)[0] is Direction.LOOSENS
+    assert judged({**canonical(partner), "spec": {"nets": ["203.0.113.1/32"]}}, partner)[0] is Direction.TIGHTENS
     tier = calico_ref("Tier", "security")
     moved = {**canonical(tier), "spec": {"order": 3_000_000, "defaultAction": "Pass"}}
     assert judged(moved, tier)[0] is Direction.LOOSENS  # what NetworkPolicies allow is allowed before it is denied
@@ -143,6 +144,12 @@ def test_what_each_difference_does_is_told() -> None:
     spec = {"tier": "driftd", "order": 1, "types": ["Ingress", "Egress"], "ingress": ALLOW, "egress": ALLOW}
     body = calico("GlobalNetworkPolicy", "driftd.rogue", spec)
     assert judged(body, rogue, FindingType.UNEXPECTED) == (Direction.LOOSENS, True)
+
+
+def test_a_set_of_one_tenant_cuts_no_other_tenant_off() -> None:
+    mine = calico_ref("NetworkSet", "mine", "tiers-red")
+    body = calico("NetworkSet", "mine", {"nets": ["0.0.0.0/0"]}, "tiers-red", labels={"a": "b"})
+    assert judged(body, mine, FindingType.UNEXPECTED)[0] is Direction.NEUTRAL
 
 
 def test_the_guard_keeps_an_open_namespace_open_to_its_own_tenant_only() -> None:
