@@ -159,14 +159,15 @@ async def test_only_what_is_governed_can_be_paused(scene: Scene) -> None:
         assert (status, found["reason"]) == (404, "NotKnown")
 
 
-async def test_only_the_leader_changes_anything_and_the_others_say_who_that_is(scene: Scene) -> None:
+async def test_only_the_leader_decides_and_knows_and_the_others_say_who_that_is(scene: Scene) -> None:
     await scene.offer(BASE, ACME)
     scene.leader[0] = "driftd-7"
     for path, body in bodies().items():
         status, found = await scene.ask("POST", path, body=body)
         assert (status, found["reason"]) == (503, "Elsewhere")
         assert "driftd-7 leads" in found["message"]
-    assert (await scene.ask("GET", "/api/model"))[0] == 200
+    assert [(await scene.ask("GET", path))[0] for path in ("/api/model", "/api/pauses")] == [503, 503]
+    assert [(await scene.ask("GET", path))[0] for path in ("/api/findings", "/api/pages")] == [200, 200]
 
 
 # -- what is not taken ------------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ class Handlers:
 
     async def model(self, request: web.Request) -> web.Response:
         await self._permitted(request, Wish("get", "models"))
+        self._must_lead()
         status, in_force = self.models.status, self.models.in_force
         return answer(
             ModelState(
@@ -94,6 +95,7 @@ class Handlers:
 
     async def paused(self, request: web.Request) -> web.Response:
         await self._permitted(request, Wish("list", "pauses"))
+        self._must_lead()
         return answer(PauseList(pauses=tuple(map(_pause_entry, self.pauses.all()))))
 
     # -- changing -----------------------------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ class Handlers:
         return person
 
     def _must_lead(self) -> None:
-        """Only the leader knows what is held, and only its records are the ones that count."""
+        """Only the leader knows what is held and paused now, and only what it decides counts."""
         holder = self.leader()
         if holder is not None:
             raise Elsewhere(holder)
