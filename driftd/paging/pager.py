@@ -72,6 +72,7 @@ class Pager:
         self._taken_over = False
         self._past_unknown = False
         self._save_all = False
+        self._said: dict[tuple[str, int], tuple[PageState, int]] = {}
         self._ended: dict[tuple[str, int], Page] = {}
         self._superseded: list[DeliveryRow] = []
         self._settled: list[PageRow] = []
@@ -198,6 +199,7 @@ class Pager:
         if self._taken_over:
             self._taken_over = False
             self._machine.forget()
+            self._said.clear()
             self._ended.clear()
             self._superseded.clear()
             self._settled.clear()
@@ -240,9 +242,19 @@ class Pager:
     def _rows(self) -> tuple[PageRow, ...]:
         pages = self._machine.take()
         for page in pages:
-            if page.state is not PageState.WAITING:
-                _log.info("page.state", page=page.key, state=page.state.value, **_said(page))
+            self._say(page)
         return tuple(row_of(page, settled=page.over and not self._hearers(page)) for page in pages)
+
+    def _say(self, page: Page) -> None:
+        """Log what people are told of, once; what is told as part of a storm, or not at all, shows in `driftd page`."""
+        if not page.told and not page.muted:
+            return
+        name, news = (page.key, page.life), (page.state, page.revision)
+        if self._said.get(name) != news:
+            self._said[name] = news
+            _log.info("page.state", page=page.key, state=page.state.value, **_about(page))
+        if page.over:
+            del self._said[name]
 
     def _hearers(self, page: Page) -> list[Outbox]:
         return [one for one in self._routes.get(page.route, ()) if one.takes(page)]
@@ -285,13 +297,12 @@ class Pager:
         return Instant(self._clock.monotonic(), self._clock.now())
 
 
-def _said(page: Page) -> dict[str, object]:
+def _about(page: Page) -> dict[str, object]:
     return {
         "class": page.cls.value if page.cls else "",
         "urgency": page.urgency.value,
         "about": str(page.about),
         "tenant": page.about.tenant,
         "route": page.route,
-        "storm": page.storm,
         "muted": page.muted,
     }
