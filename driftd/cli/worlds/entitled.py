@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from driftd.cli.sources import ValidModel
-from driftd.cli.worlds.modelled import desired_bodies, places_of, representatives, services_of
+from driftd.cli.worlds.modelled import desired_bodies, places_of, representatives
 from driftd.cli.worlds.world import ModelService, World
+from driftd.drift import entitled as pod_as_entitled
 from driftd.policy.kinds import KINDS, NAMESPACE_NAME
 from driftd.policy.reach import Edit, Pod, Snapshot, apply
 from driftd.policy.reach.inventory import NamespaceView
@@ -55,16 +56,13 @@ def _stand_ins(snapshot: Snapshot, valid: ValidModel) -> Iterator[Pod]:
 def _edit(seen: Snapshot, valid: ValidModel) -> Edit:
     remove: list[ObjectRef] = []
     pods: list[Pod] = []
-    services: dict[str, list[ModelService]] = {}
-    for (namespace, _), service in services_of(valid.model).items():
-        services.setdefault(namespace, []).append(service)
     for name, governed in valid.compiled.governed.items():
         view = seen.namespaces.get(name)
         if view is None or not governed.closed:
             continue
         remove += [ref for ref in view.policies if ref not in governed.objects]
         if governed.environment:
-            pods += [_as_entitled(pod, services.get(name, [])) for pod in view.pods.values()]
+            pods += [pod_as_entitled(pod, governed) for pod in view.pods.values()]
     put: list[Body] = []
     for body in desired_bodies(valid.compiled):
         metadata = body["metadata"]
@@ -82,14 +80,6 @@ def _labelled(view: NamespaceView, body: Body, valid: ValidModel) -> Body:
     labels = {**view.labels, NAMESPACE_NAME: view.name}
     live: Body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": view.name, "labels": labels}}
     return KINDS["", "Namespace"].merged(live, body, valid.compiled.coverage)
-
-
-def _as_entitled(pod: Pod, services: list[ModelService]) -> Pod:
-    """The pod with exactly the labels that its service has; without any if it is nobody's."""
-    for service in sorted(services, key=lambda one: -len(one.labels)):
-        if _is(pod, service):
-            return replace(pod, labels=dict(service.labels), host_network=False)
-    return replace(pod, labels={}, host_network=False)
 
 
 def _is(pod: Pod, service: ModelService) -> bool:
