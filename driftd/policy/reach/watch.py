@@ -12,12 +12,13 @@ from driftd.policy.reach.selectors import In
 class _Shelf:
     """Peers with the policies that use them; those with one plain label condition also by that label."""
 
-    __slots__ = ("by_label", "every", "intricate")
+    __slots__ = ("bare", "by_label", "every", "intricate")
 
     def __init__(self) -> None:
         self.every: dict[Peer, list[Policy]] = {}
         self.by_label: dict[tuple[str, str], list[Peer]] = {}
         self.intricate: list[tuple[Peer, frozenset[str]]] = []
+        self.bare: list[Peer] = []
 
     def add(self, peer: Peer, policy: Policy) -> None:
         users = self.every.get(peer)
@@ -28,8 +29,20 @@ class _Shelf:
         if isinstance(peer, Pods) and isinstance(peer.labels, In) and not peer.calico:
             for value in peer.labels.values:
                 self.by_label.setdefault((peer.labels.key, value), []).append(peer)
+            if peer.serving is not None:
+                self.bare.append(peer)  # in a stranger's namespace it may match whatever the labels
         elif keys := label_keys(peer):
             self.intricate.append((peer, keys))
+        else:
+            self.bare.append(peer)
+
+    def meeting(self, fresh: Sequence[EndpointClass]) -> set[Peer]:
+        """Peers that may match one of some classes: all but those that ask for a label which none carries."""
+        labels = {label for one in fresh if isinstance(one, PodClass) for label in one.labels}
+        found = {*self.bare, *(peer for peer, _ in self.intricate)}
+        for label in labels:
+            found.update(self.by_label.get(label, ()))
+        return found
 
     def telling(self, differing: set[tuple[str, str]]) -> set[Peer]:
         """Peers that can tell apart two pods with these labels on one of them only."""
@@ -82,9 +95,9 @@ class Watch:
         found: set[Policy] = set()
         homes = {one.namespace for one in fresh if isinstance(one, PodClass)} & self._local.keys()
         for shelf in (self._wide, *(self._local[home] for home in sorted(homes))):
-            for peer, users in shelf.every.items():
+            for peer in shelf.meeting(fresh):
                 if matcher.bits(peer)[1] & bits:
-                    found.update(users)
+                    found.update(shelf.every[peer])
         if any(isinstance(one, PodClass) and one.ports for one in fresh):
             found.update(self._naming_of_anyone)
         return found
