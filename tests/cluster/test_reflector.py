@@ -11,7 +11,7 @@ import pytest
 
 from driftd.cluster import Mirror, Pace, Reflector, ReflectorSettings, Session
 from driftd.drift import KindState
-from driftd.values import ObjectRef, Scope
+from driftd.values import Live, ObjectRef, Scope
 from tests.support.api_server import ApiServer, answer, reset, status, stream
 from tests.support.cluster import NETPOL, POLICIES, HandClock, policy
 
@@ -34,7 +34,7 @@ def names(mirror: Mirror, namespace: str = "a") -> set[str]:
 
 
 @asynccontextmanager
-async def reflecting(session: Session, mirror: Mirror, pace: Pace, **settings: Any) -> AsyncIterator[Reflector]:
+async def reflecting(session: Session, mirror: Mirror, pace: Pace, **settings: Any) -> AsyncIterator[Reflector[Live]]:
     chosen = ReflectorSettings(**{**{f: getattr(QUICK, f) for f in QUICK.__slots__}, **settings})
     reflector = Reflector(session, mirror, NETPOL, pace, chosen)
     task = asyncio.create_task(reflector.run())

@@ -44,7 +44,8 @@ class PlanSpec(Part):
     tenant_policies: Literal["never", "inertOrTightening", "withinEnvironment"] = Field(
         default="never",
         description="Policies that tenants write themselves, judged by what they do: none stands, those that open "
-        "nothing stand, or also those that open flows between pods of the environment only. What cannot be judged goes.",
+        "nothing stand, or also those that open flows between pods of the environment only. "
+        "What cannot be judged goes.",
     )
     remediation: Remediation = Field(default_factory=Remediation, description="Mode for environments of this plan.")
 
