@@ -43,7 +43,7 @@ class Judgement:
         return self.now is Direction.NEUTRAL and self.direction is not Direction.NEUTRAL
 
 
-def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256) -> Judgement:
+def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256, most: int = MOST_PAIRS) -> Judgement:
     """Judge the step from one snapshot to another.
 
     Imagined pods are bounded: where the bound is reached and nothing is known to open, the direction is UNKNOWN
@@ -51,7 +51,7 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256)
     one that is cut short crosses tenants' borders if it opens anything, and is UNKNOWN if nothing was seen to open.
     Raises DifferentDialects.
     """
-    live = delta(before, after, MOST_PAIRS)
+    live = delta(before, after, most)
     found = [live]
     future, complete = live.direction, True
     if live.complete and not live.direction.may_loosen:
@@ -59,7 +59,7 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256)
         complete = imagined.complete
         if imagined.objects:
             edit = Edit(put=imagined.objects)
-            found.append(delta(apply(live.before, edit), apply(after, edit), MOST_PAIRS))
+            found.append(delta(apply(live.before, edit), apply(after, edit), most))
             future = found[-1].direction
     both = direction(
         loosens=any(one.direction in (Direction.LOOSENS, Direction.MIXED) for one in found),
@@ -70,7 +70,7 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256)
         both = future = Direction.UNKNOWN
         notes = (f"more than {bound} kinds of pods could be made that this touches: not all were tried",)
     if not all(one.complete for one in found):
-        notes += (f"the change concerns more than {MOST_PAIRS} pairs of groups of pods: not all were compared",)
+        notes += (f"the change concerns more than {most} pairs of groups of pods: not all were compared",)
         if not both.may_loosen:
             both = Direction.UNKNOWN
     return _judgement(found, both, future, tenants, notes)

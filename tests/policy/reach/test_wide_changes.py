@@ -1,0 +1,85 @@
+"""Changes that concern many: exact, or bounded where they concern everybody; and a small part of the long search."""
+
+import pytest
+
+from driftd.policy.reach import (
+    Dialect,
+    Edit,
+    Snapshot,
+    Tenancy,
+    apply,
+    delta,
+    judge,
+    pod_from_body,
+    snapshot_of,
+)
+from driftd.policy.reach.ports import ALL, NONE
+from driftd.values import Body, Direction, Severity
+from tests.campaign.search.agreement import check
+from tests.campaign.search.cases import SHAPES, case
+from tests.support.objects import network_policy, pod
+
+SPACES = tuple(f"n{index}" for index in range(60))
+OPEN: Body = {"podSelector": {}, "ingress": [{}]}
+
+
+def cluster() -> Snapshot:
+    objects: list[Body] = []
+    for index, name in enumerate(SPACES):
+        objects += [
+            pod(f"{name}/web", f"10.244.{index}.1"),
+            network_policy(f"{name}/shut", podSelector={}, ingress=[{"from": [{"podSelector": {}}]}]),
+        ]
+    return snapshot_of(objects, Dialect.CALICO)
+
+
+def test_a_hole_in_one_namespace_holds_everybody_it_opens_to() -> None:
+    before = cluster()
+    found = delta(before, apply(before, Edit((network_policy("n7/open", **OPEN),))))
+    assert found.complete
+    target = found.after.class_of(found.after.pod("n7", "web"))
+    opened = {name: found.added.between(found.after.class_of(found.after.pod(name, "web")), target) for name in SPACES}
+    assert opened == {name: NONE if name == "n7" else ALL for name in SPACES}
+
+
+def test_a_comparison_that_is_cut_short_says_so_and_holds_nothing_that_is_not_so() -> None:
+    before = cluster()
+    after = apply(before, Edit(tuple(network_policy(f"{name}/open", **OPEN) for name in SPACES)))
+    whole, some = delta(before, after), delta(before, after, most=3)
+    assert whole.complete
+    assert not some.complete
+    assert set(some.added.pairs()) < set(whole.added.pairs())
+
+
+def test_what_a_bounded_judgement_has_not_compared_counts_as_crossing_borders() -> None:
+    before, mine = cluster(), Tenancy(dict.fromkeys(SPACES, "one"))
+    everywhere = Edit(tuple(network_policy(f"{name}/open", **OPEN) for name in SPACES))
+    opened = judge(before, apply(before, everywhere), mine, most=1)
+    assert opened.direction.may_loosen
+    assert opened.crosses_tenant
+    assert opened.severity is Severity.CRITICAL
+    assert any("not all were compared" in note for note in opened.notes)
+    after = apply(before, Edit(tuple(network_policy(f"{name}/shut", podSelector={}) for name in SPACES)))
+    assert judge(before, after, mine, most=0).direction is Direction.UNKNOWN
+
+
+def test_a_pod_that_comes_later_is_known_to_rules_that_were_evaluated_before_it_came() -> None:
+    named = network_policy(
+        "a/p", podSelector={}, ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "late"}}}]}]
+    )
+    ported = network_policy("b/p", podSelector={}, policyTypes=["Egress"], egress=[{"ports": [{"port": "pg"}]}])
+    web, far = pod("a/web", "10.244.0.1"), pod("b/far", "10.244.1.1")
+    before = snapshot_of([web, far, named, ported], Dialect.CALICO)
+    before.settled()
+    late = pod("a/late", "10.244.0.2", ports=[{"name": "pg", "containerPort": 5432}])
+    after = apply(before, Edit((late,)))
+    assert after.reach(pod_from_body(late), pod_from_body(web)).must == ALL
+    assert str(after.reach(pod_from_body(far), pod_from_body(late)).must) == "none"
+    other = pod("c/db", "10.244.2.1", ports=[{"name": "pg", "containerPort": 5432}])
+    later = apply(after, Edit((other,)))
+    assert str(later.reach(pod_from_body(far), pod_from_body(other)).must) == "TCP/5432"
+
+
+@pytest.mark.parametrize("number", range(2 * len(SHAPES)))
+def test_the_engine_says_what_the_naive_evaluator_says_of_the_first_cases_of_the_search(number: int) -> None:
+    check(case("tests", number))
