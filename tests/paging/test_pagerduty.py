@@ -71,7 +71,7 @@ def sender_to(stand_in: StandIn, key: str = KEY, links: Links | None = None) -> 
         links=links or Links(),
         now=lambda: START,
         base_url=stand_in.url,
-        timeout_seconds=0.3,
+        timeout_seconds=0.4,
         ca_file=stand_in.ca_file,
     )
 

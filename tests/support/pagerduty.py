@@ -9,6 +9,7 @@ change events; 400 for what is malformed, 429 when asked too often. Speaks TLS w
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Self
@@ -94,6 +95,8 @@ class StandIn:
         self._trust = SSLContext(PROTOCOL_TLS_SERVER)
         self._trust.load_cert_chain(files.certificate, files.key)
         await self.come_back()
+        # Whoever calls has deadlines of a moment, and must not spend them on the import of its client.
+        await asyncio.to_thread(import_module, "pagerduty")
         return self
 
     async def __aexit__(self, *_: object) -> None:
