@@ -6,8 +6,8 @@ server (`idle_in_transaction_session_timeout`), or nobody else could write.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, text
@@ -24,6 +24,8 @@ T = TypeVar("T")
 _WRITERS: Final = 0x6472_6966_7464  # "driftd": every transaction that appends to the chain
 _MIGRATION_SECONDS: Final = 900.0
 _READ_SECONDS: Final = 30.0
+_TERMINATION_SECONDS: Final = 3.0
+"""A driver waits two seconds for a connection to end in good order before it cuts it."""
 _AWAY: Final = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that tell of the database, not of what was asked: connection, role, deadlock, resources, end."""
 _NO_TABLE: Final = frozenset({"42P01", "42501"})
@@ -39,20 +41,10 @@ class Postgres:
 
     def __init__(self, url: URL, *, busy_ms: int, deadline_seconds: float) -> None:
         self.name = f"postgresql {url.host}/{url.database}"
-        self._deadline = deadline_seconds
-        settings = {
-            "application_name": "driftd",
-            "lock_timeout": str(max(busy_ms, 1)),
-            "idle_in_transaction_session_timeout": "10000",
-        }
-        self._engine: AsyncEngine = create_async_engine(
-            url,
-            pool_size=2,  # one writes, one reads
-            max_overflow=2,
-            pool_pre_ping=True,
-            hide_parameters=True,  # a failing statement's values must not end up in logs
-            connect_args={"timeout": deadline_seconds, "server_settings": settings},
-        )
+        self._url, self._busy_ms, self._deadline = url, busy_ms, deadline_seconds
+        self._engine = self._made()
+        self._recovery: asyncio.Task[None] | None = None
+        self._left: set[asyncio.Task[Any]] = set()
 
     @property
     def setbacks(self) -> tuple[Setback, ...]:
@@ -64,7 +56,8 @@ class Postgres:
 
     async def open(self) -> None:
         """Migrate if need be, one replica at a time, the tables copied first."""
-        await self._transact(lambda connection: _migrate(connection, self.name), _MIGRATION_SECONDS, patient=True)
+        if await self._transact(migrate.version, self._deadline) != migrate.HEAD:
+            await self._transact(lambda connection: _migrate(connection, self.name), _MIGRATION_SECONDS, patient=True)
 
     async def write(self, body: Callable[[Connection], T]) -> T:
         """One durable transaction, in turn with every other replica's."""
@@ -72,11 +65,17 @@ class Postgres:
 
     async def read(self, body: Callable[[Connection], T]) -> T:
         """One reading of one moment."""
-        try:
-            async with asyncio.timeout(_READ_SECONDS), self._engine.connect() as connection:
+
+        async def reading() -> T:
+            async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 async with connection.begin():
                     return await connection.run_sync(body)
+
+        try:
+            return await self._within(_READ_SECONDS, reading())
+        except DatabaseUnavailable as error:
+            raise StoreUnreadable(error.reason) from error
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             condition = unavailable(error)
             if condition is None:
@@ -84,23 +83,55 @@ class Postgres:
             raise StoreUnreadable(condition.reason) from error
 
     async def recover(self) -> None:
-        """Forget every connection, then see whether the tables are there."""
-        await self.close()
-        await self.open()
+        """Connect anew, with nothing of what was there before. It goes on while the records go to the journal."""
+        if self._recovery is None:
+            self._recovery = asyncio.create_task(self._reconnect(), name="store-reconnect")
+        done, _ = await asyncio.wait({self._recovery}, timeout=self._busy_ms / 1000)
+        if not done:
+            raise DatabaseUnavailable("no connection yet")
+        recovery, self._recovery = self._recovery, None
+        recovery.result()
 
     async def close(self) -> None:
         """Let go of every connection; one that hangs is left to the server."""
-        try:
-            async with asyncio.timeout(self._deadline):
-                await self._engine.dispose()
-        except TimeoutError:
+        if self._recovery is not None:
+            self._recovery.cancel()
+            self._left.add(self._recovery)
+        self._leave(self._engine.dispose())
+        _, hanging = await asyncio.wait(self._left, timeout=self._deadline + _TERMINATION_SECONDS)
+        for task in hanging:
             _log.warning("store.not_closed", database=self.name)
+            task.cancel()
+
+    async def _reconnect(self) -> None:
+        old, self._engine = self._engine, self._made()
+        self._leave(old.dispose())
+        await self.open()
+
+    def _made(self) -> AsyncEngine:
+        settings = {
+            "application_name": "driftd",
+            "lock_timeout": str(max(self._busy_ms, 1)),
+            "idle_in_transaction_session_timeout": "10000",
+        }
+        return create_async_engine(
+            self._url,
+            pool_size=2,  # one writes, one reads
+            max_overflow=2,
+            pool_timeout=self._deadline,
+            pool_pre_ping=True,
+            hide_parameters=True,  # a failing statement's values must not end up in logs
+            connect_args={"timeout": self._deadline, "server_settings": settings},
+        )
 
     async def _transact(self, body: Callable[[Connection], T], seconds: float, *, patient: bool = False) -> T:
-        try:
-            async with asyncio.timeout(seconds), self._engine.connect() as connection, connection.begin():
+        async def writing() -> T:
+            async with self._engine.connect() as connection, connection.begin():
                 await _take_turn(connection, patient=patient)
                 return await connection.run_sync(body)
+
+        try:
+            return await self._within(seconds, writing())
         except StoreError:
             raise
         except Exception as error:  # the border: everything leaves it under one of two names
@@ -109,6 +140,36 @@ class Postgres:
                 raise condition from error
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise EntryRefused("an entry", f"{type(cause).__name__}: {str(cause)[:256]}") from error
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+        """The end of `work`; past its time it is cancelled and not waited for.
+
+        Rolling back on a connection that stands still takes as long again.
+        """
+        task = self._leave(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            task.cancel()
+            raise DatabaseUnavailable(f"no answer within {seconds:.0f} s")
+        return task.result()
+
+    def _leave(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run `work` as a task that nobody need wait for."""
+        task = asyncio.ensure_future(work)
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
+        task.add_done_callback(_observed)
+        return task
+
+
+def _observed(task: "asyncio.Task[Any]") -> None:
+    """Take a late answer's exception, so that nobody calls it forgotten."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _take_turn(connection: AsyncConnection, *, patient: bool) -> None:

@@ -81,6 +81,30 @@ async def test_a_store_that_opens_while_the_server_is_gone_journals_until_it_is_
     await store.close()
 
 
+async def test_a_server_that_only_stands_still_keeps_no_repair_waiting(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path) as store:
+        await store.note("before", "", {})
+        loop = asyncio.get_running_loop()
+        server.freeze()
+        try:
+            began = loop.time()
+            await store.begin([finding()], [intent()])
+            assert loop.time() - began < QUICK.deadline_seconds + 1.5
+            assert store.state.mode is StoreMode.JOURNALLING
+            began = loop.time()
+            for number in range(5):
+                await store.note("while.frozen", str(number), {})
+            assert loop.time() - began < QUICK.deadline_seconds + 1.5
+        finally:
+            server.thaw()
+        await until(store, StoreMode.OK)
+        kinds = [row.kind for row in await store.audit(limit=1000)]
+        assert kinds.count("write.intended") == 1
+        assert kinds.count("while.frozen") == 5
+        assert (await store.verify()).ok
+
+
 async def test_replicas_that_write_side_by_side_make_one_chain(server: Server, tmp_path: Path) -> None:
     url = server.new_database()
     async with opened(url, tmp_path / "a") as one, opened(url, tmp_path / "b") as two:

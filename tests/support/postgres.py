@@ -4,6 +4,7 @@ Its programs come from the machine (Debian package `postgresql-15`). A test skip
 `DRIFTD_REQUIRE=postgres` turns the skip into a failure.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -71,6 +72,20 @@ class Server:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(30)
             self._process = None
+
+    def freeze(self) -> None:
+        """Every process of it stands still: connections stay open, and nothing answers."""
+        self._tell(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in (self._process.pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def sql(self, statement: str, database: str = "postgres", *, check: bool = True) -> str:
         """What psql answers."""
