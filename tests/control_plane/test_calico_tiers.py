@@ -14,7 +14,7 @@ from tests.support.kube import Kube
 from tests.support.shared_stage import quiet, sound, told
 from tests.support.stage import Body, compiled_models, stage
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]  # judging every state costs CPU
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(600)]  # judging every state costs CPU
 
 RED, BLUE = "tiers-red", "tiers-blue"
 

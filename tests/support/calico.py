@@ -192,8 +192,8 @@ class TieredScene(Scene):
 
 
 _BESIDE = {"Namespace": NAMESPACES, "NetworkPolicy": NETWORK_POLICIES}
-_PORTS = (443, 5432, 8080)
-_OUTSIDE = ("203.0.113.1", "203.0.113.200", "198.51.100.1")
+_PORTS = (443, 8080)
+_OUTSIDE = ("203.0.113.1", "198.51.100.1")
 
 
 def _pod(namespace: str, app: str, number: int) -> Body:
@@ -208,9 +208,7 @@ def _pod(namespace: str, app: str, number: int) -> Body:
 
 _PODS = tuple(
     _pod(*place, number)
-    for number, place in enumerate(
-        [("tiers-red", "web"), ("tiers-red", "api"), ("tiers-blue", "db"), ("ingress", "gateway")], start=1
-    )
+    for number, place in enumerate([("tiers-red", "web"), ("tiers-red", "api"), ("tiers-blue", "db")], start=1)
 )
 
 
