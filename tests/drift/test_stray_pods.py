@@ -3,14 +3,15 @@
 from functools import cache
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.compile import Compiled, Workload, compile_model
-from driftd.drift import World, pod_inputs, relabelled_pods
+from driftd.drift import World, label_inputs, pod_inputs, relabelled_others, relabelled_pods
 from driftd.policy.reach import Pod, pod_from_body
-from driftd.values import Direction, Finding, Severity
+from driftd.values import Digest, Direction, Finding, Live, ObjectRef, Severity
 from tests.oracle.bodies import Body, Cluster, Endpoint, address_of
 from tests.oracle.networkpolicy import allowed
 from tests.oracle.universe import boundary_ports
@@ -298,3 +299,44 @@ def test_a_pod_whose_finished_state_ends_its_reach_is_no_finding() -> None:
 def test_pods_of_namespaces_that_the_model_does_not_govern_are_not_looked_at() -> None:
     strange = Pod("elsewhere", "x", {"app": "db"})
     assert list(pod_inputs(compiled(), {("elsewhere", "x"): strange}, [("elsewhere", "x")])) == []
+
+
+# -- service accounts -----------------------------------------------------------------------------------------------------
+
+TRUSTING = f"""\
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {{name: trusting, namespace: {SHOP}}}
+spec:
+  order: 10
+  selector: app == 'db'
+  types: [Ingress]
+  ingress: [{{action: Allow, protocol: TCP, source: {{serviceAccounts: {{selector: trusted == 'yes'}}}}}}]
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {{name: leaving, namespace: {SHOP}}}
+spec:
+  order: 10
+  selector: app == 'web'
+  types: [Egress]
+  egress: [{{action: Allow, protocol: TCP}}]
+"""
+
+
+@pytest.mark.parametrize(("labels", "count"), [({"trusted": "yes"}, 1), ({"team": "red"}, 0)])
+def test_a_label_on_a_service_account_that_lets_its_pods_in_is_found(labels: dict[str, str], count: int) -> None:
+    cluster = CLUSTER.replace("spec:\n", "spec:\n  cni: {dialect: calico}\n", 1)
+    model_ = compile_model(model(cluster=cluster, acme=ACME + TRUSTING, globex=GLOBEX))
+    ref = ObjectRef("", "ServiceAccount", SHOP, "web")
+    body = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "web", "namespace": SHOP, "labels": labels},
+    }
+    live = Live(ref, orjson.dumps(body), Digest(b""), "u", "1", terminating=False, managers=())
+    world = World(model_)
+    world.observe(list(label_inputs(model_, {ref: live}, [ref])))
+    found = list(relabelled_others(model_, world))
+    assert [(one.ref, one.direction) for one in found] == [(ref, Direction.LOOSENS)] * count
