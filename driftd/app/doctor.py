@@ -32,7 +32,10 @@ from driftd.model import Model, load
 from driftd.policy.kinds import ALIASES, KINDS
 from driftd.settings import Settings
 from driftd.source import SourceError
-from driftd.store import ReadOnly, StoreError
+from driftd.store import ReadOnly, StoreError, address_of, shown
+
+_UNDEFINED_TABLE = "42P01"
+"""PostgreSQL's word for a database that driftd has never used."""
 
 
 class State(StrEnum):
@@ -190,6 +193,8 @@ async def _database(settings: Settings) -> Check:
         finally:
             await archive.close()
     except StoreError as error:
+        if settings.store.url and _UNDEFINED_TABLE in str(error):
+            return Check("database", State.OK, f"{shown(address_of(settings.store.url))}: its tables will be made")
         return Check("database", State.UNKNOWN, str(error), "see DRIFTD_STORE__URL, the volume, and the network policy")
     return Check("database", State.OK, f"{head.seq} rows of evidence")
 
