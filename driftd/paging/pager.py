@@ -173,6 +173,8 @@ class Pager:
 
     async def _take_over(self) -> None:
         """Go on where an earlier run, or another replica, stopped."""
+        if not self._taken_over:
+            self._forget()  # the last records of an earlier term may have come after it stood down
         self._taken_over = True
         try:
             told = await self._store.unsettled_pages()
@@ -198,13 +200,16 @@ class Pager:
         """Somebody else leads: what was taken over is theirs now."""
         if self._taken_over:
             self._taken_over = False
-            self._machine.forget()
-            self._said.clear()
-            self._ended.clear()
-            self._superseded.clear()
-            self._settled.clear()
-            for deliverer in self._deliverers.values():
-                deliverer.outbox.forget()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._machine.forget()
+        self._said.clear()
+        self._ended.clear()
+        self._superseded.clear()
+        self._settled.clear()
+        for deliverer in self._deliverers.values():
+            deliverer.outbox.forget()
 
     async def _keep(self) -> None:
         """Write down what has changed, then let it be told."""

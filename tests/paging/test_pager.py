@@ -111,6 +111,25 @@ async def test_a_replica_that_stands_by_tells_nothing(tmp_path: Path) -> None:
     await run.store.close()
 
 
+async def test_who_leads_again_goes_on_with_what_the_other_one_left(tmp_path: Path) -> None:
+    clock, one = HandClock(), Scripted()
+    leading = [True]
+    run = await begin(tmp_path, clock, one)
+    run.pager._active = lambda: leading[0]
+    await run.store.begin([drift()], [])
+    await run.pass_(1)
+    leading[0] = False
+    await run.pass_(10)
+    await run.store.close_findings(["f1"], "the other one", START)  # its own pager saw this, ours does not matter
+    await run.pass_(100)
+    assert one.said == ["trigger"]
+    leading[0] = True
+    await run.pass_(0)
+    await run.pass_(60)
+    assert one.said == ["trigger", "resolve"]
+    await run.store.close()
+
+
 async def test_while_the_database_is_away_people_are_told_and_nothing_is_told_twice(tmp_path: Path) -> None:
     clock, one = HandClock(), Scripted()
     run = await begin(tmp_path, clock, one)
