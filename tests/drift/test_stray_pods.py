@@ -301,7 +301,7 @@ def test_pods_of_namespaces_that_the_model_does_not_govern_are_not_looked_at() -
     assert list(pod_inputs(compiled(), {("elsewhere", "x"): strange}, [("elsewhere", "x")])) == []
 
 
-# -- service accounts ---------------------------------------------------------------------------------------------------
+# -- service accounts --------------------------------------------------------------------------------------------------
 
 TRUSTING = f"""\
 ---
