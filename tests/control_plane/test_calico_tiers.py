@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,15 @@ def edits_of(ref: ObjectRef, body: Body) -> list[Body]:
             found += [{"spec": {"ingress": [everything]}}, {"spec": {"egress": [everything]}}]
             found += [{"spec": {"tier": "default" if body["spec"]["tier"] != "default" else "security"}}]
             found += [{"spec": {"doNotTrack": True}}, {"spec": {"serviceAccountSelector": "has(x)"}}]
-    return found
+    # Five repairs of an object in a minute are a fight, which driftd meets with patience: so in three steps.
+    return [reduce(merged, found[start::3]) for start in range(3)]
+
+
+def merged(one: Body, other: Body) -> Body:
+    both = dict(one)
+    for key, value in other.items():
+        both[key] = merged(both[key], value) if isinstance(both.get(key), dict) and isinstance(value, dict) else value
+    return both
 
 
 async def judged(scene: TieredScene, name: str, type_: str, *wanted: str) -> None:
@@ -112,7 +121,7 @@ async def _each_field_changed(scene: TieredScene, wanted: dict[ObjectRef, Body])
     found = await sound(scene, 60.0)
     for ref, body in wanted.items():
         about = [past for past in found.about(ref.name, ref.namespace) if past.seen.finding.type.value == "modified"]
-        assert len(about) >= len(edits_of(ref, body)) // 2, (ref, len(about))
+        assert len(about) >= 2, (ref, len(about), len(edits_of(ref, body)))
 
 
 async def _all_deleted(scene: TieredScene, wanted: dict[ObjectRef, Body]) -> None:
