@@ -23,6 +23,8 @@ _log = structlog.get_logger()
 _T = TypeVar("_T")
 _TRIES = 3
 """Times a reading begins again because somebody pushed meanwhile."""
+_PATIENCE = 3
+"""Looks in a row that fail before it is told: a server that is away for half a minute changes nothing for anybody."""
 
 
 class GitSource:
@@ -68,6 +70,7 @@ class GitSource:
         self._poked = asyncio.Event()
         self._known = ""
         self._failures = 0
+        self._misses = 0
 
     async def read(self) -> Revision:
         """The branch's newest commit, proved and whole. Raises `SourceError`: then the model in force stays."""
@@ -112,16 +115,20 @@ class GitSource:
 
     def _pause(self) -> float:
         """Seconds until the next look; a failing server is asked ever less often, down to the usual pace."""
-        if not self._failures:
+        if not (troubles := self._failures or self._misses):
             return self._poll
-        return min(self._retry * 2.0 ** min(self._failures - 1, 10), max(self._poll, self._retry))
+        return min(self._retry * 2.0 ** min(troubles - 1, 10), max(self._poll, self._retry))
 
     async def _moved(self) -> bool:
-        """Whether the branch has another tip; a failure is a reason to read, which tells it."""
+        """Whether the branch has another tip; failures in a row are a reason to read, which tells why."""
         try:
-            return await self._apart(self._exchange.tip) != self._known
-        except SourceError:
-            return True
+            moved = await self._apart(self._exchange.tip) != self._known
+        except SourceError as error:
+            self._misses += 1
+            _log.info("model.git.missed", why=str(error), times=self._misses)
+            return self._misses >= _PATIENCE
+        self._misses = 0
+        return moved
 
     async def _apart(self, work: Callable[[Deadline], _T]) -> _T:
         """Do work in a thread, within the deadline; who is cancelled breaks it off and waits for nothing."""

@@ -190,6 +190,20 @@ async def test_a_reading_that_failed_is_announced_again(
             break
 
 
+async def test_a_server_that_is_away_for_a_moment_is_nobodys_alarm(
+    upstream: Upstream, server: HttpsServer, tmp_path: Path
+) -> None:
+    upstream.commit(SMALL)
+    one = reader(server, tmp_path)
+    await one.accept()
+    server.misconduct.redirect = "https://example.com/"
+    assert [await one.source._moved() for _ in range(3)] == [False, False, True]
+    server.misconduct.redirect = ""
+    assert not await one.source._moved()
+    server.misconduct.redirect = "https://example.com/"
+    assert not await one.source._moved()
+
+
 # -- history ----------------------------------------------------------------------------------------------------------
 
 
