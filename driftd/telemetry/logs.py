@@ -17,6 +17,7 @@ _QUIET = {
     "aiohttp.access": logging.WARNING,
     "alembic": logging.WARNING,
     "asyncio": logging.WARNING,
+    "dulwich": logging.INFO,  # logs every packet at DEBUG, pieces of the model among them
     "httpcore2": logging.WARNING,
     "httpx2": logging.WARNING,  # a line for each request
     "kubernetes_asyncio.client.rest": logging.INFO,  # logs whole response bodies at DEBUG, Secrets included
