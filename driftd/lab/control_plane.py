@@ -26,6 +26,7 @@ from driftd.lab.nodes import (
     Pods,
     claim_network,
     ensure_node_programs,
+    refuse_older,
     refuse_without,
 )
 from driftd.lab.nodes.network import API_PORT, POD_RANGE
@@ -112,6 +113,8 @@ class Lab:
         if chosen.nodes:
             refuse_without(os.environ)
         programs = await asyncio.to_thread(ensure_programs, os.environ, say)
+        if chosen.nodes:
+            refuse_older(programs.version)
         node_programs = await asyncio.to_thread(ensure_node_programs, os.environ, say) if chosen.nodes else None
         started = time.monotonic()
         name = name or f"lab-{secrets.token_hex(3)}"

@@ -103,7 +103,8 @@ async def test_a_lab_left_running_is_found_and_ended_by_another_process(lab: Lab
     document = await cli("up", "--name", "one", "--kubeconfig", str(kubeconfig), "-o", "json")
     pids = list(document["pids"].values())
     try:
-        assert set(document) == {"name", "kubeconfig", "server", "audit_log", "data_dir", "pids"}
+        assert set(document) == {"name", "kubeconfig", "server", "audit_log", "data_dir", "pids", "nodes"}
+        assert document["nodes"] == {}
         assert document["kubeconfig"] == str(kubeconfig)
         assert all(map(is_alive, pids))
         async with api(kubeconfig) as admin:

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from driftd.lab.build import MODULE, build_key, cache_folder, cached_program, ensure_program, kubernetes_version
+from driftd.lab.build import (
+    MODULE,
+    Patch,
+    Recipe,
+    build_key,
+    cache_folder,
+    cached,
+    cached_program,
+    ensure,
+    ensure_program,
+    kubernetes_version,
+)
 from driftd.lab.errors import BuildFailedError, ProgramsUnavailableError
 from driftd.lab.toolchain import find_go, required_go, version_tuple
 
@@ -16,6 +27,7 @@ GO = """#!/bin/sh
 case "$1" in
   env) echo go{version};;
   list) echo a; echo b;;
+  mod) printf '{{"Dir": "{source}"}}';;
   build)
     echo built >> {log}
     while [ "$1" != -o ]; do shift; done
@@ -25,9 +37,11 @@ esac
 """
 
 
-def fake_go(folder: Path, *, version: str = "1.26.8", seconds: float = 0.0, end: str = ":") -> dict[str, str]:
+def fake_go(
+    folder: Path, *, version: str = "1.26.8", seconds: float = 0.0, end: str = ":", source: Path | None = None
+) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
-    script = GO.format(version=version, log=folder / "log", seconds=seconds, end=end)
+    script = GO.format(version=version, log=folder / "log", seconds=seconds, end=end, source=source)
     (folder / "go").write_text(script)
     (folder / "go").chmod(0o755)
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
@@ -119,3 +133,38 @@ def test_the_module_pins_every_staging_module_to_the_release_of_kubernetes() -> 
     lines = (MODULE / "go.mod").read_text().splitlines()
     staging = [line.split()[-1] for line in lines if " => k8s.io/" in line]
     assert set(staging) == {kubernetes_version().replace("v1.", "v0.")}
+
+
+def recipe(folder: Path, patch: Patch) -> tuple[Recipe, Path]:
+    """A module of ours that pins another one, and that other one as Go's cache has it: read-only."""
+    module, source = folder / "module", folder / "pinned"
+    for each in (module, source / "data"):
+        each.mkdir(parents=True)
+    (module / "go.mod").write_text("module ours\n\ngo 1.26.0\n\nrequire example.dev/pinned v2.0.1\n")
+    (module / "go.sum").touch()
+    (source / "one.go").write_text("package pinned // as published\n")
+    (source / "data" / "kept").write_text("data")
+    for path in (source / "one.go", source / "data", source):
+        path.chmod(path.stat().st_mode & ~0o222)
+    programs = (("first", "./first"), ("second", "./second"))
+    return Recipe("x", "a while", module, "example.dev/pinned", programs, (("data", "data"),), patch), source
+
+
+def test_a_recipe_builds_all_its_programs_from_a_patched_copy_and_keeps_what_they_need(tmp_path: Path) -> None:
+    one, source = recipe(tmp_path, Patch("one.go", "as published", "as patched"))
+    see = "sed -n '$s/.* => //p' $(dirname $2)/../build.mod > {log}.place; cp $(cat {log}.place)/one.go {log}.go"
+    environ = fake_go(tmp_path / "bin", end=see.format(log=tmp_path / "seen"), source=source)
+    built = ensure(one, tmp_path / "cache", environ, drop)
+    assert sorted(path.name for path in built.iterdir()) == ["data", "first", "second"]
+    assert (built / "data" / "kept").read_text() == "data"
+    assert (tmp_path / "seen.go").read_text() == "package pinned // as patched\n"
+    assert (source / "one.go").read_text() == "package pinned // as published\n"
+    assert built == cached(one, tmp_path / "cache")
+    assert built.name.startswith("v2.0.1-")
+
+
+def test_a_patch_whose_place_is_not_there_builds_nothing(tmp_path: Path) -> None:
+    one, source = recipe(tmp_path, Patch("one.go", "as nobody published", "as patched"))
+    with pytest.raises(BuildFailedError, match=r"one\.go of example\.dev/pinned v2\.0\.1 is not as expected"):
+        ensure(one, tmp_path / "cache", fake_go(tmp_path / "bin", source=source), drop)
+    assert cached(one, tmp_path / "cache") is None

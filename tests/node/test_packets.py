@@ -145,3 +145,17 @@ async def test_with_driftd_awake_a_hole_is_shut_on_the_wire_within_seconds(tenan
     await tenants.until_neighbour(reaches=False, seconds=5.0)
     assert await tenants.web_reaches_api()
     assert tenants.repaired() == set(OPENED_TO_ALL)
+
+
+async def test_a_dead_kubelet_and_a_dead_agent_open_nothing_and_come_back(tenants: Tenants) -> None:
+    lab = tenants.lab
+    far = lab.nodes[-1].name
+    for program in ("kubelet", "cilium-agent"):
+        part = lab.parts[f"{far}.{program}"]
+        await part.kill()
+        assert await tenants.web_reaches_api()
+        assert not await tenants.neighbour_reaches_api()
+        await part.start()
+        assert await tenants.web_reaches_api()
+        assert not await tenants.neighbour_reaches_api()
+    assert await lab.pods.logs("acme-prod", "api")

@@ -7,7 +7,7 @@ from driftd.lab.nodes.node import SANDBOX_IMAGE, Node
 from driftd.lab.nodes.packages import install_packages, missing_programs, packages_of
 from driftd.lab.nodes.pods import Execution, Pods
 from driftd.lab.nodes.programs import NodePrograms, ensure_node_programs, ready_node_programs
-from driftd.lab.nodes.requirements import lacks, machine_lacks, refuse_without
+from driftd.lab.nodes.requirements import lacks, machine_lacks, refuse_older, refuse_without
 
 __all__ = [
     "SANDBOX_IMAGE",
@@ -26,5 +26,6 @@ __all__ = [
     "missing_programs",
     "packages_of",
     "ready_node_programs",
+    "refuse_older",
     "refuse_without",
 ]

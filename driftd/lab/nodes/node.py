@@ -25,7 +25,7 @@ from driftd.lab.nodes.ground import (
 )
 from driftd.lab.nodes.network import inside, node_commands
 from driftd.lab.nodes.packages import CNI_FOLDER
-from driftd.lab.nodes.programs import llvm_folder
+from driftd.lab.nodes.programs import LLVM_FOLDER
 from driftd.lab.parts import Part
 
 SANDBOX_IMAGE = "driftd.dev/pod:lab"
@@ -86,7 +86,7 @@ class Node:
 
     async def _start_agent(self) -> None:
         # With the compiler of the version its sources are for, under the plain names it looks for.
-        path = f"PATH={llvm_folder()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        path = f"PATH={LLVM_FOLDER}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         programs = self._ground.programs.cilium
         agent = configuration.agent_flags(self._files, programs)
         environment = ("env", path, f"K8S_NODE_NAME={self.name}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftd.lab.errors import NodesUnavailableError
-from driftd.lab.nodes.programs import llvm_folder
+from driftd.lab.nodes.programs import LLVM_FOLDER
 from driftd.lab.toolchain import Say
 
 CNI_FOLDER = Path("/usr/lib/cni")
@@ -32,8 +32,8 @@ NEEDS = (
     Need("runc", "runc"),
     Need(str(CNI_FOLDER / "loopback"), "containernetworking-plugins"),
     Need("busybox", "busybox-static"),
-    Need(str(llvm_folder() / "clang"), "clang-14"),
-    Need(str(llvm_folder() / "llc"), "llvm-14"),
+    Need(str(LLVM_FOLDER / "clang"), "clang-14"),
+    Need(str(LLVM_FOLDER / "llc"), "llvm-14"),
     Need("bpftool", "bpftool"),
     Need("modprobe", "kmod"),
     Need("iptables", "iptables"),

@@ -1,6 +1,5 @@
 """What a node runs that driftd builds itself: Kubernetes' programs, Cilium's datapath, CoreDNS, the pods' program."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 from driftd.lab.build import Patch, Recipe, cache_folder, cached, ensure
 from driftd.lab.toolchain import Say
 
+LLVM_FOLDER = Path("/usr/lib/llvm-14/bin")
+"""Where Debian's LLVM 14 keeps its programs under their plain names: the datapath compiles with no newer one."""
 _MODULES = Path(__file__).parent / "go"
 
 KUBERNETES = Recipe(
@@ -70,8 +71,3 @@ def ensure_node_programs(environ: Mapping[str, str], say: Say) -> NodePrograms:
 
 def _programs(kubernetes: Path, coredns: Path, cilium: Path) -> NodePrograms:
     return NodePrograms(kubernetes / "driftd-node", kubernetes / "pod", coredns / "coredns", cilium)
-
-
-def llvm_folder() -> Path:
-    """Where Debian's LLVM 14 keeps its programs under their plain names: the datapath compiles with no newer one."""
-    return Path(os.sep) / "usr" / "lib" / "llvm-14" / "bin"

@@ -9,6 +9,8 @@ from driftd.lab.capabilities import NET_ADMIN, SYS_ADMIN, has_capability
 from driftd.lab.errors import NodesUnavailableError
 from driftd.lab.nodes.cgroups import MOUNTS, hierarchies
 from driftd.lab.nodes.packages import missing_programs, packages_of
+from driftd.lab.nodes.programs import KUBERNETES
+from driftd.lab.toolchain import version_tuple
 
 _NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
 
@@ -45,6 +47,15 @@ def machine_lacks() -> tuple[str, ...]:
     elif not all(os.access(root, os.W_OK) for root in old or (unified,) if root is not None):
         found.append("cgroups are mounted read-only: a kubelet cannot account for pods")
     return tuple(found)
+
+
+def refuse_older(control_plane: str) -> None:
+    """Raises `NodesUnavailableError` for an API server older than the kubelet: Kubernetes' version skew policy."""
+    if version_tuple(control_plane)[:2] < version_tuple(KUBERNETES.version)[:2]:
+        raise NodesUnavailableError(
+            f"The control plane's programs are {control_plane}, the kubelet is {KUBERNETES.version}, and a kubelet may "
+            "not be newer than its API server: unset KUBEBUILDER_ASSETS, or point it at newer programs."
+        )
 
 
 def refuse_without(environ: Mapping[str, str]) -> None:

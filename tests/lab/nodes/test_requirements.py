@@ -7,6 +7,9 @@ import pytest
 
 from driftd.lab import Lab, LabOptions, NodesUnavailableError, install_packages, lacks
 from driftd.lab.nodes.packages import NEEDS, missing_programs, packages_of
+from driftd.lab.nodes.programs import KUBERNETES
+from driftd.lab.nodes.requirements import refuse_older
+from driftd.lab.toolchain import version_tuple
 from tests.support.cli import driftd
 
 
@@ -26,6 +29,13 @@ def test_packages_are_named_once_and_in_order() -> None:
 def test_without_apt_nothing_is_installed_and_the_packages_are_named(tmp_path: Path) -> None:
     with pytest.raises(NodesUnavailableError, match=r"busybox-static.*root and apt-get"):
         install_packages({"PATH": str(tmp_path)}, lambda _: None)
+
+
+def test_an_api_server_older_than_the_kubelet_is_refused_and_a_newer_patch_is_not() -> None:
+    major, minor, patch = version_tuple(KUBERNETES.version)
+    with pytest.raises(NodesUnavailableError, match="unset KUBEBUILDER_ASSETS"):
+        refuse_older(f"v{major}.{minor - 1}.{patch + 5}")
+    refuse_older(f"v{major}.{minor}.0")
 
 
 async def test_a_lab_with_nodes_is_refused_before_anything_is_started(
