@@ -76,6 +76,9 @@ EVENTS_PER_SECOND = 20.0
 
 _FIRST_PASS_SECONDS = 30.0
 """How long live workloads wait to be judged for the first pass over all scopes."""
+_FIRST_READING_SECONDS = 5.0
+"""How long a restarted daemon waits for its source before it heals by the last good model."""
+
 _COLLECTED_AFTER = (20_000, 20, 20)
 """Objects made before the garbage collector looks, and how often it looks at older ones. Reading a model of a thousand
 namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking."""
@@ -253,8 +256,10 @@ class App:
         await self._watching.settled()
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not walk it again
-        await self.models.consider()
-        self._first_model.set()
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(self.models.consider(), name="first-model")
+            await asyncio.wait({reading}, timeout=_FIRST_READING_SECONDS if self.models.in_force else None)
+            self._first_model.set()
         await self.models.run()
 
     async def _audit(self) -> None:
