@@ -110,9 +110,9 @@ class Machine:
     ) -> None:
         """A finding is open: new, again, or still. `rollout`: only the model has changed."""
         self.advance(now)
-        reason = reason_of(finding, since or now.wall, trace, rollout=rollout)
         case = self._case(about_object(finding.ref, finding.tenant), now)
-        self._raise(case, reason, now)
+        rollout = rollout or self._still_rolling(case, finding.id, now)
+        self._raise(case, reason_of(finding, since or now.wall, trace, rollout=rollout), now)
 
     def reported(self, finding: Finding, now: Instant) -> None:
         """More is known of a finding; counts only while its page is not over."""
@@ -237,6 +237,14 @@ class Machine:
         case.quiet = None
         self._snapshot(case, quiet=None)
         self._look(case, now)
+
+    def _still_rolling(self, case: _Case, id: str, now: Instant) -> bool:
+        """Whether the object was waiting for a rollout a moment ago: it was missing, and somebody else made it first."""
+        return any(
+            one.reason.rollout and (one.closed is None or now.monotonic - one.closed <= self._windows.steady)
+            for other, one in case.timed.items()
+            if other != id
+        )
 
     def _look(self, case: _Case, now: Instant) -> None:
         """Move a life on as far as it goes at this moment, and note when to look again."""

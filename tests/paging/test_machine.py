@@ -234,6 +234,15 @@ def test_what_a_new_model_asks_for_is_told_only_if_it_is_not_done_in_a_minute() 
         assert one.only(1).urgency is Urgency.CRITICAL
 
 
+def test_an_object_that_a_controller_makes_before_the_rollout_does_is_still_its_rollout() -> None:
+    one = Watched()
+    one.machine.opened(drift("missing", "unjudged"), one.clock.instant(), rollout=True)
+    one.close("missing")
+    one.open("modified", "unjudged")
+    one.close("modified")
+    assert one(100) == []
+
+
 def test_a_tampering_with_what_a_rollout_has_made_is_told_like_any_other() -> None:
     one = Watched()
     one.machine.opened(drift(), one.clock.instant(), rollout=True)
