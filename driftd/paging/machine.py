@@ -239,7 +239,7 @@ class Machine:
         self._look(case, now)
 
     def _still_rolling(self, case: _Case, id: str, now: Instant) -> bool:
-        """Whether the object was waiting for a rollout a moment ago: it was missing, and somebody else made it first."""
+        """Whether the object waited for a rollout a moment ago: it was missing, and somebody else made it first."""
         return any(
             one.reason.rollout and (one.closed is None or now.monotonic - one.closed <= self._windows.steady)
             for other, one in case.timed.items()
