@@ -71,11 +71,16 @@ def laid_out(root: Path, wanted: dict[str, object]) -> None:
 
 
 def beyond(root: Path) -> bool:
-    """Whether a link leads out of the model, or through another link: the git source follows no such link at all."""
+    """Whether a link leads out of the model, through another link, or down and up again.
+
+    The git source follows no such link at all, whatever it is called.
+    """
     for path in root.rglob("*"):
         if path.is_symlink():
-            here = path.parent
-            for part in path.readlink().parts:
+            here, parts = path.parent, path.readlink().parts
+            if ".." in parts[len([part for part in parts if part == ".."]) :]:
+                return True
+            for part in parts:
                 here = here.parent if part == ".." else here / part
                 if here.is_symlink() or (here != root and root not in here.parents):
                     return True
