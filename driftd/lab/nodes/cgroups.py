@@ -1,8 +1,10 @@
 """The cgroups of a lab's pods: a subtree a lab, in it one a node. Run as a script, it removes such a subtree.
 
 Cgroups are the one thing of a node that the kernel keeps when all its processes are dead: network devices, mounts and
-routes go with the namespaces that held them. As a script (`python -I cgroups.py NAME`) it needs the standard library
-alone, so that a process with no other purpose can run it when the lab's owner is gone.
+routes go with the namespaces that held them. As a script (`python -I cgroups.py NAME [CLAIM]`) it needs the
+standard library alone, so that a process with no other purpose can run it when the lab's owner is gone. With CLAIM, it
+first takes that name in the kernel's abstract socket namespace, and leaves everything alone if it cannot: another lab
+has begun to use NAME, or another process is clearing it away.
 
 Two kubelets in one subtree take each other's pods for orphans and kill them: hence one a node.
 """
@@ -10,6 +12,7 @@ Two kubelets in one subtree take each other's pods for orphans and kill them: he
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -88,5 +91,28 @@ def _removed(top: Path) -> bool:
     return not top.exists()
 
 
+def _claimed(name: str) -> socket.socket | None:
+    """The claim of `supervisor.Claims`, held until the socket is closed; None when somebody else has it."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        claim.bind(f"\0{name}")
+    except OSError:
+        claim.close()
+        return None
+    return claim
+
+
+def main() -> None:
+    """See the module's docstring."""
+    name, claim = sys.argv[1], sys.argv[2:]
+    if not claim:
+        remove(name)
+        return
+    held = _claimed(claim[0])
+    if held is not None:
+        with held:
+            remove(name)
+
+
 if __name__ == "__main__":
-    remove(sys.argv[1])
+    main()

@@ -48,11 +48,12 @@ class Nodes:
     async def lay_network(self) -> None:
         """Before the API server starts: it listens on an address of this network."""
         ground = self._ground
-        clean_up = clean_up_command(ground.network)
         # The number is ours alone, so what bears it and is there already is left of a lab that was killed.
         await asyncio.to_thread(cgroups.remove, ground.network.device)
-        await ground.owner.ask("at_end", seconds=ground.options.deadlines.request, argv=list(clean_up))
-        self.parts["fabric"], self._fabric = await start_namespaces(ground, "fabric", clean_up)
+        await ground.owner.ask(
+            "at_end", seconds=ground.options.deadlines.request, argv=list(clean_up_command(ground.network))
+        )
+        self.parts["fabric"], self._fabric = await start_namespaces(ground, "fabric")
         await run_all(fabric_commands(ground.network, self._fabric))
 
     async def bring_up(self, scheduler_port: int) -> None:

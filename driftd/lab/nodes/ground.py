@@ -95,7 +95,7 @@ async def run(command: tuple[str, ...]) -> str:
     return out.decode(errors="replace")
 
 
-async def start_namespaces(ground: Ground, name: str, clean_up: tuple[str, ...]) -> tuple[Part, int]:
+async def start_namespaces(ground: Ground, name: str) -> tuple[Part, int]:
     """Start the first process of a node, or of the fabric; answers it, and its number as this process sees it."""
     folder = ground.folder(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,13 +107,15 @@ async def start_namespaces(ground: Ground, name: str, clean_up: tuple[str, ...])
 
     part = ground.part(name, "", ready)
     kept = ":".join(map(str, (ground.layout.root, *sorted(_folders_of(ground.programs)))))
+    # Run when the supervisor is dead, and its claim with it.
+    clean_up = (*clean_up_command(ground.network), ground.network.claim)
     await part.run((*_python(init.__file__), str(folder), name, kept, *clean_up), NAMESPACES_RANK)
     await part.wait_ready()
     return part, int(number.read_text())
 
 
 def clean_up_command(network: Network) -> tuple[str, ...]:
-    """What removes the cgroups of a lab, whoever is left to run it."""
+    """What removes the cgroups of a lab, run by its supervisor, which holds the claim on their name."""
     return (*_python(cgroups.__file__), network.device)
 
 

@@ -28,6 +28,11 @@ class Network:
         return f"driftd-lab-{self.number}"
 
     @property
+    def claim(self) -> str:
+        """The name under which `supervisor.Claims` holds the number."""
+        return f"driftd-lab-network-{self.number}"
+
+    @property
     def gateway(self) -> str:
         """The machine as the nodes see it: the API server listens here, and nowhere else."""
         return f"10.99.{self.number}.1"

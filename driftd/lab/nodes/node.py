@@ -16,7 +16,6 @@ from driftd.lab.nodes.configuration import AGENT_SOCKET, KUBELET_PORT, PROXY_HEA
 from driftd.lab.nodes.ground import (
     PROGRAM_RANK,
     Ground,
-    clean_up_command,
     enter,
     run,
     run_all,
@@ -53,9 +52,7 @@ class Node:
     async def bring_up(self, fabric: int, images: tuple[Path, ...], cluster_dns: str) -> None:
         """Make the namespaces, wire them, start the programs; returns when each answers. Not yet Ready, see `Nodes`."""
         await asyncio.to_thread(self._write_files, cluster_dns)
-        self.parts[self.name], self.process = await start_namespaces(
-            self._ground, self.name, clean_up_command(self._ground.network)
-        )
+        self.parts[self.name], self.process = await start_namespaces(self._ground, self.name)
         await run_all(node_commands(self._ground.network, fabric, self._index, self.process))
         await self._start(
             "containerd",
