@@ -4,27 +4,12 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
-
-import typer
 
 from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
-
-ApiOption = Annotated[
-    str,
-    typer.Option("--api", envvar="DRIFTD_API_URL", help="Address of the daemon's API."),
-]
-TokenFileOption = Annotated[
-    Path | None,
-    typer.Option("--token-file", help="File with the token to ask with; else the kubeconfig's, or the pod's own."),
-]
-CaFileOption = Annotated[
-    Path | None, typer.Option("--ca-file", help="Authorities to trust for an https address, instead of the usual ones.")
-]
-DEFAULT_API = "http://127.0.0.1:8081"
-"""Where `kubectl port-forward` ends."""
+from driftd.cli.options import DEFAULT_API
 
 _SECONDS = 30.0
 _LONGEST_ANSWER = 8 * 1024 * 1024

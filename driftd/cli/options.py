@@ -60,3 +60,16 @@ KindsOption = Annotated[
     list[str] | None,
     typer.Option("--kind", help="Only objects of this kind, such as NetworkPolicy. May be repeated."),
 ]
+ApiOption = Annotated[
+    str,
+    typer.Option("--api", envvar="DRIFTD_API_URL", help="Address of the daemon's API."),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", help="File with the token to ask with; else the kubeconfig's, or the pod's own."),
+]
+CaFileOption = Annotated[
+    Path | None, typer.Option("--ca-file", help="Authorities to trust for an https address, instead of the usual ones.")
+]
+DEFAULT_API = "http://127.0.0.1:8081"
+"""Where `kubectl port-forward` ends."""

@@ -6,8 +6,16 @@ from urllib.parse import quote
 
 import typer
 
-from driftd.cli.daemon_api import DEFAULT_API, ApiOption, CaFileOption, TokenFileOption
-from driftd.cli.options import ContextOption, KubeconfigOption, Output, OutputOption
+from driftd.cli.options import (
+    DEFAULT_API,
+    ApiOption,
+    CaFileOption,
+    ContextOption,
+    KubeconfigOption,
+    Output,
+    OutputOption,
+    TokenFileOption,
+)
 
 if TYPE_CHECKING:
     from driftd.documents import PauseList

@@ -1,0 +1,383 @@
+"""The parts of one daemon, made and tied together. Nothing runs before `daemon` starts it."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from driftd.app.api import api_server
+from driftd.app.opening import Outside, reflector_settings
+from driftd.app.paging import Inside, Paging
+from driftd.app.readiness import Readiness
+from driftd.app.source import model_source
+from driftd.app.system import new_id
+from driftd.app.workloads import LiveWorkloads
+from driftd.cluster import (
+    HARMLESS,
+    Auditor,
+    Canary,
+    Elector,
+    EventRecorder,
+    LeaseSettings,
+    Mirror,
+    NotLeading,
+    Pace,
+    Session,
+    Truth,
+    Writer,
+)
+from driftd.drift import FightBreaker
+from driftd.engine import (
+    Actor,
+    Approvals,
+    AuditLoop,
+    CompiledCache,
+    Cycle,
+    Defaults,
+    InForce,
+    KnownNamespaces,
+    Leadership,
+    Meaning,
+    ModelLoop,
+    Observer,
+    OpenFindings,
+    Pauses,
+    Recording,
+    ScopeLoop,
+    Setbacks,
+    StoppedKinds,
+    Teller,
+    Watching,
+    changed_scopes,
+    digests_under,
+    last_epoch,
+    pending,
+)
+from driftd.policy.kinds import KINDS, Coverage
+from driftd.settings import Settings
+from driftd.source import LastGood
+from driftd.store import EntryRefused, Store, StoreGone, StoreMode, StoreState
+from driftd.values import Finding, ObjectRef, Scope
+from driftd.web import HealthServer
+
+_log = structlog.get_logger()
+
+EVENTS_PER_SECOND = 20.0
+"""A bound on what telling costs the API server; a first install must not keep a tenant waiting for minutes."""
+_FIRST_PASS_SECONDS = 30.0
+"""How long live workloads wait to be judged for the first pass over all scopes."""
+
+
+class Parts:
+    """Everything one daemon consists of. Public are the parts that are started, stopped or asked from outside."""
+
+    def __init__(self, settings: Settings, outside: Outside) -> None:
+        self.settings = settings
+        clock, pace, store, session = outside.clock, outside.pace, outside.store, outside.session
+        self.clock = clock
+        self._pace = pace
+        self.store = store
+        self.session = session
+        self._traces = outside.traces
+        self.metrics = outside.metrics
+        self.mirror = Mirror(digests_under(Coverage()), pace)
+        self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
+        self.namespaces = KnownNamespaces()
+        self.watching = Watching(
+            session,
+            self.mirror,
+            pace,
+            settings=reflector_settings(settings),
+            poll_seconds=settings.watch.discovery_seconds,
+            metrics=self.metrics,
+        )
+        self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of, self.watching.unlisted)
+        self.recorder = EventRecorder(session, pace, settings.identity, rate=EVENTS_PER_SECOND)
+        self.elector = Elector(
+            session=outside.lease,
+            pace=pace,
+            namespace=settings.namespace,
+            identity=settings.identity,
+            known_epoch=lambda: last_epoch(store),
+            name=settings.lease.name,
+            settings=LeaseSettings(
+                duration=settings.lease.duration_seconds,
+                renew_deadline=settings.lease.renew_deadline_seconds,
+                retry=settings.lease.retry_seconds,
+                stop=settings.engine.stop_seconds,
+            ),
+            went_back=self._rewind,
+        )
+        self._breaker = FightBreaker()
+        self._findings = OpenFindings(self.metrics)
+        self.pauses = Pauses(store=store, clock=clock, metrics=self.metrics, changed=self._pause_changed)
+        self._stopped = StoppedKinds(self.metrics, self._kind_stopped)
+        self.models = self._model_loop(store)
+        self._loop = self._scope_loop(store)
+        self.audits = self._audit_loop(session, pace)
+        self.leadership = Leadership(
+            store=store,
+            loop=self._loop,
+            findings=self._findings,
+            namespaces=self.namespaces,
+            pauses=self.pauses,
+            observer=self._observer,
+            breaker=self._breaker,
+            in_force=lambda: self.models.in_force,
+            reaches=lambda commit: self.models.reaches(commit, settings.model.settle_seconds),
+            publish=self._publish,
+            learn=self._learn,
+            relearn=self._defaults.relearn,
+            judge=self._judge,
+            clock=clock,
+            metrics=self.metrics,
+        )
+        store.watch(self._store_changed)
+        inside = Inside(self.mirror, self.models, self._breaker, self.pauses, store, self.elector, clock)
+        self.paging = Paging(settings.paging, inside, self.metrics)
+        self.recovered = False
+        health = Readiness(
+            identity=settings.identity,
+            mirror=self.mirror,
+            observer=self._observer,
+            models=self.models,
+            loop=self._loop,
+            stopped=self._stopped,
+            pauses=self.pauses,
+            elector=self.elector,
+            store=store,
+            workloads=self.workloads,
+        )
+        self.api = api_server(
+            settings,
+            session=session,
+            clock=clock,
+            models=self.models,
+            pauses=self.pauses,
+            store=store,
+            elector=self.elector,
+            poke=self._source.poke,
+        )
+        self.health = HealthServer(
+            metrics=self.metrics, live=health.live, ready=health.ready, host=settings.web.host, port=settings.web.port
+        )
+
+    def _model_loop(self, store: Store) -> ModelLoop:
+        self.first_model = asyncio.Event()
+        settings = self.settings
+        self._approvals = Approvals(store, self.clock)
+        self._source = model_source(settings, self.clock, self._commit, lambda: self._approvals.commit)
+        return ModelLoop(
+            source=self._source.source,
+            descends=self._source.descends,
+            last_good=LastGood(settings.data_dir),
+            cache=CompiledCache(settings.data_dir),
+            store=store,
+            clock=self.clock,
+            metrics=self.metrics,
+            own_namespace=settings.namespace,
+            approvals=self._approvals,
+            pending=lambda before, after: pending(before, after, self.mirror),
+            prepare=self._prepare,
+            accepted=self._accepted,
+        )
+
+    def _commit(self) -> str:
+        return self.models.in_force.commit if self.models.in_force else ""
+
+    def _audit_loop(self, session: Session, pace: Pace) -> AuditLoop:
+        audit = self.settings.audit
+        bodies = {
+            kind.resource: HARMLESS[kind.resource.kind]
+            for kind in KINDS.values()
+            if kind.resource.kind in HARMLESS and not kind.dialect
+        }
+        return AuditLoop(
+            auditor=Auditor(session, self._truth, self.mirror, pace),
+            canary=Canary(
+                session,
+                self.mirror,
+                pace,
+                self.elector.state,
+                self.settings.namespace,
+                bodies,
+                audit.heartbeat_bound_seconds,
+            ),
+            watchers=self.watching.watchers,
+            rewind=self._rewind,
+            pace=pace,
+            relist_seconds=audit.relist_seconds,
+            rolling_rate=audit.rolling_gets_per_second,
+            beat_seconds=audit.heartbeat_seconds,
+            expected=self._expected,
+            audited=lambda: self._loop.sweep("audit"),
+            metrics=self.metrics,
+        )
+
+    def _expected(self) -> list[ObjectRef]:
+        model = self.models.in_force
+        return [ref for one in model.compiled.every_scope() for ref in one.objects] if model else []
+
+    async def _prepare(self, before: InForce | None, after: InForce) -> None:
+        if before is not None and self.elector.leading:
+            try:
+                await self.elector.publish(commit=after.commit)  # the next leader starts there
+            except NotLeading as error:
+                _log.warning("model.not_published", why=str(error))  # the next leader reads the source itself
+        # Last, and without a pause before the model changes: live digests must be those of its coverage.
+        if before is None or before.compiled.coverage != after.compiled.coverage:
+            depending = [kind.resource for kind in KINDS.values() if kind.reads_coverage]
+            await self.mirror.rebase_in_slices(digests_under(after.compiled.coverage), depending)
+
+    def _accepted(self, before: InForce | None, after: InForce) -> None:
+        for scope in changed_scopes(before, after):
+            self._loop.dirty.mark(scope, "model", urgent=before is not None)
+        self.workloads.model_changed(after.compiled)
+        if self.recovered:
+            self.paging.rollouts.accepted(before, after)
+
+    def _scope_loop(self, store: Store) -> ScopeLoop:
+        settings = self.settings.engine
+
+        def in_force() -> InForce:
+            assert self.models.in_force is not None  # noqa: S101 - no scope is dirty without a model
+            return self.models.in_force
+
+        setbacks = Setbacks(first_seconds=settings.retry_min_seconds, longest_seconds=settings.retry_max_seconds)
+        writer = Writer(self.session, self._truth.reader_of, self.elector.state)
+        self._defaults = Defaults(
+            session=self.session,
+            writer=writer,
+            stopped=self._stopped,
+            namespace=self.settings.namespace,
+            epoch=lambda: self.elector.epoch,
+            compiled=lambda: in_force().compiled,
+            clock=self.clock,
+            again_seconds=settings.relearn_seconds,
+        )
+        self._meaning = Meaning(
+            compiled=lambda: in_force().compiled,
+            policies=settings.judged_policies,
+            judged=self._judged,
+            decided=lambda scope: self._loop.dirty.mark(scope, "judged"),
+        )
+        self.workloads = LiveWorkloads(
+            session=self.session,
+            pace=self._pace,
+            settings=reflector_settings(self.settings),
+            relist_seconds=self.settings.watch.workloads_relist_seconds,
+            mirror=self.mirror,
+            compiled=lambda: self.models.in_force.compiled if self.models.in_force else None,
+            meaning=self._meaning,
+            findings=self._findings,
+            recorder=self.recorder,
+            changed=lambda scope: self._loop.dirty.mark(scope, "workloads"),
+            judged=self._judged,
+            metrics=self.metrics,
+        )
+        actor = Actor(
+            writer=writer,
+            store=store,
+            observer=self._observer,
+            clock=self.clock,
+            metrics=self.metrics,
+            new_id=new_id,
+            epoch=lambda: self.elector.epoch,
+            commit=lambda: in_force().commit,
+            told=Teller(self.recorder).told,
+        )
+        recording = Recording(
+            in_force=in_force,
+            store=store,
+            findings=self._findings,
+            breaker=self._breaker,
+            meaning=self._meaning,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        cycle = Cycle(
+            in_force=in_force,
+            observer=self._observer,
+            actor=actor,
+            recording=recording,
+            breaker=self._breaker,
+            setbacks=setbacks,
+            stopped=self._stopped,
+            meaning=self._meaning,
+            workloads=self.workloads.drift,
+            pauses=self.pauses,
+            namespaces=self.namespaces,
+            epoch=lambda: self.elector.epoch,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        return ScopeLoop(
+            mirror=self.mirror,
+            cycle=cycle,
+            in_force=lambda: self.models.in_force,
+            workers=settings.workers,
+            clock=self.clock,
+            metrics=self.metrics,
+            traces=self._traces,
+        )
+
+    def _rewind(self) -> None:
+        """The API server's history went back: nothing that is known counts any more."""
+        self.watching.watchers.rewind()
+        self.workloads.watchers.relist()
+
+    def _kind_stopped(self, why: str) -> None:
+        """A kind is not written any more, or again: every scope may hold objects of it."""
+        self._loop.sweep(why)
+
+    def _pause_changed(self, namespace: str) -> None:
+        self._loop.dirty.mark(Scope(namespace), "pause", urgent=True)
+
+    def _store_changed(self, state: StoreState) -> None:
+        """A model that was held because it could not be recorded is looked at again when the store is back."""
+        self.metrics.store_ok.set(1 if state.mode is StoreMode.OK else 0)
+        if state.mode is StoreMode.OK:
+            self.models.poke()
+
+    async def _publish(self) -> None:
+        """The next leader starts from the commit in the lease."""
+        model = self.models.in_force
+        if model is not None and self.elector.leading:
+            await self.elector.publish(commit=model.commit, chain_head=str(self.store.known_head))
+
+    async def _learn(self) -> None:
+        model = self.models.in_force
+        if model is not None:
+            await self._defaults.learn(model.compiled)
+
+    async def _judge(self) -> None:
+        """What differences and live workloads mean: the leader's to say."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._meaning.run(), name="meaning")
+            group.create_task(self._judge_workloads(), name="workloads")
+
+    async def _judge_workloads(self) -> None:
+        """What driftd repairs comes first: the first pass over all pods takes the processor for seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_PASS_SECONDS):
+                while not self._loop.swept:  # noqa: ASYNC110 - no hurry, and nothing else waits for it
+                    await asyncio.sleep(0.1)
+        await self.workloads.drift.run()
+
+    async def _judged(self, finding: Finding) -> None:
+        """A direction has become known: into the store, the gauges and the log."""
+        self._findings.judged(finding)
+        if finding.id in self._findings.of(finding.scope):
+            self.workloads.drift.policies_changed(finding.scope.namespace)
+        _log.info(
+            "drift.judged",
+            finding=finding.id,
+            direction=finding.direction.value,
+            severity=finding.severity.value,
+            witness=str(finding.witness or ""),
+            dialect=finding.dialect,
+        )
+        try:
+            await self.store.finish((), (finding,))
+        except (StoreGone, EntryRefused) as error:
+            _log.error("store.not_recorded", why=str(error))
