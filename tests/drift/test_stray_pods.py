@@ -12,9 +12,9 @@ from driftd.compile import Compiled, Workload, compile_model
 from driftd.drift import World, label_inputs, pod_inputs, relabelled_others, relabelled_pods
 from driftd.policy.reach import Pod, pod_from_body
 from driftd.values import Digest, Direction, Finding, Live, ObjectRef, Severity
+from tests.oracle import calico, networkpolicy
 from tests.oracle.bodies import Body, Cluster, Endpoint, address_of
-from tests.oracle.networkpolicy import allowed
-from tests.oracle.universe import boundary_ports
+from tests.oracle.universe import atomic_ports
 from tests.oracle.worlds import Allowed
 from tests.support.model_texts import CLUSTER, model
 
@@ -137,34 +137,38 @@ def stand_ins(model_: Compiled) -> list[Body]:
     return found
 
 
+def allowed(cluster: Cluster, source: Endpoint, target: Endpoint, port: tuple[str, int], dialect: str) -> Allowed:
+    """The evaluator of the dialect. The model has Calico's own kinds, the fence between tenants, on Calico alone."""
+    if dialect == "calico":
+        return calico.allowed(cluster, source, target, *port)
+    return networkpolicy.allowed(cluster, source, target, *port, dialect=dialect)
+
+
 _RANK = {Allowed.NO: 0, Allowed.OPEN: 1, Allowed.YES: 2}
 
 
 def naive_direction(model_: Compiled, bodies: list[Body], chosen: Body, dialect: str) -> Direction:
-    """What replacing the entitled pod by the live one does, flow by flow."""
-    objects = [desired.body() for one in model_.governed.values() for desired in one.objects.values()]
-    policies = [body for body in objects if body["kind"] == "NetworkPolicy"]
+    """What replacing the entitled pod by the live one does, flow by flow, under everything that the model wants."""
+    parts = [*model_.governed.values(), model_.cluster_wide]
+    objects = [desired.body() for one in parts for desired in one.objects.values()]
+    policies = [body for body in objects if body["kind"].endswith("NetworkPolicy")]
+    tiers = [body for body in objects if body["kind"] == "Tier"]
     namespaces = [body for body in objects if body["kind"] == "Namespace"]
     rights = {name: one.workloads for name, one in model_.governed.items()}
     others = [entitled(one, rights[one["metadata"]["namespace"]]) for one in bodies if one is not chosen]
     wanted = entitled(chosen, rights[chosen["metadata"]["namespace"]])
     rest = [*others, *stand_ins(model_)]
     outside: list[Endpoint] = [address_of("93.184.216.34"), address_of("192.168.1.1")]
-    ports = boundary_ports(policies, [*bodies, wanted])
+    kubernetes = [body for body in policies if networkpolicy.is_network_policy(body)]
+    ports = atomic_ports(kubernetes, [*rest, wanted, chosen])  # no rule of Calico's own kinds speaks of ports here
     opens = closes = False
-    before = Cluster(namespaces=namespaces, pods=[*rest, wanted], policies=policies)
-    after = Cluster(namespaces=namespaces, pods=[*rest, chosen], policies=policies)
+    before = Cluster(namespaces=namespaces, pods=[*rest, wanted], policies=policies, others=tiers)
+    after = Cluster(namespaces=namespaces, pods=[*rest, chosen], policies=policies, others=tiers)
     for other in (*rest, *outside):
-        for protocol, port in ports:
+        for port in ports:
             for was, now in (
-                (
-                    allowed(before, wanted, other, protocol, port, dialect=dialect),
-                    allowed(after, chosen, other, protocol, port, dialect=dialect),
-                ),
-                (
-                    allowed(before, other, wanted, protocol, port, dialect=dialect),
-                    allowed(after, other, chosen, protocol, port, dialect=dialect),
-                ),
+                (allowed(before, wanted, other, port, dialect), allowed(after, chosen, other, port, dialect)),
+                (allowed(before, other, wanted, port, dialect), allowed(after, other, chosen, port, dialect)),
             ):
                 opens |= _RANK[now] > _RANK[was]
                 closes |= _RANK[now] < _RANK[was]
@@ -198,6 +202,19 @@ def test_a_pods_direction_is_what_changing_it_alone_does_flow_by_flow(
     meta = chosen["metadata"]
     told = {one.name: judgement.direction for one, judgement in world.stray_pods(meta["namespace"])}
     assert told.get(meta["name"], Direction.NEUTRAL) is naive_direction(model_, bodies, chosen, dialect)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "expected"),
+    [("kubernetes", Direction.LOOSENS), ("cilium", Direction.LOOSENS), ("calico", Direction.NEUTRAL)],
+)
+def test_a_label_that_lets_another_tenant_in_opens_nothing_behind_the_fence_between_tenants(
+    dialect: str, expected: Direction
+) -> None:
+    """Kubernetes' policies add up, so the label opens the port; Calico's platform tier denies before they are asked."""
+    body = pod(SHOP, "pod-0", {"tier": "back"}, "default", 9090)
+    assert naive_direction(compiled(dialect), [body], body, dialect) is expected
+    assert [one.direction for one in findings(body, dialect=dialect)] == [expected] * expected.may_loosen
 
 
 # -- by example --------------------------------------------------------------------------------------------------------
