@@ -83,7 +83,8 @@ class OtlpRecorder:
 
         threading.Thread(target=shut, name="driftd-traces-end", daemon=True).start()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                await done.wait()
 
 
 class OtlpSpan:
