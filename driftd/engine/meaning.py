@@ -1,6 +1,7 @@
 """Judgements kept: a difference is judged once, after its repair, and known when it comes again."""
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import structlog
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import Comparison, Difference, Judgement, LiveScope, World, depends_on_effect, severity
 from driftd.drift.meaning import UNJUDGED
+from driftd.telemetry import Trace
 from driftd.values import Digest, Direction, Finding, FindingType, ObjectRef, Scope, kind_name
 
 _log = structlog.get_logger()
@@ -38,6 +40,7 @@ class _Offered:
     finding: Finding
     difference: Difference
     decides: bool
+    trace: Trace | None = None
 
 
 class _Worlds:
@@ -107,12 +110,15 @@ class Meaning:
 
     # -- differences ------------------------------------------------------------------------------------------------
 
-    def offer(self, finding: Finding, difference: Difference) -> None:
-        """Have a finding judged when there is time; returns at once. With a thousand waiting it stays UNKNOWN."""
+    def offer(self, finding: Finding, difference: Difference, trace: Trace | None = None) -> None:
+        """Have a finding judged when there is time; returns at once. With a thousand waiting it stays UNKNOWN.
+
+        The judgement is told as a late part of `trace`.
+        """
         known = finding.direction is not Direction.UNKNOWN or _key(difference) in self._queued
         if finding.type in _JUDGED and not known and len(self._queue) < _MOST_WAITING:
             self._queued.add(_key(difference))
-            self._put(_Offered(finding, difference, decides=False))
+            self._put(_Offered(finding, difference, decides=False, trace=trace))
 
     def settle(self, ref: ObjectRef) -> None:
         """This object is canonical again; counts after what was offered before."""
@@ -205,7 +211,7 @@ class Meaning:
         if offered.decides and self._deciding.get(difference.ref) is not offered:
             return  # it is another difference by now, or gone
         before = self._known.get(_key(difference)) if self._is_known(difference) else None
-        compiled, judgement = self._compiled(), None
+        compiled, judgement, began = self._compiled(), None, time.time_ns()
         if self._judges(compiled):
             judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
         if judgement is None and not offered.decides:
@@ -216,15 +222,22 @@ class Meaning:
             if known != before:
                 self._decided(offered.finding.scope)
         elif judgement is not None:
-            await self._judged(
-                replace(
-                    offered.finding,
-                    direction=judgement.direction,
-                    severity=severity(judgement.direction, crosses_tenant=judgement.crosses_tenant),
-                    witness=judgement.witness,
-                    dialect=judgement.dialect or offered.finding.dialect,
-                )
-            )
+            await self._tell(offered, judgement, began)
+
+    async def _tell(self, offered: _Offered, judgement: Judgement, began_ns: int) -> None:
+        finding = replace(
+            offered.finding,
+            direction=judgement.direction,
+            severity=severity(judgement.direction, crosses_tenant=judgement.crosses_tenant),
+            witness=judgement.witness,
+            dialect=judgement.dialect or offered.finding.dialect,
+        )
+        if offered.trace is None:
+            await self._judged(finding)
+            return
+        offered.trace.late("driftd.judge", began_ns, {"driftd.direction": judgement.direction.value})
+        with offered.trace.resumed():
+            await self._judged(finding)
 
     def _keep(self, compiled: Compiled, difference: Difference, judgement: Judgement) -> None:
         if self._known_under is not compiled:

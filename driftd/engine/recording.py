@@ -129,7 +129,7 @@ class Recording:
         reports = [await self._report(finding, work) for finding in work.opened.values()]
         for finding in reports:
             if finding.id in work.differences:
-                self._meaning.offer(finding, work.differences[finding.id])
+                self._meaning.offer(finding, work.differences[finding.id], work.trace)
         return reports
 
     def _is_other(self, finding: Finding, comparison: Comparison) -> bool:

@@ -4,7 +4,8 @@ Nothing here imports OpenTelemetry: a daemon without a collector does not pay fo
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Protocol, Self
@@ -131,6 +132,19 @@ class Trace:
         """A part that began at `start_ns`, ends now, and may come after the trace's own end."""
         if self._recorder is not None and self.root is not None:
             self._recorder.start(name, start_ns, self.root, ()).end(time.time_ns(), attributes, "")
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """What is done in here came of this trace after its end: its logs and records carry the id as well."""
+        if self.root is None:
+            yield
+            return
+        token = _TRACE.set(self.root.trace_id)
+        try:
+            with structlog.contextvars.bound_contextvars(trace_id=self.root.trace_id):
+                yield
+        finally:
+            _TRACE.reset(token)
 
     def keep(self) -> None:
         """This trace matters: from here on the logs and records of this task carry its id."""

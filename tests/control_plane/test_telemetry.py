@@ -39,15 +39,16 @@ async def scene(lab: Lab, tmp_path: Path, collector: Collector) -> AsyncIterator
             yield one
 
 
-async def logged(scene: Stage, event: str, name: str, after: int) -> dict[str, Any]:
-    """The first event of that name about an object, among those behind the first `after`."""
+async def logged(scene: Stage, event: str, after: int, **fields: str) -> dict[str, Any]:
+    """The first event of that name with these fields, among those behind the first `after`."""
     found: list[dict[str, Any]] = []
 
     async def said() -> bool:
-        found[:] = [one for one in scene.daemon.events()[after:] if (one["event"], one.get("name")) == (event, name)]
+        wanted = {"event": event, **fields}.items()
+        found[:] = [one for one in scene.daemon.events()[after:] if all(one.get(key) == value for key, value in wanted)]
         return bool(found)
 
-    await scene.until(f"the log says {event} of {name}", said)
+    await scene.until(f"the log says {event} with {fields}", said)
     return found[0]
 
 
@@ -56,21 +57,25 @@ async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_n
 ) -> None:
     before = len(scene.daemon.events())
     await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", {"spec": {"egress": [{}]}})
-    found = await logged(scene, "drift.found", "default-deny", before)
+    found = await logged(scene, "drift.found", before, name="default-deny")
     trace_id = found["trace_id"]
-    healed = await logged(scene, "drift.healed", "default-deny", before)
+    healed = await logged(scene, "drift.healed", before, name="default-deny")
     assert healed["trace_id"] == trace_id
 
-    async def sent() -> bool:
-        return "driftd.reconcile" in {one.name for one in collector.trace(trace_id)}
+    judged = await logged(scene, "drift.judged", before, finding=found["finding"])
+    assert judged["trace_id"] == trace_id
 
-    await scene.until("the root has reached the collector", sent)
+    async def sent() -> bool:
+        return {"driftd.reconcile", "driftd.judge"} <= {one.name for one in collector.trace(trace_id)}
+
+    await scene.until("the root and what came after it have reached the collector", sent)
     spans = collector.trace(trace_id)
     shape = tree(spans)
     assert shape[""] == ["driftd.reconcile"]
     assert shape["driftd.reconcile"][:4] == ["driftd.observe", "driftd.diff", "driftd.decide", "driftd.remediate"]
     assert {"driftd.verify", "driftd.report", "driftd.record"} <= set(shape["driftd.reconcile"])
     assert shape["driftd.remediate"] == ["driftd.write"]
+    assert shape["driftd.reconcile"][-1] == "driftd.judge"
     by_name = {one.name: one for one in spans}
     root, write = by_name["driftd.reconcile"], by_name["driftd.write"]
     assert root.failed == ""
@@ -105,7 +110,7 @@ async def test_a_real_prometheus_answers_every_query_of_the_dashboards_and_leads
     async with prometheus(tmp_path / "prometheus", scene.daemon.port, rules) as server:
         before = len(scene.daemon.events())
         await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", {"spec": {"ingress": [{}]}})
-        healed = await logged(scene, "drift.healed", "default-deny", before)
+        healed = await logged(scene, "drift.healed", before, name="default-deny")
         with (scene.models / "cluster.yaml").open("a") as file:
             file.write("\n  nonsense: true\n")  # a held model is a page, and stays one
 

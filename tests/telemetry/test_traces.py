@@ -61,6 +61,15 @@ def test_logs_and_records_carry_the_id_from_the_moment_a_trace_is_kept_until_it_
     assert "trace_id" not in structlog.contextvars.get_contextvars()
 
 
+def test_what_came_of_a_trace_after_its_end_carries_its_id_and_only_while_it_is_done() -> None:
+    trace = Traces(InMemory()).begin("driftd.reconcile", {})
+    trace.end("repaired", eventful=True)
+    with trace.resumed():
+        assert current_trace_id() == trace.id == structlog.contextvars.get_contextvars()["trace_id"]
+    assert current_trace_id() == ""
+    assert "trace_id" not in structlog.contextvars.get_contextvars()
+
+
 def test_an_error_names_its_class_and_nothing_of_what_it_says() -> None:
     recorder = InMemory()
     trace = Traces(recorder).begin("driftd.cycle", {})
