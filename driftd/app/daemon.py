@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 _FIRST_READING_SECONDS = 5.0
 """How long a restarted daemon waits for its source before it heals by the last good model."""
 
-_COLLECTED_AFTER = (20_000, 20, 20)
+COLLECTED_AFTER = (20_000, 20, 20)
 """Objects made before the garbage collector looks, and how often it looks at older ones. Reading a model of a thousand
 namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking."""
 
@@ -38,7 +38,7 @@ async def run(settings: Settings) -> int:
     Start order: logs, store, health server, model, mirrors, elector, leader-only work. Stop is the reverse.
     """
     configure_logs(level=settings.log.level, json=settings.log.json_lines)
-    gc.set_threshold(*_COLLECTED_AFTER)
+    gc.set_threshold(*COLLECTED_AFTER)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

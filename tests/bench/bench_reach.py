@@ -1,9 +1,11 @@
 """Figures of the reachability engine, one `name,value,unit,goal` a line: python -m tests.bench.bench_reach [pods].
 
 With `--plot` it measures growth up to 50,000 pods instead and draws docs/reach-growth.svg. Times are CPU seconds of
-this one thread, which is what the clock shows on a machine with nothing else to do.
+this one thread, which is what the clock shows on a machine with nothing else to do. The garbage collector looks as
+seldom as it does in the daemon.
 """
 
+import gc
 import resource
 import statistics
 import sys
@@ -11,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from driftd.app.daemon import COLLECTED_AFTER
 from driftd.policy.reach import (
     Connection,
     Dialect,
@@ -120,6 +123,7 @@ def compiled(pods: int, crowd: int = PODS_PER_NAMESPACE) -> tuple[Snapshot, list
 
 
 def main(pods: int) -> None:
+    gc.set_threshold(*COLLECTED_AFTER)
     for step in (1_000, 2_500, 5_000):
         report(f"compile {step} pods", compiled(step)[2], "s", "")
     base, names, seconds = compiled(pods)
@@ -153,6 +157,7 @@ def main(pods: int) -> None:
 
 def plot() -> None:
     """Measure growth at a constant number of classes a namespace, and draw it."""
+    gc.set_threshold(*COLLECTED_AFTER)
     points = [(pods, compiled(pods)[2]) for pods in GROWTH]
     for pods, seconds in points:
         report(f"compile {pods} pods", seconds, "s", "")

@@ -36,9 +36,8 @@ class _Shelf:
         else:
             self.bare.append(peer)
 
-    def meeting(self, fresh: Sequence[EndpointClass]) -> set[Peer]:
-        """Peers that may match one of some classes: all but those that ask for a label which none carries."""
-        labels = {label for one in fresh if isinstance(one, PodClass) for label in one.labels}
+    def meeting(self, labels: Iterable[tuple[str, str]]) -> set[Peer]:
+        """Peers that may match a class with some of these labels: all but those that ask for another one."""
         found = {*self.bare, *(peer for peer, _ in self.intricate)}
         for label in labels:
             found.update(self.by_label.get(label, ()))
@@ -93,9 +92,14 @@ class Watch:
         `bits` are the positions of those classes.
         """
         found: set[Policy] = set()
-        homes = {one.namespace for one in fresh if isinstance(one, PodClass)} & self._local.keys()
-        for shelf in (self._wide, *(self._local[home] for home in sorted(homes))):
-            for peer in shelf.meeting(fresh):
+        worn: dict[str, set[tuple[str, str]]] = {}
+        for one in fresh:
+            if isinstance(one, PodClass):
+                worn.setdefault(one.namespace, set()).update(one.labels)
+        met = [(self._wide, set().union(*worn.values()))]
+        met += [(self._local[home], worn[home]) for home in sorted(worn.keys() & self._local.keys())]
+        for shelf, labels in met:
+            for peer in shelf.meeting(labels):
                 if matcher.bits(peer)[1] & bits:
                     found.update(shelf.every[peer])
         if any(isinstance(one, PodClass) and one.ports for one in fresh):
