@@ -65,7 +65,7 @@ def plan(
     homeless = any(one.type is FindingType.MISSING and one.ref == home for one in comparison.differences.values())
     if homeless and not any(one.ref == home for one in writable):
         return Plan(comparison.scope, held=(*sorter.held, f"{home} does not exist: nothing can be written into it"))
-    return stages.plan(writable, skipped, unknown, _untouched(comparison, governed, live))
+    return stages.plan(writable, skipped, unknown, _untouched(comparison, governed, live), blocked)
 
 
 def _untouched(

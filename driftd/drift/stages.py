@@ -11,7 +11,7 @@ A Namespace that differs waits for the cuts: its labels decide whom the rules of
 back may open what a rule that is not canonical allows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -67,13 +67,19 @@ class Stages:
         skipped: Sequence[Repair],
         unknown: Iterable[ObjectRef],
         stable: Sequence[tuple[Desired, Live]],
+        unwritable: Collection[ObjectRef] = frozenset(),
     ) -> Plan:
         """Order the repairs.
 
         `skipped` are repairs that cannot be done now, and `unknown` objects in a state that nobody knows: while one of
         them may allow more than it should, nothing is opened. `stable` are canonical objects that stand and stay, with
-        what lives of them.
+        what lives of them; those among `unwritable` cannot be closed meanwhile either.
         """
+        calico = [one for one in repairs if one.ref.group == CALICO]
+        namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
+        impossible = {id(one) for one in Tiered(self.writer, calico, stable, namespaces).impossible(unwritable)}
+        skipped = [*skipped, *(one for one in repairs if id(one) in impossible)]
+        repairs = [one for one in repairs if id(one) not in impossible]
         together = [one for one in repairs if _must_wait_for_others(one)]
         cover = _Cover(self.writer, [*(desired for desired, _ in stable), *self._kept_selections(together)])
         doubts = [ref for ref in unknown if bears_flows(ref)]

@@ -10,7 +10,7 @@ Two moments stay that this does not cover: policies of other scopes in the same 
 tiers at the same time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import inf
@@ -69,22 +69,33 @@ class Tiered:
     _forcing: list[Repair] = field(default_factory=list)
     _homes: dict[str, list[tuple[ObjectRef, frozenset[str] | None]]] = field(default_factory=dict)
 
-    def steps(self) -> Iterator[Step]:
+    def __post_init__(self) -> None:
         pivots = [one for one in self.repairs if is_pivot(one, self.writer)]
         self._forcing = [one for one in self.repairs if one.ref.kind == "Tier" and one.goal is Goal.EXIST]
         if len(pivots) + self.namespaces > 1:
             self._forcing += pivots
+
+    def impossible(self, unwritable: Collection[ObjectRef]) -> Sequence[Repair]:
+        """The repairs during which a standing policy has to be closed, where such a policy cannot be written."""
+        shut = (desired for desired, _ in self._to_close() if desired.ref in unwritable)
+        return self._forcing if any(True for _ in shut) else ()
+
+    def steps(self) -> Iterator[Step]:
         self._note_homes()
         for repair in self.repairs:
             if repair.ref.kind.endswith("NetworkPolicy"):
                 yield from self._policy(repair)
             else:
                 yield from self._pivot(repair)
+        for desired, live in self._to_close():
+            cause = self._forcing[0].finding
+            yield from self._close(Repair(cause, live.ref, Goal.EQUAL, desired, live), Phase.FINAL)
+
+    def _to_close(self) -> Iterator[tuple[Desired, Live]]:
         if self._forcing:
             for desired, live in self.stable:
                 if self._is_policy(desired.ref) and self._is_touched(self.writer.spec_of(desired)):
-                    cause = self._forcing[0].finding
-                    yield from self._close(Repair(cause, live.ref, Goal.EQUAL, desired, live), Phase.FINAL)
+                    yield desired, live
 
     def _policy(self, repair: Repair) -> Iterator[Step]:
         match repair.goal:

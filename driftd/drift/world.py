@@ -7,10 +7,10 @@ from operator import or_
 
 from driftd.compile import Compiled, GovernedNamespace, Workload
 from driftd.drift.entitled import Input
-from driftd.drift.meaning import Difference, Judgement
+from driftd.drift.meaning import UNJUDGED, Difference, Judgement
 from driftd.drift.pod_security import lowered
 from driftd.drift.words import shown
-from driftd.policy.kinds import KINDS, NAMESPACE_NAME, other_spelling
+from driftd.policy.kinds import CALICO, KINDS, NAMESPACE_NAME, other_spelling
 from driftd.policy.reach import (
     Dialect,
     Edit,
@@ -170,6 +170,8 @@ class World:
             steps.append((apply(self._standing, self._back(difference.ref)), self._standing))
         found = [own] if own else []
         found += [self._between(before, after) for before, after in steps]
+        if _names_a_service(difference):
+            found.append(UNJUDGED)
         return reduce(worse, found)
 
     def _back(self, ref: ObjectRef) -> Edit:
@@ -179,6 +181,21 @@ class World:
         objects = governed.objects if governed else {}
         desired = objects.get(ref) or objects.get(other_spelling(ref) or ref)
         return Edit(put=(desired.body(),)) if desired else Edit(remove=(ref,))
+
+
+def _names_a_service(difference: Difference) -> bool:
+    """Whether a rule of Calico's goes by what stands behind a Service: whoever writes its slices says who that is.
+
+    This world holds no slices, so such a rule would seem to match nobody.
+    """
+    rules = [
+        rule
+        for side in (difference.live, difference.desired)
+        if side is not None and difference.ref.group == CALICO
+        for flow in ("ingress", "egress")
+        for rule in side.body()["spec"].get(flow) or ()
+    ]
+    return any((rule.get(end) or {}).get("services") for rule in rules for end in ("source", "destination"))
 
 
 def worse(one: Judgement, other: Judgement) -> Judgement:

@@ -146,6 +146,16 @@ def test_what_each_difference_does_is_told() -> None:
     assert judged(body, rogue, FindingType.UNEXPECTED) == (Direction.LOOSENS, True)
 
 
+@pytest.mark.parametrize("namespace", ["", "tiers-red"])
+def test_a_rule_that_goes_by_a_service_is_not_judged_harmless(namespace: str) -> None:
+    kind = "NetworkPolicy" if namespace else "GlobalNetworkPolicy"
+    rogue = calico_ref(kind, "driftd.rogue", namespace)
+    rule = {"action": "Allow", "destination": {"services": {"name": "anything", "namespace": "tiers-red"}}}
+    spec = {"tier": "driftd", "order": 1, "types": ["Egress"], "egress": [rule]}
+    body = calico(kind, "driftd.rogue", spec, namespace)
+    assert judged(body, rogue, FindingType.UNEXPECTED)[0] is Direction.UNKNOWN
+
+
 def test_a_set_of_one_tenant_cuts_no_other_tenant_off() -> None:
     mine = calico_ref("NetworkSet", "mine", "tiers-red")
     body = calico("NetworkSet", "mine", {"nets": ["0.0.0.0/0"]}, "tiers-red", labels={"a": "b"})
