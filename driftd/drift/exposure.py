@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 from driftd.compile import Compiled
 from driftd.drift.findings import NOBODY, finding_id
-from driftd.drift.live import LiveService, LiveSlice
+from driftd.drift.live import MOST_ADDRESSES, LiveService, LiveSlice
 from driftd.drift.meaning import severity
 from driftd.drift.words import shown
 from driftd.drift.world import tenancy_of
@@ -57,6 +57,8 @@ def misdirected(
         strangers = [pod for pod in found if pod.namespace != one.namespace]
         if strangers:
             yield _misdirection(compiled, tenancy, one, strangers)
+        elif one.more and one.namespace in compiled.governed:
+            yield _overgrown(compiled, one)
 
 
 def _ways_in(service: LiveService) -> list[str]:
@@ -142,6 +144,16 @@ def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, stranger
         "the addresses in it"
     )
     return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=worst.apart)
+
+
+def _overgrown(compiled: Compiled, one: LiveSlice) -> Finding:
+    ref = ObjectRef("discovery.k8s.io", "EndpointSlice", one.namespace, one.name)
+    summary = (
+        f"{ref} has more than {MOST_ADDRESSES} addresses, which no controller writes: only the first were looked at, "
+        "and where the others lead is not known. driftd writes no EndpointSlices: delete it"
+    )
+    witness = Witness(f"callers of Service {one.namespace}/{shown(one.service, 80)}", "anybody", "TCP", "any")
+    return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=True)
 
 
 def _finding(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from driftd.values import Body
 
@@ -28,15 +29,24 @@ class LiveService:
     external_ips: tuple[str, ...]
 
 
+MOST_ADDRESSES = 1000
+"""As many as a slice has endpoints at most, each with the one address that controllers write. The API takes a hundred
+times more, which in a few slices of one tenant would be all of driftd's memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class LiveSlice:
-    """An EndpointSlice: where the Service of its label leads. A port number of 0 means every port."""
+    """An EndpointSlice: where the Service of its label leads. A port number of 0 means every port.
+
+    `more`: it has more than `MOST_ADDRESSES`, of which only the first are here.
+    """
 
     namespace: str
     name: str
     service: str
     addresses: tuple[str, ...]
     ports: tuple[tuple[str, int], ...]
+    more: bool = False
 
 
 def service_from_body(body: Body) -> LiveService:
@@ -65,10 +75,13 @@ def slice_from_body(body: Body) -> LiveSlice:
     """An EndpointSlice of the API (discovery.k8s.io/v1). Host names lead to no pod and are left out."""
     metadata = body["metadata"]
     endpoints = () if body.get("addressType") == "FQDN" else body.get("endpoints") or ()
+    every = (address for one in endpoints for address in one.get("addresses") or ())
+    addresses = tuple(islice(every, MOST_ADDRESSES))
     return LiveSlice(
         namespace=metadata["namespace"],
         name=metadata["name"],
         service=(metadata.get("labels") or {}).get("kubernetes.io/service-name", ""),
-        addresses=tuple(address for one in endpoints for address in one.get("addresses") or ()),
+        addresses=addresses,
         ports=tuple((one.get("protocol") or "TCP", one.get("port") or 0) for one in body.get("ports") or ()),
+        more=next(every, None) is not None,
     )

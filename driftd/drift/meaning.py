@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from driftd.compile import GovernedNamespace
 from driftd.drift.state import LiveScope
-from driftd.values import Desired, Direction, FindingType, Live, ObjectRef, Severity, Witness
+from driftd.values import Body, Desired, Direction, FindingType, Live, ObjectRef, Severity, Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,26 @@ class Judgement:
 
 UNJUDGED = Judgement(Direction.UNKNOWN)
 """The judgement of a difference that nobody has judged. It ranks as loosening across tenants."""
+
+MOST_WORK = 512
+"""What a judgement may cost. A policy of 400 rules with exceptions and ports of their own takes seconds in which nobody
+else's drift is judged; what is beyond is told as UNKNOWN, which ranks as loosening."""
+
+
+def work_of(difference: Difference) -> int:
+    """How much there is to judge: the peers and exceptions of the live side's rules, times the ports of each."""
+    spec = difference.live.body().get("spec") if difference.live is not None else None
+    rules = [rule for flow in ("ingress", "egress") for rule in (spec or {}).get(flow) or ()]
+    return sum(_width(rule) for rule in rules)
+
+
+def _width(rule: Body) -> int:
+    ends = [*(rule.get("from") or ()), *(rule.get("to") or ())]
+    ends += [rule[end] for end in ("source", "destination") if rule.get(end)]
+    peers = sum(1 + sum(len(one.get(key) or ()) for key in ("nets", "notNets", "ports", "notPorts")) for one in ends)
+    excepted = sum(len((one.get("ipBlock") or {}).get("except") or ()) for one in ends)
+    return max(1, peers + excepted) * max(1, len(rule.get("ports") or ()))
+
 
 Judge: TypeAlias = Callable[[GovernedNamespace, LiveScope, Sequence[Difference]], Mapping[ObjectRef, Judgement]]
 """Judges the differences of one scope together, since policies add up: a hole may need two of them.

@@ -87,9 +87,11 @@ class Actor:
             acts.waiting_for_store = len(writes) < len(plan.writes)
         epoch, commit = self._epoch(), self._commit()
         intents = [self._intent(write, epoch) for write in writes]
+        recorded = True
         try:
             await self._store.begin(opened, intents)
         except (StoreGone, EntryRefused) as error:
+            recorded = False
             _log.error(
                 "store.not_recorded", why=str(error), writes=[f"{_VERBS[type(write)]} {write.ref}" for write in writes]
             )
@@ -97,7 +99,7 @@ class Actor:
         for write, intent in zip(writes, intents, strict=True):
             if self._commit() != commit:  # what this plan opens may no longer be canonical: look again
                 break
-            if isinstance(write, Delete) and not self._store.durable:  # it may have gone while this plan ran
+            if isinstance(write, Delete) and not (recorded and self._store.durable):  # it may have gone meanwhile
                 acts.waiting_for_store = True
                 break
             ready = _bound(write, versions)

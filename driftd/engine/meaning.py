@@ -11,7 +11,7 @@ import structlog
 
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import Comparison, Difference, Judgement, LiveScope, World, depends_on_effect, severity
-from driftd.drift.meaning import UNJUDGED
+from driftd.drift.meaning import MOST_WORK, UNJUDGED, work_of
 from driftd.telemetry import Trace
 from driftd.values import Digest, Direction, Finding, FindingType, ObjectRef, Scope, kind_name
 
@@ -29,6 +29,9 @@ _JUDGED = frozenset(
         FindingType.FOREIGN,
     }
 )
+_FLICKER_SECONDS = 60.0
+_FLICKER_VERSIONS = 8
+"""More versions of one object in that time, each not judged when it was first seen, and it is tolerated no longer."""
 _Key = tuple[ObjectRef, FindingType, Digest | None, Digest | None]
 _Answer = TypeVar("_Answer")
 
@@ -59,6 +62,8 @@ class _Worlds:
 
     def judge(self, compiled: Compiled, difference: Difference) -> Judgement | None:
         try:
+            if work_of(difference) > MOST_WORK:
+                return None
             return self.of(compiled).judge([difference]).get(difference.ref)
         except Exception:  # noqa: BLE001 - the thread's border: one odd object must not end the term
             _log.exception("meaning.failed", kind=difference.ref.kind, namespace=difference.ref.namespace)
@@ -82,6 +87,7 @@ class Meaning:
         compiled: the model in force.
         policies: how large a model is judged.
         judged: awaited with each finding whose direction has become known.
+        now: seconds that only go forward.
         decided: told of each scope in which a policy that waits for its judgement, or is tolerated, has a new one.
     """
 
@@ -92,7 +98,10 @@ class Meaning:
         policies: int,
         judged: Callable[[Finding], Awaitable[None]],
         decided: Callable[[Scope], None],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
+        self._versions: OrderedDict[ObjectRef, OrderedDict[_Key, float]] = OrderedDict()
         self._compiled = compiled
         self._most = policies
         self._judged = judged
@@ -164,11 +173,25 @@ class Meaning:
                 continue
             if self._is_known(difference) or not self._judges(self._compiled()):
                 continue
+            if self._flickers(finding.ref, difference):
+                continue
             known = self._deciding.get(finding.ref)
             if known is None or _key(known.difference) != _key(difference):
                 self._decide(_Offered(finding, difference, decides=True))
             waiting.add(finding.id)
         return frozenset(waiting)
+
+    def _flickers(self, ref: ObjectRef, difference: Difference) -> bool:
+        """Whether an object has been so many others lately that no judgement can keep up: it is not waited for."""
+        versions = self._versions.setdefault(ref, OrderedDict())
+        self._versions.move_to_end(ref)
+        if len(self._versions) > _KEPT:
+            self._versions.popitem(last=False)
+        now = self._now()
+        versions.setdefault(_key(difference), now)
+        while versions and now - next(iter(versions.values())) > _FLICKER_SECONDS:
+            versions.popitem(last=False)
+        return len(versions) > _FLICKER_VERSIONS
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
         """Judge again what is tolerated, there or everywhere: the model, pods or labels have changed."""

@@ -127,6 +127,16 @@ def test_ones_own_pods_and_the_platforms_slices_are_fine(namespace: str) -> None
     assert led(namespace, "10.244.1.5") == []
 
 
+def test_a_slice_that_no_controller_would_write_is_told_and_takes_no_more_memory_than_another() -> None:
+    many = [f"10.{n >> 8 & 255}.{n & 255}.7" for n in range(1500)]
+    (one,) = led("desk", *many)
+    assert (one.severity, one.scope.namespace) == (Severity.CRITICAL, "desk")
+    assert "more than 1000 addresses" in one.summary
+    assert led("desk", *many[:1000]) == []
+    body = {"metadata": {"namespace": "desk", "name": "s-1"}, "endpoints": [{"addresses": many}]}
+    assert len(slice_from_body(body).addresses) == 1000
+
+
 def test_host_names_finished_pods_and_nodes_lead_to_nobody() -> None:
     assert led("desk", "10.244.1.5", kind="FQDN") == []
     over = Pod("shop", "job", {}, ips=("10.244.1.9",), finished=True)

@@ -59,6 +59,7 @@ async def test_a_model_that_is_too_large_stays_unknown() -> None:
 
 # -- what is decided by effect -----------------------------------------------------------------------------------------
 
+REF_OF_OWN = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "own")
 TOLERANT = replace(ACME, tenant_policies="inertOrTightening")
 SCOPE = Scope("acme-prod")
 
@@ -118,6 +119,43 @@ async def test_a_judgement_that_fails_is_an_answer_and_a_tolerant_plan_lets_noth
     assert waits
     assert told == [SCOPE]
     assert meaning.recall(TOLERANT, LiveScope(SCOPE, {}), [difference])[difference.ref] == UNJUDGED
+
+
+def many_rules(count: int) -> Difference:
+    rules = [
+        {"from": [{"ipBlock": {"cidr": f"10.{n}.0.0/16", "except": [f"10.{n}.1.0/24"]}}], "ports": [{"port": 1000 + n}]}
+        for n in range(count)
+    ]
+    return own({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": rules})
+
+
+async def test_a_policy_that_would_keep_the_judge_from_everybody_else_is_not_judged_and_does_not_stand() -> None:
+    difference = many_rules(300)
+    meaning, told, _ = await decided(difference)
+    assert told == [SCOPE]
+    known = meaning.recall(TOLERANT, LiveScope(SCOPE, {}), [difference])
+    assert known[difference.ref].direction is Direction.UNKNOWN
+    small, _, _ = await decided(many_rules(20))
+    assert small.recall(TOLERANT, LiveScope(SCOPE, {}), [many_rules(20)])[REF_OF_OWN].direction is Direction.LOOSENS
+
+
+async def test_a_policy_that_is_another_one_at_every_look_is_not_waited_for() -> None:
+    async def take(_found: Finding) -> None:
+        return
+
+    seconds = [0.0]
+    meaning = Meaning(
+        compiled=lambda: COMPILED, policies=2000, judged=take, decided=lambda _scope: None, now=lambda: seconds[0]
+    )
+    waits = []
+    for port in range(40):
+        seconds[0] += 0.1
+        spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": 1000 + port}]}]}
+        waits.append(bool(meaning.undecided(TOLERANT, looked(own(spec)))))
+    assert waits[:5] == [True] * 5
+    assert not any(waits[8:])
+    seconds[0] += 120.0
+    assert meaning.undecided(TOLERANT, looked(own({"podSelector": {}, "policyTypes": ["Ingress"]})))
 
 
 async def test_where_nothing_of_their_own_may_stand_nothing_waits() -> None:

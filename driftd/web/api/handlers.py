@@ -186,7 +186,7 @@ async def _body(request: web.Request, kind: type[_D]) -> _D:
 
 def _limit(request: web.Request) -> int:
     said = request.query.get("limit", "100")
-    if not (said.isascii() and said.isdigit() and 1 <= int(said[:9]) <= _MOST):
+    if not (said.isascii() and said.isdigit() and len(said) <= len(str(_MOST)) and 1 <= int(said) <= _MOST):
         raise Malformed(f"limit: expected a number from 1 to {_MOST}")
     return int(said)
 
