@@ -17,6 +17,13 @@ from tests.support.stage import ROOT, Stage, copy_models, stage
 
 pytestmark = pytest.mark.control_plane
 
+DOOR = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "door", "namespace": "acme-prod"},
+    "spec": {"type": "NodePort", "selector": {"app": "api"}, "ports": [{"port": 80}]},
+}
+
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
@@ -111,6 +118,7 @@ async def test_a_real_prometheus_answers_every_query_of_the_dashboards_and_leads
         before = len(scene.daemon.events())
         await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", {"spec": {"ingress": [{}]}})
         healed = await logged(scene, "drift.healed", before, name="default-deny")
+        await scene.kube.create(DOOR)  # nothing repairs a tenant's Service: this finding stays open
         with (scene.models / "cluster.yaml").open("a") as file:
             file.write("\n  nonsense: true\n")  # a held model is a page, and stays one
 
@@ -129,3 +137,4 @@ async def test_a_real_prometheus_answers_every_query_of_the_dashboards_and_leads
         assert await server.sick_rules() == []
         firing = {one["metric"]["alertname"] for one in await server.query('ALERTS{alertstate="firing"}')}
         assert firing == {"DriftdWatchdog"}
+    await scene.kube.delete("Service", "acme-prod", "door")
