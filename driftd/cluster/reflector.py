@@ -7,6 +7,7 @@ when history is gone, back off with jitter, never trust a stream to end. What di
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Generic, Protocol, TypeVar
@@ -161,7 +162,7 @@ class Reflector(Generic[_Told]):
                 await self._watch()
             except KindNotServed as error:
                 step = _Next.LIST
-                self._out()
+                self._out_since = None  # not served is an answer, and no trouble
                 self.mirror.mark(self.resource, KindState.ABSENT, str(error))
                 await self._nap(self.settings.absent_poll * (0.5 + self.pace.random()))
             except ClusterError as error:
@@ -204,7 +205,7 @@ class Reflector(Generic[_Told]):
             self.rewound = False
             self._version = version
             self._stuck_at = ""
-            self._news()
+            self._hope()
             return
 
     async def _collect(self) -> tuple[list[_Told], str]:
@@ -245,8 +246,10 @@ class Reflector(Generic[_Told]):
         accept = METADATA if self.partial else JSON
         began, events = self.pace.clock.monotonic(), 0
         try:
-            async with self.session.stream(path, query=query, accept=accept, timeouts=timeouts) as stream:
-                self._news()
+            async with (
+                self.session.stream(path, query=query, accept=accept, timeouts=timeouts) as stream,
+                self._on_trial(),
+            ):
                 async for line in stream.lines():
                     events += 1
                     self._take(line, path)
@@ -257,6 +260,25 @@ class Reflector(Generic[_Told]):
         self._expired_in_a_row = 0
         if not events and self.pace.clock.monotonic() - began < self.settings.short_watch:
             raise _ShortWatch(f"WATCH {path}: ended at once without an event")
+        self._news()
+
+    @contextlib.asynccontextmanager
+    async def _on_trial(self) -> AsyncIterator[None]:
+        """An open watch is news at once, but not after a failure: then it has to bring something good, or to last."""
+        self._hope()
+        if self._out_since is None:
+            yield
+            return
+        lasting = asyncio.ensure_future(self._last())
+        try:
+            yield
+        finally:
+            lasting.cancel()
+            await asyncio.gather(lasting, return_exceptions=True)
+
+    async def _last(self) -> None:
+        await self.pace.sleep(self.settings.short_watch)
+        self._news()
 
     def _take(self, line: bytes, path: str) -> None:
         """Applies one event; the version to resume from moves only after that."""
@@ -340,23 +362,38 @@ class Reflector(Generic[_Told]):
         self._stuck_at = self._version
         return step
 
+    def _hope(self) -> None:
+        """A list is complete, or a watch opened.
+
+        What fails right after it, each time, is no contact: so this never ends the time for which a kind has been out,
+        and a kind that has been out for long is not READY by it.
+        """
+        self.counts.contact = self.pace.clock.monotonic()
+        if not self._is_long_out():
+            self._see()
+
     def _news(self) -> None:
-        """The server has spoken for this kind: a list is complete, or a watch that follows one is alive."""
+        """The watch works: it brought something good, lasted, or ended in good order."""
         self.counts.contact = self.pace.clock.monotonic()
         self._out_since = None
+        self._see()
+
+    def _see(self) -> None:
         if self.mirror.state(self.resource) is not KindState.READY:
             self.mirror.mark(self.resource, KindState.READY)
 
     def _out(self) -> None:
         """No contact now. A short gap is normal (servers restart); a long one makes the kind blind."""
-        now = self.pace.clock.monotonic()
         if self._out_since is None:
-            self._out_since = now
-        if now - self._out_since >= self.settings.blind_after and self.mirror.state(self.resource) in {
-            KindState.READY,
-            KindState.SYNCING,
-        }:
-            self.mirror.mark(self.resource, KindState.BLIND, f"no contact for {now - self._out_since:.0f} s")
+            self._out_since = self.pace.clock.monotonic()
+        state = self.mirror.state(self.resource)
+        if self._is_long_out() and state in {KindState.READY, KindState.SYNCING}:
+            seconds = self.pace.clock.monotonic() - self._out_since
+            self.mirror.mark(self.resource, KindState.BLIND, f"no contact for {seconds:.0f} s")
+
+    def _is_long_out(self) -> bool:
+        since = self._out_since
+        return since is not None and self.pace.clock.monotonic() - since >= self.settings.blind_after
 
 
 def _ahead_of_server(error: ApiError) -> bool:

@@ -120,6 +120,10 @@ class Session:
 
     `pool` bounds parallel connections, 0 not at all; every open watch holds one, so the lease has a session of its
     own and can never wait behind watches. Redirects are not followed: a token goes to the server it is meant for.
+
+    etcd takes objects of 1.5 MiB, which a tenant can fill with characters that JSON writes as six bytes (`<` is one): a
+    legal event is 9 MiB long, and a line that no limit lets pass would blind its kind. A list that is over `body_limit`
+    is asked for again in smaller pages, so that limit is one of memory alone.
     """
 
     credentials: Credentials
@@ -127,8 +131,8 @@ class Session:
     timeouts: Timeouts = Timeouts()
     pool: int = 0
     user_agent: str = "driftd"
-    line_limit: int = 4 * 1024 * 1024
-    body_limit: int = 64 * 1024 * 1024
+    line_limit: int = 16 * 1024 * 1024
+    body_limit: int = 24 * 1024 * 1024
     _transport: _Transport | None = field(default=None, init=False)
     _token: str = field(default="", init=False)
     _tried_at: float = field(default=float("-inf"), init=False)

@@ -74,14 +74,14 @@ class Truth:
 async def pages(session: Session, reader: _Listed, limit: int = 500) -> AsyncIterator[Page]:
     """The pages of one consistent list of a kind, all namespaces, no older than now (resourceVersion unset).
 
-    An answer too large for the session is asked for again in smaller pages.
+    An answer too large for the session is asked for again in smaller pages, which grow again behind what was large.
 
     Raises:
         ListExpired: the server forgot the list's version on the way; start again and forget the pages read.
         KindNotServed, and the errors of a request. BadAnswer for a page that is no list.
     """
     path = collection_path(reader.resource)
-    token = ""
+    token, wanted = "", limit
     while True:
         query = {"limit": str(limit)} | ({"continue": token} if token else {})
         try:
@@ -107,3 +107,5 @@ async def pages(session: Session, reader: _Listed, limit: int = 500) -> AsyncIte
         if not page.token:
             return
         token = page.token
+        if len(answer.body) < session.body_limit // 8:
+            limit = min(wanted, limit * 4)

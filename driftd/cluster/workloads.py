@@ -198,7 +198,10 @@ class WorkloadMirror:
 
 @dataclass(slots=True)
 class WorkloadWatchers:
-    """A reflector for each kind, listed anew about every `relist_seconds`: the watch is only a hint (D6)."""
+    """A reflector for each kind, listed anew about every `relist_seconds`: the watch is only a hint (D6).
+
+    They list in turns: each holds a page of the list in memory, and pages of big objects are big.
+    """
 
     session: Session
     mirror: WorkloadMirror
@@ -208,6 +211,7 @@ class WorkloadWatchers:
     _again: dict[Resource, asyncio.Event] = field(
         default_factory=lambda: {resource: asyncio.Event() for resource in WORKLOADS}, init=False
     )
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1), init=False)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -224,7 +228,7 @@ class WorkloadWatchers:
     async def _keep(self, resource: Resource) -> None:
         while True:
             self._again[resource].clear()
-            reflector = Reflector(self.session, self.mirror, resource, self.pace, self.settings)
+            reflector = Reflector(self.session, self.mirror, resource, self.pace, self.settings, turns=self._turns)
             running = asyncio.ensure_future(reflector.run())
             try:
                 await self._until_due(resource, running)

@@ -143,7 +143,7 @@ async def test_an_expired_continue_token_throws_the_partial_list_away(
         stream(event("ADDED", "y", 150), b'{"type":"GREETING","object":{}}\n'),
         stream(event("ADDED", "y", 150), cut=True),
         stream(event("ADDED", "y", 150), hang=True),
-        stream(event("ADDED", "y", 150), b"x" * (5 * 2**20) + b"\n"),
+        stream(event("ADDED", "y", 150), b"x" * (17 * 2**20) + b"\n"),
     ],
     ids=["truncated", "no-json", "no-metadata", "unknown-type", "cut", "silent", "oversize"],
 )
@@ -233,6 +233,50 @@ async def test_a_long_silence_of_the_server_makes_the_kind_blind(
         await until(lambda: mirror.state(NETPOL) is KindState.BLIND)
 
 
+async def test_the_biggest_object_that_etcd_takes_is_read_however_its_characters_are_escaped(
+    server: ApiServer, session: Session, mirror: Mirror, pace: Pace, until: Until
+) -> None:
+    body = policy("a", "big")
+    body["metadata"] |= {"uid": "u", "resourceVersion": "150"}
+    line = json.dumps({"type": "ADDED", "object": body}).encode()
+    escaped = line.replace(b'"podSelector"', b'"note": "%s", "podSelector"' % (b"\\u003c" * (1536 * 1024)))
+    assert len(escaped) > 9 * 2**20
+    server.fail("GET", "watch", stream(escaped + b"\n", hang=True))
+    async with reflecting(session, mirror, pace) as reflector:
+        await until(lambda: names(mirror) == {"big"})
+        assert reflector.counts.broken == 0
+
+
+async def test_a_kind_whose_watch_opens_and_fails_each_time_is_told_as_blind_until_something_good_comes(
+    server: ApiServer, session: Session, mirror: Mirror, clock: HandClock, until: Until
+) -> None:
+    async def slept(seconds: float) -> None:  # the time that a watch has to last never comes
+        await (asyncio.sleep(60) if seconds == QUICK.short_watch else clock.sleep(seconds))
+
+    heard: list[KindState] = []
+    mirror.subscribe_states(lambda _resource, state, _why: heard.append(state))
+    fault = server.fail("GET", "watch", stream(b"garbage\n"), times=10**6)
+    async with reflecting(session, mirror, Pace(clock, slept, lambda: 0.5)) as reflector:
+        await until(lambda: mirror.state(NETPOL) is KindState.BLIND)
+        lists = reflector.counts.lists
+        await until(lambda: reflector.counts.lists >= lists + 2)  # complete lists, and still nothing can be followed
+        assert heard == [KindState.READY, KindState.BLIND]
+        server.faults.remove(fault)
+        server.fail("GET", "watch", stream(event("ADDED", "y", 150), hang=True))
+        await until(lambda: mirror.state(NETPOL) is KindState.READY)
+    assert names(mirror) == {"y"}
+
+
+async def test_a_quiet_kind_sees_again_once_its_watch_has_lasted(
+    server: ApiServer, session: Session, mirror: Mirror, pace: Pace, until: Until
+) -> None:
+    fault = server.fail("GET", "watch", reset, times=10**6)
+    async with reflecting(session, mirror, pace, silence=60.0):
+        await until(lambda: mirror.state(NETPOL) is KindState.BLIND)
+        server.faults.remove(fault)
+        await until(lambda: mirror.state(NETPOL) is KindState.READY)
+
+
 async def test_a_server_behind_us_after_a_restore_is_listed_afresh(
     server: ApiServer, session: Session, mirror: Mirror, pace: Pace, until: Until
 ) -> None:
@@ -271,3 +315,17 @@ async def test_a_list_too_large_for_one_answer_is_asked_for_in_smaller_pages(
     async with reflecting(session, mirror, pace, page_limit=12):
         await until(lambda: mirror.state(NETPOL) is KindState.READY)
     assert len(names(mirror)) == 12
+
+
+async def test_pages_grow_again_behind_what_was_too_large(
+    server: ApiServer, session: Session, mirror: Mirror, pace: Pace, until: Until
+) -> None:
+    for number in range(60):
+        server.put(at(f"p{number:02}"), policy("a", f"p{number:02}", note="x" * (4000 if number < 4 else 1)))
+    session.body_limit = 10_000
+    async with reflecting(session, mirror, pace, page_limit=16):
+        await until(lambda: mirror.state(NETPOL) is KindState.READY)
+    assert len(names(mirror)) == 60
+    limits = [line.partition("limit=")[2].partition("&")[0] for line in server.seen if "limit=" in line]
+    assert limits[:4] == ["16", "4", "1", "1"]
+    assert limits[-1] == "16"
