@@ -29,7 +29,7 @@ from driftd.cluster.lease import CHAIN_HEAD, COMMIT
 from driftd.cluster.mirror import KindNotWatched, Mirror
 from driftd.cluster.pace import Backoff, Pace
 from driftd.cluster.reflector import Reflector, ReflectorCounts, ReflectorSettings
-from driftd.cluster.rights import TOO_MUCH, Granted, Right, Rights, watching, writing
+from driftd.cluster.rights import TOO_MUCH, Right, Rights, watching, writing
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.truth import KindNotServed, Truth
 from driftd.cluster.watchers import Watchers
@@ -72,7 +72,6 @@ __all__ = [
     "Forbidden",
     "Gap",
     "Gone",
-    "Granted",
     "Guard",
     "InCluster",
     "Interest",

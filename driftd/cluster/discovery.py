@@ -26,7 +26,6 @@ class Interest(StrEnum):
     """What driftd wants of a kind."""
 
     NONE = "none"
-    NAMED = "named"  # only to know that it is there (a kind of a policy group that no table lists)
     METADATA = "metadata"  # watched, names and labels only (a policy kind we do not understand; pods)
     FULL = "full"  # watched whole
 
@@ -42,10 +41,6 @@ class Served:
         """Kinds to watch, and whether metadata is enough."""
         wanted = (Interest.METADATA, Interest.FULL)
         return {found: interest is Interest.METADATA for found, interest in self.kinds.values() if interest in wanted}
-
-    def named(self) -> frozenset[Resource]:
-        """Kinds whose mere existence matters."""
-        return frozenset(found for found, interest in self.kinds.values() if interest is Interest.NAMED)
 
 
 @dataclass(slots=True)

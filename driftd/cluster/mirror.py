@@ -56,8 +56,8 @@ class _Store:
 class Mirror:
     """The objects of the watched kinds as the API server last told them.
 
-    `digest` gives the covered digest of an object; it changes with the model's coverage, see `rebase`. Not READY
-    means unknown: objects of such a kind stay as last seen, and no absence may be read from it (D6).
+    `digest` gives the covered digest of an object; it changes with the model's coverage, see `rebase_in_slices`. Not
+    READY means unknown: objects of such a kind stay as last seen, and no absence may be read from it (D6).
     """
 
     def __init__(self, digest: DigestOf, pace: Pace) -> None:
@@ -146,21 +146,10 @@ class Mirror:
         for callback in self._state_subscribers:
             callback(resource, state, why)
 
-    def rebase(self, digest: DigestOf | None = None) -> int:
-        """Digests all objects again after the coverage changed; returns how many digests are new.
-
-        Subscribers hear of those only. Takes about 0.1 ms an object, at once: see `rebase_in_slices` for many.
-        """
-        if digest is not None:
-            self._digest = digest
-        changed = 0
-        for store in self._stores.values():
-            for live in tuple(store.objects.values()):
-                changed += self._redigest(store, live, store.reader.digest_of(live.raw))
-        return changed
-
     async def rebase_in_slices(self, digest: DigestOf, only: Collection[Resource] | None = None) -> int:
-        """The same without holding up the loop; until it returns all digests are those of the old coverage.
+        """Digest all objects again after the coverage changed. How many digests are new: subscribers hear of those.
+
+        The loop is not held up; until this returns all digests are those of the old coverage.
 
         Objects that change meanwhile are digested again at the end. `only` names the kinds whose digests may differ
         at all; those of the others are taken to be as good as new.
@@ -288,7 +277,7 @@ class Mirror:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _current_digest(self, resource: Resource, body: Body) -> Digest:
-        return self._digest(resource, body)  # bound late: `rebase` may have changed it
+        return self._digest(resource, body)  # bound late: `rebase_in_slices` may have changed it
 
     def _store(self, resource: Resource) -> _Store:
         try:

@@ -77,30 +77,6 @@ class _Review(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
-class _Rule(msgspec.Struct, rename="camel"):
-    verbs: list[str] = []
-    api_groups: list[str] | None = None
-    resources: list[str] | None = None
-    resource_names: list[str] | None = None
-
-
-class _RulesStatus(msgspec.Struct, rename="camel"):
-    resource_rules: list[_Rule] | None = None
-    incomplete: bool = False
-
-
-class _Rules(msgspec.Struct):
-    status: _RulesStatus = msgspec.field(default_factory=_RulesStatus)
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The rules that hold in one namespace, one line each; `incomplete` when the server cannot list them all."""
-
-    lines: tuple[str, ...]
-    incomplete: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Rights:
     """Asks the API server about the login in use; nothing is stored by asking."""
@@ -140,22 +116,6 @@ class Rights:
         asked = tuple(dict.fromkeys(unwanted))
         return tuple(right for right, held in zip(asked, await self._ask(asked), strict=True) if held)
 
-    async def granted(self, namespace: str) -> Granted:
-        """The rules that hold in a namespace, for people to read (SelfSubjectRulesReview)."""
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectRulesReview",
-            "spec": {"namespace": namespace},
-        }
-        path = f"{_AUTHORIZATION}/selfsubjectrulesreviews"
-        answer = await self.session.request("POST", path, body=orjson.dumps(body))
-        try:
-            status = msgspec.json.decode(answer.body, type=_Rules).status
-        except msgspec.MsgspecError as error:
-            raise BadAnswer("POST", path, str(error)) from error
-        lines = sorted({_line(rule) for rule in status.resource_rules or ()})
-        return Granted(tuple(lines), status.incomplete)
-
     async def _ask(self, rights: tuple[Right, ...]) -> list[bool]:
         turns = asyncio.Semaphore(_PARALLEL)
 
@@ -164,9 +124,3 @@ class Rights:
                 return await self.allowed(right)
 
         return list(await asyncio.gather(*(one(right) for right in rights)))
-
-
-def _line(rule: _Rule) -> str:
-    groups = ",".join(group or '""' for group in rule.api_groups or ())
-    names = f" named {','.join(rule.resource_names)}" if rule.resource_names else ""
-    return f"{','.join(rule.verbs)} {','.join(rule.resources or ())} in groups {groups}{names}"

@@ -66,10 +66,6 @@ class Truth:
             raise BadAnswer("GET", path, "another object than the one asked for")
         return live
 
-    async def prove_absent(self, ref: ObjectRef) -> bool:
-        """Whether the object is gone for sure. Errors are raised, never read as an absence."""
-        return await self.get(ref) is None
-
 
 async def pages(session: Session, reader: _Listed, limit: int = 500) -> AsyncIterator[Page]:
     """The pages of one consistent list of a kind, all namespaces, no older than now (resourceVersion unset).

@@ -95,26 +95,6 @@ class Watchers:
         """What each reflector went through."""
         return {reflector.resource: reflector.counts for reflector, _ in self._running.values()}
 
-    async def synced(self, seconds: float) -> bool:
-        """Waits until no required kind is SYNCING (it may be READY, BLIND or ABSENT); False after `seconds`."""
-        done = asyncio.Event()
-
-        def check(*_: object) -> None:
-            if all(
-                self.mirror.states().get(kind, (KindState.SYNCING, ""))[0] is not KindState.SYNCING
-                for kind in self.required
-            ):
-                done.set()
-
-        self.mirror.subscribe_states(check)
-        check()
-        try:
-            async with asyncio.timeout(seconds):
-                await done.wait()
-        except TimeoutError:
-            return False
-        return True
-
     async def _wait(self) -> None:
         pause = asyncio.ensure_future(self.pace.sleep(self.pace.between(*self.poll)))
         poked = asyncio.ensure_future(self._poked.wait())

@@ -45,18 +45,6 @@ class Comparison:
     exempted: tuple[Exempt, ...] = ()
 
     @property
-    def unknown_reason(self) -> str:
-        """Why this scope is neither clean nor wholly judged, as a sentence; empty when everything is known."""
-        parts = []
-        if self.unknown:
-            parts.append(f"the mirror is not ready for {', '.join(self.unknown)}")
-        if self.to_prove:
-            named = ", ".join(str(ref) for ref in self.to_prove[:3])
-            more = f" and {len(self.to_prove) - 3} more" if len(self.to_prove) > 3 else ""
-            parts.append(f"not yet proved absent: {named}{more}")
-        return "; ".join(parts)
-
-    @property
     def leaving(self) -> bool:
         """The namespace is being deleted: that is the one finding, and nothing is known of what it still holds."""
         home = ObjectRef("", "Namespace", "", self.scope.namespace)

@@ -11,7 +11,7 @@ from driftd.cluster.wire import ObjectReader
 from driftd.compile import GovernedNamespace
 from driftd.drift import LiveScope, compare
 from driftd.engine import digests_under
-from driftd.policy.kinds import KINDS
+from driftd.policy.kinds import kinds_under
 from driftd.values import Desired, Live, ObjectRef, Scope
 from tests.bench.ground import Ground, each
 from tests.support.kube import Kube
@@ -69,7 +69,8 @@ def _chosen(ground: Ground, objects: int) -> list[GovernedNamespace]:
 
 def _readers(ground: Ground) -> Readers:
     digest = digests_under(ground.compiled.coverage)
-    return {(kind.resource.group, kind.resource.kind): ObjectReader(kind.resource, digest) for kind in KINDS.values()}
+    kinds = kinds_under(ground.compiled.dialect).values()
+    return {(kind.resource.group, kind.resource.kind): ObjectReader(kind.resource, digest) for kind in kinds}
 
 
 async def _fetched(

@@ -178,7 +178,7 @@ def test_a_namespace_object_belongs_to_the_scope_of_its_name(mirror: Mirror) -> 
     assert mirror.scopes() == {Scope("acme")}
 
 
-def test_rebase_digests_again_and_tells_only_of_what_is_new(watched: Mirror) -> None:
+async def test_rebase_digests_again_and_tells_only_of_what_is_new(watched: Mirror) -> None:
     watched.replace_all(NETPOL, [told(watched, "a", "x", 1), told(watched, "a", "y", 1)], "1")
     heard: list[str] = []
     watched.subscribe(lambda ref, _before, _after: heard.append(ref.name))
@@ -188,7 +188,7 @@ def test_rebase_digests_again_and_tells_only_of_what_is_new(watched: Mirror) -> 
             return Digest(hashlib.blake2b(b"else", digest_size=16).digest())
         return spec_digest(resource, body)
 
-    assert watched.rebase(other) == 1
+    assert await watched.rebase_in_slices(other) == 1
     assert heard == ["x"]
 
 

@@ -35,11 +35,11 @@ async def stop(task: "asyncio.Task[None]") -> None:
 
 
 async def test_a_required_kind_is_watched_even_while_discovery_is_silent(
-    server: ApiServer, watchers: Watchers, mirror: Mirror
+    server: ApiServer, watchers: Watchers, mirror: Mirror, until: Until
 ) -> None:
     server.routes["GET", "/api"] = answer(503, status(503, "ServiceUnavailable"))
     task = asyncio.create_task(watchers.run())
-    assert await watchers.synced(10.0)
+    await until(lambda: mirror.state(NETPOL) is KindState.READY)
     assert mirror.state(NETPOL) is KindState.READY
     await stop(task)
 
@@ -81,7 +81,7 @@ async def test_a_restarted_reflector_lists_afresh(
     path = POLICIES.format("a", "x")
     server.put(path, policy("a", "x"))
     task = asyncio.create_task(watchers.run())
-    assert await watchers.synced(10.0)
+    await until(lambda: mirror.state(NETPOL) is KindState.READY)
     server.remove(path, silently=True)
     watchers.restart(NETPOL)
     await until(lambda: mirror.get(ObjectRef(NETPOL.group, NETPOL.kind, "a", "x")) is None)
