@@ -1,7 +1,7 @@
 """The model's files in a commit's tree, by the rules of a directory: hidden names skipped, links kept inside."""
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from driftd.model import SourceFile
@@ -15,6 +15,11 @@ _SUFFIXES = (".yaml", ".yml")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LINKS = 16
 """Links one path may go through: more is a circle."""
+_LONGEST_LINK = 4096
+"""Bytes of a link's text: what an operating system takes (PATH_MAX)."""
+_ENTRIES_A_FILE = 20
+"""Entries looked at for each file that a model may have. Folders and links that stand in many places are looked at in
+each: without this a pack of some kilobytes would cost hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,23 @@ class _Entry:
     id: str
 
 
-def model_files(tree: str, folder: str, objects: Mapping[str, Stored], limits: Limits) -> tuple[SourceFile, ...]:
-    """Every `.yaml` and `.yml` below `folder`, ordered by path. Raises `SourceError`, `Damaged`."""
-    walk = _Walk(objects, limits)
+def _at_leisure() -> None:
+    """No deadline."""
+
+
+def model_files(
+    tree: str,
+    folder: str,
+    objects: Mapping[str, Stored],
+    limits: Limits,
+    in_time: Callable[[], None] = _at_leisure,
+) -> tuple[SourceFile, ...]:
+    """Every `.yaml` and `.yml` below `folder`, ordered by path. `in_time` is called on the way and ends it by raising.
+
+    Raises:
+        SourceError, Damaged, and what `in_time` raises.
+    """
+    walk = _Walk(objects, limits, in_time)
     root = walk.at(tree, folder)
     if root is None or root.mode & _FORMAT != _DIRECTORY:
         raise SourceUnreadable(folder or "the repository", "there is no such folder in this commit")
@@ -38,13 +57,17 @@ def model_files(tree: str, folder: str, objects: Mapping[str, Stored], limits: L
 class _Walk:
     """One walk down a tree of objects."""
 
-    def __init__(self, objects: Mapping[str, Stored], limits: Limits) -> None:
+    def __init__(self, objects: Mapping[str, Stored], limits: Limits, in_time: Callable[[], None]) -> None:
         self._objects = objects
         self._limits = limits
+        self._in_time = in_time
         self.root = ""
         self.files: dict[str, bytes] = {}
+        self._read: dict[str, Mapping[str, _Entry]] = {}
         self._total = 0
         self._folders = 0
+        self._links = 0
+        self._looked_at = 0
 
     def at(self, tree: str, path: str) -> _Entry | None:
         """What lies at a path below a tree, links not followed; None where there is nothing."""
@@ -52,10 +75,10 @@ class _Walk:
         for part in [part for part in path.split("/") if part not in ("", ".")]:
             if found.mode & _FORMAT != _DIRECTORY:
                 return None
-            inside = {entry.name: entry for entry in self._entries(found.id)}
-            if part not in inside:
+            inside = self._entries(found.id).get(part)
+            if inside is None:
                 return None
-            found = inside[part]
+            found = inside
         return found
 
     def enter(self, tree: str, below: str, place: str, above: tuple[str, ...]) -> None:
@@ -65,7 +88,9 @@ class _Walk:
         self._folders += 1  # one tree can stand in many places: a few objects can be millions of paths
         if self._folders > self._limits.files:
             raise SourceTooLarge("the model", f"more than {self._limits.files} directories", str(self._limits.files))
-        for entry in self._entries(tree):
+        entries = self._entries(tree)
+        self._look_at(len(entries))
+        for entry in entries.values():
             if not entry.name.startswith("."):
                 self._visit(entry, f"{below}{entry.name}", posixpath.join(place, entry.name), above)
 
@@ -96,7 +121,14 @@ class _Walk:
     def _target(self, entry: _Entry, path: str, place: str) -> tuple[_Entry | None, str]:
         """What a link ends at and where that lies, links to links followed; None where there is nothing."""
         for _ in range(_LINKS):
-            text = self._blob(entry.id, path).decode("utf-8", "surrogateescape")
+            self._links += 1
+            if self._links > self._limits.files:
+                raise SourceTooLarge("the model", f"more than {self._limits.files} links", str(self._limits.files))
+            self._in_time()
+            target = self._blob(entry.id, path)
+            if len(target) > _LONGEST_LINK:
+                raise SourceTooLarge(path, f"a link of {len(target)} bytes", f"{_LONGEST_LINK} bytes")
+            text = target.decode("utf-8", "surrogateescape")
             if _turns_back(text):
                 raise SourceUnreadable(path, f"its link goes down and up again ({text[:80]!r}): name the file itself")
             place = posixpath.normpath(posixpath.join(posixpath.dirname(place), text))
@@ -129,25 +161,42 @@ class _Walk:
             raise Damaged(f"the content of {path} is missing")
         return found.data
 
-    def _entries(self, tree: str) -> Iterator[_Entry]:
-        found = self._objects.get(tree)
-        if found is None or found.type != TREE:
-            raise Damaged(f"the folder {tree} is missing")
-        data, at, names = found.data, 0, set[str]()
-        while at < len(data):
-            space, end = data.find(b" ", at), data.find(b"\0", at)
-            if not at < space < end or end + 21 > len(data):
-                raise Damaged(f"the folder {tree} is cut off")
-            try:
-                mode = int(data[at:space], 8)
-            except ValueError:
-                raise Damaged(f"the folder {tree} has an entry without a mode") from None
-            name = data[space + 1 : end].decode("utf-8", "surrogateescape")
-            if name in names or name in (".", "..", "") or "/" in name:
-                raise Damaged(f"the folder {tree} has an entry with a name that means another place, or twice one name")
-            names.add(name)
-            yield _Entry(name, mode, data[end + 1 : end + 21].hex())
-            at = end + 21
+    def _look_at(self, entries: int) -> None:
+        self._in_time()
+        self._looked_at += entries
+        most = self._limits.files * _ENTRIES_A_FILE
+        if self._looked_at > most:
+            raise SourceTooLarge("the model", f"more than {most} entries of folders", str(most))
+
+    def _entries(self, tree: str) -> Mapping[str, _Entry]:
+        """What a tree holds, by name, in git's order; each tree is read once."""
+        entries = self._read.get(tree)
+        if entries is None:
+            found = self._objects.get(tree)
+            if found is None or found.type != TREE:
+                raise Damaged(f"the folder {tree} is missing")
+            self._look_at(found.data.count(b"\0"))
+            entries = self._read[tree] = _parsed(tree, found.data)
+        return entries
+
+
+def _parsed(tree: str, data: bytes) -> Mapping[str, _Entry]:
+    entries: dict[str, _Entry] = {}
+    at = 0
+    while at < len(data):
+        space, end = data.find(b" ", at), data.find(b"\0", at)
+        if not at < space < end or end + 21 > len(data):
+            raise Damaged(f"the folder {tree} is cut off")
+        try:
+            mode = int(data[at:space], 8)
+        except ValueError:
+            raise Damaged(f"the folder {tree} has an entry without a mode") from None
+        name = data[space + 1 : end].decode("utf-8", "surrogateescape")
+        if name in entries or name in (".", "..", "") or "/" in name:
+            raise Damaged(f"the folder {tree} has an entry with a name that means another place, or twice one name")
+        entries[name] = _Entry(name, mode, data[end + 1 : end + 21].hex())
+        at = end + 21
+    return entries
 
 
 def _turns_back(link: str) -> bool:

@@ -10,7 +10,7 @@ import structlog
 from driftd.source.errors import SourceError, SourceUnsettled
 from driftd.source.git.commit import commit_among, is_commit_name, leads_to
 from driftd.source.git.deadline import Deadline
-from driftd.source.git.errors import HistoryRewritten, PackBroken, SignersUnusable
+from driftd.source.git.errors import GitTooSlow, HistoryRewritten, PackBroken, SignersUnusable
 from driftd.source.git.exchange import Exchange
 from driftd.source.git.files import model_files
 from driftd.source.git.pack import Caps, Damaged, Stored
@@ -153,7 +153,7 @@ class GitSource:
                 continue
             content = self._exchange.content(tip, deadline)
             if content is not None:
-                return self._revision(tip, content)
+                return self._revision(tip, content, deadline)
         raise SourceUnsettled(Path(str(self.repository)), self._timeout)
 
     def _leads_on(self, deadline: Deadline, tip: str, of: str, approved: str) -> bool:
@@ -180,11 +180,15 @@ class GitSource:
                     raise PackBroken(str(self.repository), str(error)) from None
         raise SourceUnsettled(Path(str(self.repository)), self._timeout)
 
-    def _revision(self, tip: str, content: Mapping[str, Stored]) -> Revision:
+    def _revision(self, tip: str, content: Mapping[str, Stored], deadline: Deadline) -> Revision:
+        def in_time() -> None:
+            if deadline.over:
+                raise GitTooSlow(str(self.repository), deadline.seconds)
+
         try:
             commit = commit_among(content, tip)
             self._must_be_signed(tip, commit.signature, commit.signed)
-            files = model_files(commit.tree, self.repository.folder, content, self._limits)
+            files = model_files(commit.tree, self.repository.folder, content, self._limits, in_time)
         except Damaged as error:
             raise PackBroken(str(self.repository), str(error)) from None
         return Revision(files, self._named(tip))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+import time
 from hashlib import sha1
 from pathlib import Path
 
@@ -152,3 +153,48 @@ def test_a_link_to_a_submodule_is_one() -> None:
     tree = stored(objects, TREE, entry("120000", "a", link) + entry("160000", "vendor", "1" * 40))
     with pytest.raises(SubmoduleInModel, match=r"^a is a submodule"):
         model_files(tree, "", objects, Limits())
+
+
+def test_links_into_a_large_folder_read_it_once() -> None:
+    objects: Objects = {}
+    blob = stored(objects, BLOB, b"a: 1\n")
+    large = stored(objects, TREE, b"".join(entry("100644", f"{n:05}.txt", blob) for n in range(3000)))
+    links = [
+        entry("120000", f"{n:05}.yaml", stored(objects, BLOB, f"big/{n % 3000:05}.txt".encode())) for n in range(3000)
+    ]
+    tree = stored(objects, TREE, b"".join([*links, entry("40000", "big", large)]))
+    began = time.process_time()
+    assert len(model_files(tree, "", objects, Limits())) == 3000
+    assert time.process_time() - began < 5.0  # each link reading it anew takes ten times as long
+
+
+def test_links_beyond_number_and_length_are_refused() -> None:
+    objects: Objects = {}
+    far = stored(objects, BLOB, b"./" * 3000 + b"a.yaml")
+    with pytest.raises(SourceTooLarge, match="a link of 6006 bytes"):
+        model_files(stored(objects, TREE, entry("120000", "b.yaml", far)), "", objects, Limits())
+    near = stored(objects, BLOB, b"nowhere")
+    tree = stored(objects, TREE, b"".join(entry("120000", f"{n}", near) for n in range(60)))
+    with pytest.raises(SourceTooLarge, match="more than 50 links"):
+        model_files(tree, "", objects, Limits(files=50))
+
+
+def test_a_large_folder_that_stands_in_many_places_is_refused_before_it_costs_hours() -> None:
+    objects: Objects = {}
+    blob = stored(objects, BLOB, b"-")
+    large = stored(objects, TREE, b"".join(entry("100644", f"{n}.txt", blob) for n in range(1000)))
+    tree = stored(objects, TREE, b"".join(entry("40000", f"{n:04}", large) for n in range(900)))
+    with pytest.raises(SourceTooLarge, match="entries of folders"):
+        model_files(tree, "", objects, Limits())
+
+
+def test_reading_a_tree_stops_when_its_time_is_over() -> None:
+    class OverError(Exception):
+        pass
+
+    def over() -> None:
+        raise OverError
+
+    objects: Objects = {}
+    with pytest.raises(OverError):
+        model_files(stored(objects, TREE, b""), "", objects, Limits(), over)
