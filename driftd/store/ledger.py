@@ -7,7 +7,7 @@ idempotent: an intent is written once, settled once, and a finding that is open 
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -292,7 +292,7 @@ def _flush(connection: Connection, group: _Group) -> None:
         _flush_state(connection, group.state)
     outbox.write(connection, group.pages, group.deliveries)
     if group.audit:
-        connection.execute(sql.INSERT_AUDIT, [_audit_row(row) for row in group.audit])
+        connection.execute(sql.INSERT_AUDIT, [asdict(row) for row in group.audit])
     for step in group.steps:
         retention.remove(connection, step)
 
@@ -387,19 +387,6 @@ def _finding_update(life: _Life) -> dict[str, Any]:
         "direction": life.finding.direction.value,
         "severity": life.finding.severity.value,
         "body": finding_text(life.finding),
-    }
-
-
-def _audit_row(row: AuditRow) -> dict[str, Any]:
-    return {
-        "seq": row.seq,
-        "at": row.at,
-        "epoch": row.epoch,
-        "kind": row.kind,
-        "subject": row.subject,
-        "payload": row.payload,
-        "prev_hash": row.prev_hash,
-        "hash": row.hash,
     }
 
 
