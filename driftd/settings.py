@@ -74,7 +74,9 @@ class LeaseSettings(_Part):
     renew_deadline_seconds: Seconds = Field(
         10.0, description="A leader that could not renew for so long stops writing."
     )
-    retry_seconds: Seconds = Field(2.0, description="Pause between two tries to acquire or renew.")
+    retry_seconds: Seconds = Field(
+        2.0, description="Pause between two renewals; a standby looks at the lease four times as often."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "LeaseSettings":

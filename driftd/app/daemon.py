@@ -20,6 +20,7 @@ from driftd.settings import Settings
 from driftd.source import SourceError
 from driftd.store import StoreError
 from driftd.telemetry import configure_logs
+from driftd.values import Clock
 from driftd.web.api import ApiUnusable
 
 _log = structlog.get_logger()
@@ -32,8 +33,8 @@ COLLECTED_AFTER = (20_000, 20, 20)
 namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking."""
 
 
-async def run(settings: Settings) -> int:
-    """Run the daemon until SIGTERM or SIGINT; the exit code of the process.
+async def run(settings: Settings, clock: Clock | None = None) -> int:
+    """Run the daemon until SIGTERM or SIGINT, by the machine's clock unless given another; the process's exit code.
 
     Start order: logs, store, health server, model, mirrors, elector, leader-only work. Stop is the reverse.
     """
@@ -45,7 +46,7 @@ async def run(settings: Settings) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            outside = await open_outside(settings, SystemClock(), stack)
+            outside = await open_outside(settings, clock or SystemClock(), stack)
             return await Daemon(Parts(settings, outside)).run(stop)
     except StoreError as error:
         _log.critical("store.unusable", why=str(error))

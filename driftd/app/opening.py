@@ -7,18 +7,18 @@ import random
 from dataclasses import dataclass
 
 from driftd import __version__
-from driftd.app.system import SystemClock
 from driftd.cluster import Credentials, Pace, ReflectorSettings, Session, Timeouts, default_credentials
 from driftd.settings import Settings
 from driftd.store import Store
 from driftd.telemetry import Metrics, Traces
+from driftd.values import Clock
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The outside as one daemon reaches it. The lease has a client of its own: nothing stands in its way."""
 
-    clock: SystemClock
+    clock: Clock
     pace: Pace
     store: Store
     session: Session
@@ -27,7 +27,7 @@ class Outside:
     traces: Traces
 
 
-async def open_outside(settings: Settings, clock: SystemClock, stack: contextlib.AsyncExitStack) -> Outside:
+async def open_outside(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack) -> Outside:
     """Open it all; `stack` closes it. Raises `StoreError`, `ClusterError`."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = await Store.open(

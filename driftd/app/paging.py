@@ -82,7 +82,9 @@ class Inside:
         for fight in self.breaker.fights(self.clock.monotonic()):
             model = self.models.in_force
             tenant = model.tenant_of(scope_of(fight.ref)) if model else ""
-            summary = "somebody changes it back each time; `driftd history` names who claims to"
+            # In tens: each new summary is a new version of the page, and must not be written at every look.
+            share = f"open about {10 * round(10 * fight.open_share)} % of the time"
+            summary = f"somebody changes it back each time, {share}; `driftd history` names who claims to"
             found.append(Condition(PageClass.FIGHT, about_object(fight.ref, tenant), summary))
         for pause in self.pauses.all():
             about = About(f"pause {pause.namespace}", "Namespace", pause.namespace, pause.namespace)

@@ -23,6 +23,9 @@ from driftd.values import EPOCH
 _LONGEST: Final = 4
 """A foreign holder's own duration counts up to this many times ours: nobody may lock driftd out with a number."""
 
+_LOOKS: Final = 4
+"""A standby looks so many times as often as a leader renews: until it notices, nobody repairs."""
+
 _log = structlog.get_logger()
 
 
@@ -147,18 +150,18 @@ class Elector:
         """
         while True:
             if not await self._acquire():
-                await self._pause()
+                await self._pause(self.settings.retry / _LOOKS)
                 continue
             term = await self._try_term()
             if term is None:
-                await self._pause()
+                await self._pause(self.settings.retry)
                 continue
             _log.info("cluster.lease.acquired", epoch=term.epoch, identity=self.identity)
             if await self._lead(work, term):
                 return
 
-    async def _pause(self) -> None:
-        await self.pace.sleep(self.settings.retry * (1 + 0.2 * self.pace.random()))
+    async def _pause(self, seconds: float) -> None:
+        await self.pace.sleep(seconds * (1 + 0.2 * self.pace.random()))
 
     async def _acquire(self) -> bool:
         """One attempt; every trouble is a no."""
@@ -238,7 +241,7 @@ class Elector:
 
     async def _keep(self, task: "asyncio.Future[None]") -> bool:
         """Waits for the next renewal and renews, again and again until the deadline; False when the lease is lost."""
-        pause = asyncio.sleep(0) if self._notes else self._pause()
+        pause = asyncio.sleep(0) if self._notes else self._pause(self.settings.retry)
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(pause)]
         try:
             await asyncio.wait([task, *waits], return_when=asyncio.FIRST_COMPLETED)

@@ -13,12 +13,16 @@ QUIET_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Fight:
-    """One object that somebody keeps changing back. Times are monotonic seconds."""
+    """One object that somebody keeps changing back. Times are monotonic seconds.
+
+    `open_share`, 0 to 1, is how much of the fight's own time the object stood open; the quiet after it does not count.
+    """
 
     ref: ObjectRef
     since: float
     repairs: int
     loosened_seconds: float
+    open_share: float
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class _Object:
     repairs: int = 0
     loose_since: float | None = None
     loosened: float = 0.0
+    loosened_before: float = 0.0  # of that, before the fight
 
     def loosened_by(self, now: float) -> float:
         still = 0.0 if self.loose_since is None else max(0.0, now - self.loose_since)
@@ -92,6 +97,7 @@ class FightBreaker:
             return False
         state.fight_since = now
         state.pause = self._first_pause
+        state.loosened_before = state.loosened_by(now)
         self._fighting[ref] = self._calm.pop(ref)
         return True
 
@@ -161,4 +167,7 @@ class FightBreaker:
 
 def _fight(ref: ObjectRef, state: _Object, now: float) -> Fight:
     since = now if state.fight_since is None else state.fight_since
-    return Fight(ref=ref, since=since, repairs=state.repairs, loosened_seconds=state.loosened_by(now))
+    lasted = (state.touched if state.loose_since is None else now) - since
+    loosened = state.loosened_by(now)
+    share = min(1.0, (loosened - state.loosened_before) / lasted) if lasted > 0 else 0.0
+    return Fight(ref=ref, since=since, repairs=state.repairs, loosened_seconds=loosened, open_share=share)

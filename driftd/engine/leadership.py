@@ -183,10 +183,16 @@ class Leadership:
             for fight in self._breaker.cool(now):
                 await self._note(
                     "fight.over",
-                    {"repairs": str(fight.repairs), "loosened_seconds": f"{fight.loosened_seconds:.1f}"},
+                    {
+                        "repairs": str(fight.repairs),
+                        "loosened_seconds": f"{fight.loosened_seconds:.1f}",
+                        "open_share": f"{fight.open_share:.2f}",
+                    },
                     str(fight.ref),
                 )
-            self._metrics.fights.set(len(self._breaker.fights(now)))
+            fights = self._breaker.fights(now)
+            self._metrics.fights.set(len(fights))
+            self._metrics.fight_open.set(max((fight.open_share for fight in fights), default=0.0))
 
     async def _anchor(self) -> None:
         anchored = ""

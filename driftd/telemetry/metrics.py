@@ -76,6 +76,11 @@ class Metrics:
             "driftd_store_ok", "1 while the store takes writes; 0 while the journal does.", registry=one
         )
         self.fights = Gauge("driftd_fights_open", "Objects somebody else keeps changing back.", registry=one)
+        self.fight_open = Gauge(
+            "driftd_fight_open_ratio",
+            "Share of its time, 0 to 1, that the most open object of the fights under way stood open.",
+            registry=one,
+        )
         self.last_pass = Gauge(
             "driftd_last_pass_timestamp_seconds",
             "When every scope had been judged since the last sweep, with all kinds readable.",

@@ -152,6 +152,26 @@ async def test_a_clean_stop_hands_over_without_waiting_out_the_lease(
             assert loop.time() - stopped < 1.0  # 15 s are 1.25 s here
 
 
+async def test_a_standby_looks_four_times_as_often_as_a_leader_renews(
+    make: Callable[..., Elector], until: Until
+) -> None:
+    one, two, naps = Work(), Work(), list[float]()
+    async with running(make("one"), one):
+        await until(lambda: one.running == 1)
+        second = make("two")
+        pace = second.pace
+
+        async def sleep(seconds: float) -> None:
+            naps.append(seconds)
+            await pace.sleep(seconds)
+
+        second.pace = Pace(pace.clock, sleep, pace.random)
+        async with running(second, two):
+            await until(lambda: len(naps) > 4)
+    assert set(naps) == {2.0 / 4 * 1.1}
+    assert two.running == 0
+
+
 async def test_when_the_server_hangs_leadership_ends_by_the_clock(
     server: ApiServer, make: Callable[..., Elector], until: Until
 ) -> None:

@@ -2,10 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.drift.breaker import FightBreaker
+from driftd.drift.breaker import QUIET_SECONDS, FightBreaker
 from driftd.values import Direction, ObjectRef
 
 POLICY = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme", "default-deny")
@@ -135,3 +136,35 @@ def test_loosening_drift_never_waits_longer_than_the_cap(steps: list[tuple[Direc
         if wait == 0.0:
             breaker.repaired(POLICY, now)
             breaker.settled(POLICY, now)
+
+
+def test_a_fight_knows_for_which_share_of_its_time_the_object_stood_open() -> None:
+    breaker = FightBreaker()
+    for n in range(5):
+        breaker.permit(POLICY, LOOSE, 30.0 + n)
+        breaker.repaired(POLICY, 30.0 + n)
+        breaker.settled(POLICY, 30.0 + n)
+    assert breaker.fights(34.0)[0].open_share == 0.0
+    for n in range(10):  # a quarter of each second
+        breaker.permit(POLICY, LOOSE, 34.75 + n)
+        breaker.repaired(POLICY, 35.0 + n)
+        breaker.settled(POLICY, 35.0 + n)
+    assert breaker.fights(44.0)[0].open_share == pytest.approx(0.25)
+    breaker.permit(POLICY, LOOSE, 44.0)
+    assert breaker.fights(54.0)[0].open_share == pytest.approx((2.5 + 10) / 20)
+    breaker.settled(POLICY, 54.0)
+    breaker.repaired(POLICY, 54.0)
+    (ended,) = breaker.cool(54.0 + QUIET_SECONDS)
+    assert ended.open_share == pytest.approx((2.5 + 10) / 20), "the quiet afterwards does not count"
+
+
+def test_what_stood_open_before_the_fight_is_no_part_of_its_share() -> None:
+    breaker = FightBreaker()
+    breaker.permit(POLICY, LOOSE, 0.0)
+    breaker.settled(POLICY, 60.0)
+    for n in range(5):
+        breaker.repaired(POLICY, 60.0 + n)
+    breaker.permit(POLICY, TIGHT, 65.0)
+    breaker.repaired(POLICY, 74.0)
+    (one,) = breaker.fights(74.0)
+    assert (one.open_share, one.loosened_seconds) == (0.0, 60.0)
