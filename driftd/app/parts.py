@@ -375,6 +375,7 @@ class Parts:
             direction=finding.direction.value,
             severity=finding.severity.value,
             witness=str(finding.witness or ""),
+            neutral_now=finding.neutral_now,
             dialect=finding.dialect,
         )
         try:

@@ -84,6 +84,8 @@ def _print(found: "Compared", output: Output) -> None:
         rows += [("", "", "", sentence) for sentence in told[1:]]
         if finding.omitted:
             rows.append(("", "", "", f"and {finding.omitted} more"))
+        if finding.effect:
+            rows.append(("", "", "", finding.effect))
         styles += [show.SEVERITY_STYLES[finding.severity.value]] * (len(rows) - len(styles))
     if rows:
         show.table(("FINDING", "OBJECT", "MODEL", "WHAT"), rows, styles)
@@ -118,6 +120,9 @@ def remarks(found: "Compared", command: str) -> None:
 
 def _sum(found: "Compared") -> str:
     verdict = found.verdict
-    parts = [f"{len(verdict.findings)} {'finding' if len(verdict.findings) == 1 else 'findings'}"] * verdict.drift
+    count = len(verdict.findings) - verdict.tolerated
+    parts = [f"{count} {'finding' if count == 1 else 'findings'}"] * verdict.drift
     parts += [f"{len(verdict.gaps)} could not be told"] * verdict.unknown
-    return ", ".join(parts) or "clean"
+    parts = parts or ["clean"]
+    parts += [f"{verdict.tolerated} that the plan lets stand"] * bool(verdict.tolerated)
+    return ", ".join(parts)

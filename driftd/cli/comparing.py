@@ -85,7 +85,7 @@ def compared(question: Question) -> Compared:
             today(),
             namespaces=question.namespaces or None,
             kinds=question.kinds or None,
-            step=lambda namespace: say(f"comparing {namespace}"),
+            step=say,
         )
     return Compared(model, live, verdict)
 

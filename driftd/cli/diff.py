@@ -75,6 +75,8 @@ def _print(found: "Compared", output: Output) -> None:
     told: list[tuple[str, str]] = []
     for one, text in diffs:
         told.append((f"# {show.printable(one.finding.summary)}", "bold"))
+        if one.finding.effect:
+            told.append((f"# {show.printable(one.finding.effect)}", "bold"))
         told += [(show.printable(line), _style(line)) for line in (text or "").splitlines()]
         told.append(("", ""))
     show.lines(told)

@@ -138,6 +138,7 @@ def _print_lives(found: "History") -> None:
         where = f"{name.kind} {name.namespace}/{name.name}" if name.namespace else f"{name.kind} {name.name}"
         told = finding.changes[0].sentence if finding.changes else finding.summary
         more = len(finding.changes) - 1 + finding.omitted if finding.changes else 0
+        said = f"{told} (and {more} more)" if more else told
         rows.append(
             (
                 _short(life.opened),
@@ -146,7 +147,7 @@ def _print_lives(found: "History") -> None:
                 where,
                 "" if finding.claimed_by is None else finding.claimed_by.who,
                 life.closed_by,
-                f"{told} (and {more} more)" if more else told,
+                said if not finding.effect or finding.effect in said else f"{said}; {finding.effect}",
             )
         )
         styles.append("" if life.closed is not None else show.SEVERITY_STYLES[finding.severity.value])

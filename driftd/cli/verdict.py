@@ -6,8 +6,9 @@ from datetime import date
 from itertools import groupby
 
 from driftd.cli.live import Gap, LiveState
+from driftd.cli.meaning import meanings
 from driftd.compile import Compiled, Exempt, GovernedNamespace
-from driftd.drift import Comparison, Difference, LiveScope, compare, report
+from driftd.drift import Comparison, Difference, Judgement, LiveScope, compare, report
 from driftd.policy.kinds import KINDS, Coverage, MalformedObject, digest_of, kind_of
 from driftd.values import PROVENANCE, TENANT, Finding, FindingType, Live, ObjectRef, Scope, kind_name, scope_of
 
@@ -43,8 +44,13 @@ class Verdict:
         return bool(self.gaps)
 
     @property
+    def tolerated(self) -> int:
+        """How many of the findings a plan lets stand: they are told, and are no drift."""
+        return sum(one.finding.type is FindingType.TOLERATED for one in self.findings)
+
+    @property
     def drift(self) -> bool:
-        return bool(self.findings)
+        return len(self.findings) > self.tolerated
 
 
 def judge(
@@ -58,7 +64,7 @@ def judge(
 ) -> Verdict:
     """Compare what the model governs with what was read.
 
-    `namespaces` and `kinds` narrow the question; nothing is said of the rest. `step` is told each namespace.
+    `namespaces` and `kinds` narrow the question; nothing is said of the rest. `step` is told what is done.
     """
     narrow = frozenset() if kinds is None else frozenset(kind_name(*key) for key in KINDS) - frozenset(kinds)
     scopes = _by_scope(live.objects.values())
@@ -68,20 +74,10 @@ def judge(
     exempted: list[Exempt] = []
     unmarked: list[ObjectRef] = []
     asked = [one for one in compiled.every_scope() if namespaces is None or one.name in namespaces]
-    for governed in asked:
-        step(governed.name or "what has no namespace")
-        scope = governed.scope
-        objects = {one.ref: one for one in scopes.get(scope, ())}
-        seen = LiveScope(
-            scope=scope,
-            objects=objects,
-            not_ready=tuple(sorted(live.blind | narrow)),
-            unknown=tuple(foreign.get(scope, ())) if governed.name else (),
-            proved_absent=_absent(governed, objects, live, narrow),
-        )
-        comparison = compare(compiled, governed, seen, today)
+    seen = [_seen(governed, scopes, foreign, live, narrow) for governed in asked]
+    for (governed, _), comparison in zip(seen, _compared(compiled, seen, today, step), strict=True):
         exempted += comparison.exempted
-        gaps += _unproved(scope, comparison)
+        gaps += _unproved(governed.scope, comparison)
         for judged in _judged(comparison, governed, compiled.coverage):
             findings.append(judged)
             if is_only_unmarked(judged, compiled.coverage):
@@ -97,6 +93,51 @@ def judge(
         gaps=tuple(gaps),
         exempted=tuple(exempted),
         unmarked=tuple(unmarked),
+    )
+
+
+def _seen(
+    governed: GovernedNamespace,
+    scopes: Mapping[Scope, list[Live]],
+    foreign: Mapping[Scope, list[Live]],
+    live: LiveState,
+    narrow: frozenset[str],
+) -> tuple[GovernedNamespace, LiveScope]:
+    """A scope, and what was read of it."""
+    scope = governed.scope
+    objects = {one.ref: one for one in scopes.get(scope, ())}
+    return governed, LiveScope(
+        scope=scope,
+        objects=objects,
+        not_ready=tuple(sorted(live.blind | narrow)),
+        unknown=tuple(foreign.get(scope, ())) if governed.name else (),
+        proved_absent=_absent(governed, objects, live, narrow),
+    )
+
+
+def _compared(
+    compiled: Compiled,
+    seen: Sequence[tuple[GovernedNamespace, LiveScope]],
+    today: date,
+    step: Callable[[str], None],
+) -> Iterator[Comparison]:
+    """Each scope, first by digests alone; what differs anywhere is then judged together, since a hole may need two."""
+    found: list[Comparison] = []
+    for governed, live in seen:
+        step(f"comparing {governed.name or 'what has no namespace'}")
+        found.append(compare(compiled, governed, live, today))
+    differences = [one for comparison in found for one in comparison.differences.values()]
+    if not differences:
+        return iter(found)
+    step(f"judging what {len(differences)} differences do")
+    known = meanings(compiled, differences)
+
+    def recall(_governed: GovernedNamespace, _live: LiveScope, _asked: object) -> Mapping[ObjectRef, Judgement]:
+        return known
+
+    return (
+        compare(compiled, governed, live, today, judge=recall) if comparison.differences else comparison
+        for (governed, live), comparison in zip(seen, found, strict=True)
     )
 
 

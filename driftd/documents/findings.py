@@ -56,8 +56,12 @@ class FindingEntry(_Part):
     scope: str = Field(description="The namespace it is judged in; empty for the cluster.")
     tenant: str
     direction: Direction
+    neutral_now: bool = Field(
+        description="For pods that are known nothing changes; the direction is that of pods that could be made."
+    )
     severity: Severity
     summary: str
+    effect: str = Field(description="What it does to who reaches whom, as a clause; empty where it does nothing.")
     origin: Place | None
     changes: tuple[ChangeEntry, ...]
     omitted: int = Field(ge=0, description="Changes beyond those listed.")
@@ -102,8 +106,10 @@ def finding_entry(finding: Finding) -> FindingEntry:
         scope=finding.scope.namespace,
         tenant=finding.tenant,
         direction=finding.direction,
+        neutral_now=finding.neutral_now,
         severity=finding.severity,
         summary=finding.summary,
+        effect=finding.effect,
         origin=None if origin is None else Place(file=origin.file, line=origin.line, document=origin.document),
         changes=tuple(
             ChangeEntry(path=one.path, desired=one.desired, live=one.live, sentence=one.sentence)

@@ -83,6 +83,7 @@ def blocked(finding: Finding, why: str, cluster: str) -> Finding:
         witness=finding.witness,
         claimed_by=finding.claimed_by,
         dialect=finding.dialect,
+        neutral_now=finding.neutral_now,
     )
 
 
@@ -223,6 +224,7 @@ class Teller:
             witness=judgement.witness,
             claimed_by=claim_of(live),
             dialect=judgement.dialect or self.compiled.dialect,
+            neutral_now=judgement.neutral_now,
         )
 
 

@@ -25,6 +25,7 @@ class Judgement:
 
     `crosses_tenant` says whether a flow that it opens leaves its tenant; None is "not known", which ranks as yes.
     `within` is the one namespace between whose pods all lies that it opens; empty where that is not so or not known.
+    `neutral_now`: nothing changes for pods that are there or that the model names, only for pods that could be made.
     """
 
     direction: Direction
@@ -32,6 +33,7 @@ class Judgement:
     crosses_tenant: bool | None = None
     dialect: str = ""
     within: str = ""
+    neutral_now: bool = False
 
 
 UNJUDGED = Judgement(Direction.UNKNOWN)

@@ -12,7 +12,7 @@ from driftd.drift.words import shown
 from driftd.drift.world import World, worse
 from driftd.policy.reach import Pod
 from driftd.policy.reach.pods import WORKLOADS
-from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Scope
+from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Scope, effect
 
 _GROUPS: Mapping[str, str] = {kind: group for group, kind in WORKLOADS}
 _NAMED = 3
@@ -47,13 +47,13 @@ def relabelled_others(compiled: Compiled, world: World) -> Iterator[Finding]:
         if judgement.direction is Direction.NEUTRAL:
             continue
         summary = (
-            f"the labels of {ref} are not the model's, and {_effect(judgement)}; driftd does not write them: take the "
+            f"the labels of {ref} are not the model's; {_effect(judgement)}. driftd does not write them: take the "
             "labels away"
         )
         if ref.kind == "Namespace":
             summary = (
                 f"the labels of {ref}, which the model does not govern, let its pods count where policies select "
-                f"namespaces, and {_effect(judgement)}; take the labels away, or govern the namespace"
+                f"namespaces; {_effect(judgement)}. Take the labels away, or govern the namespace"
             )
         yield _finding(compiled, compiled.governed.get(ref.namespace), ref, judgement, summary)
 
@@ -74,6 +74,7 @@ def _finding(
         witness=judgement.witness,
         claimed_by=NOBODY,
         dialect=judgement.dialect or compiled.dialect,
+        neutral_now=judgement.neutral_now,
     )
 
 
@@ -133,17 +134,10 @@ def _of_pods(governed: GovernedNamespace, ref: ObjectRef, pods: list[Pod], judge
     who = str(ref) if ref.kind == "Pod" else f"{ref} (pods {names}{more})"
     where = "the pod" if ref.kind == "Pod" else f"the template of {ref.kind} {ref.name} and in its pods"
     return (
-        f"{who} {_Why(pods[0], governed)}; this {_effect(judgement)}. driftd writes no pods: put it right in {where}, "
+        f"{who} {_Why(pods[0], governed)}; {_effect(judgement)}. driftd writes no pods: put it right in {where}, "
         "or have the model say it"
     )
 
 
 def _effect(judgement: Judgement) -> str:
-    match judgement.direction:
-        case Direction.LOOSENS | Direction.UNKNOWN:
-            verb = "opens"
-        case Direction.MIXED:
-            verb = "opens some flows and closes others, among them"
-        case _:
-            verb = "breaks"
-    return f"{verb} {judgement.witness}" if judgement.witness else f"{verb} flows"
+    return effect(judgement.direction, judgement.witness, neutral_now=judgement.neutral_now)

@@ -129,7 +129,8 @@ class World:
         witness = found.witness
         if witness is not None:  # owners of pods are free text
             witness = replace(witness, source=shown(witness.source), target=shown(witness.target))
-        return Judgement(found.direction, witness, found.crosses_tenant, found.dialect.value, found.within)
+        dialect = found.dialect.value
+        return Judgement(found.direction, witness, found.crosses_tenant, dialect, found.within, found.neutral_now)
 
     def judge(self, differences: Iterable[Difference]) -> dict[ObjectRef, Judgement]:
         """What each difference does: alone, and together with all that stand open (a hole may need two of them)."""
@@ -193,7 +194,7 @@ def _names_a_service(difference: Difference) -> bool:
         for side in (difference.live, difference.desired)
         if side is not None and difference.ref.group == CALICO
         for flow in ("ingress", "egress")
-        for rule in side.body()["spec"].get(flow) or ()
+        for rule in (side.body().get("spec") or {}).get(flow) or ()
     ]
     return any((rule.get(end) or {}).get("services") for rule in rules for end in ("source", "destination"))
 
@@ -207,7 +208,10 @@ def worse(one: Judgement, other: Judgement) -> Judgement:
     crosses = None if None in (one.crosses_tenant, other.crosses_tenant) else one.crosses_tenant or other.crosses_tenant
     witness = worst.witness or one.witness or other.witness
     homes = {each.within for each in (one, other) if each.direction.may_loosen}
-    return Judgement(direction, witness, crosses, worst.dialect or one.dialect, homes.pop() if len(homes) == 1 else "")
+    within = homes.pop() if len(homes) == 1 else ""
+    later = all(each.neutral_now or each.direction is Direction.NEUTRAL for each in (one, other))
+    later = later and direction is not Direction.NEUTRAL
+    return Judgement(direction, witness, crosses, worst.dialect or one.dialect, within, later)
 
 
 def _own_meaning(difference: Difference) -> Judgement | None:

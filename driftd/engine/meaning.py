@@ -254,6 +254,7 @@ class Meaning:
             severity=severity(judgement.direction, crosses_tenant=judgement.crosses_tenant),
             witness=judgement.witness,
             dialect=judgement.dialect or offered.finding.dialect,
+            neutral_now=judgement.neutral_now,
         )
         if offered.trace is None:
             await self._judged(finding)

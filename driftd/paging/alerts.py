@@ -49,7 +49,19 @@ def _annotations(page: Page, cluster: str, leads: Mapping[str, str]) -> Mapping[
     return {"summary": summary_of(page, cluster), **{key: details[key] for key in _TOLD if key in details}, **leads}
 
 
-_TOLD = ("state", "opened", "finding", "what", "direction", "witness", "model", "claimed_by", "history", "runbook")
+_TOLD = (
+    "state",
+    "opened",
+    "finding",
+    "what",
+    "direction",
+    "effect",
+    "witness",
+    "model",
+    "claimed_by",
+    "history",
+    "runbook",
+)
 
 
 def _stamp(moment: datetime) -> str:

@@ -55,7 +55,7 @@ class Reason:
     """One finding or condition that a page is about.
 
     `cls` is None for drift that opens and breaks nothing. `rollout`: nobody has touched the cluster, the model asks for
-    something else than before.
+    something else than before. `later`: it opens or breaks something for pods that could be made, for no known one.
     """
 
     id: str
@@ -72,6 +72,8 @@ class Reason:
     origin: str = ""
     trace: str = ""
     rollout: bool = False
+    effect: str = ""
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,8 @@ def reason_of(finding: Finding, opened: datetime, trace: str, *, rollout: bool =
         origin=line(str(finding.origin)) if finding.origin else "",
         trace=trace,
         rollout=rollout,
+        effect=line(finding.effect),
+        later=finding.neutral_now,
     )
 
 

@@ -17,7 +17,12 @@ _SAYS = {
     PageClass.STORE: "records are not going to the database",
     PageClass.TEST: "a test of paging, nothing is wrong",
 }
-
+_LATER = {
+    PageClass.CROSSING: "opens a way across tenants for pods made later, and for none now",
+    PageClass.LOOSENING: "opens more than the model allows for pods made later, and for none now",
+    PageClass.TIGHTENING: "closes what the model allows for pods made later, and for none now",
+}
+"""Of drift that changes nothing for any pod that is known."""
 
 _RUNBOOKS = {PageClass.HELD: "model-held", PageClass.STORE: "store-gone"}
 """Runbook pages of another name than their class: alerts of Prometheus lead there as well."""
@@ -53,6 +58,8 @@ def summary_of(page: Page, cluster: str) -> str:
     says = _SAYS[page.cls] if page.cls else "differs"
     if page.cls is PageClass.CROSSING and not _lead(page).judged:
         says = "may open a way across tenants (not judged)"
+    elif page.reasons and page.cls in _LATER and _lead(page).later:
+        says = _LATER[page.cls]
     tail = f" ({_state(page)}); {_lead(page).summary}" if page.reasons else ""
     return line(f"{head}{whose}{page.about} {says}{tail}", 1000)
 
@@ -79,6 +86,7 @@ def details_of(page: Page, cluster: str) -> Mapping[str, str]:
             "finding": ", ".join(one.id for one in page.reasons[:5]),
             "what": ", ".join(dict.fromkeys(one.what for one in page.reasons)),
             "direction": lead.direction,
+            "effect": lead.effect,
             "witness": lead.witness,
             "model": lead.origin,
             "claimed_by": lead.claimed_by,
@@ -116,8 +124,9 @@ def trace_of(page: Page) -> str:
 
 
 def _lead(page: Page) -> Reason:
-    """The reason that the page is named for."""
-    return next((one for one in page.reasons if one.cls is page.cls), page.reasons[0])
+    """The reason that the page is named for: one that concerns somebody now, if there is one."""
+    named = (one for one in page.reasons if one.cls is page.cls)
+    return min(named, key=lambda one: one.later, default=page.reasons[0])
 
 
 def _state(page: Page) -> str:

@@ -10,6 +10,7 @@ from driftd.values.findings import (
     Seen,
     Severity,
     Witness,
+    effect,
 )
 from driftd.values.objects import CONDEMNED, EPOCH, PROVENANCE, TENANT, Desired, Live, Manager
 from driftd.values.redaction import redacted
@@ -59,6 +60,7 @@ __all__ = [
     "Severity",
     "Witness",
     "Write",
+    "effect",
     "kind_name",
     "redacted",
     "scope_of",

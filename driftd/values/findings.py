@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from driftd.values.refs import ObjectRef, Origin, Scope
 
@@ -92,12 +93,41 @@ class Witness:
         return f"{self.source} -> {self.target} {self.protocol}/{self.port}{tail}"
 
 
+_NOW: Final = {
+    Direction.LOOSENS: "it opens {}",
+    Direction.TIGHTENS: "it breaks {}",
+    Direction.MIXED: "it opens some flows and closes others, among them {}",
+    Direction.NEUTRAL: "",
+    Direction.UNKNOWN: "it may open {}",
+}
+_LATER: Final = {
+    Direction.LOOSENS: "no pod that is known gains anything now; one made later could: {}",
+    Direction.TIGHTENS: "no pod that is known loses anything now; one made later would: {}",
+    Direction.MIXED: "nothing changes for known pods now; for ones made later some flows open, others close: {}",
+    Direction.NEUTRAL: "",
+    Direction.UNKNOWN: "nothing changes for known pods now; what ones made later could gain is not known",
+}
+
+
+def effect(direction: Direction, witness: Witness | None, *, neutral_now: bool) -> str:
+    """What a difference does to who reaches whom, as a clause about it; empty for what does nothing.
+
+    `neutral_now`: it concerns no pod that is known, but pods that could be made.
+    """
+    flow = str(witness) if witness else "some flow"
+    if neutral_now:
+        return _LATER[direction].format(flow)
+    known = direction is not Direction.UNKNOWN or witness is not None
+    return _NOW[direction].format(flow) if known else "what it opens is not known"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One difference, its meaning and its cause.
 
     `id` is stable: the same difference of the same object keeps it across cycles and restarts, so it is the
-    deduplication key of pages. `changes` holds at most 64 entries; `omitted` counts the rest.
+    deduplication key of pages. `changes` holds at most 64 entries; `omitted` counts the rest. `neutral_now`: the
+    direction is that of pods that could be made; for live ones, and those that the model names, nothing changes.
     """
 
     id: str
@@ -114,6 +144,12 @@ class Finding:
     witness: Witness | None = None
     claimed_by: Claim | None = None
     dialect: str = ""
+    neutral_now: bool = False
+
+    @property
+    def effect(self) -> str:
+        """What it does to who reaches whom, as a clause; empty where it does nothing."""
+        return effect(self.direction, self.witness, neutral_now=self.neutral_now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from driftd.cli.documents import schema_of
 from tests.support.cli import driftd, write_model
 from tests.support.json_schema import errors
-from tests.support.model_texts import environment
+from tests.support.model_texts import PLAN, environment
 
 Items = list[dict[str, Any]]
 EXEMPTION = """\
@@ -78,10 +78,60 @@ def test_the_order_of_lists_and_defaults_left_out_are_no_drift(models: Path) -> 
 def test_a_hole_is_told_with_the_line_of_the_model_and_what_it_is(models: Path) -> None:
     ran = check(models, dump(models, opened))
     assert ran.code == 1
-    heading, row = ran.out.splitlines()
+    heading, row, effect = ran.out.splitlines()
     assert heading.split() == ["FINDING", "OBJECT", "MODEL", "WHAT"]
     assert row.startswith("modified  NetworkPolicy shop/default-deny  shop.yaml:1")
     assert "egress rule to anybody any port was added" in row
+    assert effect.strip().startswith("it opens shop/")
+
+
+def test_a_policy_for_pods_nobody_has_says_that_nobody_gains_anything_now(models: Path) -> None:
+    def prepared(items: Items) -> None:
+        rogue = copy.deepcopy(find(items, "NetworkPolicy", "default-deny"))
+        rogue["metadata"]["name"] = "debug"
+        rogue["spec"] |= {"podSelector": {"matchLabels": {"role": "debug"}}, "egress": [{}]}
+        items.append(rogue)
+
+    stdin = dump(models, prepared)
+    (found,) = check(models, stdin, "-o", "json").json()["findings"]
+    assert (found["direction"], found["neutralNow"]) == ("loosens", True)
+    assert "role=debug" in found["witness"]["source"]
+    said = "no pod that is known gains anything now; one made later could: shop/any pod "
+    assert found["effect"].startswith(said)
+    assert said in check(models, stdin).out
+    assert f"# {said}" in driftd("diff", "--models", models, "--manifests", "-", stdin=stdin).out
+
+
+def test_holes_are_judged_together_for_one_may_need_two_policies(models: Path) -> None:
+    """An egress without its ingress opens nothing; the two of them do, and each is told as half of it."""
+
+    def both(items: Items) -> None:
+        peers = [{"namespaceSelector": {}, "podSelector": {}}]
+        for namespace, way, end in (("shop", "egress", "to"), ("desk", "ingress", "from")):
+            extra = copy.deepcopy(find(items, "NetworkPolicy", "default-deny", namespace))
+            extra["metadata"]["name"] = "half"
+            extra["spec"] |= {way: [{end: peers}], "policyTypes": [way.capitalize()]}
+            items.append(extra)
+
+    found = check(models, dump(models, both), "-o", "json").json()["findings"]
+    assert [(one["direction"], one["severity"]) for one in found] == [("loosens", "critical")] * 2
+    assert not any(one["neutralNow"] for one in found)
+
+
+def test_a_policy_of_a_tenants_own_that_the_plan_lets_stand_is_told_and_is_no_drift(tmp_path: Path) -> None:
+    plan = f"{PLAN}spec: {{tenantPolicies: inertOrTightening}}\n"
+    models = write_model(tmp_path / "models", shop=environment("shop", "acme"), plan=plan)
+
+    def own(items: Items) -> None:
+        mine = copy.deepcopy(find(items, "NetworkPolicy", "default-deny"))
+        mine["metadata"] = {"name": "mine", "namespace": "shop"}
+        items.append(mine)
+
+    ran = check(models, dump(models, own), "-o", "json")
+    assert ran.code == 0
+    assert ran.json()["verdict"] == "clean"
+    assert [one["type"] for one in ran.json()["findings"]] == ["tolerated"]
+    assert "clean, 1 that the plan lets stand" in check(models, dump(models, own)).err
 
 
 def test_the_document_is_as_its_schema_says(models: Path) -> None:
@@ -110,6 +160,9 @@ def test_the_document_is_as_its_schema_says(models: Path) -> None:
     assert modified["changes"][0]["live"] == "{}"
     assert modified["tenant"] == "acme"
     assert modified["mode"] == "report"
+    assert modified["direction"] == "loosens"
+    assert not modified["neutralNow"]
+    assert modified["effect"].startswith("it opens ")
 
 
 def test_yaml_and_json_say_the_same(models: Path) -> None:

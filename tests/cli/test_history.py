@@ -4,8 +4,9 @@ import asyncio
 import hashlib
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from driftd.cli.documents import schema_of
 from driftd.cli.failures import CommandError
 from driftd.cli.records import moment_since
 from driftd.store import Store, StoreOptions
-from driftd.values import Direction
+from driftd.values import Direction, Finding, Witness
 from tests.support.cli import Ran, driftd
 from tests.support.json_schema import errors
 from tests.support.records import START, SteppingClock, change, finding, intent, outcome
@@ -32,14 +33,18 @@ async def fill(store: Store) -> None:
     await store.begin([other], [])
 
 
-def recorded(folder: Path, during: Callable[[], Awaitable[None]] | None = None) -> Path:
-    """A data folder with the records of `fill`; `during` runs while the daemon's store is still open."""
+def recorded(
+    folder: Path, during: Callable[[], Awaitable[None]] | None = None, and_then: Sequence[Finding] = ()
+) -> Path:
+    """A data folder with the records of `fill` and then more; `during` runs while the daemon's store is still open."""
 
     async def run() -> None:
         options = StoreOptions(journal_bytes=1 << 20, idle_seconds=0.0)
         store = await Store.open(folder / "driftd.sqlite", SteppingClock(), folder / "journal", options)
         try:
             await fill(store)
+            if and_then:
+                await store.begin(and_then, [])
             if during is not None:
                 await during()
         finally:
@@ -69,6 +74,17 @@ def test_the_table_has_a_line_a_life(tmp_path: Path) -> None:
     assert heading.startswith("OPENED")
     assert newest.split()[2:6] == ["open", "modified", "NetworkPolicy", "globex-prod/default-deny"]
     assert "a rule that allows everything was added (and 1 more)" in healed
+
+
+def test_a_life_says_what_the_difference_does_also_when_it_concerns_nobody_yet(tmp_path: Path) -> None:
+    witness = Witness("acme-prod/any pod role=x", "globex-prod/db", "TCP", "5432")
+
+    later = replace(finding("f3"), witness=witness, neutral_now=True)
+    folder = recorded(tmp_path, and_then=[later])
+    told = "no pod that is known gains anything now; one made later could: acme-prod/any pod role=x"
+    assert f"egress to everywhere was opened; {told}" in driftd("history", "--data-dir", folder).out
+    life = driftd("history", "--data-dir", folder, "-o", "json").json()["lives"][0]["finding"]
+    assert (life["neutralNow"], life["effect"].startswith(told)) == (True, True)
 
 
 @pytest.mark.parametrize(

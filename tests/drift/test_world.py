@@ -8,6 +8,8 @@ import pytest
 
 from driftd.compile import Compiled
 from driftd.drift import Difference, Judgement, World
+from driftd.drift.meaning import UNJUDGED
+from driftd.drift.world import worse
 from driftd.policy.kinds import digest_of, kind_of
 from driftd.values import Body, Direction, FindingType, Live, ObjectRef
 from tests.support.stage import MODELS, compiled_models
@@ -131,3 +133,22 @@ def test_a_renewed_world_knows_what_stands_open() -> None:
     spec: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
     other = extra("globex-prod", "open", spec)
     assert world.renewed().judge([other])[other.ref].crosses_tenant
+
+
+def test_what_concerns_no_pod_that_is_known_is_neutral_now_and_says_which_pod_could_gain() -> None:
+    spec = {"podSelector": {"matchLabels": {"role": "debug"}}, "policyTypes": ["Egress"], "egress": [{}]}
+    found = judged(extra("acme-prod", "debug", spec))
+    assert (found.direction, found.neutral_now) == (Direction.LOOSENS, True)
+    assert str(found.witness).startswith("acme-prod/any pod role=debug -> ")
+    assert not judged(extra("acme-prod", "debug", {**spec, "podSelector": {}})).neutral_now
+
+
+def test_two_differences_of_which_one_concerns_somebody_now_are_not_neutral_now_together() -> None:
+    later = Judgement(Direction.LOOSENS, crosses_tenant=False, neutral_now=True)
+    nothing = Judgement(Direction.NEUTRAL, crosses_tenant=False)
+    now = Judgement(Direction.LOOSENS, crosses_tenant=False)
+    assert worse(later, nothing).neutral_now
+    assert worse(later, later).neutral_now
+    assert not worse(later, now).neutral_now
+    assert not worse(nothing, nothing).neutral_now
+    assert not worse(later, UNJUDGED).neutral_now

@@ -114,3 +114,18 @@ def test_the_trace_of_the_cycle_goes_with_the_page() -> None:
     one = replace(page(), reasons=(reason,), state=PageState.RESOLVED)
     assert "ab" * 16 in json.dumps(trigger_of(one, "c", Links(trace="https://traces.example/{trace_id}")))
     assert resolve_of(one)["event_action"] == Action.RESOLVE
+
+
+def test_a_page_about_pods_nobody_has_says_that_it_concerns_none_now() -> None:
+    witness = Witness("globex-prod/any pod role=x", "acme-prod/db", "TCP", "5432")
+    one = page(witness=witness, neutral_now=True)
+    assert "opens a way across tenants for pods made later, and for none now" in summary_of(one, "c")
+    told = "no pod that is known gains anything now; one made later could: globex-prod/any pod role=x -> acme-prod/db"
+    assert told in trigger_of(one, "c", Links())["payload"]["custom_details"]["effect"]
+    assert told in json.dumps(alert_of(one, "c", Links(), START, Urgency.CRITICAL, over=False))
+
+
+def test_a_page_is_named_for_what_concerns_somebody_now() -> None:
+    later, now = replace(drift(), neutral_now=True), replace(drift("f2"), summary="the other")
+    one = replace(page(), reasons=tuple(reason_of(found, START, "") for found in (later, now)))
+    assert "opens a way across tenants (open); the other" in summary_of(one, "c")

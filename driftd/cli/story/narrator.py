@@ -19,7 +19,7 @@ from driftd.cli.story.outcome import Ending, Installation, Masquerade, Packets, 
 from driftd.cli.story.scenes import Scene, Tampering
 from driftd.lab import Lab
 from driftd.store import Past
-from driftd.values import Body, Change, Direction, ObjectRef
+from driftd.values import Body, Change, Direction, Finding, ObjectRef
 
 _PLAIN_WIDTH = 160
 _WIDE = 100
@@ -140,8 +140,7 @@ class Narrator:
         """What the act with labels has shown."""
         if end.finding is not None:
             self._row("seen", Text.assemble((end.finding.type.value, "yellow"), f"  {end.finding.summary}"))
-            flow = f": {end.finding.witness}" if end.finding.witness is not None else ""
-            self._row("means", Text.assemble((end.finding.direction.value, "yellow"), flow))
+            self._means(end.finding)
         if end.good:
             self._row("told", Text(f"after {end.seconds * 1000:.0f} ms, and closed when the pod was gone", "green"))
         else:
@@ -198,8 +197,7 @@ class Narrator:
             said = str(finding.ref) if finding.changes else finding.summary
             self._row("seen", Text.assemble((finding.type.value, "yellow"), f"  {said}"))
             if finding.direction is not Direction.UNKNOWN:
-                flow = f": {finding.witness}" if finding.witness is not None else ""
-                self._row("means", Text.assemble((finding.direction.value, "yellow"), flow))
+                self._means(finding)
             for number, change in enumerate(finding.changes[:_MOST_CHANGES]):
                 self._row("" if number else "diff", Text.assemble(change.sentence, "  ", _diff(change)))
             left = len(finding.changes) + finding.omitted - _MOST_CHANGES
@@ -230,6 +228,10 @@ class Narrator:
                 _ms(healing.whole_ms if healing else None),
                 str(len(healing.repairs) if healing else 0),
                 Text("ok", "green") if end.healed else Text("NOT OK", "bold red"),
+    def _means(self, finding: Finding) -> None:
+        told = finding.effect if finding.neutral_now else str(finding.witness or "")
+        self._row("means", Text.assemble((finding.direction.value, "yellow"), f": {told}" if told else ""))
+
             )
         return table
 

@@ -52,9 +52,13 @@ class Flows:
                     found[source, target] = found.get((source, target), NONE) | part.traffic
         return found
 
-    def witnesses(self, tenants: "Tenancy", limit: int = 3) -> tuple[Witness, ...]:
-        """The most telling flows: across tenants first, then to or from outside, then the rest; one a rectangle."""
-        ranked = sorted(self._samples(tenants), key=lambda sample: sample[0])
+    def witnesses(self, tenants: "Tenancy", limit: int = 3, *, plain: bool = False) -> tuple[Witness, ...]:
+        """The most telling flows: across tenants first, then to or from outside, then the rest; one a rectangle.
+
+        Of equal ones those of the narrowest traffic come first; `plain`: those of the fewest labels, for imagined pods
+        may carry labels that have no part in it.
+        """
+        ranked = sorted(self._samples(tenants, plain=plain), key=lambda sample: sample[0])
         found: list[Witness] = []
         for _, source, target, part in ranked:
             protocol, ports = part.traffic.pieces()[0]
@@ -70,14 +74,33 @@ class Flows:
                 break
         return tuple(found)
 
-    def _samples(self, tenants: "Tenancy") -> Iterator[tuple[tuple[int, int, int], int, int, Rectangle]]:
+    def _samples(
+        self, tenants: "Tenancy", *, plain: bool
+    ) -> Iterator[tuple[tuple[int, int, int, int], int, int, Rectangle]]:
         for order, part in enumerate(self.rectangles):
             pair = tenants.crossing(self.snapshot, part)
             rank = 0
             if pair is None:
                 pair = (_first(part.sources), _first(part.targets))
                 rank = 1 if self.touches_internet(part) else 2
-            yield (rank, sum(high - low for low, high in part.traffic.spans), order), *pair, part
+            width = sum(high - low for low, high in part.traffic.spans)
+            labels = 0
+            if plain:
+                pair = self._plainest(pair[0], part.sources), self._plainest(pair[1], part.targets)
+                labels = sum(map(self._labels, pair))
+            yield (rank, labels, width, order), *pair, part
+
+    def _plainest(self, position: int, bits: int) -> int:
+        """The class of fewest labels among those of the same namespace."""
+        endpoints = self.snapshot.core.endpoints
+        endpoint = endpoints.classes[position]
+        if not isinstance(endpoint, PodClass):
+            return position
+        return min(positions(bits & endpoints.by_namespace[endpoint.namespace]), key=self._labels)
+
+    def _labels(self, position: int) -> int:
+        endpoint = self.snapshot.core.endpoints.classes[position]
+        return len(endpoint.labels) if isinstance(endpoint, PodClass) else 0
 
     def touches_internet(self, part: Rectangle) -> bool:
         return bool(_public(self.snapshot, part.sources) or _public(self.snapshot, part.targets))

@@ -100,7 +100,7 @@ class _Dreamer:
         account = peer.accounts[0] if peer.accounts else "default"
         for namespace, view in self._places(peer):
             for labels in self._labellings(peer.labels, view):
-                for names in {ports, ()}:
+                for names in dict.fromkeys(((), ports)):
                     key = (namespace, labels, account, names)
                     if key not in self._found:
                         if self._left <= 0:
@@ -177,9 +177,12 @@ class _Dreamer:
 
 
 def _assignments(values: Mapping[str, set[str]], *, other: bool = True) -> Iterator[dict[str, str]]:
-    """Every way to give each key one of its values, (with `other`) a value nobody mentions, or none."""
+    """Every way to give each key none, one of its values, or (with `other`) a value nobody mentions.
+
+    Few labels come first: the plainest pods are tried whatever the bound is.
+    """
     keys = sorted(values)
-    options: list[list[str | None]] = [[*sorted(values[key]), *([_OTHER] if other else []), None] for key in keys]
+    options: list[list[str | None]] = [[None, *sorted(values[key]), *([_OTHER] if other else [])] for key in keys]
     for choice in product(*options):
         yield {key: value for key, value in zip(keys, choice, strict=True) if value is not None}
 

@@ -52,6 +52,7 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256,
     Raises DifferentDialects.
     """
     live = delta(before, after, most)
+    now = live.direction if live.complete or live.direction.may_loosen else Direction.UNKNOWN
     found = [live]
     future, complete = live.direction, True
     if live.complete and not live.direction.may_loosen:
@@ -73,16 +74,17 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256,
         notes += (f"the change concerns more than {most} pairs of groups of pods: not all were compared",)
         if not both.may_loosen:
             both = Direction.UNKNOWN
-    return _judgement(found, both, future, tenants, notes)
+    return _judgement(found, both, (now, future), tenants, notes)
 
 
 def _judgement(
-    found: list[Delta], both: Direction, future: Direction, tenants: Tenancy, notes: tuple[str, ...]
+    found: list[Delta], both: Direction, when: tuple[Direction, Direction], tenants: Tenancy, notes: tuple[str, ...]
 ) -> Judgement:
+    """`when`: the direction now, and in future."""
     opening = [flows for one in found for flows in (one.added, one.added_surely) if flows]
     closing = [flows for one in found for flows in (one.removed, one.removed_surely) if flows]
     told = opening or closing
-    witnesses = told[0].witnesses(tenants) if told else ()
+    witnesses = told[0].witnesses(tenants, plain=not found[0]) if told else ()
     whole = all(one.complete for one in found)
     crossing = any(_crosses(flows, tenants) for flows in opening) or (both.may_loosen and not whole)
     if both.may_loosen:
@@ -91,8 +93,8 @@ def _judgement(
         severity = Severity.LOW if both is Direction.TIGHTENS else Severity.INFO
     return Judgement(
         direction=both,
-        now=found[0].direction,
-        future=future,
+        now=when[0],
+        future=when[1],
         witness=witnesses[0] if witnesses else None,
         witnesses=witnesses,
         crosses_tenant=crossing,

@@ -60,7 +60,8 @@ def test_what_a_bounded_judgement_has_not_compared_counts_as_crossing_borders() 
     assert opened.severity is Severity.CRITICAL
     assert any("not all were compared" in note for note in opened.notes)
     after = apply(before, Edit(tuple(network_policy(f"{name}/shut", podSelector={}) for name in SPACES)))
-    assert judge(before, after, mine, most=0).direction is Direction.UNKNOWN
+    unseen = judge(before, after, mine, most=0)
+    assert (unseen.direction, unseen.now, unseen.neutral_now) == (Direction.UNKNOWN, Direction.UNKNOWN, False)
 
 
 def test_a_pod_that_comes_later_is_known_to_rules_that_were_evaluated_before_it_came() -> None:
