@@ -15,7 +15,7 @@ from driftd.engine.model_loop import ModelLoop, ModelStatus
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.orphans import NotOrphaned
-from driftd.engine.pauses import LONGEST, NotPaused, Pause, Pauses, PauseTooLong
+from driftd.engine.pauses import LONGEST, NotPaused, Pause, PausedTooMuch, Pauses, PauseTooLong
 from driftd.engine.pending import pending
 from driftd.engine.record import OpenFindings
 from driftd.engine.recording import Recording
@@ -47,6 +47,7 @@ __all__ = [
     "OpenFindings",
     "Pause",
     "PauseTooLong",
+    "PausedTooMuch",
     "Pauses",
     "Recording",
     "ScopeLoop",

@@ -71,7 +71,7 @@ async def test_refusals_come_in_the_daemons_words_and_never_with_the_token(tmp_p
     async with scene_in(tmp_path) as scene:
         await scene.offer(BASE, ACME)
         for token, code, words in (
-            (VERA, 3, "vera may not create pauses.driftd.dev in acme-prod"),
+            (VERA, 3, "vera may not create pauses.driftd.dev acme-prod"),
             ("a-token-nobody-knows", 3, "the token is not valid"),
         ):
             ran = await run(scene, "pause", "-n", "acme-prod", "--for", "1m", "--reason", "x", token=token)

@@ -126,6 +126,24 @@ async def test_in_a_paused_namespace_tampering_is_told_and_healed_when_the_pause
     assert ("pause.ended", "acme-prod", OPERATOR) in acts
 
 
+async def test_who_may_do_everything_in_a_namespace_still_cannot_stop_driftd_there(
+    scene: Scene, people: dict[str, Path], lab: Lab
+) -> None:
+    owner = await account(lab, "owner")
+    everything = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "test-owner", "namespace": "acme-prod"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "owner", "namespace": "driftd"}],
+    }
+    await scene.kube.create(everything)
+    refused = await run_as(scene, owner, "pause", "-n", "acme-prod", "--for", "1h", "--reason", "mine")
+    assert refused.code == 3
+    assert "may not create pauses.driftd.dev acme-prod" in refused.err
+    await scene.kube.delete("RoleBinding", "acme-prod", "test-owner")
+
+
 async def until_closed(scene: Scene, namespace: str) -> None:
     async def closed() -> bool:
         past = (await scene.evidence()).about("default-deny", namespace)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.engine import LONGEST, NotPaused, Pause, Pauses, PauseTooLong
-from driftd.engine.pauses import remaining
+from driftd.engine import LONGEST, NotPaused, Pause, PausedTooMuch, Pauses, PauseTooLong
+from driftd.engine.pauses import DAY, MOST_OF_A_DAY, Span, fits, left_of_the_day, remaining
 from driftd.store import Store
 from driftd.telemetry import Metrics
 
@@ -133,6 +133,59 @@ async def test_what_is_remembered_and_cannot_be_read_pauses_nothing(scene: Scene
     await scene.store.remember("paused/acme", '{"namespace": "acme"}')
     await scene.pauses.load()
     assert scene.pauses.all() == ()
+
+
+async def test_renewing_without_end_is_refused_and_the_next_day_is_another(scene: Scene) -> None:
+    for _ in range(7):  # renewed each hour, for two: one is cut short when the next takes its place
+        await scene.begin(120)
+        scene.clock.passes(3600)
+    with pytest.raises(PausedTooMuch, match=r"acme may be paused for 8 h of any 24 h, and for 60 min now"):
+        await scene.begin(120)
+    assert scene.pauses.of("acme") is not None, "what holds is not ended by the refusal"
+    await scene.begin(60)
+    assert len(await scene.audited()) == 8
+    await scene.begin(120, "globex")
+    again = scene.restarted()
+    with pytest.raises(PausedTooMuch):
+        await again.begin(120)
+    scene.clock.passes(20 * 3600)
+    await again.begin(60)
+    assert again.pauses.of("acme") is not None
+
+
+async def test_only_the_time_that_was_paused_counts(scene: Scene) -> None:
+    for _ in range(20):
+        await scene.begin(240)
+        scene.clock.passes(60)
+        await scene.pauses.end("acme", "alice")
+    await scene.begin(240)
+    assert scene.pauses.of("acme") is not None
+
+
+async def test_pauses_without_number_are_refused(scene: Scene) -> None:
+    for _ in range(50):
+        await scene.begin(1)
+        scene.clock.passes(61)
+    with pytest.raises(PausedTooMuch, match="0 min now"):
+        await scene.begin(1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(1, 240)), max_size=20))
+def test_no_day_holds_more_pauses_than_one_day_may(wishes: list[tuple[int, int]]) -> None:
+    now, spans = START, list[Span]()
+    for pause, length in wishes:
+        now += timedelta(minutes=pause)
+        if fits(spans, now, timedelta(minutes=length)):
+            spans.append(Span(now, now + timedelta(minutes=length)))
+            now += timedelta(minutes=length)
+    edges = [edge for one in spans for edge in (one.begun, one.until)]
+    for begins in [*edges, *(edge - DAY for edge in edges)]:
+        ends = begins + DAY
+        held = [min(one.until, ends) - max(one.begun, begins) for one in spans]
+        assert sum((one for one in held if one > timedelta(0)), timedelta(0)) <= MOST_OF_A_DAY
+    left = left_of_the_day(spans, now)
+    assert not left or fits(spans, now, left)
+    assert left == LONGEST or not fits(spans, now, left + timedelta(minutes=1))
 
 
 @given(

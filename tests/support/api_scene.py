@@ -27,20 +27,22 @@ from tests.support.model_texts import CLUSTER, PLAN, environment, files
 BASE = {"cluster.yaml": CLUSTER, "plans.yaml": PLAN}
 ACME = {"acme.yaml": environment("acme-prod", "acme")}
 GLOBEX = {"globex.yaml": environment("globex-prod", "globex")}
-ALICE, VERA, BOB = "alice-token", "vera-token", "bob-token"
+ALICE, VERA, BOB, CARL = "alice-token", "vera-token", "bob-token", "carl-token"
 RIGHTS: dict[str, Callable[[dict[str, str]], bool]] = {
     "alice": lambda _attributes: True,
     "vera": lambda attributes: attributes["verb"] in ("get", "list"),
-    "bob": lambda attributes: attributes["namespace"] == "globex-prod",
+    "bob": lambda attributes: attributes["namespace"] == "globex-prod",  # "*" by a RoleBinding
+    "carl": lambda attributes: attributes["resource"] == "pauses" and attributes["name"] == "globex-prod",
 }
 
 
 class Clock:
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.wall = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
     def now(self) -> datetime:
-        return datetime(2026, 6, 1, 12, tzinfo=UTC)
+        return self.wall
 
     def monotonic(self) -> float:
         return self.seconds

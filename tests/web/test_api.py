@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from driftd.documents import API_DOCUMENTS
-from tests.support.api_scene import ACME, ALICE, BASE, BOB, GLOBEX, VERA, Scene, scene_in
+from tests.support.api_scene import ACME, ALICE, BASE, BOB, CARL, GLOBEX, VERA, Scene, scene_in
 from tests.support.api_server import answer as answering
 from tests.support.api_server import reset
 
@@ -73,13 +74,20 @@ async def test_who_may_look_sees_documents_with_a_schema(scene: Scene, path: str
     TypeAdapter(API_DOCUMENTS[found["kind"]]).validate_json(json.dumps(found))
 
 
-async def test_a_right_in_one_namespace_is_none_in_another(scene: Scene) -> None:
+async def test_a_right_to_one_name_is_none_to_another(scene: Scene) -> None:
     await scene.offer(BASE, ACME, GLOBEX)
-    status, _ = await scene.ask("POST", "/api/pauses", BOB, bodies("acme-prod")["/api/pauses"])
-    assert status == 403
-    status, _ = await scene.ask("POST", "/api/pauses", BOB, bodies("globex-prod")["/api/pauses"])
+    status, found = await scene.ask("POST", "/api/pauses", CARL, bodies("acme-prod")["/api/pauses"])
+    assert (status, found["message"].partition(";")[0]) == (403, "carl may not create pauses.driftd.dev acme-prod")
+    status, _ = await scene.ask("POST", "/api/pauses", CARL, bodies("globex-prod")["/api/pauses"])
     assert status == 201
     assert [one.namespace for one in scene.pauses.all()] == ["globex-prod"]
+
+
+async def test_everything_in_a_namespace_is_not_enough_to_stop_driftd_there(scene: Scene) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    for path, body in bodies("globex-prod").items():
+        assert (await scene.ask("POST", path, BOB, body))[0] == 403
+    assert (await scene.ask("DELETE", "/api/pauses/globex-prod", BOB))[0] == 403
     assert (await scene.ask("GET", "/api/findings", BOB))[0] == 403
     assert (await scene.ask("GET", "/api/findings?namespace=globex-prod", BOB))[0] == 200
 
@@ -150,6 +158,17 @@ async def test_a_namespace_is_paused_listed_and_resumed(scene: Scene) -> None:
     assert (await scene.ask("DELETE", "/api/pauses/acme-prod"))[0] == 200
     assert (await scene.ask("DELETE", "/api/pauses/acme-prod"))[0] == 404
     assert len(await scene.audited("pause.begun")) == len(await scene.audited("pause.ended")) == 1
+
+
+async def test_a_namespace_that_had_its_pauses_for_the_day_is_refused_another(scene: Scene) -> None:
+    await scene.offer(BASE, ACME)
+    wish = {"namespace": "acme-prod", "seconds": 14_400, "reason": "x"}
+    assert (await scene.ask("POST", "/api/pauses", body=wish))[0] == 201
+    for begun in (4, 8):
+        scene.clock.wall += timedelta(hours=4)
+        status, found = await scene.ask("POST", "/api/pauses", body=wish)
+        assert (status, found["kind"]) == ((201, "PauseList") if begun == 4 else (409, "Problem")), found
+    assert "of any 24 h" in found["message"]
 
 
 async def test_only_what_is_governed_can_be_paused(scene: Scene) -> None:

@@ -30,7 +30,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What somebody wants to do, in the terms of RBAC."""
+    """What somebody wants to do, in the terms of RBAC.
+
+    Without a namespace it takes a ClusterRoleBinding, whose role may be narrowed to a name by `resourceNames`.
+    """
 
     verb: str
     resource: str
@@ -39,7 +42,8 @@ class Wish:
 
     def __str__(self) -> str:
         where = f" in {self.namespace}" if self.namespace else ""
-        return f"{self.verb} {self.resource}.{GROUP}{where}"
+        which = f" {self.name}" if self.name else ""
+        return f"{self.verb} {self.resource}.{GROUP}{which}{where}"
 
 
 class _User(msgspec.Struct):

@@ -24,7 +24,17 @@ from driftd.documents import (
     RetirementRequest,
     life_entry,
 )
-from driftd.engine import ModelLoop, NotApprovable, NotHeld, NotOrphaned, NotPaused, Pause, Pauses, PauseTooLong
+from driftd.engine import (
+    ModelLoop,
+    NotApprovable,
+    NotHeld,
+    NotOrphaned,
+    NotPaused,
+    Pause,
+    PausedTooMuch,
+    Pauses,
+    PauseTooLong,
+)
 from driftd.store import Archive
 from driftd.values import CLUSTER, Scope
 from driftd.web.api.access import Access, Person, Wish
@@ -99,6 +109,8 @@ class Handlers:
         return answer(PauseList(pauses=tuple(map(_pause_entry, self.pauses.all()))))
 
     # -- changing -----------------------------------------------------------------------------------------------------
+    # All of it is asked about the whole cluster, with the namespace as the name: who holds everything ("*") in a
+    # namespace by a RoleBinding is whom driftd keeps in bounds there, and must not be able to stop it.
 
     async def approve(self, request: web.Request) -> web.Response:
         asked = await _body(request, ApprovalRequest)
@@ -114,7 +126,7 @@ class Handlers:
 
     async def retire(self, request: web.Request) -> web.Response:
         asked = await _body(request, RetirementRequest)
-        person = await self._permitted(request, Wish("create", "retirements", asked.namespace, asked.namespace))
+        person = await self._permitted(request, Wish("create", "retirements", name=asked.namespace))
         self._must_lead()
         try:
             kept = await self.models.retire(asked.namespace, person.name, asked.reason)
@@ -125,7 +137,7 @@ class Handlers:
 
     async def pause(self, request: web.Request) -> web.Response:
         asked = await _body(request, PauseRequest)
-        person = await self._permitted(request, Wish("create", "pauses", asked.namespace, asked.namespace))
+        person = await self._permitted(request, Wish("create", "pauses", name=asked.namespace))
         self._must_lead()
         scope, model = Scope(asked.namespace), self.models.in_force
         if scope == CLUSTER or model is None or model.governed(scope) is None:
@@ -136,11 +148,13 @@ class Handlers:
             )
         except PauseTooLong as error:
             raise Malformed(str(error)) from error
+        except PausedTooMuch as error:
+            raise NotNow(str(error)) from error
         return answer(PauseList(pauses=(_pause_entry(begun),)), 201)
 
     async def resume(self, request: web.Request) -> web.Response:
         namespace = request.match_info["namespace"]
-        person = await self._permitted(request, Wish("delete", "pauses", namespace, namespace))
+        person = await self._permitted(request, Wish("delete", "pauses", name=namespace))
         self._must_lead()
         try:
             ended = await self.pauses.end(namespace, person.name)
