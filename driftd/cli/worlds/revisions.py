@@ -13,8 +13,9 @@ from dulwich.repo import Repo
 
 from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
+from driftd.cli.object_files import SUFFIXES, files_below
 from driftd.cli.sources import ValidModel, read_revision
-from driftd.cli.worlds.manifests import SUFFIXES, world_of_files, world_of_paths
+from driftd.cli.worlds.manifests import world_of_files, world_of_paths
 from driftd.cli.worlds.modelled import files_model, world_of_model
 from driftd.cli.worlds.world import World
 from driftd.model import SourceFile
@@ -81,13 +82,11 @@ def _model(tree: Files) -> ValidModel:
 def _directory(path: Path) -> tuple[SourceFile, ...]:
     """Files to tell a model from manifests by; what cannot be read here is named by whoever reads it in earnest."""
     found: list[SourceFile] = []
-    for file in sorted(path.rglob("*")):
-        name = file.relative_to(path)
-        if file.suffix in SUFFIXES and file.is_file() and not any(part.startswith(".") for part in name.parts):
-            try:
-                found.append(SourceFile(name.as_posix(), file.read_bytes()))
-            except OSError:
-                continue
+    for file in files_below(path):
+        try:
+            found.append(SourceFile(file.relative_to(path).as_posix(), file.read_bytes()))
+        except OSError:
+            continue
     return tuple(found)
 
 
