@@ -36,7 +36,8 @@ def demo(
     the end. The first time, they are built for some minutes. Exit code 0 if everything was healed, 1 if not.
 
     With --nodes, tenants' pods run on real nodes, and the story begins with a connection between them that is dropped,
-    a tampering that opens it, the packet that goes through, and the repair. Exit code 3 where nodes cannot be had.
+    a tampering that opens it, the packet that goes through, the repair, the page that somebody would have got, and the
+    trace. Exit code 3 where nodes cannot be had.
     """
     import asyncio
     import os
@@ -73,13 +74,16 @@ async def _run(
     import asyncio
     import signal
 
-    from driftd.cli.story import LabelsAct, PacketsAct, Play, stage
+    from driftd.cli.story import TAMPERED, LabelsAct, OnCallAct, PacketsAct, Play, stage
 
     me, loop = asyncio.current_task(), asyncio.get_running_loop()
     if me is not None:
         loop.add_signal_handler(signal.SIGTERM, me.cancel)  # Ctrl-C does the same by itself
     async with stage(assets, compiled, teller, nodes=nodes) as scene:
-        shown = not nodes or (await PacketsAct(scene, teller, pause=pause).perform()).good
+        shown = True
+        if nodes:
+            shown = (await PacketsAct(scene, teller, pause=pause).perform()).good
+            shown = (await OnCallAct(scene, teller, pause=pause).perform(TAMPERED)).good and shown
         shown = (await LabelsAct(scene, teller, pause=pause).perform()).good and shown
         ending = await Play(scene, teller, pause=pause).perform()
         if stay:

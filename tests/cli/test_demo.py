@@ -9,11 +9,14 @@ import pytest
 from rich.console import Console
 
 from driftd.cli.failures import CommandError
-from driftd.cli.story import SCENES, Ending, Masquerade, Narrator, SceneEnd, story_assets
+from driftd.cli.story import SCENES, Called, Ending, Masquerade, Narrator, SceneEnd, story_assets
 from driftd.cli.story.evidence import Healing
+from driftd.cli.story.tracing import Span, taking_traces
 from driftd.lab import AuditedObject, AuditRecord
 from driftd.policy.kinds import KINDS
 from driftd.store import Head, Past, Verification
+from driftd.telemetry import Metrics
+from driftd.telemetry.otlp import OtlpRecorder
 from driftd.values import Change, Direction, Finding, FindingType, ObjectRef, Scope, Seen, Severity
 from tests.support.stage import compiled_models
 
@@ -187,3 +190,47 @@ def test_an_act_that_shows_nothing_says_so(end: Masquerade) -> None:
     out = StringIO()
     Narrator(Console(file=out, width=200)).labels_end(end)
     assert "NOT OK" in out.getvalue()
+
+
+def _span(number: int, parent: int, name: str) -> Span:
+    return Span("t", f"{number}", f"{parent}" if parent else "", name, number * 1_000_000, (number + 1) * 1_000_000)
+
+
+EVENT = {
+    "dedup_key": "driftd:c:1",
+    "payload": {"severity": "warning", "summary": "[b]a way[/b] across tenants", "custom_details": {"trace_id": "t"}},
+}
+SPANS = ((0, _span(1, 0, "driftd.reconcile")), (1, _span(2, 1, "driftd.write")))
+
+
+def _called(called: Called) -> str:
+    out = StringIO()
+    Narrator(Console(file=out, width=200, highlight=False, markup=False)).called(called)
+    return out.getvalue()
+
+
+def test_whoever_is_on_call_sees_the_page_its_key_and_what_driftd_did() -> None:
+    said = _called(Called(EVENT, SPANS))
+    for part in ("warning  [b]a way[/b] across tenants", "driftd:c:1", "driftd.reconcile  1.0 ms", "  driftd.write"):
+        assert part in said
+    assert "NOT OK" not in said
+
+
+@pytest.mark.parametrize("called", [Called(None, ()), Called(EVENT, ()), Called(EVENT, SPANS[:1])])
+def test_a_page_or_a_trace_that_does_not_come_is_said_to_lack(called: Called) -> None:
+    assert "NOT OK" in _called(called)
+
+
+async def test_the_story_takes_the_traces_that_the_daemon_sends() -> None:
+    async with taking_traces() as traces:
+        recorder = OtlpRecorder(
+            endpoint=traces.endpoint, resource={}, share=1.0, timeout_seconds=5.0, queue=64, metrics=Metrics()
+        )
+        root = recorder.start("driftd.reconcile", 1, None, ())
+        for name, began in (("driftd.record", 5), ("driftd.observe", 2)):
+            recorder.start(name, began, root, ()).end(began + 1, {}, "")
+        root.end(9, {}, "")
+        await recorder.close()
+        found = [(depth, span.name) for depth, span in traces.tree(root.trace_id)]
+        assert found == [(0, "driftd.reconcile"), (1, "driftd.observe"), (1, "driftd.record")]
+        assert traces.tree("another") == ()

@@ -54,8 +54,10 @@ class Daemon:
 
 
 @asynccontextmanager
-async def running_daemon(kubeconfig: Path, models: Path, data: Path) -> AsyncIterator[Daemon]:
+async def running_daemon(kubeconfig: Path, models: Path, data: Path, traces: str) -> AsyncIterator[Daemon]:
     """A daemon that is ready: it leads, and has judged every namespace of the model once. Stopped with the block.
+
+    `traces` is where it sends its traces; empty: nowhere.
 
     Raises:
         CommandError: it ended, or was not ready in time; the text holds the last lines of its log (exit code 3).
@@ -66,7 +68,7 @@ async def running_daemon(kubeconfig: Path, models: Path, data: Path) -> AsyncIte
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: ASYNC220, S603 - returns after exec, in a millisecond; our own interpreter
             [sys.executable, "-c", _LAUNCHER],
-            env=_environment(kubeconfig, models, data),
+            env=_environment(kubeconfig, models, data, traces),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -80,9 +82,9 @@ async def running_daemon(kubeconfig: Path, models: Path, data: Path) -> AsyncIte
         await asyncio.shield(asyncio.to_thread(_stop, process))
 
 
-def _environment(kubeconfig: Path, models: Path, data: Path) -> dict[str, str]:
+def _environment(kubeconfig: Path, models: Path, data: Path, traces: str) -> dict[str, str]:
     """Every setting at its default; only places differ. Nothing of the caller's own driftd leaks in."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("DRIFTD_")}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("DRIFTD_", "OTEL_"))}
     return inherited | {
         "DRIFTD_API__KUBECONFIG": str(kubeconfig),
         "DRIFTD_MODEL__PATH": str(models),
@@ -92,6 +94,7 @@ def _environment(kubeconfig: Path, models: Path, data: Path) -> dict[str, str]:
         "DRIFTD_WEB__HOST": "127.0.0.1",
         "DRIFTD_WEB__PORT": "0",
         "DRIFTD_WEB__API_PORT": "0",
+        "DRIFTD_TELEMETRY__OTLP_ENDPOINT": traces,
         "TMPDIR": str(data),  # whatever its libraries put aside goes with the lab
     }
 

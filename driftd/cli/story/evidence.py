@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from driftd.cli.clock import CommandClock
 from driftd.cli.story.daemon import USER, Daemon
 from driftd.lab import AuditLog, AuditRecord
+from driftd.paging import recent
 from driftd.store import Past, ReadOnly, Verification
 from driftd.values import Finding
 
@@ -124,6 +126,14 @@ class Records:
         archive = ReadOnly.at(self.daemon.database, CommandClock())
         try:
             return tuple(seen.finding for seen in await archive.open_findings())
+        finally:
+            await archive.close()
+
+    async def pages(self) -> list[dict[str, Any]]:
+        """The newest pages, newest first, as the API serves them under `/api/pages`."""
+        archive = ReadOnly.at(self.daemon.database, CommandClock())
+        try:
+            return await recent(archive)
         finally:
             await archive.close()
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from driftd.cli.story.daemon import Daemon
 from driftd.cli.story.evidence import claims
-from driftd.cli.story.outcome import Ending, Installation, Masquerade, Packets, SceneEnd
+from driftd.cli.story.outcome import Called, Ending, Installation, Masquerade, Packets, SceneEnd
 from driftd.cli.story.scenes import Scene, Tampering
 from driftd.lab import Lab
 from driftd.store import Past
@@ -128,6 +128,27 @@ class Narrator:
         if not packets.good:
             self._row("NOT OK", Text(str(packets), "bold red"))
 
+    def on_call(self) -> None:
+        """The act of whoever is on call begins."""
+        self._console.print()
+        self._line(Text(" " * _INDENT), Text("whoever is on call", "bold"))
+        self.step(
+            "The same event goes to PagerDuty where there is a key, and is served under /api/pages where there is none."
+        )
+
+    def called(self, called: Called) -> None:
+        """The page and the trace."""
+        if called.event is not None:
+            payload = called.event["payload"]
+            urgency = payload.get("severity", "change event")
+            self._row("page", Text.assemble((urgency, "bold yellow"), f"  {payload['summary']}"))
+            self._row("key", Text(called.event.get("dedup_key", "none: a change event wakes nobody")))
+            self._row("trace", Text(payload["custom_details"].get("trace_id", "none")))
+        for depth, span in called.trace:
+            self._row("", Text.assemble("  " * depth, (span.name, "cyan"), f"  {span.milliseconds:.1f} ms"))
+        if not called.good:
+            self._row("NOT OK", Text("the page, or the trace it names, did not come", "bold red"))
+
     def labels(self, pod: ObjectRef, labels: Mapping[str, str]) -> None:
         """The act with labels begins."""
         self._console.print()
@@ -207,6 +228,10 @@ class Narrator:
             rest = Counter(life.seen.finding.type for life in lives[1:])
             self._row("", Text(", ".join(f"{count} {type_.value}" for type_, count in rest.items()), "yellow"))
 
+    def _means(self, finding: Finding) -> None:
+        told = finding.effect if finding.neutral_now else str(finding.witness or "")
+        self._row("means", Text.assemble((finding.direction.value, "yellow"), f": {told}" if told else ""))
+
     def _table(self, ending: Ending) -> Table:
         wide = self._console.width >= _WIDE
         table = Table(box=SIMPLE_HEAD if self._console.is_terminal else None, pad_edge=False, padding=(0, 1))
@@ -228,10 +253,6 @@ class Narrator:
                 _ms(healing.whole_ms if healing else None),
                 str(len(healing.repairs) if healing else 0),
                 Text("ok", "green") if end.healed else Text("NOT OK", "bold red"),
-    def _means(self, finding: Finding) -> None:
-        told = finding.effect if finding.neutral_now else str(finding.witness or "")
-        self._row("means", Text.assemble((finding.direction.value, "yellow"), f": {told}" if told else ""))
-
             )
         return table
 

@@ -1,9 +1,12 @@
 """What comes of the story, as values: the installation, each scene's end, the whole."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from driftd.cli.story.evidence import Healing
 from driftd.cli.story.scenes import Scene
+from driftd.cli.story.tracing import Span
 from driftd.store import Past, Verification
 from driftd.values import Finding, ObjectRef
 
@@ -66,6 +69,20 @@ class Masquerade:
     def good(self) -> bool:
         """It was seen, said to open something, and seen to end."""
         return self.finding is not None and self.finding.direction.may_loosen and self.closed
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What whoever is on call has in hand: an event as PagerDuty takes it, and the spans of its trace with depths."""
+
+    event: Mapping[str, Any] | None
+    trace: tuple[tuple[int, Span], ...]
+
+    @property
+    def good(self) -> bool:
+        """Somebody would have been woken, and can see what driftd did."""
+        names = {span.name for _, span in self.trace}
+        return self.event is not None and {"driftd.reconcile", "driftd.write"} <= names
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ _AWAKE_ATTEMPTS = 5
 SERVER, FRIEND, NEIGHBOUR = ("acme-prod", "api"), ("acme-prod", "web"), ("globex-prod", "portal")
 
 
+TAMPERED = ObjectRef("networking.k8s.io", "NetworkPolicy", SERVER[0], "default-deny")
+"""The door by which the neighbour gets in."""
 _OUT: Body = {"egress": [{}]}
 _IN: Body = {"ingress": [{}]}
 

@@ -14,6 +14,7 @@ from driftd.cli.story.evidence import Records, Trail
 from driftd.cli.story.hands import Hands, far_too_many_rights, hands
 from driftd.cli.story.narrator import Narrator
 from driftd.cli.story.outcome import Installation
+from driftd.cli.story.tracing import Traces, taking_traces
 from driftd.cli.story.truth import Truth
 from driftd.compile import Compiled
 from driftd.lab import AuditLog, Lab, LabOptions
@@ -27,7 +28,7 @@ _LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything that is there while the play goes on."""
+    """Everything that is there while the play goes on. `traces` are empty unless there are nodes."""
 
     lab: Lab
     daemon: Daemon
@@ -38,6 +39,7 @@ class Stage:
     trail: Trail
     records: Records
     truth: Truth
+    traces: Traces
 
 
 @asynccontextmanager
@@ -61,13 +63,16 @@ async def stage(assets: Assets, compiled: Compiled, narrator: Narrator, *, nodes
         models = await asyncio.to_thread(assets.copy_models, folder / "models")
         trail, truth = Trail(AuditLog(*lab.audit_logs)), Truth(administrator, compiled)
         trail.begin()
+        traces = await stack.enter_async_context(taking_traces()) if nodes else Traces()
         with narrator.working("driftd starts, and installs the platform"):
             kubeconfig = await lab.service_account_kubeconfig(NAMESPACE, ACCOUNT)
-            daemon = await stack.enter_async_context(running_daemon(kubeconfig, models, folder / "data"))
+            daemon = await stack.enter_async_context(
+                running_daemon(kubeconfig, models, folder / "data", traces.endpoint)
+            )
             await whole(truth, "", _INSTALL_SECONDS)
         narrator.installed(daemon, _installed(trail, truth))
         stack.callback(narrator.leaving)
-        yield Stage(lab, daemon, models, tamperers, administrator, tamperer, trail, Records(daemon), truth)
+        yield Stage(lab, daemon, models, tamperers, administrator, tamperer, trail, Records(daemon), truth, traces)
 
 
 async def whole(truth: Truth, namespace: str, seconds: float) -> None:
