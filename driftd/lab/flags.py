@@ -25,16 +25,19 @@ _CONTROLLERS = (
     "-cloud-node-lifecycle-controller",
     "-horizontal-pod-autoscaler-controller",
     "-persistentvolume-attach-detach-controller",
-    "-persistentvolume-binder-controller",
     "-persistentvolume-expander-controller",
-    "-persistentvolume-protection-controller",
-    "-persistentvolumeclaim-protection-controller",
     "-ephemeral-volume-controller",
     "-legacy-serviceaccount-token-cleaner-controller",
     "-bootstrap-signer-controller",
     "-token-cleaner-controller",
 )
-_NODE_CONTROLLERS = ("-node-ipam-controller",)
+# And these only where pods run: addresses for nodes, claims bound to volumes that somebody made.
+_NODE_CONTROLLERS = (
+    "-node-ipam-controller",
+    "-persistentvolume-binder-controller",
+    "-persistentvolume-protection-controller",
+    "-persistentvolumeclaim-protection-controller",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,8 +101,9 @@ class Part:
             self.send(signal.SIGTERM)
             if self.frozen:
                 self.send(signal.SIGCONT)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.ended.wait(), grace)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self.ended.wait()
         return await self.kill()
 
     async def kill(self) -> int | None:
