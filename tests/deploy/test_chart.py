@@ -1,5 +1,6 @@
 """The chart: what it renders, what its schema refuses, and that the plain manifests are what it renders."""
 
+import json
 from typing import Any
 
 import pytest
@@ -206,6 +207,31 @@ def test_driftds_own_network_policy_lets_nobody_in_unless_told(shipped: list[Bod
     assert "ingress" not in policy
     ports = sorted({port["port"] for rule in policy["egress"] for port in rule["ports"]})
     assert ports == [53, 443, 6443]
+
+
+NAMED = (
+    "--set", "store.url=postgresql://driftd@pg:6432/driftd,settings.model.git.url=ssh://git@host/model.git",
+    "--set", "settings.telemetry.otlp_endpoint=http://collector:4318/v1/traces",
+    "--set-json", 'settings.paging.alertmanager_urls=["http://a:9093","https://b"]',
+)  # fmt: skip
+
+
+def outside(*args: str) -> Body:
+    """The last egress rule of driftd's own policy."""
+    rule: Body = one(documents(template(*args)), "NetworkPolicy")["spec"]["egress"][-1]
+    return rule
+
+
+def test_its_network_policy_opens_the_ports_of_what_the_values_name() -> None:
+    assert sorted(port["port"] for port in outside(*NAMED)["ports"]) == [22, 443, 4318, 6432, 9093]
+    assert outside("--set", "store.urlSecret.name=pg")["ports"] == [{"protocol": "TCP", "port": 5432}]
+    key = "secretSettings.DRIFTD_PAGING__PAGERDUTY_KEY"
+    assert outside("--set", f"{key}.name=a,{key}.key=b")["ports"] == [{"protocol": "TCP", "port": 443}]
+
+
+def test_rules_of_ones_own_take_the_place_of_those_ports() -> None:
+    mine = {"to": [{"ipBlock": {"cidr": "10.1.0.0/24"}}], "ports": [{"protocol": "TCP", "port": 6432}]}
+    assert outside(*NAMED, "--set-json", f"networkPolicy.egress=[{json.dumps(mine)}]") == mine
 
 
 def test_more_replicas_roll_and_get_a_disruption_budget_and_no_shared_volume() -> None:

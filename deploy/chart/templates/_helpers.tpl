@@ -87,6 +87,27 @@ system:serviceaccount:{{ .Release.Namespace }}:driftd
 {{- if or .Values.store.url .Values.store.urlSecret.name }}yes{{ end -}}
 {{- end }}
 
+{{/* TCP ports of the outside that these values name: PostgreSQL, git, PagerDuty, a collector, Alertmanagers. A JSON list. */}}
+{{- define "driftd.outsidePorts" -}}
+{{- $usual := dict "postgresql" "5432" "postgresql+asyncpg" "5432" "ssh" "22" "http" "80" "https" "443" -}}
+{{- $settings := .Values.settings -}}
+{{- $urls := list .Values.store.url (dig "model" "git" "url" "" $settings) (dig "telemetry" "otlp_endpoint" "" $settings) -}}
+{{- $urls = concat $urls (dig "paging" "alertmanager_urls" list $settings) -}}
+{{- if .Values.store.urlSecret.name -}}
+{{- $urls = append $urls "postgresql://secret" -}}
+{{- end -}}
+{{- if or (dig "paging" "pagerduty_key_file" "" $settings) (hasKey .Values.secretSettings "DRIFTD_PAGING__PAGERDUTY_KEY") -}}
+{{- $urls = append $urls "https://events.pagerduty.com" -}}
+{{- end -}}
+{{- $ports := list -}}
+{{- range $url := compact $urls -}}
+{{- $parsed := urlParse $url -}}
+{{- $said := regexFind ":[0-9]+$" $parsed.host | trimPrefix ":" -}}
+{{- $ports = append $ports ($said | default (get $usual $parsed.scheme) | int) -}}
+{{- end -}}
+{{- $ports | uniq | sortAlpha | toJson -}}
+{{- end }}
+
 {{- define "driftd.labels" -}}
 app.kubernetes.io/name: driftd
 app.kubernetes.io/instance: {{ .Release.Name }}
