@@ -46,7 +46,7 @@ async def run(settings: Settings, clock: Clock | None = None) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            outside = await open_outside(settings, clock or SystemClock(), stack)
+            outside = await open_outside(settings, clock or SystemClock(), stack, stop)
             return await Daemon(Parts(settings, outside)).run(stop)
     except StoreError as error:
         _log.critical("store.unusable", why=str(error))

@@ -6,12 +6,16 @@ import os
 import random
 from dataclasses import dataclass
 
+import structlog
+
 from driftd import __version__
 from driftd.cluster import Credentials, Pace, ReflectorSettings, Session, Timeouts, default_credentials
 from driftd.settings import Settings
-from driftd.store import Store
+from driftd.store import Store, StoreInUse
 from driftd.telemetry import Metrics, Traces
 from driftd.values import Clock
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,11 @@ class Outside:
     traces: Traces
 
 
-async def open_outside(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack) -> Outside:
+async def open_outside(
+    settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, stop: asyncio.Event
+) -> Outside:
     """Open it all; `stack` closes it. Raises `StoreError`, `ClusterError`."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    store = await Store.open(
-        settings.store.url or settings.data_dir / "driftd.sqlite", clock, settings.data_dir / "journal"
-    )
+    store = await store_when_free(settings, clock, stop)
     stack.push_async_callback(store.close)
     credentials: Credentials = default_credentials(
         str(settings.api.kubeconfig) if settings.api.kubeconfig else None, settings.api.context
@@ -47,6 +50,31 @@ async def open_outside(settings: Settings, clock: Clock, stack: contextlib.Async
     lease = await stack.enter_async_context(Session(credentials, pace, timeouts, pool=2))
     metrics = Metrics()
     return Outside(clock, pace, store, session, lease, metrics, await _open_traces(settings, metrics, stack))
+
+
+_HANDOVER_SECONDS = 60.0
+"""A pod that is told to end has 40 s for it (deploy/chart), and Kubernetes starts the next one at once."""
+_LOOK_SECONDS = 0.25
+
+
+async def store_when_free(settings: Settings, clock: Clock, stop: asyncio.Event) -> Store:
+    """The store, as soon as whoever had it lets go. Raises `StoreError`; `StoreInUse` after a minute, or at `stop`."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    where = settings.store.url or settings.data_dir / "driftd.sqlite"
+    deadline = clock.monotonic() + _HANDOVER_SECONDS
+    told = False
+    while True:
+        try:
+            return await Store.open(where, clock, settings.data_dir / "journal")
+        except StoreInUse as error:
+            if stop.is_set() or clock.monotonic() > deadline:
+                raise
+            if not told:
+                _log.warning("store.in_use", why=str(error))
+                told = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await stop.wait()
 
 
 _OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
