@@ -15,7 +15,7 @@ from driftd.drift.plan import plan
 from driftd.drift.relabelled import relabelled_others, relabelled_pods
 from driftd.drift.report import report
 from driftd.drift.state import KindState, LiveScope
-from driftd.drift.tolerance import depends_on_effect
+from driftd.drift.tolerance import depends_on_effect, tolerates
 from driftd.drift.twin import twin_ref
 from driftd.drift.world import World
 
@@ -61,5 +61,6 @@ __all__ = [
     "severity",
     "slice_from_body",
     "switched_on",
+    "tolerates",
     "twin_ref",
 ]

@@ -2,10 +2,10 @@
 
 import asyncio
 import heapq
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from driftd.engine.turns import Turns
 from driftd.values import Scope
 
 URGENT_IN_A_ROW = 16
@@ -19,46 +19,6 @@ class Ticket:
     scope: Scope
     since: float
     trigger: str
-
-
-class _Lane:
-    """Tenants take turns; within a tenant scopes come in the order they were marked."""
-
-    def __init__(self) -> None:
-        self._turns: deque[str] = deque()
-        self._waiting: dict[str, OrderedDict[Scope, Ticket]] = {}
-        self.size = 0
-
-    def __contains__(self, key: tuple[str, Scope]) -> bool:
-        return key[1] in self._waiting.get(key[0], ())
-
-    def add(self, tenant: str, ticket: Ticket) -> None:
-        scopes = self._waiting.get(tenant)
-        if scopes is None:
-            scopes = self._waiting[tenant] = OrderedDict()
-            self._turns.append(tenant)
-        scopes[ticket.scope] = ticket
-        self.size += 1
-
-    def drop(self, tenant: str, scope: Scope) -> Ticket | None:
-        scopes = self._waiting.get(tenant)
-        ticket = scopes.pop(scope, None) if scopes else None
-        if ticket is not None:
-            self.size -= 1
-        return ticket
-
-    def next(self) -> tuple[str, Ticket] | None:
-        while self._turns:
-            tenant = self._turns.popleft()
-            scopes = self._waiting[tenant]
-            if not scopes:
-                del self._waiting[tenant]
-                continue
-            _, ticket = scopes.popitem(last=False)
-            self.size -= 1
-            self._turns.append(tenant)
-            return tenant, ticket
-        return None
 
 
 class DirtyScopes:
@@ -76,7 +36,7 @@ class DirtyScopes:
     def __init__(self, tenant_of: Callable[[Scope], str], monotonic: Callable[[], float]) -> None:
         self._tenant_of = tenant_of
         self._monotonic = monotonic
-        self._lanes = (_Lane(), _Lane())
+        self._lanes: tuple[Turns[Scope, Ticket], Turns[Scope, Ticket]] = (Turns(), Turns())
         self._home: dict[Scope, tuple[int, str]] = {}
         self._taken: dict[Scope, Ticket | None] = {}
         self._later: list[tuple[float, int, Scope, str]] = []
@@ -86,7 +46,7 @@ class DirtyScopes:
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
-        return sum(lane.size for lane in self._lanes)
+        return sum(map(len, self._lanes))
 
     @property
     def idle(self) -> bool:
@@ -152,7 +112,7 @@ class DirtyScopes:
     def _put(self, lane: int, ticket: Ticket) -> None:
         tenant = self._tenant_of(ticket.scope)
         self._home[ticket.scope] = (lane, tenant)
-        self._lanes[lane].add(tenant, ticket)
+        self._lanes[lane].put(tenant, ticket.scope, ticket)
         self._wake.set()
 
     def _release_due(self) -> float | None:

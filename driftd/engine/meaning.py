@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -10,14 +10,19 @@ from typing import TypeVar
 import structlog
 
 from driftd.compile import Compiled, GovernedNamespace
-from driftd.drift import Comparison, Difference, Judgement, LiveScope, World, depends_on_effect, severity
+from driftd.drift import Comparison, Difference, Judgement, LiveScope, World, depends_on_effect, severity, tolerates
 from driftd.drift.meaning import MOST_WORK, UNJUDGED, work_of
+from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
+from driftd.engine.turns import Turns
 from driftd.telemetry import Trace
-from driftd.values import Digest, Direction, Finding, FindingType, ObjectRef, Scope, kind_name
+from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, kind_name, scope_of
 
 _log = structlog.get_logger()
 _KEPT = 4096
-_MOST_WAITING = 1000
+_MOST_WAITING = 500
+"""Of one tenant."""
+_DECIDING_IN_A_ROW = 4
+"""Judgements that something waits for, until one that nothing waits for has its turn."""
 _WORN = 2000
 """Judgements after which the engine's ever-growing caches are thrown away."""
 _JUDGED = frozenset(
@@ -29,21 +34,16 @@ _JUDGED = frozenset(
         FindingType.FOREIGN,
     }
 )
-_FLICKER_SECONDS = 60.0
-_FLICKER_VERSIONS = 8
-"""More versions of one object in that time, each not judged when it was first seen, and it is tolerated no longer."""
-_Key = tuple[ObjectRef, FindingType, Digest | None, Digest | None]
 _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class _Offered:
-    """A difference to judge. `decides`: what becomes of its object hangs on the answer."""
+    """A difference to judge for the record."""
 
     finding: Finding
     difference: Difference
-    decides: bool
-    trace: Trace | None = None
+    trace: Trace | None
 
 
 class _Worlds:
@@ -81,7 +81,7 @@ class Meaning:
     Repairs do not wait for it: until a difference is judged it is UNKNOWN, which ranks as loosening. Only where a plan
     tolerates tenants' own policies by their effect does the deletion of one wait until it is judged. Where the model
     has more than `policies` NetworkPolicies differences stay UNKNOWN, since a judgement would take the processor for
-    seconds.
+    seconds. Tenants take turns: what one of them has waiting delays another by one judgement.
 
     Args:
         compiled: the model in force.
@@ -100,38 +100,42 @@ class Meaning:
         decided: Callable[[Scope], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._now = now
-        self._versions: OrderedDict[ObjectRef, OrderedDict[_Key, float]] = OrderedDict()
         self._compiled = compiled
         self._most = policies
         self._judged = judged
         self._decided = decided
         self._worlds = _Worlds()
         self._known_under: Compiled | None = None
-        self._known: OrderedDict[_Key, Judgement] = OrderedDict()
-        self._queue: deque[_Offered | ObjectRef] = deque()
-        self._first: deque[_Offered] = deque()
+        self._known: OrderedDict[Key, Judgement] = OrderedDict()
+        self._own = OwnPolicies(now)
+        self._first: Turns[ObjectRef, ObjectRef] = Turns()
+        self._queue: Turns[Key | ObjectRef, _Offered | ObjectRef] = Turns()
+        self._in_a_row = 0
         self._more = asyncio.Event()
-        self._deciding: dict[ObjectRef, _Offered] = {}
-        self._queued: set[_Key] = set()
+        self._queued: set[Key] = set()
         self._sized: tuple[Compiled, bool] | None = None
         self._turn = asyncio.Lock()
 
     # -- differences ------------------------------------------------------------------------------------------------
 
     def offer(self, finding: Finding, difference: Difference, trace: Trace | None = None) -> None:
-        """Have a finding judged when there is time; returns at once. With a thousand waiting it stays UNKNOWN.
+        """Have a finding judged when there is time; returns at once. One of too many of its tenant stays UNKNOWN.
 
         The judgement is told as a late part of `trace`.
         """
-        known = finding.direction is not Direction.UNKNOWN or _key(difference) in self._queued
-        if finding.type in _JUDGED and not known and len(self._queue) < _MOST_WAITING:
-            self._queued.add(_key(difference))
-            self._put(_Offered(finding, difference, decides=False, trace=trace))
+        key, owner = key_of(difference), self._owner(finding.scope)
+        known = finding.direction is not Direction.UNKNOWN or key in self._queued
+        if finding.type in _JUDGED and not known and self._queue.of(owner) < _MOST_WAITING:
+            self._queued.add(key)
+            self._queue.put(owner, key, _Offered(finding, difference, trace))
+            self._more.set()
 
     def settle(self, ref: ObjectRef) -> None:
         """This object is canonical again; counts after what was offered before."""
-        self._put(ref)
+        owner = self._owner(scope_of(ref))
+        self._queue.drop(owner, ref)
+        self._queue.put(owner, ref, ref)
+        self._more.set()
 
     @property
     def idle(self) -> bool:
@@ -139,16 +143,17 @@ class Meaning:
         return not (self._queue or self._first or self._turn.locked())
 
     def recall(
-        self, _governed: GovernedNamespace, _live: LiveScope, differences: Sequence[Difference]
+        self, governed: GovernedNamespace, _live: LiveScope, differences: Sequence[Difference]
     ) -> Mapping[ObjectRef, Judgement]:
         """What is known of these differences already: the Judge of a comparison."""
         if self._known_under is not self._compiled():
             return {}  # what was known is about another model
         found = {}
         for one in differences:
-            known = self._known.get(_key(one))
-            if known is not None:
-                found[one.ref] = known
+            known = self._known.get(key_of(one))
+            if known is None or (self._own.get(one.ref) is None and tolerates(governed, one, known)):
+                continue  # nothing stands by a judgement that is not made anew when pods change
+            found[one.ref] = known
         return found
 
     # -- what is decided by effect ------------------------------------------------------------------------------------
@@ -156,55 +161,63 @@ class Meaning:
     def undecided(self, governed: GovernedNamespace, comparison: Comparison) -> frozenset[str]:
         """Ids of the findings whose objects may be tolerated and are not judged yet: nothing is done about them.
 
-        They are offered here. Whatever cannot be judged is not among them.
+        They are offered here. Whatever cannot be judged is not among them, nor what there is no room for.
         """
-        if governed.tenant_policies == "never" and not self._deciding:
+        if governed.tenant_policies == "never" and not self._own:
             return frozenset()
-        differing = {one.ref for one in comparison.differences.values()}
-        for ref, one in tuple(self._deciding.items()):
-            seen = one.finding.scope == comparison.scope and kind_name(ref.group, ref.kind) not in comparison.unknown
-            if seen and (ref not in differing or governed.tenant_policies == "never"):
-                del self._deciding[ref]  # gone before, or without, a finding of its own
-                self.settle(ref)
+        self._forget_gone(governed, comparison)
         waiting = set()
         for finding in comparison.findings:
             difference = comparison.differences.get(finding.id)
             if difference is None or not depends_on_effect(governed, difference):
                 continue
-            if self._is_known(difference) or not self._judges(self._compiled()):
-                continue
-            if self._flickers(finding.ref, difference):
-                continue
-            known = self._deciding.get(finding.ref)
-            if known is None or _key(known.difference) != _key(difference):
-                self._decide(_Offered(finding, difference, decides=True))
-            waiting.add(finding.id)
+            if self._judges(self._compiled()) and self._waits(comparison.scope, difference):
+                waiting.add(finding.id)
         return frozenset(waiting)
 
-    def _flickers(self, ref: ObjectRef, difference: Difference) -> bool:
-        """Whether an object has been so many others lately that no judgement can keep up: it is not waited for."""
-        versions = self._versions.setdefault(ref, OrderedDict())
-        self._versions.move_to_end(ref)
-        if len(self._versions) > _KEPT:
-            self._versions.popitem(last=False)
-        now = self._now()
-        versions.setdefault(_key(difference), now)
-        while versions and now - next(iter(versions.values())) > _FLICKER_SECONDS:
-            versions.popitem(last=False)
-        return len(versions) > _FLICKER_VERSIONS
+    def _forget_gone(self, governed: GovernedNamespace, comparison: Comparison) -> None:
+        differing = {one.ref for one in comparison.differences.values()}
+        for own in self._own.of(comparison.scope):
+            ref = own.difference.ref
+            seen = kind_name(ref.group, ref.kind) not in comparison.unknown
+            if seen and (ref not in differing or governed.tenant_policies == "never"):
+                self._own.forget(own)  # gone before, or without, a finding of its own
+                self.settle(ref)
+
+    def _waits(self, scope: Scope, difference: Difference) -> bool:
+        """Whether what becomes of an object hangs on a judgement to come. A version that is new is judged."""
+        own, key, known = self._own.get(difference.ref), key_of(difference), self._is_known(difference)
+        if own is not None and key_of(own.difference) == key:
+            return not known
+        if not known and self._own.flickers(difference):
+            return False
+        if not self._own.follow(scope, difference):
+            return False
+        if own is None:  # what is known is of a time when it was not followed: pods have come and gone since
+            self._known.pop(key, None)
+        self._decide(Own(scope, difference))
+        return own is None or not known
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
         """Judge again what is tolerated, there or everywhere: the model, pods or labels have changed."""
-        for one in self._deciding.values():
-            if one not in self._first and (namespaces is None or one.finding.scope.namespace in namespaces):
-                self._put(one)
+        if namespaces is None and self._own:
+            self._own.keep_only(self._compiled().governed)
+        for own in self._own:
+            if namespaces is None or own.scope.namespace in namespaces:
+                self._decide(own)
 
-    def _decide(self, one: _Offered) -> None:
-        self._deciding[one.finding.ref] = one
-        self._put(one)
+    def _decide(self, own: Own) -> None:
+        ref = own.difference.ref
+        self._first.put(self._owner(own.scope), ref, ref)
+        self._more.set()
 
     def _is_known(self, difference: Difference) -> bool:
-        return self._known_under is self._compiled() and _key(difference) in self._known
+        return self._known_under is self._compiled() and key_of(difference) in self._known
+
+    def _owner(self, scope: Scope) -> str:
+        """Whose turn a judgement counts as."""
+        governed = self._compiled().governed.get(scope.namespace)
+        return governed.tenant if governed else ""
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
@@ -220,31 +233,47 @@ class Meaning:
         while True:
             await self._more.wait()
             async with self._turn:
-                await self._take(self._first.popleft() if self._first else self._queue.popleft())
+                await self._take()
             if not (self._first or self._queue):
                 self._more.clear()
 
-    async def _take(self, offered: _Offered | ObjectRef) -> None:
-        if isinstance(offered, ObjectRef):
-            if offered not in self._deciding:  # else it is back, and has been judged ahead of this
-                await self._apart(lambda worlds: worlds.settle(offered))
+    async def _take(self) -> None:
+        if self._in_a_row < _DECIDING_IN_A_ROW or not self._queue:
+            first = self._first.next()
+            if first is not None:
+                self._in_a_row += 1
+                await self._decide_on(first[1])
+                return
+        self._in_a_row = 0
+        other = self._queue.next()
+        if other is None:
             return
-        difference = offered.difference
-        self._queued.discard(_key(difference))
-        if offered.decides and self._deciding.get(difference.ref) is not offered:
-            return  # it is another difference by now, or gone
-        before = self._known.get(_key(difference)) if self._is_known(difference) else None
-        compiled, judgement, began = self._compiled(), None, time.time_ns()
+        if isinstance(other[1], _Offered):
+            await self._judge(other[1])
+        elif self._own.get(ref := other[1]) is None:  # else it is back, and has been judged ahead of this
+            await self._apart(lambda worlds: worlds.settle(ref))
+
+    async def _decide_on(self, ref: ObjectRef) -> None:
+        own = self._own.get(ref)
+        if own is None:
+            return
+        difference, compiled, judgement = own.difference, self._compiled(), None
+        before = self._known.get(key_of(difference)) if self._is_known(difference) else None
         if self._judges(compiled):
             judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
-        if judgement is None and not offered.decides:
-            return
         known = judgement or UNJUDGED
         self._keep(compiled, difference, known)
-        if offered.decides:
-            if known != before:
-                self._decided(offered.finding.scope)
-        elif judgement is not None:
+        if known != before:
+            self._decided(own.scope)
+
+    async def _judge(self, offered: _Offered) -> None:
+        difference, compiled, began = offered.difference, self._compiled(), time.time_ns()
+        self._queued.discard(key_of(difference))
+        if not self._judges(compiled):
+            return
+        judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
+        if judgement is not None:
+            self._keep(compiled, difference, judgement)
             await self._tell(offered, judgement, began)
 
     async def _tell(self, offered: _Offered, judgement: Judgement, began_ns: int) -> None:
@@ -267,16 +296,9 @@ class Meaning:
         if self._known_under is not compiled:
             self._known_under = compiled
             self._known.clear()
-        self._known[_key(difference)] = judgement
+        self._known[key_of(difference)] = judgement
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
-
-    def _put(self, one: _Offered | ObjectRef) -> None:
-        if isinstance(one, _Offered) and one.decides:
-            self._first.append(one)
-        else:
-            self._queue.append(one)
-        self._more.set()
 
     async def _apart(self, work: Callable[[_Worlds], _Answer]) -> _Answer:
         """In a thread. One that has to be left behind keeps its world to itself: a world bears one thread at a time."""
@@ -294,8 +316,3 @@ class Meaning:
             if policies > self._most:
                 _log.warning("meaning.too_large", policies=policies, limit=self._most)
         return self._sized[1]
-
-
-def _key(difference: Difference) -> _Key:
-    desired, live = difference.desired, difference.live
-    return difference.ref, difference.type, desired.digest if desired else None, live.digest if live else None

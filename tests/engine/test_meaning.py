@@ -10,6 +10,7 @@ from driftd.drift.findings import Teller
 from driftd.drift.meaning import UNJUDGED
 from driftd.drift.state import LiveScope
 from driftd.engine import Meaning
+from driftd.engine.own_policies import MOST_OWN
 from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Scope
 from tests.support.stage import MODELS, compiled_models
 
@@ -64,21 +65,22 @@ TOLERANT = replace(ACME, tenant_policies="inertOrTightening")
 SCOPE = Scope("acme-prod")
 
 
-def own(spec: object) -> Difference:
-    ref = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "own")
+def own(spec: object, name: str = "own", namespace: str = "acme-prod") -> Difference:
+    ref = ObjectRef("networking.k8s.io", "NetworkPolicy", namespace, name)
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": "own", "namespace": "acme-prod"},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }
     live = Live(ref, orjson.dumps(body), Digest(orjson.dumps(spec)), "u", "1", terminating=False, managers=())
     return Difference(FindingType.UNEXPECTED, ref, None, live)
 
 
-def looked(difference: Difference) -> Comparison:
-    found = Teller(COMPILED, TOLERANT, SCOPE).tell(difference, UNJUDGED)
-    return Comparison(SCOPE, (found,), {found.id: difference})
+def looked(*differences: Difference) -> Comparison:
+    scope = Scope(differences[0].ref.namespace)
+    found = [Teller(COMPILED, COMPILED.governed[scope.namespace], scope).tell(one, UNJUDGED) for one in differences]
+    return Comparison(scope, tuple(found), {one.id: other for one, other in zip(found, differences, strict=True)})
 
 
 async def decided(difference: Difference, policies: int = 2000) -> tuple[Meaning, list[Scope], bool]:
@@ -166,3 +168,93 @@ async def test_where_nothing_of_their_own_may_stand_nothing_waits() -> None:
 
 async def _nobody(_finding: Finding) -> None:
     return
+
+
+# -- one tenant beside others ------------------------------------------------------------------------------------------
+
+INERT = {"podSelector": {}, "policyTypes": ["Ingress"]}
+GLOBEX = replace(COMPILED.governed["globex-prod"], tenant_policies="inertOrTightening")
+
+
+async def idle(meaning: Meaning) -> None:
+    running = asyncio.create_task(meaning.run())
+    async with asyncio.timeout(60):
+        while not meaning.idle:
+            await asyncio.sleep(0.01)
+    running.cancel()
+
+
+def unlabelled(difference: Difference) -> Finding:
+    found = looked(difference)
+    return found.findings[0]
+
+
+async def test_what_one_tenant_has_waiting_delays_another_by_one_judgement() -> None:
+    told: list[str] = []
+
+    async def take(found: Finding) -> None:
+        told.append(found.ref.namespace)
+
+    meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=take, decided=lambda _scope: None)
+    for number in range(10):
+        noisy = own(INERT, f"p{number}")
+        meaning.offer(unlabelled(noisy), noisy)
+    quiet = own(INERT, "one", "globex-prod")
+    meaning.offer(unlabelled(quiet), quiet)
+    await idle(meaning)
+    assert told.index("globex-prod") == 1
+    assert len(told) == 11
+
+
+def test_of_one_tenant_so_many_wait_and_another_still_may() -> None:
+    meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
+    for number in range(600):
+        noisy = own(INERT, f"p{number}")
+        meaning.offer(unlabelled(noisy), noisy)
+        meaning.settle(REF)
+    assert meaning._queue.of("acme") == 500
+    quiet = own(INERT, "one", "globex-prod")
+    meaning.offer(unlabelled(quiet), quiet)
+    assert meaning._queue.of("globex") == 1
+
+
+async def test_judgements_that_something_waits_for_do_not_keep_all_others_for_ever() -> None:
+    order: list[str] = []
+
+    async def take(found: Finding) -> None:
+        order.append(found.ref.name)
+
+    meaning = Meaning(
+        compiled=lambda: COMPILED, policies=2000, judged=take, decided=lambda scope: order.append(scope.namespace)
+    )
+    meaning.undecided(TOLERANT, looked(*(own(INERT, f"p{number}") for number in range(6))))
+    other = own(INERT, "one", "globex-prod")
+    meaning.offer(unlabelled(other), other)
+    await idle(meaning)
+    assert order.index("one") == 4
+    assert order.count("acme-prod") == 6
+
+
+async def test_of_policies_of_its_own_a_namespace_has_so_many_and_the_first_ones_stay() -> None:
+    meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
+    many = [own(INERT, f"p{number:03}") for number in range(MOST_OWN + 5)]
+    assert len(meaning.undecided(TOLERANT, looked(*many))) == MOST_OWN
+    await idle(meaning)
+    assert meaning.undecided(TOLERANT, looked(*many)) == frozenset()
+    known = meaning.recall(TOLERANT, LiveScope(SCOPE, {}), many)
+    assert {ref.name for ref in known} == {one.ref.name for one in many[:MOST_OWN]}
+    elsewhere = own(INERT, "one", "globex-prod")
+    assert meaning.undecided(GLOBEX, looked(elsewhere)), "another namespace has its own room"
+    left = [*many[1:MOST_OWN], many[-1]]
+    assert len(meaning.undecided(TOLERANT, looked(*left))) == 1, "where one is gone another has room"
+
+
+async def test_a_policy_that_comes_back_is_judged_by_the_pods_of_today() -> None:
+    meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
+    difference, other = own(INERT), own(INERT, "other")
+    meaning.undecided(TOLERANT, looked(difference, other))
+    await idle(meaning)
+    meaning.undecided(TOLERANT, looked(other))
+    await idle(meaning)
+    assert meaning.recall(TOLERANT, LiveScope(SCOPE, {}), [difference]) == {}
+    assert meaning.undecided(TOLERANT, looked(difference, other))
