@@ -36,18 +36,19 @@ def check(
     """List what differs from the model.
 
     Live objects come from files, such as `kubectl get ns,netpol,quota,limits,sa -A -o yaml` writes them, or from the
-    cluster of a --kubeconfig. An object that the files do not hold counts as missing: give all of them, or narrow the
-    question with --kind and --namespace.
+    cluster of a --kubeconfig (in a pod, its own). An object that the files do not hold counts as missing: give all of
+    them, or narrow the question with --kind and --namespace.
 
     Exit code 0: clean. 1: drift. 2: wrong usage, or a model with errors. 3: something could not be read or told.
     """
     from driftd.cli.comparing import asked, compared, quiet_logs
     from driftd.cli.exits import Exit
     from driftd.cli.failures import CommandError, failures_told
+    from driftd.cluster import in_a_pod
 
     quiet_logs()
     with failures_told("check"):
-        if not manifests and kubeconfig is None:
+        if not manifests and kubeconfig is None and not in_a_pod():
             message = "no live state is named: give --manifests PATH, or --kubeconfig FILE to read a cluster"
             raise CommandError(message, Exit.USAGE)
         found = compared(
@@ -115,7 +116,8 @@ def remarks(found: "Compared", command: str) -> None:
             f"{count} {'object differs' if count == 1 else 'objects differ'} in nothing but driftd's own marks: "
             "driftd has not taken them over yet, and writes the marks the first time it enforces"
         )
-    show.note(f"{verdict.compared} objects in {verdict.namespaces} namespaces: {_sum(found)}")
+    source = show.printable(found.live.source)
+    show.note(f"{source}: {verdict.compared} objects in {verdict.namespaces} namespaces: {_sum(found)}")
 
 
 def _sum(found: "Compared") -> str:

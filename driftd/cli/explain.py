@@ -10,6 +10,7 @@ from driftd.cli.flows.options import (
     WorldKubeconfigOption,
     WorldManifestsOption,
     WorldModelsOption,
+    names_the_model,
 )
 from driftd.cli.options import ContextOption
 
@@ -32,6 +33,7 @@ ExplainOutputOption = Annotated[ExplainOutput, typer.Option("--output", "-o", he
 
 
 def explain(
+    command: typer.Context,
     source: SourceArgument,
     target: TargetArgument,
     *,
@@ -47,6 +49,9 @@ def explain(
     For each direction: the rules in the order in which they are looked at, which one decides, why earlier ones miss,
     and what would be without it. Ports are those of the pods.
 
+    Asked are the files of --manifests, the cluster of --kubeconfig or --context, or the model of --models. Where none
+    of these is given: in a pod its cluster, elsewhere the model in ./models. The line `source` on stderr says which.
+
     Exit code 0: answered. 2: wrong usage. 3: something could not be read, so that the answer may not be whole.
     """
     from driftd.cli import show
@@ -55,13 +60,21 @@ def explain(
     from driftd.cli.failures import failures_told
     from driftd.cli.flows.explained import explanation_document, text_lines
     from driftd.cli.options import Output
-    from driftd.cli.worlds.asking import tell, wanted, world_of
+    from driftd.cli.worlds.asking import runs_in_a_pod, tell, wanted, world_of
     from driftd.cli.worlds.ends import asked
 
     quiet_logs()
     with failures_told("explain"):
         world = world_of(
-            wanted(models=models, manifests=manifests, kubeconfig=kubeconfig, context=context, dialect=dialect)
+            wanted(
+                models=models,
+                manifests=manifests,
+                kubeconfig=kubeconfig,
+                context=context,
+                dialect=dialect,
+                only_models=names_the_model(command),
+                in_pod=runs_in_a_pod(),
+            )
         )
         question = asked(world, source, target)
         document = explanation_document(world, question)

@@ -115,7 +115,8 @@ def _print(found: "Impact", by: ImpactBy, output: ImpactOutput) -> None:
         show.note(show.printable(f"driftd impact: could not tell: {one}"))
     for remark in found.remarks:
         show.note(show.printable(remark))
-    show.note(f"{found.verdict} (dialect {found.after.dialect})")
+    show.note(show.printable(f"source: {found.before.source} to {found.after.source}; dialect {found.after.dialect}"))
+    show.note(found.verdict)
 
 
 def _table(found: "Impact") -> None:

@@ -62,7 +62,7 @@ async def _read(
         except (CredentialsUnusable, Unauthorized, Unreachable) as error:
             raise CommandError(f"the cluster cannot be asked: {error}", Exit.UNKNOWN) from error
     return LiveState(
-        source="cluster",
+        source=f"cluster ({credentials})",
         objects=reading.objects,
         unknown=tuple(reading.unknown),
         blind=frozenset(reading.blind),

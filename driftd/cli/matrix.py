@@ -11,6 +11,7 @@ from driftd.cli.flows.options import (
     WorldKubeconfigOption,
     WorldManifestsOption,
     WorldModelsOption,
+    names_the_model,
 )
 from driftd.cli.options import ContextOption
 
@@ -47,6 +48,7 @@ AllProtocolsOption = Annotated[
 
 
 def matrix(
+    command: typer.Context,
     *,
     models: WorldModelsOption = None,
     manifests: WorldManifestsOption = None,
@@ -63,17 +65,26 @@ def matrix(
     Pairs that are not listed have no connections. Outside addresses come as disjoint blocks, told apart as far as
     policies do. JSON holds both ends of every answer: what surely passes, and what may.
 
+    Asked are the files of --manifests, the cluster of --kubeconfig or --context, or the model of --models. Where none
+    of these is given: in a pod its cluster, elsewhere the model in ./models. The line `source` on stderr says which.
+
     Exit code 0: answered, and with --against no difference. 1: differences. 2: wrong usage. 3: something could not be
     read.
     """
     from driftd.cli.comparing import quiet_logs
     from driftd.cli.failures import failures_told
-    from driftd.cli.worlds.asking import wanted
+    from driftd.cli.worlds.asking import runs_in_a_pod, wanted
 
     quiet_logs()
     with failures_told("matrix"):
         question = wanted(
-            models=models or against, manifests=manifests, kubeconfig=kubeconfig, context=context, dialect=dialect
+            models=models or against,
+            manifests=manifests,
+            kubeconfig=kubeconfig,
+            context=context,
+            dialect=dialect,
+            only_models=names_the_model(command),
+            in_pod=runs_in_a_pod(),
         )
         if against is not None:
             code = _against(question, against, by, output, undefined=all_protocols)
@@ -101,7 +112,8 @@ def _matrix(question: "Wanted", by: By, output: MatrixOutput, *, undefined: bool
         case MatrixOutput.TABLE:
             rows = tables.matrix_rows(found, borders, undefined=undefined)
             show.table(tables.HEADERS, rows, ["red" if row[3] else "" for row in rows])
-            _footnotes(tables.left_out(found) and not undefined, world.dialect)
+            if tables.left_out(found) and not undefined:
+                _left_out(world.dialect)
             alone = tables.isolated(found, undefined=undefined)
             if alone:
                 show.note(show.printable(f"without any connection: {', '.join(alone)}"))
@@ -118,15 +130,13 @@ def _matrix(question: "Wanted", by: By, output: MatrixOutput, *, undefined: bool
     return Exit.UNKNOWN if world.unread else Exit.CLEAN
 
 
-def _footnotes(left_out: bool, dialect: str) -> None:
+def _left_out(dialect: str) -> None:
     from driftd.cli import show
 
-    show.note(f"dialect {dialect}")
-    if left_out:
-        show.note(
-            f"the {dialect} dialect leaves ICMP and protocols besides TCP, UDP and SCTP open where NetworkPolicy "
-            "isolates; these are left out here (--all-protocols shows them)"
-        )
+    show.note(
+        f"the {dialect} dialect leaves ICMP and protocols besides TCP, UDP and SCTP open where NetworkPolicy "
+        "isolates; these are left out here (--all-protocols shows them)"
+    )
 
 
 def _against(question: "Wanted", against: Path, by: By, output: MatrixOutput, *, undefined: bool) -> int:
@@ -145,7 +155,9 @@ def _against(question: "Wanted", against: Path, by: By, output: MatrixOutput, *,
     from driftd.policy.reach import Grouping
 
     if not question.live:
-        raise CommandError("--against compares live state: give --kubeconfig or --manifests too", Exit.USAGE)
+        raise CommandError(
+            "--against compares live state: give --kubeconfig or --manifests too, and no --models", Exit.USAGE
+        )
     both = entitled(world_of(question), directory_model(against))
     found = difference(both.model, both.live, Grouping(by.value), AGAINST, undefined=undefined)
     match output:
@@ -153,7 +165,8 @@ def _against(question: "Wanted", against: Path, by: By, output: MatrixOutput, *,
             rows, styles = change_rows(found)
             if rows:
                 show.table(HEADERS, rows, styles)
-            _footnotes(bool(found.hidden) and not undefined, both.live.dialect)
+            if found.hidden and not undefined:
+                _left_out(both.live.dialect)
             show.note("+ passes in the live state only; - passes in the model only")
         case MatrixOutput.SVG:
             from driftd.cli.flows.heat_map import heat_map
@@ -174,6 +187,7 @@ def _against(question: "Wanted", against: Path, by: By, output: MatrixOutput, *,
             )
             show.emit(document, Output(output.value))
     tell(both.live, "matrix")
+    show.note(show.printable(f"against: {both.model.source}"))
     if both.live.unread:
         return Exit.UNKNOWN
     return Exit.DRIFT if found.told else Exit.CLEAN

@@ -3,7 +3,7 @@
 from driftd.cluster.answers import Answer
 from driftd.cluster.audit import Audited, Auditor, Divergence, Gap, RollingCheck
 from driftd.cluster.canary import HARMLESS, Beat, Canary
-from driftd.cluster.credentials import Credentials, InCluster, Kubeconfig, default_credentials
+from driftd.cluster.credentials import Credentials, InCluster, Kubeconfig, default_credentials, in_a_pod
 from driftd.cluster.discovery import Discovery, Interest, Served
 from driftd.cluster.elector import Elector, LeaseSettings, NotLeading, Term, WorkOutlivedLease
 from driftd.cluster.epoch_parameter import EpochParameter
@@ -111,6 +111,7 @@ __all__ = [
     "Writer",
     "default_credentials",
     "guards",
+    "in_a_pod",
     "watching",
     "writing",
 ]

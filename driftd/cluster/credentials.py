@@ -46,6 +46,9 @@ class Kubeconfig:
     _loader: Any = field(default=None, init=False)
     _configuration: Any = field(default=None, init=False)
 
+    def __str__(self) -> str:
+        return f"kubeconfig {self.path}" + (f", context {self.context}" if self.context else "")
+
     async def load(self, *, afresh: bool) -> Any:
         """Reads the file again; between that, an exec plugin runs only when the expiry it named has come."""
         try:
@@ -75,6 +78,9 @@ class InCluster:
 
     folder: Path = SERVICE_ACCOUNT
 
+    def __str__(self) -> str:
+        return "of this pod"
+
     async def load(self, *, afresh: bool) -> Any:  # noqa: ARG002 (nothing is remembered)
         configuration = library().Configuration()
         try:
@@ -93,11 +99,16 @@ class InCluster:
         return configuration
 
 
+def in_a_pod() -> bool:
+    """Whether this process runs in a pod whose account may log in to its cluster."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (SERVICE_ACCOUNT / "token").exists()
+
+
 def default_credentials(kubeconfig: str | None, context: str | None = None) -> Credentials:
     """The kubeconfig that is named, else the pod's own account inside a cluster, else the user's default file."""
     if kubeconfig:
         return Kubeconfig(kubeconfig, context)
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and (SERVICE_ACCOUNT / "token").exists():
+    if in_a_pod():
         return InCluster()
     return Kubeconfig(os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config"), context)
 

@@ -308,7 +308,8 @@ def test_an_object_that_cannot_be_read_as_its_kind_is_drift_and_stops_nothing(mo
         ran = driftd(command, "--models", models, "--manifests", "-", stdin=dump(models, broken))
         assert ran.code == 1
         assert ran.out.count("it cannot be read") == 3
-        assert ran.err == f"{len(json.loads(dump(models))['items'])} objects in 2 namespaces: 3 findings\n"
+        objects = len(json.loads(dump(models))["items"])
+        assert ran.err == f"manifests -: {objects} objects in 2 namespaces: 3 findings\n"
 
 
 def test_names_that_would_move_the_terminal_are_escaped(models: Path) -> None:

@@ -26,7 +26,7 @@ def edited(tmp_path: Path, before: str, after: str) -> Path:
 def test_the_same_model_twice_changes_nothing(old: Path) -> None:
     ran = driftd("impact", old, old)
     assert (ran.code, ran.out) == (0, "")
-    assert "nothing opens (dialect kubernetes)" in ran.err
+    assert ran.err == f"source: model {old} to model {old}; dialect kubernetes\nnothing opens\n"
 
 
 def test_a_new_call_opens_and_names_both_policies(old: Path, tmp_path: Path) -> None:

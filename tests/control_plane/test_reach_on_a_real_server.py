@@ -1,13 +1,19 @@
 """explain and matrix on a real API server: they see what is there, whoever wrote it, and say what they may not see."""
 
 import asyncio
+import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from driftd.lab import Lab
 from tests.support.cli import Ran, driftd, write_model
@@ -101,7 +107,8 @@ async def test_the_matrix_shows_only_what_differs_from_the_model(scene: Scene) -
     assert {cause["object"]["name"] for cause in found["causes"]} == {"hole"}
 
 
-async def test_who_may_not_list_pods_is_told_so_and_nothing_is_called_whole(scene: Scene) -> None:
+async def blind_account(scene: Scene) -> Path:
+    """The kubeconfig of an account without rights."""
     account = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -109,7 +116,46 @@ async def test_who_may_not_list_pods_is_told_so_and_nothing_is_called_whole(scen
     }
     if await scene.kube.find("ServiceAccount", "default", "reach-blind") is None:
         await scene.kube.create(account)
-    kubeconfig = await scene.lab.service_account_kubeconfig("default", "reach-blind")
+    return Path(await scene.lab.service_account_kubeconfig("default", "reach-blind"))
+
+
+async def test_who_may_not_list_pods_is_told_so_and_nothing_is_called_whole(scene: Scene) -> None:
+    kubeconfig = await blind_account(scene)
     ran = await asyncio.to_thread(driftd, "matrix", "--kubeconfig", kubeconfig, "-o", "json")
     assert ran.code == 3
+    assert json.loads(ran.out)["source"] == f"cluster (kubeconfig {kubeconfig})"
     assert "pods" in {one["where"] for one in json.loads(ran.out)["unread"]}
+
+
+async def test_in_a_pod_the_pods_cluster_is_asked_and_not_the_model_of_its_daemon(scene: Scene, tmp_path: Path) -> None:
+    """With the folder and the variables that a kubelet gives, in a mount namespace of the command's own."""
+    config = yaml.safe_load((await blind_account(scene)).read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    (tmp_path / "token").write_text(user["token"])
+    (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    server = urlsplit(cluster["server"])
+    env = {
+        **os.environ,
+        "KUBERNETES_SERVICE_HOST": server.hostname or "",
+        "KUBERNETES_SERVICE_PORT": str(server.port),
+        "DRIFTD_MODEL__PATH": str(scene.models),
+    }
+    script = (
+        'mount -t tmpfs none "$(readlink -f /var/run)" && mkdir -p "$1" && cp "$2/token" "$2/ca.crt" "$1" && '
+        'exec "$3" -m driftd matrix -o json'
+    )
+    folder = "/var/run/secrets/kubernetes.io/serviceaccount"
+    ran = await asyncio.to_thread(
+        subprocess.run,
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", folder, str(tmp_path), sys.executable],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if ran.stderr.startswith(("unshare:", "mount:")):
+        pytest.skip(f"no mount namespace of one's own here: {ran.stderr.strip()}")
+    assert ran.returncode == 3, ran.stderr
+    assert json.loads(ran.stdout)["source"] == "cluster (of this pod)"
+    assert "source: cluster (of this pod); dialect kubernetes" in ran.stderr

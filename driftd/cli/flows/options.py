@@ -23,7 +23,7 @@ WorldModelsOption = Annotated[
         envvar="DRIFTD_MODEL__PATH",
         exists=True,
         file_okay=False,
-        help="Ask the model; beside live state: for its dialect, tenants and services.",
+        help="Ask the model; beside live state it lends its dialect, tenants and services.",
     ),
 ]
 WorldManifestsOption = Annotated[
@@ -32,9 +32,23 @@ WorldManifestsOption = Annotated[
 ]
 WorldKubeconfigOption = Annotated[
     Path | None,
-    typer.Option("--kubeconfig", envvar="DRIFTD_API__KUBECONFIG", help="Ask the cluster of these credentials."),
+    typer.Option(
+        "--kubeconfig",
+        envvar="DRIFTD_API__KUBECONFIG",
+        help="Ask the cluster of these credentials; in a pod leave it out.",
+    ),
 ]
 DialectOption = Annotated[
     DialectName | None,
     typer.Option("--dialect", help="Whose reading of NetworkPolicy; unset: the model's, else kubernetes."),
 ]
+
+
+def names_the_model(context: typer.Context) -> bool:
+    """Whether the command line names a model and no live state: what the environment says then counts for nothing."""
+    by_hand = {
+        name
+        for name in ("models", "manifests", "kubeconfig", "context")
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    }
+    return by_hand == {"models"}

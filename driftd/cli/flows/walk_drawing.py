@@ -40,7 +40,7 @@ def drawing(document: FlowExplanation) -> str:
     y = 20.0
     for entry in document.connections:
         y = _connection(parts, entry, document.dialect, y) + 24
-    parts.append(_legend(y))
+    parts.append(_legend(y, document))
     label = "; ".join(f"{one.source} to {one.target} {VERDICTS[one.answer]}" for one in document.connections)
     return page(_WIDTH, y + 30, label, parts, _DEFS)
 
@@ -136,7 +136,7 @@ def _card(step: StepEntry, *, decided: bool) -> _Card:
     return _Card(tuple(lines), tone, mark=decided)
 
 
-def _legend(y: float) -> str:
+def _legend(y: float, document: FlowExplanation) -> str:
     marks = "\N{BLACK RIGHT-POINTING TRIANGLE} matches    ? matches perhaps    \N{EN DASH} does not match"
-    said = f"{marks}    thick border: decides"
+    said = f"{marks}    thick border: decides    source: {document.source}"
     return text(20, y + 8, said, font_size=12, fill=FAINT, **{"xml:space": "preserve"})

@@ -22,13 +22,13 @@ def mermaid(document: FlowExplanation) -> str:
     """One flowchart over all connections of an explanation."""
     lines = ["flowchart TB"]
     for index, entry in enumerate(document.connections):
-        lines += [f"  {line}" for line in _connection(entry, f"c{index}", document.dialect)]
+        lines += [f"  {line}" for line in _connection(entry, f"c{index}", document)]
     lines += [f"  {line}" for line in _CLASSES]
     return "\n".join(lines) + "\n"
 
 
-def _connection(entry: ConnectionEntry, mark: str, dialect: str) -> Iterator[str]:
-    yield f"subgraph {mark}[{_label(title(entry, dialect))}]"
+def _connection(entry: ConnectionEntry, mark: str, document: FlowExplanation) -> Iterator[str]:
+    yield f"subgraph {mark}[{_label(title(entry, document.dialect), document.source)}]"
     yield "  direction TB"
     yield f"  {mark}s([{_label(entry.source)}])"
     before = f"{mark}s"

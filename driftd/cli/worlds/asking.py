@@ -1,5 +1,6 @@
 """Which world a command line means: a live cluster, a pile of manifests, or the model."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ class Wanted:
 
     models: Path | None
     manifests: tuple[Path, ...]
+    cluster: bool
     kubeconfig: Path | None
     context: str | None
     dialect: Dialect | None
@@ -31,7 +33,7 @@ class Wanted:
     @property
     def live(self) -> bool:
         """Whether it is live state that is asked, and not the model."""
-        return bool(self.manifests) or self.kubeconfig is not None or self.context is not None
+        return bool(self.manifests) or self.cluster
 
 
 def wanted(
@@ -41,18 +43,44 @@ def wanted(
     kubeconfig: Path | None,
     context: str | None,
     dialect: str | None,
+    only_models: bool = False,
+    in_pod: bool = False,
 ) -> Wanted:
-    """Raises CommandError for a source that is not there, or two of them."""
+    """Which world is meant: files, else a cluster that is named, else the cluster of this pod, else the model.
+
+    Args:
+        models: the model that is asked, or lent to live state.
+        manifests: files of live state.
+        kubeconfig: of a cluster.
+        context: of that kubeconfig, or of the user's own.
+        dialect: whose reading; None takes the model's.
+        only_models: the command line names a model and no live state: what the environment says counts for nothing.
+        in_pod: this process runs in a pod of a cluster.
+
+    Raises:
+        CommandError: a source that is not there, or none at all (exit code 2).
+    """
     for path in manifests or ():
         if str(path) != "-" and not path.exists():
             raise CommandError(f"--manifests {path}: there is no such file or directory", Exit.USAGE)
-    if not manifests and kubeconfig is None and context is None and models is None:
+    cluster = not manifests and not only_models and (kubeconfig is not None or context is not None or in_pod)
+    if not manifests and not cluster and models is None:
         default = Path("models")
         if not default.is_dir():
             message = "what is asked? Give --kubeconfig FILE for a cluster, --manifests DIR, or --models DIR"
             raise CommandError(message, Exit.USAGE)
         models = default
-    return Wanted(models, tuple(manifests or ()), kubeconfig, context, Dialect(dialect) if dialect else None)
+    reading = Dialect(dialect) if dialect else None
+    return Wanted(models, tuple(manifests or ()), cluster, kubeconfig, context, reading)
+
+
+def runs_in_a_pod() -> bool:
+    """Whether this process runs in a pod whose account may log in to its cluster."""
+    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return False  # without the import, which takes longer than most questions
+    from driftd.cluster import in_a_pod
+
+    return in_a_pod()
 
 
 def world_of(asked: Wanted) -> World:
@@ -63,7 +91,7 @@ def world_of(asked: Wanted) -> World:
     if asked.manifests:
         with show.progress("reading manifests"):
             return lent(world_of_paths(asked.manifests, dialect, ranges), valid)
-    if asked.live or valid is None:
+    if asked.cluster or valid is None:
         from driftd.cli.worlds.live import live_world
         from driftd.cluster import default_credentials
 
@@ -84,7 +112,8 @@ def lent(world: World, valid: ValidModel | None) -> World:
 
 
 def tell(world: World, command: str) -> None:
-    """On stderr: what could not be read, what widened answers, and remarks."""
+    """On stderr: who was asked, what could not be read, what widened answers, and remarks."""
+    show.note(show.printable(f"source: {world.source}; dialect {world.dialect}"))
     groups = (
         [f"driftd {command}: could not read {one}" for one in world.unread],
         [f"driftd {command}: {one}" for one in world.snapshot.notes()],

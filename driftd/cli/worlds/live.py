@@ -64,7 +64,7 @@ async def _read(credentials: Credentials, bodies: Bodies, say: Callable[[str], N
             raise CommandError(f"the cluster cannot be asked: {error}", Exit.UNKNOWN) from error
         except ClusterError as error:
             raise CommandError(f"the cluster does not say which kinds it serves: {error}", Exit.UNKNOWN) from error
-    return world_of_bodies(bodies, "cluster")
+    return world_of_bodies(bodies, f"cluster ({credentials})")
 
 
 @dataclass(frozen=True, slots=True)
