@@ -56,7 +56,8 @@ def _import_lightly() -> Library:
     if spec is None or not spec.submodule_search_locations:
         raise LibraryMissing(f"the package {_PACKAGE} is not installed; driftd needs it to reach the API server")
     root = Path(next(iter(spec.submodule_search_locations)))
-    before = {name: module for name, module in sys.modules.items() if _ours(name)}
+    # A copy each time: another thread may be importing something, such as the sender of pages.
+    before = {name: module for name, module in sys.modules.copy().items() if _ours(name)}
     for name in before:
         del sys.modules[name]
     try:
@@ -67,7 +68,7 @@ def _import_lightly() -> Library:
             "install the version that the lock file names"
         ) from error
     finally:
-        for name in [name for name in sys.modules if _ours(name)]:
+        for name in [name for name in sys.modules.copy() if _ours(name)]:
             del sys.modules[name]
         sys.modules.update(before)
 
@@ -91,7 +92,7 @@ def _import_under_stand_ins(root: Path) -> Library:
         load_kube_config=kube.load_kube_config,
         load_incluster_config=incluster.load_incluster_config,
         ConfigException=kube.ConfigException,
-        module_count=sum(1 for name in sys.modules if _ours(name)),
+        module_count=sum(1 for name in sys.modules.copy() if _ours(name)),
     )
 
 

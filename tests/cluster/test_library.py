@@ -42,3 +42,22 @@ import kubernetes_asyncio.config.kube_config as whole
 assert whole.ApiClient is not None
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_another_thread_may_import_something_meanwhile() -> None:
+    program = """
+import itertools, sys, threading
+from driftd.cluster import library
+
+def importing():
+    for number in itertools.count():
+        sys.modules[f'imported{number % 500}'] = sys
+        sys.modules.pop(f'imported{(number + 250) % 500}', None)
+
+threading.Thread(target=importing, daemon=True).start()
+sys.setswitchinterval(1e-6)
+for _ in range(5):
+    library._loaded.clear()
+    library.library()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
