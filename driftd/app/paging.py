@@ -8,9 +8,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from driftd.app.rollouts import Rollouts
+from driftd.app.sight import blind_kinds, missing_workloads, stuck_judge
 from driftd.app.system import SystemClock
+from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import Elector, Mirror
-from driftd.drift import FightBreaker, KindState
+from driftd.drift import FightBreaker
 from driftd.engine import ModelLoop, Pauses
 from driftd.paging import (
     DEFAULT_ROUTE,
@@ -46,6 +48,7 @@ class Inside:
     """What pages are about, besides findings."""
 
     mirror: Mirror
+    workloads: LiveWorkloads
     models: ModelLoop
     breaker: FightBreaker
     pauses: Pauses
@@ -72,9 +75,9 @@ class Inside:
     def conditions(self) -> list[Condition]:
         """What is wrong with driftd's own powers at this moment."""
         found = [
-            Condition(PageClass.BLIND, _KINDS, f"{resource} cannot be read: {line(why, 160)}", str(resource))
-            for resource, (state, why) in self.mirror.states().items()
-            if state is KindState.BLIND
+            *blind_kinds(self.mirror.states()),
+            *missing_workloads(self.workloads.mirror.states()),
+            *stuck_judge(*self.workloads.stuck_seconds),
         ]
         status = self.models.status
         if status.held:
@@ -97,7 +100,6 @@ class Inside:
         return found
 
 
-_KINDS = About("kinds", "Cluster", "kinds")
 _MODEL = About("model", "Model", "newest revision")
 _STORE = About("store", "Store", "records")
 

@@ -133,7 +133,9 @@ class Parts:
             metrics=self.metrics,
         )
         store.watch(self._store_changed)
-        inside = Inside(self.mirror, self.models, self._breaker, self.pauses, store, self.elector, clock)
+        inside = Inside(
+            self.mirror, self.workloads, self.models, self._breaker, self.pauses, store, self.elector, clock
+        )
         self.paging = Paging(settings.paging, inside, self.metrics)
         self.recovered = False
         health = Readiness(

@@ -54,6 +54,11 @@ class LiveWorkloads:
         self.drift.model_changed()
         self._meaning.reconsider()
 
+    @property
+    def stuck_seconds(self) -> tuple[float, float]:
+        """For how long differences, and live workloads, have waited without a judgement that came to an end."""
+        return self._meaning.stuck_seconds, self.drift.stuck_seconds
+
     def parts(self) -> dict[str, str]:
         """What a person is told of the state of all this."""
         states = {str(resource): state.value for resource, (state, _) in self.mirror.states().items()}

@@ -100,6 +100,7 @@ class Meaning:
         decided: Callable[[Scope], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
         self._compiled = compiled
         self._most = policies
         self._judged = judged
@@ -111,6 +112,7 @@ class Meaning:
         self._first: Turns[ObjectRef, ObjectRef] = Turns()
         self._queue: Turns[Key | ObjectRef, _Offered | ObjectRef] = Turns()
         self._in_a_row = 0
+        self._begun: float | None = None
         self._more = asyncio.Event()
         self._queued: set[Key] = set()
         self._sized: tuple[Compiled, bool] | None = None
@@ -141,6 +143,11 @@ class Meaning:
     def idle(self) -> bool:
         """Nothing waits to be judged, and nothing is being judged."""
         return not (self._queue or self._first or self._turn.locked())
+
+    @property
+    def stuck_seconds(self) -> float:
+        """For how long the judgement under way has taken, or waits for the world's thread; 0 while nothing waits."""
+        return 0.0 if self._begun is None else self._now() - self._begun
 
     def recall(
         self, governed: GovernedNamespace, _live: LiveScope, differences: Sequence[Difference]
@@ -230,12 +237,17 @@ class Meaning:
     async def run(self) -> None:
         """Judge what is offered until cancelled: what something waits for first, the rest in order."""
         self.reconsider()  # what an earlier term did not come to
-        while True:
-            await self._more.wait()
-            async with self._turn:
-                await self._take()
-            if not (self._first or self._queue):
-                self._more.clear()
+        try:
+            while True:
+                await self._more.wait()
+                self._begun = self._now()
+                async with self._turn:
+                    await self._take()
+                self._begun = None
+                if not (self._first or self._queue):
+                    self._more.clear()
+        finally:
+            self._begun = None
 
     async def _take(self) -> None:
         if self._in_a_row < _DECIDING_IN_A_ROW or not self._queue:

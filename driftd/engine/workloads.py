@@ -134,6 +134,7 @@ class WorkloadDrift:
         self._judged_model: Compiled | None = None
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
+        self._behind_since: float | None = None
         workloads.subscribe(self._workload_changed)
         workloads.subscribe_states(self._state_changed)
         mirror.subscribe(self._object_changed)
@@ -150,6 +151,11 @@ class WorkloadDrift:
     def not_ready(self) -> tuple[str, ...]:
         """Kinds of workloads that cannot be seen now: while there are any, no scope is clean."""
         return self._workloads.not_ready
+
+    @property
+    def stuck_seconds(self) -> float:
+        """For how long changes that can be seen have waited for a judgement that comes to an end; 0 while none do."""
+        return 0.0 if self._behind_since is None else self._pace.clock.monotonic() - self._behind_since
 
     def added_to(self, comparison: Comparison, compiled: Compiled, today: date) -> Comparison:
         """A comparison with what live workloads mean in its scope.
@@ -200,24 +206,34 @@ class WorkloadDrift:
         self._changes.everything = True
         self._wake.set()
         pause = _SETTLE_SECONDS
-        while True:
-            await self._wake.wait()
-            await self._pace.sleep(pause)
-            self._wake.clear()
-            model = self._compiled()
-            if model is None or self._workloads.not_ready:
-                continue
-            began = self._pace.clock.monotonic()
-            changes, self._changes = self._changes, _Changes(everything=False)
-            try:
-                await self._judge_all(model, changes)
-            except Exception:  # noqa: BLE001 - the supervisor of this loop: one odd pod must not end driftd
-                _log.exception("workloads.not_judged", again_in=_AGAIN_SECONDS)
-                self._changes.everything = True
-                self._wake.set()
-                pause = _AGAIN_SECONDS
-                continue
-            pause = min(_LONGEST_PAUSE, max(_SETTLE_SECONDS, (self._pace.clock.monotonic() - began) * _SHARE))
+        try:
+            while True:
+                await self._wake.wait()
+                await self._pace.sleep(pause)
+                self._wake.clear()
+                pause = await self._judge_changes()
+        finally:
+            self._behind_since = None
+
+    async def _judge_changes(self) -> float:
+        """Judge what has changed; the pause in seconds until the next time."""
+        model = self._compiled()
+        if model is None or self._workloads.not_ready:
+            self._behind_since = None  # what cannot be seen is another trouble
+            return _SETTLE_SECONDS
+        began = self._pace.clock.monotonic()
+        if self._behind_since is None:
+            self._behind_since = began
+        changes, self._changes = self._changes, _Changes(everything=False)
+        try:
+            await self._judge_all(model, changes)
+        except Exception:  # noqa: BLE001 - the supervisor of this loop: one odd pod must not end driftd
+            _log.exception("workloads.not_judged", again_in=_AGAIN_SECONDS)
+            self._changes.everything = True
+            self._wake.set()
+            return _AGAIN_SECONDS
+        self._behind_since = None
+        return min(_LONGEST_PAUSE, max(_SETTLE_SECONDS, (self._pace.clock.monotonic() - began) * _SHARE))
 
     async def _judge_all(self, model: Compiled, changes: _Changes) -> None:
         live = _Live(

@@ -258,3 +258,27 @@ async def test_a_policy_that_comes_back_is_judged_by_the_pods_of_today() -> None
     await idle(meaning)
     assert meaning.recall(TOLERANT, LiveScope(SCOPE, {}), [difference]) == {}
     assert meaning.undecided(TOLERANT, looked(difference, other))
+
+
+async def test_for_how_long_a_judgement_takes_can_be_asked_and_waiting_for_nothing_is_no_time() -> None:
+    seconds, began, go_on = [0.0], asyncio.Event(), asyncio.Event()
+
+    async def take(_found: Finding) -> None:
+        began.set()
+        await go_on.wait()
+
+    meaning = Meaning(
+        compiled=lambda: COMPILED, policies=2000, judged=take, decided=lambda _scope: None, now=lambda: seconds[0]
+    )
+    meaning.offer(finding(), GONE)
+    seconds[0] = 500.0
+    assert meaning.stuck_seconds == 0.0, "a replica that does not lead judges nothing"
+    running = asyncio.create_task(meaning.run())
+    async with asyncio.timeout(20):
+        await began.wait()
+        seconds[0] = 700.0
+        assert meaning.stuck_seconds == 200.0
+        go_on.set()
+        while meaning.stuck_seconds:
+            await asyncio.sleep(0.01)
+    running.cancel()

@@ -168,3 +168,14 @@ async def test_an_exemption_names_the_object_and_is_heeded() -> None:
             exempt = Exempt(ref, until, "me", "why")
             found = stand.found(replace(compiled(), exemptions=(exempt,)))
             assert len(found) == count
+
+
+async def test_for_how_long_nothing_comes_to_a_judgement_can_be_asked() -> None:
+    faults: list[Exception] = [ValueError("odd pod")] * 100_000
+    async with standing(Judge(faults=faults)) as one:
+        assert one.drift.stuck_seconds == 0.0, "what cannot be seen is another trouble"
+        one.ready()
+        one.put(THIEF)
+        await one.until(lambda: one.drift.stuck_seconds > 0.1)
+        faults.clear()
+        await one.until(lambda: one.drift.stuck_seconds == 0.0 and len(one.found()) == 1)

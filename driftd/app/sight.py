@@ -1,0 +1,42 @@
+"""What driftd cannot see, or cannot come to a judgement about, as conditions that wake somebody."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from driftd.drift import KindState
+from driftd.paging import About, Condition, PageClass, line
+from driftd.values import Resource
+
+STUCK_SECONDS: Final = 120.0
+"""A judgement takes milliseconds, the first pass over ten thousand pods some seconds: who takes this long is stuck."""
+
+_KINDS = About("kinds", "Cluster", "kinds")
+_JUDGE = About("judge", "Cluster", "judge")
+
+
+def blind_kinds(states: Mapping[Resource, tuple[KindState, str]]) -> Iterator[Condition]:
+    """One for each kind that cannot be read now; all of them are one page."""
+    for resource, (state, why) in states.items():
+        if state is KindState.BLIND:
+            yield Condition(PageClass.BLIND, _KINDS, f"{resource} cannot be read: {line(why, 160)}", str(resource))
+
+
+def missing_workloads(states: Mapping[Resource, tuple[KindState, str]]) -> Iterator[Condition]:
+    """The same for pods, services and slices, which every cluster serves: one that is not served is not seen either."""
+    yield from blind_kinds(states)
+    for resource, (state, _) in states.items():
+        if state is KindState.ABSENT:
+            yield Condition(PageClass.BLIND, _KINDS, f"{resource} are not served", str(resource))
+
+
+def stuck_judge(differences: float, workloads: float) -> Iterator[Condition]:
+    """One where something has waited for so many seconds without a judgement that came to an end.
+
+    The words are the same for as long as it lasts: other words would be another version of the page.
+    """
+    for what, seconds in (("what differs", differences), ("live pods and services", workloads)):
+        if seconds >= STUCK_SECONDS:
+            summary = (
+                f"{what} has not been judged for {STUCK_SECONDS:g} s: directions stay unknown, which ranks as loosening"
+            )
+            yield Condition(PageClass.BLIND, _JUDGE, summary, what)

@@ -1,0 +1,37 @@
+"""What driftd cannot see wakes somebody, in words that do not change while it lasts."""
+
+import pytest
+
+from driftd.app.sight import STUCK_SECONDS, blind_kinds, missing_workloads, stuck_judge
+from driftd.cluster import POD, SERVICE, SLICE
+from driftd.drift import KindState
+from driftd.paging import PageClass
+
+READY = dict.fromkeys((POD, SERVICE, SLICE), (KindState.READY, ""))
+
+
+def test_all_well_is_nobodys_alarm() -> None:
+    assert list(missing_workloads(READY)) == []
+    assert list(stuck_judge(0.0, STUCK_SECONDS - 1)) == []
+
+
+@pytest.mark.parametrize("kind", [POD, SERVICE, SLICE])
+def test_blind_workloads_are_told_like_a_blind_kind(kind: object) -> None:
+    states = READY | {kind: (KindState.BLIND, "403 forbidden\n")}
+    (found,) = missing_workloads(states)  # type: ignore[arg-type]
+    assert (found.cls, found.part) == (PageClass.BLIND, str(kind))
+    assert found.summary == f"{kind} cannot be read: 403 forbidden "
+    assert found in list(blind_kinds(states))  # type: ignore[arg-type]
+
+
+def test_workloads_that_are_not_served_are_told_and_a_list_under_way_is_not() -> None:
+    (found,) = missing_workloads(READY | {SLICE: (KindState.ABSENT, "404")})
+    assert found.summary == "endpointslices.discovery.k8s.io are not served"
+    assert list(missing_workloads(READY | {POD: (KindState.SYNCING, "not listed yet")})) == []
+
+
+def test_a_stuck_judge_is_one_page_whose_words_stay_the_same() -> None:
+    first = list(stuck_judge(STUCK_SECONDS, STUCK_SECONDS + 7))
+    assert first == list(stuck_judge(STUCK_SECONDS + 60, STUCK_SECONDS + 90))
+    assert len({one.about for one in first}) == 1
+    assert len({one.id for one in first}) == 2
