@@ -209,6 +209,14 @@ def test_driftds_own_network_policy_lets_nobody_in_unless_told(shipped: list[Bod
     assert ports == [53, 443, 6443]
 
 
+def test_only_who_is_named_may_scrape(shipped: list[Body]) -> None:
+    assert "ingress" not in one(shipped, "NetworkPolicy")["spec"], "metrics name tenants"
+    peers = [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
+    bodies = documents(template("--set-json", f"networkPolicy.metricsFrom={json.dumps(peers)}"))
+    (rule,) = one(bodies, "NetworkPolicy")["spec"]["ingress"]
+    assert rule == {"from": peers, "ports": [{"protocol": "TCP", "port": 8080}]}
+
+
 NAMED = (
     "--set", "store.url=postgresql://driftd@pg:6432/driftd,settings.model.git.url=ssh://git@host/model.git",
     "--set", "settings.telemetry.otlp_endpoint=http://collector:4318/v1/traces",
