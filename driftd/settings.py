@@ -105,9 +105,6 @@ class EngineSettings(_Part):
         description="With more policies than this in the model, the direction of drift stays unknown; 10,000 take "
         "83 MB once something is to be judged.",
     )
-    write_timeout_seconds: Seconds = Field(
-        5.0, description="Bound on one write; a lease must outlive it or the write is not sent."
-    )
 
 
 class GitSettings(_Part):
@@ -155,9 +152,10 @@ class ModelSettings(_Part):
 class StoreSettings(_Part):
     """Where findings, intents and the audit chain live."""
 
-    url: str = Field(
-        "",
-        description="`postgresql://user@host/database` for several replicas; empty means SQLite in `data_dir`.",
+    url: SecretStr = Field(
+        SecretStr(""),
+        description="`postgresql://user@host/database` for several replicas; empty means SQLite in `data_dir`. Never "
+        "logged whole.",
     )
     retention_days: int = Field(
         0,
@@ -166,6 +164,10 @@ class StoreSettings(_Part):
         description="Evidence, closed findings and settled pages older than this are taken away; 0 keeps all. "
         "Export them first: `driftd history --evidence --ndjson`.",
     )
+
+    def address(self, data_dir: Path) -> str | Path:
+        """Where the database is: as it is written, with its password."""
+        return self.url.get_secret_value() or data_dir / "driftd.sqlite"
 
 
 class WebSettings(_Part):

@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
@@ -179,22 +180,22 @@ async def _guards(session: Session, settings: Settings, dialect: str) -> list[Ch
 
 
 async def _database(settings: Settings) -> Check:
-    file = settings.data_dir / "driftd.sqlite"
-    if not settings.store.url and not file.exists():
+    address = settings.store.address(settings.data_dir)
+    if isinstance(address, Path) and not address.exists():
         parent = next(folder for folder in (settings.data_dir, *settings.data_dir.parents) if folder.exists())
         if os.access(parent, os.W_OK):
-            return Check("database", State.OK, f"{file} will be made at the first start")
+            return Check("database", State.OK, f"{address} will be made at the first start")
         remedy = "mount a volume there that this user may write"
         return Check("database", State.MISSING, f"{parent} cannot be written", remedy)
     try:
-        archive = await asyncio.to_thread(ReadOnly.at, settings.store.url or file, SystemClock())
+        archive = await asyncio.to_thread(ReadOnly.at, address, SystemClock())
         try:
             head = await archive.head()
         finally:
             await archive.close()
     except StoreError as error:
-        if settings.store.url and _UNDEFINED_TABLE in str(error):
-            return Check("database", State.OK, f"{shown(address_of(settings.store.url))}: its tables will be made")
+        if isinstance(address, str) and _UNDEFINED_TABLE in str(error):
+            return Check("database", State.OK, f"{shown(address_of(address))}: its tables will be made")
         return Check("database", State.UNKNOWN, str(error), "see DRIFTD_STORE__URL, the volume, and the network policy")
     return Check("database", State.OK, f"{head.seq} rows of evidence")
 

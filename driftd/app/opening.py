@@ -60,7 +60,7 @@ _LOOK_SECONDS = 0.25
 async def store_when_free(settings: Settings, clock: Clock, stop: asyncio.Event) -> Store:
     """The store, as soon as whoever had it lets go. Raises `StoreError`; `StoreInUse` after a minute, or at `stop`."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    where = settings.store.url or settings.data_dir / "driftd.sqlite"
+    where = settings.store.address(settings.data_dir)
     deadline = clock.monotonic() + _HANDOVER_SECONDS
     told = False
     while True:

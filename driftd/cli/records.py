@@ -56,7 +56,7 @@ def database_of(data_dir: Path | None, database: Path | None) -> str | Path:
 
     try:
         settings = Settings()
-        address = settings.store.url or settings.data_dir / "driftd.sqlite"
+        address = settings.store.address(settings.data_dir)
         address_of(address)
         return address
     except (ValidationError, StoreError) as error:

@@ -71,7 +71,7 @@ def address_of(url_or_path: str | Path) -> Path | URL:
         return Path(url_or_path)
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number
         raise UnsupportedDatabase(text) from None
     if url.drivername not in {"postgresql", "postgresql+asyncpg"} or not url.host or not url.database:
         raise UnsupportedDatabase(text)

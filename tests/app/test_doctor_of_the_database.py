@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from driftd.app.doctor import State, _database
 from driftd.settings import Settings, StoreSettings
@@ -19,7 +20,7 @@ def server() -> Iterator[Server]:
 
 
 def settings(folder: Path, url: str = "") -> Settings:
-    return Settings(data_dir=folder / "data", store=StoreSettings(url=url))
+    return Settings(data_dir=folder / "data", store=StoreSettings(url=SecretStr(url)))
 
 
 async def test_a_file_that_can_be_made_is_well_and_is_not_made(tmp_path: Path) -> None:
