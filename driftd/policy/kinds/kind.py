@@ -32,7 +32,8 @@ class Coverage:
 class Kind(Protocol):
     """A governed kind. All methods are pure, leave their arguments alone and raise `MalformedObjectError`.
 
-    Results may share parts with the arguments: read them, or encode them, but do not change them in place.
+    Results may share parts with the arguments and with each other: read them, or encode them, but do not change them
+    in place.
     """
 
     @property

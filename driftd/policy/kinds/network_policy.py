@@ -7,10 +7,13 @@ that this module does not know stay word for word, so a field of a later Kuberne
 Source: kubernetes/api networking/v1/types.go, pkg/apis/networking/v1/defaults.go; facts in network-policy.md 1.1.
 """
 
+from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from driftd.policy.kinds.addresses import cidr
-from driftd.policy.kinds.canonical import MalformedObjectError, as_set, by_text, mapping, sequence
+from driftd.policy.kinds.canonical import MalformedObjectError, as_set, by_text, canonical_bytes, mapping, sequence
 from driftd.policy.kinds.rule_text import keyed_rules
 from driftd.policy.kinds.selectors import keyed_selector, selector
 from driftd.policy.kinds.whole_spec import WholeSpec
@@ -87,7 +90,15 @@ def canonical_rule(rule: object, direction: str) -> Body:
 
 
 def _rules(value: object, direction: str) -> list[Any]:
-    return as_set([canonical_rule(rule, direction) for rule in sequence(value, direction)])
+    found = dict(_remembered(canonical_bytes(rule), direction) for rule in sequence(value, direction))
+    return [found[key] for key in sorted(found)]
+
+
+@lru_cache(maxsize=1024)
+def _remembered(written: bytes, direction: str) -> tuple[bytes, Body]:
+    """A rule by its bytes: canonical bytes and form. What a plan gives (DNS, the internet) stands in every policy."""
+    canonical = canonical_rule(orjson.loads(written), direction)
+    return canonical_bytes(canonical), canonical
 
 
 def _peer(peer: object, direction: str) -> Body:
