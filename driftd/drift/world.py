@@ -181,7 +181,9 @@ class World:
         governed = self._compiled.cluster_wide if scope == CLUSTER else self._compiled.governed.get(scope.namespace)
         objects = governed.objects if governed else {}
         desired = objects.get(ref) or objects.get(other_spelling(ref) or ref)
-        return Edit(put=(desired.body(),)) if desired else Edit(remove=(ref,))
+        if desired is None:
+            return Edit(remove=(ref,))
+        return Edit(put=(desired.body(),), remove=(ref,) if desired.ref != ref else ())
 
 
 def _names_a_service(difference: Difference) -> bool:
@@ -234,7 +236,12 @@ def _edit(difference: Difference) -> Edit | None:
         return None
     if difference.live is None or difference.type is FindingType.TERMINATING:
         return Edit(remove=(difference.ref,))
-    return Edit(put=(difference.live.body(),))
+    # A policy that lives under its other spelling stands in for the canonical one: they are not two.
+    desired = difference.desired
+    return Edit(
+        put=(difference.live.body(),),
+        remove=(desired.ref,) if desired is not None and desired.ref != difference.ref else (),
+    )
 
 
 def _ranges(cidrs: Iterable[str]) -> Ranges:

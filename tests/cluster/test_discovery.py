@@ -44,6 +44,22 @@ async def test_a_pinned_kind_in_other_versions_only_is_not_served(server: ApiSer
     assert ("networking.k8s.io", "NetworkPolicy") not in served.kinds
 
 
+@pytest.mark.parametrize("groups", [("projectcalico.org", "crd.projectcalico.org"), ("crd.projectcalico.org",)])
+async def test_of_two_groups_that_serve_one_kind_one_is_read(
+    server: ApiServer, session: Session, groups: tuple[str, ...]
+) -> None:
+    """Checklist 1.3: read one API group, never both"""
+    policies = {
+        group: [{"version": version, "resources": [found("networkpolicies", "NetworkPolicy")]}]
+        for group, version in (("projectcalico.org", "v3"), ("crd.projectcalico.org", "v1"))
+    }
+    serve(server, CORE, aggregated(*((group, policies[group]) for group in reversed(groups))))
+    aliases = {"crd.projectcalico.org": "projectcalico.org"}
+    served = await Discovery(session, interest, aliases=aliases).look()
+    assert [one.group for one in served.watched() if one.kind == "NetworkPolicy"] == [groups[0]]
+    assert ("projectcalico.org", "NetworkPolicy") in served.kinds
+
+
 async def test_a_kind_that_cannot_be_watched_is_left_out(server: ApiServer, session: Session) -> None:
     only_get = [{"version": "v1", "resources": [found("networkpolicies", "NetworkPolicy", verbs=["get"])]}]
     serve(server, CORE, aggregated(("networking.k8s.io", only_get)))

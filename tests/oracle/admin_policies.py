@@ -4,6 +4,7 @@ A connection's two sides are judged apart. Each side asks Admin, then NetworkPol
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from typing import NamedTuple
@@ -35,7 +36,7 @@ from tests.oracle.networkpolicy import (
     isolating,
     permits,
 )
-from tests.oracle.selectors import matches
+from tests.oracle.selectors import NotAcceptedError, matches
 from tests.oracle.worlds import DIALECTS, Allowed, World
 
 GROUP = "policy.networking.k8s.io/"
@@ -57,12 +58,24 @@ class Case(NamedTuple):
 
 
 def allowed(
-    cluster: Cluster, source: Endpoint, target: Endpoint, protocol: str, port: int, *, dialect: str = "kubernetes"
+    cluster: Cluster,
+    source: Endpoint,
+    target: Endpoint,
+    protocol: str,
+    port: int,
+    *,
+    dialect: str = "kubernetes",
+    through_service: bool = False,
 ) -> Allowed:
-    """Whether a connection may be made under these kinds and NetworkPolicy together."""
+    """Whether a connection may be made under these kinds and NetworkPolicy together.
+
+    `through_service`: it is made to a Service's address, and `target` and `port` are what that was translated to.
+    """
     parties = (resolved(cluster, source), resolved(cluster, target))
     answers: set[bool] = set()
-    for world in DIALECTS[dialect]:
+    for known in DIALECTS[dialect]:
+        # Traffic of a pod to its own address is exempt; what comes back to it through a Service is not.
+        world = replace(known, self_always=known.self_always and not through_service)
         answers |= outcomes(partial(_in_world, world, cluster, parties, (protocol, port)))
     return verdict(answers)
 
@@ -80,7 +93,7 @@ def _in_world(
 def _allowed(case: Case, one: Body | Address, other: Body | Address, port: tuple[str, int]) -> bool:
     if (isinstance(one, dict) and finished(one)) or (isinstance(other, dict) and finished(other)):
         return False
-    # Traffic of a pod to its own address is exempt (through a Service's address it is not: that is another target).
+    # Traffic of a pod to its own address is exempt.
     if same_pod(one, other) and case.world.self_always:
         return True
     for one_address, other_address in address_pairs(one, other):
@@ -190,14 +203,22 @@ def decides(case: Case, policy: Body, direction: str, connection: Connection) ->
     A policy without rules in a direction does not affect it: nobody is isolated merely by being selected.
     """
     _, far = sides(direction, connection)
-    for index, rule in enumerate(listed(policy["spec"].get(direction))):
+    side = "from" if direction == "ingress" else "to"
+    rules = listed(policy["spec"].get(direction))
+    if (
+        policy["kind"] == "ClusterNetworkPolicy"
+        and max([len(rules), *(len(rule.get(side) or ()) for rule in rules)]) > 25
+    ):
+        raise NotAcceptedError("more than 25 rules or peers")
+    for index, rule in enumerate(rules):
+        # from/to are required: unlike in NetworkPolicy, leaving them out is no way to say everybody.
+        if not rule.get(side):
+            raise NotAcceptedError(f"a rule without {side}")
         action = "Accept" if rule["action"] == "Allow" else str(rule["action"])
         question = (policy["kind"], name_of(policy), direction, index)
         try:
-            # from/to are required, so a rule always says whom; one element that matches is enough.
-            peers = [
-                _peer_matches(case, question, peer, far) for peer in rule["from" if direction == "ingress" else "to"]
-            ]
+            # One element that matches is enough.
+            peers = [_peer_matches(case, question, peer, far) for peer in rule[side]]
             hit = any(peers) and _protocol_matches(case.choices, rule, connection)
         except FailsClosedError:
             # A peer of an unknown form fails closed: an Accept rule matches nothing, any other denies everything.

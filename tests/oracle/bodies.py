@@ -119,6 +119,17 @@ def is_node(cluster: Cluster, address: Address) -> bool:
     return False
 
 
+def is_virtual(cluster: Cluster, address: Address) -> bool:
+    """Whether an address is a Service's own, behind which others stand."""
+    for service in cluster.others:
+        if service.get("kind") == "Service" and service.get("apiVersion") == "v1":
+            spec = service.get("spec") or {}
+            texts = [spec.get("clusterIP"), *listed(spec.get("clusterIPs"))]
+            if address in [address_of(text) for text in texts if text and text != "None"]:
+                return True
+    return False
+
+
 def address_pairs(source: Body | Address, target: Body | Address) -> list[tuple[Address | None, Address | None]]:
     """The (source, target) addresses one connection can have: one pair a family that both sides speak.
 

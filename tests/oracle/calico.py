@@ -1,10 +1,12 @@
 """Who may talk to whom under Calico: tiers of ordered policies, Calico's own beside the Kubernetes kinds.
 
-Covers workload endpoints (pods). Host endpoints and their planes (doNotTrack, preDNAT, forward) are out: nodes and
-host-network pods are addresses here, and nothing protects them.
+Covers workload endpoints (pods). The planes of host endpoints (doNotTrack, preDNAT, forward) are out: nodes and
+host-network pods are addresses here, and nothing protects them but host endpoints, of which it is left open what they
+close.
 """
 
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from tests.oracle.bodies import (
     Endpoint,
     address_pairs,
     finished,
+    is_node,
     listed,
     name_of,
     namespace_of,
@@ -26,7 +29,7 @@ from tests.oracle.bodies import (
 )
 from tests.oracle.calico_endpoints import labels_of_pod
 from tests.oracle.calico_rules import rule_matches
-from tests.oracle.calico_selectors import matches
+from tests.oracle.calico_selectors import matches, tokens
 from tests.oracle.choices import Choices, outcomes, verdict
 from tests.oracle.networkpolicy import (
     Connection,
@@ -37,13 +40,19 @@ from tests.oracle.networkpolicy import (
     policy_types,
     selects,
 )
-from tests.oracle.worlds import DIALECTS, Allowed
+from tests.oracle.selectors import NotAcceptedError
+from tests.oracle.worlds import DIALECTS, Allowed, World
 
 WORLD = DIALECTS["calico"][0]
 V3, STORED = "projectcalico.org/v3", "crd.projectcalico.org/v1"
 # The experimental parts of the admin policies: their rules fail closed.
 UNSUPPORTED: dict[Hashable, Any] = {("supports", feature): False for feature in ("nodes", "domainNames", "named ports")}
 KUBERNETES_ORDER = 1000.0
+_EVERYWHERE = {("TCP", number) for number in (179, 2379, 2380, 5473, 6443, 6666, 6667)}
+FAILSAFE = {
+    "ingress": _EVERYWHERE | {("TCP", 22), ("UDP", 68)},
+    "egress": _EVERYWHERE | {("UDP", 53), ("UDP", 67)},
+}
 
 
 class Tier(NamedTuple):
@@ -70,10 +79,22 @@ class Placed(NamedTuple):
     body: Body
 
 
-def allowed(cluster: Cluster, source: Endpoint, target: Endpoint, protocol: str, port: int) -> Allowed:
-    """Whether a connection may be made. OPEN where a rule looks at what a connection does not tell (HTTP, say)."""
+def allowed(
+    cluster: Cluster,
+    source: Endpoint,
+    target: Endpoint,
+    protocol: str,
+    port: int,
+    *,
+    through_service: bool = False,
+) -> Allowed:
+    """Whether a connection may be made. OPEN where a rule looks at what a connection does not tell (HTTP, say).
+
+    `through_service`: it is made to a Service's address, and `target` and `port` are what that was translated to.
+    """
+    world = replace(WORLD, self_always=not through_service)
     parties = (resolved(cluster, source), resolved(cluster, target))
-    return verdict(outcomes(partial(_allowed, cluster, parties, (protocol, port))))
+    return verdict(outcomes(partial(_allowed, world, cluster, parties, (protocol, port))))
 
 
 def concerns(cluster: Cluster, policy: Body, who: Body | Address) -> bool:
@@ -84,16 +105,20 @@ def concerns(cluster: Cluster, policy: Body, who: Body | Address) -> bool:
 
 
 def _allowed(
-    cluster: Cluster, parties: tuple[Body | Address, Body | Address], port: tuple[str, int], choices: Choices
+    world: World,
+    cluster: Cluster,
+    parties: tuple[Body | Address, Body | Address],
+    port: tuple[str, int],
+    choices: Choices,
 ) -> bool:
     one, other = parties
     # A finished pod is no endpoint any more.
     if (isinstance(one, dict) and finished(one)) or (isinstance(other, dict) and finished(other)):
         return False
     # A pod's traffic to its own address never leaves it.
-    if same_pod(one, other):
+    if same_pod(one, other) and world.self_always:
         return True
-    case = Case(WORLD, cluster, Choices({**UNSUPPORTED, **choices.made}))
+    case = Case(world, cluster, Choices({**UNSUPPORTED, **choices.made}))
     for one_address, other_address in address_pairs(one, other):
         connection = Connection(Party(one, one_address), Party(other, other_address), *port)
         if all(side_allows(case, direction, connection) for direction in ("egress", "ingress")):
@@ -105,7 +130,7 @@ def side_allows(case: Case, direction: str, connection: Connection) -> bool:
     """One side: the source's egress or the target's ingress policies, tier by tier."""
     near, far = sides(direction, connection)
     if not isinstance(near.who, dict) or on_host_network(near.who):
-        return True
+        return _host_allows(case, direction, near, (connection.protocol, connection.port))
     # The way from a node to its own pods is always open.
     if direction == "ingress" and is_own_node(case.world, near.who, far.who):
         return True
@@ -121,6 +146,21 @@ def side_allows(case: Case, direction: str, connection: Connection) -> bool:
             return action == "Allow"
     # After the last tier the profiles: every pod has its namespace's, which allows everything.
     return True
+
+
+def _host_allows(case: Case, direction: str, near: Party, port: tuple[str, int]) -> bool:
+    """What a node lets in or out: everything, unless host endpoints guard nodes.
+
+    Then what their policies and profiles say counts, which is left open, and the failsafe ports, which are as Felix has
+    them when nobody configures it.
+    """
+    is_host = isinstance(near.who, dict) or is_node(case.cluster, near.who)
+    guarded = any(
+        one.get("kind") == "HostEndpoint" and one.get("apiVersion") in (V3, STORED) for one in case.cluster.others
+    )
+    if not (is_host and guarded) or port in FAILSAFE[direction]:
+        return True
+    return case.choices.pick(("the host endpoint lets pass", direction, port), (True, False))
 
 
 def tiers(cluster: Cluster) -> dict[str, Tier]:
@@ -150,7 +190,9 @@ def place_of(body: Body) -> Placed | None:
         return None  # for host endpoints only
     tier = str(spec.get("tier") or "default")
     namespace = namespace_of(body) if body["kind"] == "NetworkPolicy" else ""
-    return Placed(tier, _order(spec), _tie(_plain_name(body, tier), namespace, body["kind"]), body)
+    # (A policy that is stored under both of its names is two policies; the names as they are then tell them apart.)
+    tie = f"{_tie(_plain_name(body, tier), namespace, body['kind'])}/{name_of(body)}"
+    return Placed(tier, _order(spec), tie, body)
 
 
 def _applicable_tiers(cluster: Cluster, pod: Body, direction: str) -> Iterator[tuple[Tier, list[Body]]]:
@@ -203,6 +245,8 @@ def _selects(cluster: Cluster, policy: Body, pod: Body) -> bool:
         return False
     spaces = str(spec.get("namespaceSelector") or "") if policy["kind"] == "GlobalNetworkPolicy" else ""
     accounts = str(spec.get("serviceAccountSelector") or "")
+    if any(token.kind == "global" for token in tokens(spaces)):
+        raise NotAcceptedError("global() is for the rules' namespaceSelector alone")
     return (
         matches(str(spec.get("selector") or ""), labels)
         and (not spaces or matches(spaces, labels, prefix="pcns.", over_namespaces=True))

@@ -9,14 +9,17 @@ from tests.oracle.bodies import (
     Cluster,
     address_of,
     container_ports,
+    is_virtual,
     labels_of,
     listed,
+    name_of,
     namespace_of,
     on_host_network,
 )
 from tests.oracle.calico_endpoints import Labels, covered, within
 from tests.oracle.calico_selectors import matches
 from tests.oracle.networkpolicy import Connection, Party
+from tests.oracle.selectors import NotAcceptedError
 
 NUMBERED = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPV6", 132: "SCTP", 136: "UDPLITE"}
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -62,9 +65,11 @@ def _version_matches(case: Case, question: object, rule: Body, connection: Conne
 
 def _messages_match(rule: Body, connection: Connection) -> bool:
     """ICMP types and codes; a connection's port stands for both, 256 * type + code. No code given: any code."""
+    wanted, unwanted = rule.get("icmp"), rule.get("notICMP")
+    if (wanted or unwanted) and not rule.get("protocol"):
+        raise NotAcceptedError("ICMP types without the protocol")
     if connection.protocol.upper() not in ("ICMP", "ICMPV6"):
         return True
-    wanted, unwanted = rule.get("icmp"), rule.get("notICMP")
     return (not wanted or _is_message(wanted, connection.port)) and not (
         unwanted and _is_message(unwanted, connection.port)
     )
@@ -83,10 +88,12 @@ def _request_matches(case: Case, question: object, rule: Body) -> bool:
 def _side_matches(case: Case, question: tuple[object, ...], policy: Body, entity: Body, connection: Connection) -> bool:
     """One side (source or destination) of a rule; nothing said is anything."""
     side = str(question[-1])
+    if entity.get("services") and any(value for field, value in entity.items() if field != "services"):
+        raise NotAcceptedError("services beside another field")
     party = connection.source if side == "source" else connection.target
     return (
         _selectors_match(case.cluster, policy, entity, party)
-        and _nets_match(entity, party)
+        and _nets_match(case.cluster, entity, party)
         and _services_match(case.cluster, policy, entity, side, connection)
         and _ports_match(case, question, entity, connection)
     )
@@ -118,15 +125,18 @@ def _selectors_match(cluster: Cluster, policy: Body, entity: Body, party: Party)
     return not excluded or not covered(cluster, party, partial(matches, excluded))
 
 
-def _nets_match(entity: Body, party: Party) -> bool:
+def _nets_match(cluster: Cluster, entity: Body, party: Party) -> bool:
     wanted, unwanted = listed(entity.get("nets")), listed(entity.get("notNets"))
-    if wanted and not _in_any(party, wanted):
+    if wanted and not _in_any(cluster, party, wanted):
         return False
-    return not _in_any(party, unwanted)
+    return not _in_any(cluster, party, unwanted)
 
 
-def _in_any(party: Party, nets: Iterable[str]) -> bool:
-    return party.address is not None and any(within(party.address, str(net)) for net in nets)
+def _in_any(cluster: Cluster, party: Party, nets: Iterable[str]) -> bool:
+    # A Service's address has been translated before rules are asked, so none of them ever sees it.
+    if party.address is None or is_virtual(cluster, party.address):
+        return False
+    return any(within(party.address, str(net)) for net in nets)
 
 
 def _services_match(cluster: Cluster, policy: Body, entity: Body, side: str, connection: Connection) -> bool:
@@ -136,13 +146,16 @@ def _services_match(cluster: Cluster, policy: Body, entity: Body, side: str, con
         return True
     space = service.get("namespace") or namespace_of(policy)
     party = connection.source if side == "source" else connection.target
-    for endpoint_slice in cluster.others:
-        if (
-            endpoint_slice.get("kind") != "EndpointSlice"
-            or namespace_of(endpoint_slice) != space
-            or labels_of(endpoint_slice).get(SERVICE_LABEL) != service["name"]
-        ):
-            continue
+    slices = [
+        one
+        for one in cluster.others
+        if one.get("kind") == "EndpointSlice"
+        and namespace_of(one) == space
+        and labels_of(one).get(SERVICE_LABEL) == service["name"]
+    ]
+    if not slices:
+        return _selected_by_service(cluster, (space, service["name"]), side, connection)
+    for endpoint_slice in slices:
         addresses = {address_of(ip) for one in listed(endpoint_slice.get("endpoints")) for ip in one["addresses"]}
         if party.address not in addresses:
             continue
@@ -150,6 +163,33 @@ def _services_match(cluster: Cluster, policy: Body, entity: Body, side: str, con
             return True
         ports = {(one.get("protocol") or "TCP", one.get("port")) for one in listed(endpoint_slice.get("ports"))}
         if (connection.protocol, connection.port) in ports:
+            return True
+    return False
+
+
+def _selected_by_service(cluster: Cluster, name: tuple[str, str], side: str, connection: Connection) -> bool:
+    """Where nobody has written slices yet, as in manifests: the pods that the Service selects, on its target ports."""
+    party = connection.source if side == "source" else connection.target
+    for service in cluster.others:
+        if service.get("kind") != "Service" or (namespace_of(service), name_of(service)) != name:
+            continue
+        wanted = (service.get("spec") or {}).get("selector")
+        pod = party.who
+        if not wanted or not isinstance(pod, dict) or on_host_network(pod) or namespace_of(pod) != name[0]:
+            continue
+        if not wanted.items() <= labels_of(pod).items():
+            continue
+        if side == "source":
+            return True
+        ports = [
+            (str(one.get("targetPort") or one["port"]), one.get("protocol") or "TCP")
+            for one in listed(service["spec"].get("ports"))
+        ]
+        named = {(name, protocol) for name, protocol, number in container_ports(pod) if number == connection.port}
+        if any(
+            protocol == connection.protocol and (target == str(connection.port) or (target, protocol) in named)
+            for target, protocol in ports
+        ):
             return True
     return False
 

@@ -16,6 +16,7 @@ from tests.oracle.bodies import (
     container_ports,
     finished,
     is_node,
+    is_virtual,
     labels_of,
     listed,
     namespace_labels,
@@ -201,6 +202,8 @@ def _block_matches(world: World, cluster: Cluster, block: Body, other: Party) ->
         # Meant for addresses outside of the cluster; whether it also matches those of pods is up to the plugin.
         if not world.ip_block_covers_pods:
             return False
+    elif is_virtual(cluster, other.address) and not world.ip_block_covers_virtual:
+        return False
     elif (isinstance(other.who, dict) or is_node(cluster, other.address)) and not world.ip_block_covers_nodes:
         # Nodes, and host-network pods with them, are addresses like others, unless the plugin gives hosts an identity.
         return False
@@ -248,7 +251,8 @@ def _port_matches(world: World, entry: Body, connection: Connection) -> bool:
         # endPort: the range from port to endPort, both included.
         if end < wanted:
             raise NotAcceptedError("endPort below port")
-        return bool(wanted <= connection.port <= end)
+        # A plugin without endPort sees `port` alone.
+        return bool(wanted <= connection.port <= (end if world.port_ranges else wanted))
     return bool(connection.port == wanted)
 
 

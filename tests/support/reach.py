@@ -1,12 +1,32 @@
-"""Snapshots from the oracle's clusters, and what the engine says in the oracle's own terms."""
+"""Snapshots from the oracle's clusters, what the engine says in the oracle's own terms, and that both say the same."""
 
 import os
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from hypothesis import HealthCheck, settings
 
-from driftd.policy.reach import Dialect, Edit, Pod, PortSet, Snapshot, apply, pod_from_body, port_set, snapshot_of
+from driftd.policy.reach import (
+    Connection,
+    Dialect,
+    Edit,
+    Pod,
+    PortSet,
+    Snapshot,
+    Surroundings,
+    apply,
+    block,
+    pod_from_body,
+    port_set,
+    snapshot_of,
+)
+from driftd.policy.reach.addresses import NOWHERE
 from driftd.values import Body, ObjectRef
+from tests.oracle import admin_policies, calico
 from tests.oracle.bodies import Cluster
+from tests.oracle.mentions import address_atoms, port_atoms
+from tests.oracle.selectors import NotAcceptedError
+from tests.oracle.worlds import Allowed
 
 EXAMPLES = int(os.environ.get("DRIFTD_EXAMPLES", "10"))
 """How many clusters a property is tried on; a long search sets more."""
@@ -56,3 +76,59 @@ def live_pods(cluster: Cluster) -> list[Pod]:
 
 def point(protocol: str, port: int) -> PortSet:
     return port_set(protocol, port)
+
+
+def agreed(objects: Iterable[Body], dialect: Dialect, services: str = "") -> Snapshot:
+    """The snapshot of a few objects, whose every cell the engine and the naive evaluator were asked about.
+
+    What the engine calls certain the evaluator must say, and what the evaluator leaves open the engine must. Objects
+    that the evaluator refuses, since no API server takes them, the engine must name. `services`: the virtual addresses.
+    """
+    bodies = list(objects)
+    ranges = block(services) if services else NOWHERE
+    state = snapshot_of(bodies, dialect, Surroundings(services=ranges))
+    cluster = cluster_of(bodies)
+    said = partial(calico.allowed) if dialect is Dialect.CALICO else partial(admin_policies.allowed, dialect=dialect)
+    try:
+        for one, other, protocol, port in cells(cluster):
+            if dialect is Dialect.KUBERNETES and protocol == "ICMP":
+                continue  # undefined; where a rule without ports allows it the engine says so
+            reach = state.reach(*(pod_from_body(end) if isinstance(end, dict) else end for end in (one, other)))
+            spot = Connection(protocol, port).traffic()
+            found = said(cluster, one, other, protocol, port)
+            cell = f"{_told(one)} -> {_told(other)} {protocol}/{port}: {reach}, but the evaluator says {found.value}"
+            assert not spot <= reach.must or found is Allowed.YES, cell
+            assert spot <= reach.may or found is Allowed.NO, cell
+    except NotAcceptedError:
+        assert state.notes()
+    return state
+
+
+def cluster_of(bodies: Iterable[Body]) -> Cluster:
+    """The oracle's cluster of a few objects, later ones in place of earlier ones of the same identity."""
+    known = list({ref(body): body for body in bodies}.values())
+    return Cluster(
+        [body for body in known if body["kind"] == "Namespace"],
+        [body for body in known if body["kind"] == "Pod"],
+        [body for body in known if body["kind"].endswith("Policy")],
+        [body for body in known if body["kind"] not in ("Namespace", "Pod") and not body["kind"].endswith("Policy")],
+    )
+
+
+def cells(cluster: Cluster) -> Iterator[tuple[Body | str, Body | str, str, int]]:
+    """Every connection between pods, and between pods and an address of each stretch that something tells apart."""
+    every = [*cluster.policies, *cluster.others]
+    pods = [pod for pod in cluster.pods if not pod_from_body(pod).finished]
+    taken = {ip for pod in pods for ip in pod_from_body(pod).ips}
+    virtual = [str(one["spec"]["clusterIP"]) for one in cluster.others if "clusterIP" in (one.get("spec") or {})]
+    outside = [text for text in (*map(str, address_atoms(every)), *virtual) if text not in taken]
+    ends: list[Body | str] = [*pods, *outside]
+    for one in ends:
+        for other in ends:
+            if isinstance(one, dict) or isinstance(other, dict):
+                for protocol, port in port_atoms(every, cluster.pods):
+                    yield one, other, protocol, port
+
+
+def _told(end: Body | str) -> str:
+    return str(pod_from_body(end)) if isinstance(end, dict) else end

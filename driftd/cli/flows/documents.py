@@ -67,6 +67,7 @@ class ConnectionEntry(Part):
     answer: Answered = Field(description="Both directions together.")
     egress: SideEntry
     ingress: SideEntry
+    caveats: tuple[str, ...] = Field(default=(), description="What the answer does not cover, one sentence each.")
 
 
 class FlowExplanation(Document):

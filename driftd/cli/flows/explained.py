@@ -25,7 +25,10 @@ VERDICTS: Final = {"allowed": "is allowed", "blocked": "is blocked", "depends": 
 def explanation_document(world: World, asked: Asked) -> FlowExplanation:
     """Every connection that was asked about."""
     connections = tuple(
-        connection_entry(explain(world.snapshot, pair.source, pair.target, pair.connection), world)
+        connection_entry(
+            explain(world.snapshot, pair.source, pair.target, pair.connection, through_service=pair.through_service),
+            world,
+        )
         for pair in asked.pairs
     )
     return FlowExplanation(
@@ -47,6 +50,7 @@ def connection_entry(found: Explanation, world: World) -> ConnectionEntry:
         answer=_ANSWERS[found.allowed],
         egress=_side(found.egress, world),
         ingress=_side(found.ingress, world),
+        caveats=found.caveats,
     )
 
 
@@ -102,6 +106,7 @@ def text_lines(document: FlowExplanation) -> list[tuple[str, str]]:
         found.append((title(entry, document.dialect), f"bold {STYLES[entry.answer]}"))
         for side in (entry.egress, entry.ingress):
             found.extend(_side_lines(side))
+        found.extend((f"  {caveat}", "dim") for caveat in entry.caveats)
     return found
 
 

@@ -185,7 +185,8 @@ def _face(body: Body) -> ServiceFace:
         for port in spec.get("ports") or ()
     )
     selector = {str(key): str(value) for key, value in (spec.get("selector") or {}).items()}
-    return ServiceFace(selector, ports)
+    addresses = [str(one) for one in (spec.get("clusterIP"), *(spec.get("clusterIPs") or ())) if one]
+    return ServiceFace(selector, ports, tuple(dict.fromkeys(one for one in addresses if one != "None")))
 
 
 def _target(value: object) -> int | str:

@@ -19,11 +19,15 @@ _TARGET: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One connection to explain, by pods or addresses that stand for all of their kind."""
+    """One connection to explain, by pods or addresses that stand for all of their kind.
+
+    `through_service`: it goes to the virtual address of a Service, and so a pod may meet itself as somebody else.
+    """
 
     source: Pod | str
     target: Pod | str
     connection: Connection
+    through_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def asked(world: World, source: str, target: str) -> Asked:
             for sender in senders:
                 key = (world.snapshot.class_of(sender), world.snapshot.class_of(receiver), str(connection))
                 if key not in pairs or pairs[key].source == pairs[key].target:
-                    pairs[key] = Pair(sender, receiver, connection)
+                    pairs[key] = Pair(sender, receiver, connection, through_service=face is not None)
     if not pairs:
         known = _known_ports(receivers) or "their containers name none"
         raise CommandError(f"no pod of {name} has a port {found['port']!r}: {known}", Exit.USAGE)
@@ -62,6 +66,7 @@ def asked(world: World, source: str, target: str) -> Asked:
 
 def _members(world: World, text: str) -> tuple[tuple[Pod | str, ...], ServiceFace | None]:
     """Running pods, or the address, that a text means; and the Service it was found through, if it was."""
+    text = _behind(world, text)
     namespace, slash, name = text.partition("/")
     try:
         found = world.snapshot.resolve(text) if slash or _is_address(text) else ()
@@ -86,6 +91,14 @@ def _members(world: World, text: str) -> tuple[tuple[Pod | str, ...], ServiceFac
             return tuple(chosen), face
         raise CommandError(f"{text}: Service {text} selects no pod that is known", Exit.USAGE)
     raise CommandError(_unknown(world, text, pods), Exit.USAGE)
+
+
+def _behind(world: World, text: str) -> str:
+    """The Service whose virtual address a text is, by name: policies see its pods, not that address."""
+    for (namespace, name), face in world.faces.items():
+        if text in face.addresses and face.selector:
+            return f"{namespace}/{name}"
+    return text
 
 
 def _unknown(world: World, text: str, pods: Iterable[Pod]) -> str:

@@ -5,7 +5,9 @@ namespaces (DNS, the gateway, attachments, shared services) gets pods too; nothi
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from itertools import count
+from operator import or_
 from pathlib import Path
 
 from driftd.cli.clock import today
@@ -74,12 +76,10 @@ def places_of(compiled: Compiled, directory: Path) -> dict[ObjectRef, str]:
 def surroundings_of(model: Model) -> Surroundings:
     """The cluster's address ranges: they place pods whose addresses nobody knows."""
     ranges = model.cluster.spec.ranges
-    pods, nodes = NOWHERE, NOWHERE
-    for cidr in ranges.pods:
-        pods = pods | block(cidr)
-    for cidr in ranges.nodes:
-        nodes = nodes | block(cidr)
-    return Surroundings(pods, nodes)
+    pods, nodes, services = (
+        reduce(or_, map(block, map(str, cidrs)), NOWHERE) for cidrs in (ranges.pods, ranges.nodes, ranges.services)
+    )
+    return Surroundings(pods, nodes, services)
 
 
 def tenancy_of(model: Model, others: Iterable[str] = ()) -> Tenancy:

@@ -31,10 +31,11 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFace:
-    """A Service by the labels of the pods behind it (empty: it selects none)."""
+    """A Service by the labels of the pods behind it (empty: it selects none), and its virtual addresses."""
 
     selector: Mapping[str, str]
     ports: tuple[ServicePort, ...]
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ _ACTIONS: Final = {"Accept": Action.ALLOW, "Allow": Action.ALLOW, "Deny": Action
 _NOT_A_POD: Final = Unless(Pods(host_pods=False))
 """Nodes and everything outside: whom pod selectors never name."""
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
+_MOST: Final = 25
+"""Rules of a direction, peers of a rule, and so on: longer lists no API server takes (v1alpha2)."""
+_LAST: Final = 1_000
+"""The highest priority."""
 
 
 def read_admin_policy(body: Body, *, certain: bool, ordered: bool) -> Policy:
@@ -60,6 +64,8 @@ class _Reader:
             certain = False
             self.notes.append(f"spec.tier: {spec.get('tier')!r} is neither Admin nor Baseline")
         priority = spec.get("priority")
+        if isinstance(priority, int) and not 0 <= priority <= _LAST:
+            self.notes.append(f"spec.priority: {priority} is not within 0..{_LAST}; the API server refuses it")
         rank = float(priority) if isinstance(priority, int) else (0.0 if baseline else inf)
         tier = BASELINE if baseline else ADMIN
         before = len(self.notes)
@@ -83,9 +89,15 @@ class _Reader:
         self.notes.extend(f"{where}.{name}: unknown field" for name in unknown)
         return not unknown
 
+    def _bounded(self, items: list[Body] | None, where: str) -> None:
+        """Note a list that is too long to be stored; it is read all the same."""
+        if self._kind == "ClusterNetworkPolicy" and len(items or ()) > _MOST:
+            self.notes.append(f"{where}: more than {_MOST} entries; the API server refuses it")
+
     def _rules(self, flow: Flow, ends: str, *, surely: bool) -> tuple[Rule, ...] | None:
         """The rules of a direction; None without any: these policies isolate nobody."""
         found: list[Rule] = []
+        self._bounded(self._spec.get(str(flow)), f"spec.{flow}")
         for index, item in enumerate(self._spec.get(str(flow)) or ()):
             found.extend(self._rule(item, f"spec.{flow}[{index}]", ends, surely=surely))
         if not surely:
@@ -104,6 +116,10 @@ class _Reader:
         before = len(self.notes)
         certain = self._known(item, {"name", "action", ends, "ports", "protocols"}, where) and surely
         match, ports_known = self._traffic(item, where)
+        if not item.get(ends):
+            # Unlike NetworkPolicy, where nobody named is everybody.
+            self.notes.append(f"{where}.{ends}: at least one peer is required; the API server refuses a rule without")
+        self._bounded(item.get(ends), f"{where}.{ends}")
         peers = [self._peer(peer, f"{where}.{ends}[{index}]") for index, peer in enumerate(item.get(ends) or ())]
         action = _ACTIONS.get(str(item.get("action")))
         if action is None:

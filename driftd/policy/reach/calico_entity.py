@@ -7,7 +7,7 @@ from operator import or_
 from typing import Final
 
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, Ranges, block
-from driftd.policy.reach.calico_selectors import calico_selector
+from driftd.policy.reach.calico_selectors import calico_selector, endpoint_selector
 from driftd.policy.reach.endpoints import Labels
 from driftd.policy.reach.inventory import NAME_LABEL, NetworkSet, Service, Slice
 from driftd.policy.reach.policies import NOBODY, Block, Peer, Perhaps, Pods, PortMatch, Unless, both, either
@@ -94,6 +94,9 @@ class Entity:
         self.certain = True
         for name in sorted(body.keys() - _FIELDS):
             self._doubt(f"{where}.{name}: unknown field")
+        beside = sorted(name for name in _FIELDS - {"services"} if body.get(name)) if body.get("services") else []
+        if beside:
+            self._doubt(f"{where}.services: not valid beside {', '.join(beside)}: Calico's API refuses it")
 
     def _doubt(self, note: str) -> None:
         self.certain = False
@@ -171,14 +174,15 @@ class Entity:
 
     def _account_selector(self, accounts: Body) -> Selector:
         try:
-            return calico_selector(str(accounts.get("selector") or ""))
+            return endpoint_selector(str(accounts.get("selector") or ""))
         except MalformedSelector as problem:
             self._doubt(f"{self._where}.serviceAccounts.selector: {problem}")
             return ALWAYS
 
     def _selector(self, field: str) -> Selector:
+        read = calico_selector if field == "namespaceSelector" else endpoint_selector
         try:
-            return calico_selector(str(self._body.get(field) or ""))
+            return read(str(self._body.get(field) or ""))
         except MalformedSelector as problem:
             self._doubt(f"{self._where}.{field}: {problem}")
             return ALWAYS

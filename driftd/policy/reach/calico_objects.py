@@ -19,12 +19,17 @@ class UnreadableObject(ValueError):
 
 
 def calico_ref(kind: str, namespace: str, name: str) -> ObjectRef:
-    """Identity of a Calico object, whichever API group and whatever spelling of its name it was read through.
+    """Identity of a Calico object, whichever API group it was read through.
 
-    Policies in tier `default` were stored as `default.<name>` and shown without that prefix, depending on version.
+    Policies in tier `default` are stored as `default.<name>` or as `<name>`, depending on the version, and while a new
+    version renames them as both. Two names are two policies, and both are enforced: see `plain_name` for their order.
     """
-    plain = name.removeprefix("default.") if kind.endswith("NetworkPolicy") else name
-    return ObjectRef(GROUP, kind, namespace, plain or name)
+    return ObjectRef(GROUP, kind, namespace, name)
+
+
+def plain_name(name: str, tier: str) -> str:
+    """The name that decides among policies of one order, without the prefix that some versions store before it."""
+    return name.removeprefix("default.") or name if tier == "default" else name
 
 
 def read_tier(body: Body) -> Tier:

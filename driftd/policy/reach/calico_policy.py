@@ -8,9 +8,9 @@ from math import inf
 from typing import Final
 
 from driftd.policy.reach.calico_entity import Entity, Grounds, by_name
-from driftd.policy.reach.calico_objects import calico_ref
+from driftd.policy.reach.calico_objects import calico_ref, plain_name
 from driftd.policy.reach.calico_ports import entity_ports, rule_traffic
-from driftd.policy.reach.calico_selectors import calico_selector
+from driftd.policy.reach.calico_selectors import endpoint_selector
 from driftd.policy.reach.policies import (
     ANYONE,
     NOBODY,
@@ -99,12 +99,12 @@ class _Reader:
         if spec.get("preDNAT") or spec.get("doNotTrack"):
             self.notes.append("spec: preDNAT and doNotTrack policies guard host endpoints only, not pods")
             subject = NOBODY
-        order = spec.get("order")
+        order, tier = spec.get("order"), str(spec.get("tier") or "default")
         rank = inf if order is None else float(order)
         return Policy(
             ref=self._ref,
-            tier=str(spec.get("tier") or "default"),
-            rank=(rank, f"{self._ref.name}/{self._namespace}/{self._kind}"),
+            tier=tier,
+            rank=(rank, f"{plain_name(self._ref.name, tier)}/{self._namespace}/{self._kind}/{self._ref.name}"),
             subject=subject,
             ingress=self._rules(Flow.INGRESS, surely=surely) if "Ingress" in kinds else None,
             egress=self._rules(Flow.EGRESS, surely=surely) if "Egress" in kinds else None,
@@ -120,7 +120,7 @@ class _Reader:
 
     def _selector(self, text: object, where: str) -> Selector | None:
         try:
-            return calico_selector(str(text or ""))
+            return endpoint_selector(str(text or ""))
         except MalformedSelector as problem:
             self.notes.append(f"{where}: {problem}")
             return None

@@ -31,12 +31,17 @@ def rule_traffic(item: Body, where: str, notes: list[str]) -> tuple[PortSet, boo
 def _name(value: object) -> str | int:
     if isinstance(value, str) and not value.isdigit():
         return _BY_LOWER.get(value.lower(), value)
-    return int(str(value))
+    number = int(str(value))
+    if not 1 <= number <= 255:
+        raise ValueError(f"protocol {number} is not within 1..255")
+    return number
 
 
 def _messages(item: Body, value: Body) -> PortSet:
     kind, code = value.get("type"), value.get("code")
-    name = _name(item.get("protocol") or "ICMP")
+    if not item.get("protocol"):
+        raise ValueError("a type needs protocol ICMP or ICMPv6 beside it")
+    name = _name(item["protocol"])
     name = {1: "ICMP", 58: "ICMPv6"}.get(name, str(name)) if isinstance(name, int) else name
     if kind is None:
         raise ValueError("a code needs a type")

@@ -45,6 +45,26 @@ def calico_selector(text: str) -> Selector:
     return found
 
 
+def endpoint_selector(text: str) -> Selector:
+    """The same where `global()` is not legal: anywhere but in the namespaceSelector of a rule."""
+    found = calico_selector(text)
+    if _says_global(found):
+        raise MalformedSelector(f"selector {text!r}: global() belongs into the namespaceSelector of a rule alone")
+    return found
+
+
+def _says_global(selector: Selector) -> bool:
+    match selector:
+        case Global():
+            return True
+        case Not(inner):
+            return _says_global(inner)
+        case And(parts) | Or(parts):
+            return any(map(_says_global, parts))
+        case _:
+            return False
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text

@@ -2,26 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
+from driftd.policy.kinds import other_spelling
 from driftd.policy.reach.admin_policy import GROUP as ADMIN_GROUP
 from driftd.policy.reach.admin_policy import KINDS as ADMIN_KINDS
 from driftd.policy.reach.admin_policy import read_admin_policy
 from driftd.policy.reach.calico_entity import Grounds
-from driftd.policy.reach.calico_objects import (
-    UnreadableObject,
-    calico_ref,
-    read_network_set,
-    read_service,
-    read_slice,
-    read_tier,
-)
+from driftd.policy.reach.calico_objects import UnreadableObject, calico_ref, read_tier
 from driftd.policy.reach.calico_policy import read_calico_policy
+from driftd.policy.reach.cluster_objects import grounds_of, with_ground, without, without_object
 from driftd.policy.reach.dialects import Answer
 from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView
 from driftd.policy.reach.network_policy import read_network_policy
-from driftd.policy.reach.opaque import OPAQUE, opaque_policy
+from driftd.policy.reach.opaque import HOST_PLANE, OPAQUE, host_plane, opaque_policy
 from driftd.policy.reach.pods import WORKLOADS, MalformedPod, Pod, pod_from_body, pods_from_workload
 from driftd.policy.reach.policies import Policy, distrusting
 from driftd.policy.reach.snapshot import Snapshot
@@ -29,8 +24,6 @@ from driftd.values import Body, ObjectRef
 
 _CALICO: Final = "projectcalico.org"
 _CALICO_STORE: Final = "crd.projectcalico.org"
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 
 def ref_of(body: Body) -> ObjectRef:
@@ -188,7 +181,7 @@ class Draft:
         """Take out an object; what is not there is passed over."""
         ref = _normal(ref)
         if ref in self._cluster.unread:
-            self._cluster = replace(self._cluster, unread=_without(self._cluster.unread, ref))
+            self._cluster = replace(self._cluster, unread=without(self._cluster.unread, ref))
         if (ref.group, ref.kind) in WORKLOADS:
             self._drop_workload(ref)
             return
@@ -210,8 +203,15 @@ class Draft:
     def _remove_policy(self, ref: ObjectRef) -> None:
         if self._remove_cluster_object(ref):
             return
+        if ref in self._cluster.host_endpoints:
+            self._cluster = replace(self._cluster, host_endpoints=self._cluster.host_endpoints - {ref})
+            if self._cluster.host_endpoints:
+                return
+            ref = HOST_PLANE
+        elif ref not in self._cluster.bodies:
+            ref = other_spelling(ref) or ref
         if ref in self._cluster.bodies:
-            self._cluster = replace(self._cluster, bodies=_without(self._cluster.bodies, ref))
+            self._cluster = replace(self._cluster, bodies=without(self._cluster.bodies, ref))
         if ref.namespace:
             space = self.space(ref.namespace)
             old = space.policies.pop(ref, None)
@@ -219,7 +219,7 @@ class Draft:
                 space.changed.append(old)
         elif ref in self._cluster.policies:
             self._cluster_changed.append(self._cluster.policies[ref])
-            self._cluster = replace(self._cluster, policies=_without(self._cluster.policies, ref))
+            self._cluster = replace(self._cluster, policies=without(self._cluster.policies, ref))
 
     # -- becoming another ------------------------------------------------------------------------------------------
 
@@ -283,19 +283,11 @@ class Draft:
 
     def _put_ground(self, ref: ObjectRef, body: Body) -> None:
         """A network set, an endpoint slice or a service: something that Calico's rules refer to."""
-        cluster = self._cluster
         try:
-            match ref.kind:
-                case "EndpointSlice":
-                    cluster = replace(cluster, slices={**cluster.slices, ref: read_slice(body)})
-                case "Service":
-                    cluster = replace(cluster, services={**cluster.services, ref: read_service(body)})
-                case _:
-                    cluster = replace(cluster, network_sets={**cluster.network_sets, ref: read_network_set(body)})
+            self._cluster = with_ground(self._cluster, ref, body)
         except UnreadableObject as problem:
             self._name_unread(ref, str(problem))
             return
-        self._cluster = cluster
         self._grounds_changed = True
 
     def _put_opaque(self, ref: ObjectRef, _: Body) -> None:
@@ -307,19 +299,19 @@ class Draft:
     def _put_unsupported(self, ref: ObjectRef, _: Body) -> None:
         self._name_unread(ref, f"{ref.kind} is not evaluated: what it allows or blocks is not in any answer")
 
+    def _put_host_endpoint(self, ref: ObjectRef, body: Body) -> None:
+        """One stand-in speaks for all host endpoints: what any of them lets through is not told."""
+        if self.core.reading.calico_kinds is Answer.NO:
+            self._put_calico_policy(ref, body)
+            return
+        self._cluster = replace(self._cluster, host_endpoints=self._cluster.host_endpoints | {ref})
+        self.put_policy(host_plane())
+
     def _remove_cluster_object(self, ref: ObjectRef) -> bool:
-        cluster = self._cluster
-        match ref.kind:
-            case "Tier":
-                self._cluster = replace(cluster, tiers=_without(cluster.tiers, ref.name))
-            case "EndpointSlice":
-                self._cluster = replace(cluster, slices=_without(cluster.slices, ref))
-            case "Service":
-                self._cluster = replace(cluster, services=_without(cluster.services, ref))
-            case "NetworkSet" | "GlobalNetworkSet":
-                self._cluster = replace(cluster, network_sets=_without(cluster.network_sets, ref))
-            case _:
-                return False
+        cluster = without_object(self._cluster, ref)
+        if cluster is None:
+            return False
+        self._cluster = cluster
         self._grounds_changed = self._grounds_changed or ref.kind != "Tier"
         return True
 
@@ -337,6 +329,7 @@ class Draft:
             self.put_policy(read_calico_policy(bodies[ref], grounds, certain=certain))
 
     def _grounds(self) -> Grounds:
+        """What rules refer to, as edited."""
         cluster = self._cluster
         labels: dict[str, Labels] = {}
         if cluster.network_sets:
@@ -344,12 +337,7 @@ class Draft:
                 space = self.spaces.get(name)
                 have = space.labels if space is not None else self.before.namespaces[name].labels
                 labels[name] = labels_of({**have, "kubernetes.io/metadata.name": name})
-        return Grounds(
-            tuple(cluster.network_sets.values()),
-            tuple(cluster.slices.values()),
-            {(one.namespace, ref.name): one for ref, one in cluster.services.items()},
-            labels,
-        )
+        return grounds_of(cluster, labels)
 
 
 def meaning(policy: Policy) -> tuple[object, ...]:
@@ -376,10 +364,6 @@ def _labels(body: Body) -> dict[str, str]:
     return dict((body.get("metadata") or {}).get("labels") or {})
 
 
-def _without(entries: Mapping[_Key, _Value], key: _Key) -> dict[_Key, _Value]:
-    return {kept: value for kept, value in entries.items() if kept != key}
-
-
 _Handler = Callable[[Draft, ObjectRef, Body], None]
 # ruff: noqa: SLF001 - the table belongs to the class, which is too long to hold it
 _HANDLERS: Final[Mapping[tuple[str, str], _Handler]] = {
@@ -395,6 +379,7 @@ _HANDLERS: Final[Mapping[tuple[str, str], _Handler]] = {
     (_CALICO, "Tier"): Draft._put_tier,
     (_CALICO, "NetworkSet"): Draft._put_ground,
     (_CALICO, "GlobalNetworkSet"): Draft._put_ground,
-    (_CALICO, "HostEndpoint"): Draft._put_unsupported,
+    (_CALICO, "HostEndpoint"): Draft._put_host_endpoint,
+    (_CALICO, "Profile"): Draft._put_unsupported,
     **dict.fromkeys(OPAQUE, Draft._put_opaque),
 }

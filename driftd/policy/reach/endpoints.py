@@ -52,10 +52,15 @@ EndpointClass = PodClass | Outside
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Address ranges of the cluster, as far as known: they place pods and nodes whose addresses are not."""
+    """Address ranges of the cluster, as far as known: they place pods and nodes whose addresses are not.
+
+    `services` are virtual addresses, of which the dialect says whether a CIDR matches them. A judge of findings leaves
+    them out: taken for plain addresses, they make a CIDR open at most too much.
+    """
 
     pods: Ranges = NOWHERE
     nodes: Ranges = NOWHERE
+    services: Ranges = NOWHERE
 
 
 class Endpoints:

@@ -5,15 +5,17 @@ The verdict itself is read from the same plans that answer every other question;
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from driftd.policy.reach import ports
+from driftd.policy.reach.addresses import address
 from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.inventory import Plans
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Action, Flow, Policy, Request, Rule, Tier
 from driftd.policy.reach.ports import PortSet
 from driftd.policy.reach.relation import Relation, at
-from driftd.policy.reach.snapshot import Snapshot
+from driftd.policy.reach.snapshot import Snapshot, is_itself
 from driftd.policy.reach.walk import Applied, Plan, Stage, Verdict, walk
 from driftd.values import ObjectRef
 
@@ -79,6 +81,8 @@ class Explanation:
     egress: Side
     ingress: Side
     dialect: Dialect
+    caveats: tuple[str, ...] = ()
+    """What the answer does not cover, one sentence each."""
 
     def lines(self) -> tuple[str, ...]:
         """The explanation as text, the verdict first."""
@@ -90,14 +94,16 @@ class Explanation:
             found.extend(f"  {step}" for step in side.steps)
             if side.counterfactual:
                 found.append(f"  {side.counterfactual}")
-        return tuple(found)
+        return (*found, *self.caveats)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
 
-def explain(snapshot: Snapshot, source: Pod | str, target: Pod | str, connection: Connection) -> Explanation:
-    """The walk of one connection between two endpoints of a snapshot.
+def explain(
+    snapshot: Snapshot, source: Pod | str, target: Pod | str, connection: Connection, *, through_service: bool = False
+) -> Explanation:
+    """The walk of one connection between two endpoints of a snapshot; `through_service` as in `Snapshot.reach`.
 
     Raises UnknownEndpoint for an end that is not in the snapshot, ValueError for a connection that cannot exist.
     """
@@ -106,12 +112,34 @@ def explain(snapshot: Snapshot, source: Pod | str, target: Pod | str, connection
     egress = teller.side(Flow.EGRESS, str(source), snapshot.plans_of(start), end, str(target))
     ingress = teller.side(Flow.INGRESS, str(target), snapshot.plans_of(end), start, str(source))
     allowed = min(egress.allowed, ingress.allowed)
-    if isinstance(source, Pod) and str(source) == str(target):
+    if not through_service and is_itself(source, target):
         own = snapshot.core.reading.own_pod
         allowed = Answer.YES if own is Answer.YES else max(own, allowed)
         note = f"a pod reaches itself whatever policies say ({snapshot.dialect})"
         egress, ingress = (replace(side, counterfactual=note) for side in (egress, ingress))
-    return Explanation(str(source), str(target), connection, allowed, egress, ingress, snapshot.dialect)
+    caveats = _caveats(snapshot, target, allowed)
+    return Explanation(str(source), str(target), connection, allowed, egress, ingress, snapshot.dialect, caveats)
+
+
+_OPEN_CONNECTIONS: Final = {
+    Dialect.KUBERNETES: "implementations differ",
+    Dialect.CALICO: "Calico lets it go on",
+    Dialect.CILIUM: "Cilium may let it go on",
+}
+"""What becomes of a connection that is open when a policy begins to block it (projectcalico/calico #2759, #6399)."""
+
+
+def _caveats(snapshot: Snapshot, target: Pod | str, allowed: Answer) -> tuple[str, ...]:
+    found: list[str] = []
+    if allowed is Answer.NO:
+        known = _OPEN_CONNECTIONS[snapshot.dialect]
+        found.append(f"this is about new connections: of one that was open before it was blocked, {known}")
+    if isinstance(target, str) and address(target) in snapshot.core.endpoints.surroundings.services:
+        found.append(
+            f"{target} is a virtual address, as Services have it: policies may see what stands behind it instead, so "
+            "ask for the Service or its pods"
+        )
+    return tuple(found)
 
 
 class _Teller:

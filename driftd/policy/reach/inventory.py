@@ -90,4 +90,5 @@ class ClusterView:
     slices: Mapping[ObjectRef, Slice] = field(default_factory=dict)
     services: Mapping[ObjectRef, Service] = field(default_factory=dict)
     bodies: Mapping[ObjectRef, Body] = field(default_factory=dict)
+    host_endpoints: frozenset[ObjectRef] = frozenset()
     unread: Mapping[ObjectRef, str] = field(default_factory=dict)

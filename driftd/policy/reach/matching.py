@@ -1,13 +1,13 @@
 """Peer expressions evaluated over endpoint classes: bitsets of those surely matched and of those perhaps matched."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import and_, or_
 from typing import TypeAlias, assert_never
 
 from driftd.policy.reach.dialects import Answer, Reading
 from driftd.policy.reach.endpoints import Endpoints
-from driftd.policy.reach.policies import Action, Anyone, Block, Both, Either, Nobody, Peer, Perhaps, Pods, Unless
+from driftd.policy.reach.policies import Action, Anyone, Block, Both, Either, Hosts, Nobody, Peer, Perhaps, Pods, Unless
 from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector
 
 Bits: TypeAlias = tuple[int, int]
@@ -47,8 +47,11 @@ class Matcher:
                 return self._pods(peer)
             case Block():
                 return self._block(peer)
+            case Hosts():
+                hosts = self._endpoints.host | self._endpoints.outside_in(self._endpoints.nodes)
+                return hosts, hosts
             case Either(parts):
-                found = [self.bits(part) for part in parts]
+                found = [self.bits(part) for part in (*parts, *_together(parts))]
                 return reduce(or_, (must for must, _ in found), 0), reduce(or_, (may for _, may in found), 0)
             case Both(parts):
                 found = [self.bits(part) for part in parts]
@@ -101,6 +104,10 @@ class Matcher:
         must = may = endpoints.outside_in(peer.ranges)
         if reading.node_in_block is not Answer.YES and endpoints.nodes:
             must &= ~endpoints.outside_in(endpoints.nodes)
+        if endpoints.surroundings.services and not peer.pods and reading.virtual_in_block is not Answer.YES:
+            virtual = endpoints.outside_in(endpoints.surroundings.services)
+            must &= ~virtual
+            may &= ~virtual if reading.virtual_in_block is Answer.NO else -1
         host, on_host = endpoints.host, reading.host_pod_in_block
         for mask, answer in (
             (~host, Answer.YES if peer.pods else reading.pod_in_block),
@@ -111,6 +118,14 @@ class Matcher:
             if answer is not Answer.NO:
                 may |= somewhere & mask
         return must, may
+
+
+def _together(parts: tuple[Peer, ...]) -> Iterator[Block]:
+    """Blocks that stand side by side as one: it may hold every address of a pod where none of them does alone."""
+    for pods in (False, True):
+        blocks = [part for part in parts if isinstance(part, Block) and part.pods is pods]
+        if len(blocks) > 1:
+            yield Block(reduce(or_, (one.ranges for one in blocks)), pods)
 
 
 class _CalicoLabels(LabelIndex):

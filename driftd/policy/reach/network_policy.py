@@ -24,7 +24,7 @@ from driftd.policy.reach.policies import (
     Rule,
     either,
 )
-from driftd.policy.reach.ports import NONE, PortSet, of_spans, ports, protocol
+from driftd.policy.reach.ports import PortSet, of_spans, ports, protocol
 from driftd.policy.reach.selectors import ALWAYS, MalformedSelector, Selector, kubernetes_selector
 from driftd.values import Body, ObjectRef
 
@@ -153,6 +153,7 @@ class _Reader:
         if not items:
             return ANY_PORT, True
         numbers: list[PortSet] = []
+        firsts: list[PortSet] = []
         names: list[tuple[str, str]] = []
         certain = True
         for index, item in enumerate(items):
@@ -162,12 +163,13 @@ class _Reader:
                 name = _port_name(item)
                 if name is None:
                     numbers.append(_port_numbers(item))
+                    firsts.append(_port_numbers({**item, "endPort": None}) if "endPort" in item else numbers[-1])
                 else:
                     names.append(name)
             except ValueError as problem:
                 self.notes.append(f"{place}: {problem}")
-        found = of_spans(span for part in numbers for span in part.spans) if len(numbers) != 1 else numbers[0]
-        return PortMatch(found if numbers else NONE, tuple(sorted(set(names)))), certain
+        found = _union(numbers)
+        return PortMatch(found, tuple(sorted(set(names))), ranged=found - _union(firsts)), certain
 
 
 @lru_cache(maxsize=16_384)
@@ -218,6 +220,10 @@ def _port_numbers(item: Body) -> PortSet:
     if end is not None and (isinstance(end, bool) or not isinstance(end, int)):
         raise ValueError(f"endPort {end!r} is not a number")
     return ports(name, port, end)
+
+
+def _union(parts: list[PortSet]) -> PortSet:
+    return parts[0] if len(parts) == 1 else of_spans(span for part in parts for span in part.spans)
 
 
 def _protocol(item: Body) -> str:

@@ -83,6 +83,14 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosts:
+    """Nodes: addresses that are theirs, and pods in their network."""
+
+    def __str__(self) -> str:
+        return "a node"
+
+
+@dataclass(frozen=True, slots=True)
 class Both:
     """The conjunction."""
 
@@ -123,9 +131,10 @@ class Perhaps:
         return f"perhaps {self.part} ({self.why})"
 
 
-Peer: TypeAlias = Anyone | Nobody | Pods | Block | Both | Either | Unless | Perhaps
+Peer: TypeAlias = Anyone | Nobody | Pods | Block | Hosts | Both | Either | Unless | Perhaps
 ANYONE: Final = Anyone()
 NOBODY: Final = Nobody()
+HOSTS: Final = Hosts()
 
 
 def either(parts: tuple[Peer, ...]) -> Peer:
@@ -141,12 +150,16 @@ def both(parts: tuple[Peer, ...]) -> Peer:
 
 @dataclass(frozen=True, slots=True)
 class PortMatch:
-    """Traffic a rule speaks of: numbers, plus names that each destination pod resolves for itself, minus the same."""
+    """Traffic a rule speaks of: numbers, plus names that each destination pod resolves for itself, minus the same.
+
+    `ranged` is what of the numbers only the end of a range brings in, which not every implementation reads.
+    """
 
     numbers: PortSet = ALL
     names: tuple[tuple[str, str], ...] = ()
     not_numbers: PortSet = NONE
     not_names: tuple[tuple[str, str], ...] = ()
+    ranged: PortSet = NONE
 
     def __str__(self) -> str:
         words = [str(self.numbers)] if self.numbers else []
@@ -262,7 +275,7 @@ def _served(peer: Peer, action: Action) -> Peer:
             # What an exclusion takes out, its owner would not let himself be taken out by.
             turned = Action.DENY if action is Action.ALLOW and isinstance(peer, Unless) else action
             return replace(peer, part=_served(part, turned))
-        case Anyone() | Nobody() | Block():
+        case Anyone() | Nobody() | Block() | Hosts():
             return peer
 
 
@@ -286,7 +299,7 @@ def label_keys(peer: Peer) -> frozenset[str]:
             return frozenset().union(*(label_keys(part) for part in parts))
         case Unless(part) | Perhaps(part, _):
             return label_keys(part)
-        case Anyone() | Nobody() | Block():
+        case Anyone() | Nobody() | Block() | Hosts():
             return frozenset()
 
 
@@ -299,5 +312,5 @@ def ranges_of(peer: Peer) -> tuple[Ranges, ...]:
             return tuple(found for part in parts for found in ranges_of(part))
         case Unless(part) | Perhaps(part, _):
             return ranges_of(part)
-        case Anyone() | Nobody() | Pods():
+        case Anyone() | Nobody() | Pods() | Hosts():
             return ()

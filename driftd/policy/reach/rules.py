@@ -78,7 +78,8 @@ class RuleMatcher:
             may: Pairs = ((traffic, may_bits),)
             if not rule.certain or rule.request is not None:
                 return Match((), may)
-            return Match(may if must_bits == may_bits else ((traffic, must_bits),), may)
+            sure = traffic - self._doubtful(match)
+            return Match(may if must_bits == may_bits and sure == traffic else ((sure, must_bits),), may)
         must_pairs: list[tuple[PortSet, int]] = []
         may_pairs: list[tuple[PortSet, int]] = []
         for sure, perhaps, members in (
@@ -120,9 +121,13 @@ class RuleMatcher:
         sure, perhaps = self._named(match.names, dict(names))
         sure_not, perhaps_not = self._named(match.not_names, dict(names))
         return (
-            (match.numbers | sure) - (match.not_numbers | perhaps_not),
+            (match.numbers - self._doubtful(match) | sure) - (match.not_numbers | perhaps_not),
             (match.numbers | perhaps) - (match.not_numbers | sure_not),
         )
+
+    def _doubtful(self, match: PortMatch) -> PortSet:
+        """Traffic of a match that counts only where the ends of ranges are read."""
+        return NONE if self._reading.port_ranges is Answer.YES else match.ranged
 
     def _named(
         self, wanted: tuple[tuple[str, str], ...], have: Mapping[tuple[str, str], tuple[int, ...]]

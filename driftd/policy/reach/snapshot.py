@@ -24,6 +24,11 @@ class UnknownEndpoint(LookupError):
     """No pod, workload or address of that name is in the snapshot."""
 
 
+def is_itself(source: "Pod | str", target: "Pod | str") -> bool:
+    """Whether both ends are one pod."""
+    return isinstance(source, Pod) and isinstance(target, Pod) and str(source) == str(target)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Traffic from one endpoint to another: `must` is allowed in every reading, `may` in some (D12)."""
@@ -157,7 +162,8 @@ class Snapshot:
         as the whole namespace, since its owner chooses the labels. Without, everything is read exactly as it stands.
         """
         core = Core(dialect, surroundings or Surroundings(), governed)
-        edges = frozenset(core.endpoints.surroundings.nodes.edges())
+        around = core.endpoints.surroundings
+        edges = frozenset((*around.nodes.edges(), *around.services.edges()))
         core.endpoints.cut(edges)
         return Snapshot(core, {}, ClusterView(), core.endpoints.outside(), frozenset(), edges)
 
@@ -224,10 +230,14 @@ class Snapshot:
             ) from None
         return (text.partition("/")[0],)
 
-    def reach(self, source: "Pod | str", target: "Pod | str") -> Reach:
-        """The traffic that can pass from one endpoint to another."""
+    def reach(self, source: "Pod | str", target: "Pod | str", *, through_service: bool = False) -> Reach:
+        """The traffic that can pass from one endpoint to another.
+
+        A pod that comes back to itself `through_service` is subject to policies like anybody, as network-policy-api has
+        it; only its own address is beyond them.
+        """
         found = self.reach_of(self.class_of(source), self.class_of(target))
-        if isinstance(source, Pod) and isinstance(target, Pod) and str(source) == str(target):
+        if not through_service and is_itself(source, target):
             must = ALL if self.core.reading.own_pod is Answer.YES else found.must
             return Reach(must, ALL, self.dialect)
         return found

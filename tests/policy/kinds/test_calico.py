@@ -148,6 +148,9 @@ def test_a_tier_has_an_order_and_a_default_and_is_never_emptied() -> None:
 
 
 def test_a_policy_answers_to_its_name_with_and_without_the_tier() -> None:
+    """Checklist 1.3: CRD stored default.<name>, API showed <name>; 3.29.0-.3 showed/required default.
+    Checklist 1.3: Key identity = name minus default. in tier default
+    """
     plain, spelled = (ObjectRef(CALICO, "NetworkPolicy", "acme", name) for name in ("web", "default.web"))
     assert other_spelling(plain) == spelled
     assert other_spelling(spelled) == plain

@@ -82,6 +82,7 @@ WHOLE = {
     ],
 )
 def test_spellings_of_one_meaning_have_one_digest(one: Json, other: Json) -> None:
+    """Checklist 1.1: default desired objects before comparing"""
     assert digest(one) == digest(other)
 
 

@@ -48,6 +48,10 @@ def matched(text: str) -> list[int]:
     ],
 )
 def test_selectors_match_what_they_say(text: str, expected: list[int]) -> None:
+    """Checklist 1.3: || && ! (!! collapses), parens, == != (!= and not in match missing label)
+    Checklist 1.3: contains, starts with = startswith, ends with, has(), all()
+    Checklist 1.3: labels [A-Za-z0-9_./-]; empty = all()
+    """
     assert matched(text) == expected
 
 
@@ -66,6 +70,7 @@ def test_selectors_match_what_they_say(text: str, expected: list[int]) -> None:
     ],
 )
 def test_what_the_language_does_not_know_is_refused_with_the_place(text: str) -> None:
+    """Checklist 1.3: single or double quotes, no escapes; only space/tab are whitespace"""
     with pytest.raises(MalformedSelector, match="selector"):
         calico_selector(text)
 

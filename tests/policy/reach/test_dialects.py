@@ -2,10 +2,22 @@
 
 import pytest
 
-from driftd.policy.reach import Dialect, Edit, Snapshot, Surroundings, apply, block, pod_from_body, snapshot_of
+from driftd.policy.reach import (
+    Connection,
+    Dialect,
+    Edit,
+    Snapshot,
+    Surroundings,
+    apply,
+    block,
+    explain,
+    pod_from_body,
+    snapshot_of,
+)
 from driftd.policy.reach.ports import PORTED
 from driftd.values import Body, ObjectRef
 from tests.support.objects import network_policy, pod
+from tests.support.reach import agreed
 
 WEB = pod("a/web", "10.244.0.1", node="192.168.0.1")
 FAR = pod("b/far", "10.244.1.1")
@@ -13,8 +25,8 @@ HOST = pod("b/host", "192.168.0.1", host_network=True, node="192.168.0.1")
 YES, NO, MAYBE = (True, True), (False, False), (False, True)
 
 
-def state(dialect: Dialect, *objects: Body) -> Snapshot:
-    return snapshot_of([WEB, FAR, HOST, *objects], dialect)
+def state(dialect: Dialect, *objects: Body, services: str = "") -> Snapshot:
+    return agreed([WEB, FAR, HOST, *objects], dialect, services)
 
 
 def answer(found: Snapshot, source: Body | str, target: Body | str) -> tuple[bool, bool]:
@@ -79,6 +91,39 @@ def test_a_block_never_surely_matches_an_address_where_nodes_are_under_cilium(di
     found = state(Dialect(dialect), out)
     assert answer(found, FAR, "192.168.0.1") == (YES, YES, MAYBE)[column]
     assert answer(found, FAR, "192.168.0.9") == YES
+
+
+SERVICE: Body = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "svc", "namespace": "a"},
+    "spec": {"clusterIP": "10.96.0.10", "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+}
+
+
+@pytest.mark.parametrize(("dialect", "column"), TABLE)
+def test_whether_a_block_matches_the_virtual_address_of_a_service(dialect: str, column: int) -> None:
+    out = network_policy(
+        "b/p", podSelector={}, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "10.96.0.0/12"}}]}]
+    )
+    found = state(Dialect(dialect), out, SERVICE, services="10.96.0.10/32")
+    assert answer(found, FAR, "10.96.0.10") == (MAYBE, NO, MAYBE)[column]
+    assert answer(found, FAR, "10.97.0.10") == YES
+    assert answer(state(Dialect(dialect), SERVICE, services="10.96.0.10/32"), FAR, "10.96.0.10") == YES
+    # Whoever judges findings does not say what is virtual, and so calls such a block an opening in every dialect.
+    assert answer(snapshot_of([FAR, out], Dialect(dialect)), FAR, "10.96.0.10") == YES
+
+
+def test_an_explanation_says_what_it_does_not_cover() -> None:
+    shut = network_policy("a/p", podSelector={}, policyTypes=["Ingress", "Egress"])
+    found = state(Dialect.CALICO, shut, services="10.96.0.10/32")
+    web, far = pod_from_body(WEB), pod_from_body(FAR)
+    blocked = explain(found, far, web, Connection("TCP", 80))
+    assert "new connections" in blocked.caveats[0]
+    assert blocked.lines()[-1] == blocked.caveats[-1]
+    virtual = explain(found, web, "10.96.0.10", Connection("TCP", 80)).caveats
+    assert ["new connections" in virtual[0], "what stands behind it" in virtual[1]] == [True, True]
+    assert explain(found, far, far, Connection("TCP", 80)).caveats == ()
 
 
 def test_networks_of_an_admin_policy_may_match_a_host_network_pod_under_every_dialect() -> None:

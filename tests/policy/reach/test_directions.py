@@ -17,6 +17,7 @@ from tests.support.objects import (
     service_account,
     tier,
 )
+from tests.support.reach import agreed
 
 WEB = pod("a/web", "10.244.0.1")
 DB = pod("a/db", "10.244.0.2", ports=[{"name": "pg", "containerPort": 5432}])
@@ -30,7 +31,7 @@ LOOSENS, TIGHTENS, MIXED, NEUTRAL = Direction.LOOSENS, Direction.TIGHTENS, Direc
 
 
 def state(*objects: Body) -> Snapshot:
-    return snapshot_of([*BASE, *objects], Dialect.CALICO)
+    return agreed([*BASE, *objects], Dialect.CALICO)
 
 
 def ref(body: Body) -> ObjectRef:
@@ -46,34 +47,46 @@ def step(have: Sequence[Body], put: Sequence[Body] = (), less: Sequence[Body] = 
 
 
 def test_deleting_a_policy_tightens_where_others_still_isolate_its_pods() -> None:
+    """Checklist 1.6: deleting an NP: tightens if other policies still isolate the pod
+    Checklist 1.6: LOOSENS / TIGHTENS / MIXED / NEUTRAL
+    """
     assert step([SHUT, TO_DB], less=[TO_DB]) is TIGHTENS
 
 
 def test_deleting_the_last_policy_of_a_pod_loosens() -> None:
+    """Checklist 1.6: loosens (to everything) if it was the last"""
     assert step([TO_DB], less=[TO_DB]) is LOOSENS
 
 
 def test_adding_one_policy_can_close_some_pods_and_open_others() -> None:
+    """Checklist 1.6: adding one can do both at once
+    Checklist 1.6: LOOSENS / TIGHTENS / MIXED / NEUTRAL
+    """
     only_web = network_policy("a/w", podSelector={"matchLabels": {"app": "web"}})
     everybody = network_policy("a/e", podSelector={}, ingress=[{"from": [{"podSelector": {}}]}])
     assert step([only_web], put=[everybody]) is MIXED
 
 
 def test_adding_egress_to_the_policy_types_tightens() -> None:
+    """Checklist 1.6: adding Egress to policyTypes"""
     assert step([SHUT], put=[network_policy("a/shut", podSelector={}, policyTypes=["Ingress", "Egress"])]) is TIGHTENS
 
 
 def test_narrowing_a_pod_selector_frees_the_pods_that_drop_out() -> None:
+    """Checklist 1.6: narrowing a podSelector (de-isolates the dropped pods)"""
     narrow = network_policy("a/shut", podSelector={"matchLabels": {"app": "web"}})
     assert step([SHUT], put=[narrow]) is LOOSENS
 
 
 def test_an_unchanged_meaning_is_neutral_however_it_is_spelt() -> None:
+    """Checklist 1.6: LOOSENS / TIGHTENS / MIXED / NEUTRAL"""
     respelt = network_policy("a/shut", podSelector=None, policyTypes=["Ingress"], ingress=[])
     assert step([SHUT], put=[respelt]) is NEUTRAL
 
 
 def test_swapping_the_order_of_two_calico_policies_loosens_or_tightens() -> None:
+    """Checklist 1.6: Calico order swap"""
+
     def policy(name: str, order: int, action: str) -> Body:
         return calico_policy(f"a/{name}", order=order, types=["Ingress"], ingress=[{"action": action}])
 
@@ -82,6 +95,8 @@ def test_swapping_the_order_of_two_calico_policies_loosens_or_tightens() -> None
 
 
 def test_renaming_a_calico_policy_of_equal_order_loosens() -> None:
+    """Checklist 1.6: rename on equal order"""
+
     def policy(name: str, action: str) -> Body:
         return calico_policy(f"a/{name}", order=1, types=["Ingress"], ingress=[{"action": action}])
 
@@ -96,6 +111,7 @@ def test_renaming_a_calico_policy_of_equal_order_loosens() -> None:
 
 
 def test_editing_the_order_of_a_tier_or_its_default_action_changes_reach() -> None:
+    """Checklist 1.6: tier order/defaultAction edit"""
     deny = calico_policy("a/x", tier="t", types=["Ingress"], ingress=[{"action": "Deny"}])
     allow = calico_policy("a/y", types=["Ingress"], ingress=[{"action": "Allow"}])
     assert step([tier("t", 5), deny, allow], put=[tier("t", 2_000_000)]) is LOOSENS
@@ -105,6 +121,8 @@ def test_editing_the_order_of_a_tier_or_its_default_action_changes_reach() -> No
 
 
 def test_pass_in_place_of_deny_loosens_and_back_tightens() -> None:
+    """Checklist 1.6: Pass<->Deny"""
+
     def policy(action: str) -> Body:
         return global_policy("g", types=["Ingress"], ingress=[{"action": action}])
 
@@ -113,17 +131,20 @@ def test_pass_in_place_of_deny_loosens_and_back_tightens() -> None:
 
 
 def test_a_calico_policy_without_rules_tightens_when_added_and_loosens_when_removed() -> None:
+    """Checklist 1.3: adding a policy with zero rules tightens, and removing the last one loosens"""
     nothing = calico_policy("a/x", types=["Ingress"])
     assert step([], put=[nothing]) is TIGHTENS
     assert step([nothing], less=[nothing]) is LOOSENS
 
 
 def test_a_member_of_a_network_set_loosens_without_a_policy_edit() -> None:
+    """Checklist 1.6: NetworkSet member edit"""
     policy = global_policy("g", types=["Ingress"], ingress=[{"action": "Allow", "source": {"selector": "k == 'p'"}}])
     assert step([policy, global_set("s", "8.8.8.0/24", k="p")], put=[global_set("s", "8.8.0.0/16", k="p")]) is LOOSENS
 
 
 def test_an_endpoint_behind_a_service_of_a_rule_changes_reach() -> None:
+    """Checklist 1.6: Service/EndpointSlice edit behind services"""
     out = calico_policy(
         "a/p",
         types=["Egress"],
@@ -134,7 +155,24 @@ def test_an_endpoint_behind_a_service_of_a_rule_changes_reach() -> None:
     assert step([out, have], put=[endpoint_slice("b/s", "svc", [], ("TCP", 80))]) is TIGHTENS
 
 
+def test_a_service_of_a_rule_that_selects_others_changes_reach() -> None:
+    """Checklist 1.6: Service/EndpointSlice edit behind services"""
+
+    def service(app: str) -> Body:
+        spec = {"selector": {"app": app}, "ports": [{"port": 80}]}
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "svc", "namespace": "b"}, "spec": spec}
+
+    out = calico_policy(
+        "a/p",
+        types=["Egress"],
+        egress=[{"action": "Allow", "destination": {"services": {"name": "svc", "namespace": "b"}}}],
+    )
+    assert step([out, service("nobody")], put=[service("far")]) is LOOSENS
+    assert step([out, service("far")], put=[service("nobody")]) is TIGHTENS
+
+
 def test_a_container_port_that_takes_another_name_changes_reach() -> None:
+    """Checklist 1.6: containerPort rename behind a named port"""
     by_name = network_policy("a/db", podSelector={"matchLabels": {"app": "db"}}, ingress=[{"ports": [{"port": "pg"}]}])
     renamed = pod("a/db", "10.244.0.2", ports=[{"name": "sql", "containerPort": 5432}])
     assert step([by_name], put=[renamed]) is TIGHTENS
@@ -167,10 +205,16 @@ def test_a_container_port_that_takes_another_name_changes_reach() -> None:
 def test_labels_of_pods_namespaces_and_accounts_are_inputs(
     policies: list[Body], edit: Body, expected: Direction
 ) -> None:
+    """Checklist 1.6: pod/namespace/SA relabel
+    Checklist 1.1: Labels are inputs: can loosen with no policy edit at all
+    """
     assert step(policies, put=[edit]) is expected
 
 
 def test_enforced_to_staged_is_the_removal_of_enforcement() -> None:
+    """Checklist 1.6: Enforced<->Staged kind change
+    Checklist 1.3: Changing kind to Staged = removing enforcement
+    """
     enforced = calico_policy("a/x", types=["Ingress"])
     staged = {**enforced, "kind": "StagedNetworkPolicy"}
     assert step([enforced], put=[staged], less=[enforced]) is LOOSENS
@@ -209,6 +253,7 @@ def test_a_way_to_the_internet_is_named() -> None:
 
 
 def test_what_touches_only_pods_that_could_be_made_is_neutral_now_and_still_loosens() -> None:
+    """Checklist 1.6: NEUTRAL-NOW: empty on live pods, non-empty on hypothetical pods"""
     nobody = network_policy("a/cache", podSelector={"matchLabels": {"role": "cache"}}, ingress=[{}])
     before = state(SHUT)
     found = judge(before, apply(before, Edit((nobody,))), TENANTS)

@@ -84,6 +84,7 @@ def test_an_open_question_is_told_as_such() -> None:
 @RELAXED
 @given(cluster=calico_clusters(max_pods=3))
 def test_the_explanation_never_disagrees_with_the_point_query(cluster: Cluster) -> None:
+    """Checklist 1.1: one evaluator for point queries and sets"""
     found = snapshot(cluster, "calico")
     for source in live_pods(cluster):
         for target in live_pods(cluster):

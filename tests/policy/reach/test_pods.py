@@ -34,6 +34,7 @@ def workload(kind: str, **spec: object) -> Body:
     ],
 )
 def test_a_workload_stands_for_the_pods_its_template_makes(kind: str, spec: Body, names: list[str]) -> None:
+    """Checklist 1.1: include templates for future reachability"""
     pods = pods_from_workload(workload(kind, **spec))
     assert [one.name for one in pods] == names
     assert {(one.workload, one.service_account, one.ports) for one in pods} == {
