@@ -41,9 +41,9 @@ _LABELLED = (("", "Namespace"), ("", "ServiceAccount"))
 _SETTLE_SECONDS = 0.02
 """Changes come in bursts: a pod is made, scheduled and gets its address within moments."""
 _SHARE = 10
-"""Of so many seconds one may go into judging, when changes never end."""
+"""So many times what a judgement took is the pause before the next, when changes never end..."""
 _LONGEST_PAUSE = 0.5
-"""However long a judgement took: somebody shall know within a second."""
+"""...but no longer than this, however long it took: somebody shall know within a second."""
 _AGAIN_SECONDS = 5.0
 _MOST_CHANGES = 20_000
 """Changed pods of which the names are kept; with more all of them are looked at."""

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -284,9 +285,41 @@ async def test_a_webhook_without_a_readable_secret_is_not_heard(scene: Scene) ->
     assert scene.knocks == []
 
 
+async def test_knocks_that_never_end_keep_nobody_else_out_and_are_few(scene: Scene) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    async def knock() -> int:
+        headers = {"X-Gitlab-Token": "a guess"}
+        async with scene.http.post(f"{scene.address}/hooks/model", data=endless(), headers=headers) as answer:
+            return answer.status
+
+    knocks = [asyncio.create_task(knock()) for _ in range(10)]
+    refused, waiting = await asyncio.wait(knocks, timeout=2.0)
+    assert [one.result() for one in refused] == [503] * 6
+    assert (await scene.ask("GET", "/api/model"))[0] == 200
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert scene.knocks == []
+
+
+async def test_a_knock_without_any_proof_is_refused_unread(scene: Scene) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    async with asyncio.timeout(4), scene.http.post(f"{scene.address}/hooks/model", data=endless()) as answer:
+        assert answer.status == 401
+
+
 async def test_a_long_knock_is_refused(scene: Scene) -> None:
+    headers = {"X-Gitlab-Token": "a guess"}
     try:
-        async with scene.http.post(f"{scene.address}/hooks/model", data=BytesIO(bytes(3_000_000))) as answer:
+        async with scene.http.post(
+            f"{scene.address}/hooks/model", data=BytesIO(bytes(3_000_000)), headers=headers
+        ) as answer:
             assert answer.status == 413
     except OSError:  # hung up while we still wrote: refused as well
         await asyncio.sleep(0)

@@ -9,7 +9,17 @@ import structlog
 
 from driftd.web.api.problems import NotAuthenticated, Unable
 
+_UNSIGNED = "the webhook carries no signature with the secret of this daemon"
 _log = structlog.get_logger()
+
+
+_PROOFS = ("X-Hub-Signature-256", "X-Gitea-Signature", "X-Gitlab-Token")
+
+
+def must_be_signed(headers: Mapping[str, str]) -> None:
+    """Whether a webhook brings any proof at all: without one its body is not even read. Raises NotAuthenticated."""
+    if not any(headers.get(name) for name in _PROOFS):
+        raise NotAuthenticated(_UNSIGNED)
 
 
 def check_knock(secret_file: Path, headers: Mapping[str, str], body: bytes) -> None:
@@ -32,4 +42,4 @@ def check_knock(secret_file: Path, headers: Mapping[str, str], body: bytes) -> N
         hmac.compare_digest(signed.encode("utf-8", "surrogateescape"), wanted.encode())
         or hmac.compare_digest(token, secret)
     ):
-        raise NotAuthenticated("the webhook carries no signature with the secret of this daemon")
+        raise NotAuthenticated(_UNSIGNED)

@@ -13,7 +13,7 @@ from aiohttp import web
 from driftd.documents import Problem
 from driftd.store import StoreError
 from driftd.web.api.handlers import PERSON, Handlers, answer
-from driftd.web.api.hook import check_knock
+from driftd.web.api.hook import check_knock, must_be_signed
 from driftd.web.api.limits import RateLimit
 from driftd.web.api.problems import ApiProblem, NoSuchEndpoint, TooFast, TooLarge, Unable
 
@@ -22,6 +22,10 @@ _HOOK_BYTES: Final = 1024 * 1024  # a push of many commits; its words are not re
 _PIECE_BYTES: Final = 64 * 1024
 _SECONDS: Final = 20.0
 _AT_ONCE: Final = 32
+_KNOCK: Final = "/hooks/model"
+_KNOCK_SECONDS: Final = 5.0
+_KNOCKS_AT_ONCE: Final = 4
+"""A webhook sends before anybody knows who it is: it has slots of its own, so that it never keeps people out."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = structlog.get_logger()
@@ -67,7 +71,7 @@ class ApiServer:
         self._tls = tls
         self._hook = hook
         self._runner: web.AppRunner | None = None
-        self._under_way = 0
+        self._under_way = {False: 0, True: 0}  # by whether it is a knock
         self.port = 0
 
     async def start(self) -> None:
@@ -75,7 +79,7 @@ class ApiServer:
         app = web.Application(middlewares=[self._door], client_max_size=BODY_BYTES)
         app.add_routes(self._handlers.routes())
         if self._hook is not None:
-            app.router.add_post("/hooks/model", self._knock)
+            app.router.add_post(_KNOCK, self._knock)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=15.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._wanted_port, ssl_context=self._tls)
@@ -95,17 +99,19 @@ class ApiServer:
     @web.middleware
     async def _door(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request passes here: its pace, its person, its time, and the words for whatever goes wrong."""
+        knock = request.path == _KNOCK
+        seconds = _KNOCK_SECONDS if knock else _SECONDS
         try:
             if not self._limit.permit(request.remote or ""):
                 raise TooFast
-            if self._under_way >= _AT_ONCE:
+            if self._under_way[knock] >= (_KNOCKS_AT_ONCE if knock else _AT_ONCE):
                 raise Unable("too many requests are under way; try again")
-            self._under_way += 1
+            self._under_way[knock] += 1
             try:
-                async with asyncio.timeout(_SECONDS):
+                async with asyncio.timeout(seconds):
                     return await self._inside(request, handler)
             finally:
-                self._under_way -= 1
+                self._under_way[knock] -= 1
         except ApiProblem as problem:
             return _told(problem, request)
         except web.HTTPRequestEntityTooLarge:
@@ -113,13 +119,13 @@ class ApiServer:
         except web.HTTPException as error:  # aiohttp's own: no such path, no such method
             return _told(NoSuchEndpoint(request.method, request.path, error.status), request)
         except TimeoutError:
-            return _told(Unable(f"not done within {_SECONDS:g} s; look before you try again"), request)
+            return _told(Unable(f"not done within {seconds:g} s; look before you try again"), request)
         except StoreError as error:
             _log.error("api.store", why=str(error))
             return _told(Unable("the records are away, and nothing is done that cannot be recorded"), request)
 
     async def _inside(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path == "/hooks/model":
+        if request.path == _KNOCK:
             return await handler(request)
         request[PERSON] = await self._handlers.access.person(request.headers.get("Authorization"))
         response = await handler(request)
@@ -129,6 +135,9 @@ class ApiServer:
 
     async def _knock(self, request: web.Request) -> web.Response:
         assert self._hook is not None  # noqa: S101 - there is no such route without one
+        must_be_signed(request.headers)
+        if (request.content_length or 0) > _HOOK_BYTES:
+            raise TooLarge(_HOOK_BYTES)
         body = bytearray()
         async for piece in request.content.iter_chunked(_PIECE_BYTES):
             body += piece
