@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import structlog
 
 from driftd.compile import Compiled, CompileError, GovernedNamespace, compile_model
@@ -23,6 +24,9 @@ from driftd.values import Clock
 _log = structlog.get_logger()
 _SHOWN_PROBLEMS = 50
 _REMEMBERED_COMMITS = 256
+
+IN_FORCE = "model"
+"""Under this the store remembers which revision was accepted last: replicas that share a store share that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +117,22 @@ class ModelLoop:
             compiled = candidate.compiled
             await self._cache.keep(kept.revision.commit, compiled)
         self._files = kept.revision.files
+        await self._enter(InForce(compiled, kept.revision.commit, await self._kept_orphans()))
+
+    async def _kept_orphans(self) -> dict[str, GovernedNamespace]:
+        """What the store has of them; those it cannot give are told."""
         orphaned = {}
         try:
             remembered = await self._store.recall_all(ORPHANED)
         except StoreError as error:
             _log.error("store.past_unknown", why=str(error))
-            remembered = {}
+            return {}
         for key, value in remembered.items():
             try:
                 orphaned[key.removeprefix(ORPHANED)] = load(value)
             except UnreadableOrphan as error:
                 _log.error("model.orphan.unusable", namespace=key.removeprefix(ORPHANED), why=str(error))
-        await self._enter(InForce(compiled, kept.revision.commit, orphaned))
+        return orphaned
 
     async def run(self) -> None:
         """Consider each change of the source, and a held model again when poked, for ever."""
@@ -265,7 +273,7 @@ class ModelLoop:
             candidate.compiled,
             self._own_namespace,
             platform=frozenset(admitted.model.cluster.spec.platform_namespaces) if admitted.model else frozenset(),
-            pending=self._pending(was, candidate.compiled),
+            pending={} if await self._was_in_force(commit) else self._pending(was, candidate.compiled),
             loosened=await self._loosened(was, candidate.compiled),
         )
         if held is not None and not (held.approvable and commit == self._approvals.commit):
@@ -279,6 +287,19 @@ class ModelLoop:
             return
         await self._accept(candidate, problems)
 
+    async def _was_in_force(self, commit: str) -> bool:
+        """Whether nothing is switched on: this replica is new, and others had this very revision in force before it.
+
+        What differs then is drift. Else a replica that starts during an attack would hold the model because of it.
+        """
+        if self.in_force is not None:
+            return False
+        try:
+            return await self._store.recall(IN_FORCE) == _named(commit)
+        except StoreError as error:
+            _log.error("store.past_unknown", why=str(error))
+            return False
+
     @staticmethod
     async def _loosened(before: Compiled | None, after: Compiled) -> int:
         """How many objects open something; counted only as far as the guard lets pass at most."""
@@ -288,11 +309,11 @@ class ModelLoop:
         assert candidate.compiled is not None  # noqa: S101 - _decide has seen to it
         revision = replace(candidate.revision, files=candidate.admitted.files)
         before = self.in_force
-        carried = before.orphaned if before else {}
+        carried = before.orphaned if before else await self._kept_orphans()
         left = orphans(before.compiled if before else None, candidate.compiled, carried)
         after = InForce(candidate.compiled, revision.commit, left)
         try:
-            await self._record(before, after, tuple(candidate.admitted.quarantined))
+            await self._record(before, after, carried, tuple(candidate.admitted.quarantined))
             await self._last_good.keep(revision)
         except (StoreGone, OSError) as error:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
@@ -312,12 +333,16 @@ class ModelLoop:
             quarantined=quarantined,
         )
 
-    async def _record(self, before: InForce | None, after: InForce, quarantined: tuple[str, ...]) -> None:
-        was = before.orphaned if before else {}
+    async def _record(
+        self,
+        before: InForce | None,
+        after: InForce,
+        was: Mapping[str, GovernedNamespace],
+        quarantined: tuple[str, ...],
+    ) -> None:
         values: dict[str, str | None] = {ORPHANED + name: None for name in was if name not in after.orphaned}
         values |= {ORPHANED + name: dump(one) for name, one in after.orphaned.items() if name not in was}
-        if values:
-            await self._store.remember_all(values)
+        await self._store.remember_all({**values, IN_FORCE: _named(after.commit)})
         detail = {
             "before": before.commit if before else "",
             "namespaces": str(len(after.compiled.governed)),
@@ -361,6 +386,11 @@ class ModelLoop:
             (_log.error if problem.is_error else _log.warning)("model.problem", problem=str(problem))
         if len(problems) > _SHOWN_PROBLEMS:
             _log.error("model.problems.more", count=len(problems) - _SHOWN_PROBLEMS)
+
+
+def _named(commit: str) -> str:
+    """A revision's name as the store keeps it."""
+    return msgspec.json.encode(commit).decode()
 
 
 def _first(problems: tuple[Problem, ...]) -> str:

@@ -248,6 +248,29 @@ async def test_switching_enforcement_on_over_many_differing_objects_is_held(scen
     assert await scene.offer({**BASE, "cluster.yaml": enforcing}, ACME) == ""
 
 
+async def test_a_new_replica_takes_a_revision_that_was_in_force_for_what_it_is_however_much_differs(
+    tmp_path: Path, store: Store
+) -> None:
+    base = {**BASE, "cluster.yaml": CLUSTER + "  remediation: {mode: enforce}\n"}
+    one = Scene(tmp_path / "one", store, Scripted({}))
+    assert await one.offer(base, MANY) == ""
+    for name, texts, held in (("two", (base, MANY), False), ("three", (base, MANY, ACME), True)):
+        new = Scene(tmp_path / name, store, Scripted({}))
+        new.pending = {f"t{number}-prod": 10 for number in range(12)}
+        assert ("switching on" in await new.offer(*texts)) is held
+
+
+async def test_a_new_replica_holds_the_orphans_that_the_others_hold(tmp_path: Path, store: Store) -> None:
+    one = Scene(tmp_path / "one", store, Scripted({}))
+    await one.offer(BASE, ACME, GLOBEX)
+    await one.offer(BASE, GLOBEX)
+    new = Scene(tmp_path / "two", store, one.source)
+    assert await new.offer(BASE, GLOBEX) == ""
+    assert new.orphaned() == one.orphaned() == ["acme-prod"]
+    assert await new.offer(BASE, ACME, GLOBEX) == ""
+    assert (await restarted(new, tmp_path / "two", store)).orphaned() == []
+
+
 async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and_comes_back(
     scene: Scene,
     tmp_path: Path,
