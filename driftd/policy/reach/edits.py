@@ -22,8 +22,16 @@ def snapshot_of(
     surroundings: Surroundings | None = None,
     governed: frozenset[str] | None = None,
 ) -> Snapshot:
-    """The snapshot of a whole cluster or model: an edit of nothing. For `governed` see `Snapshot.empty`."""
-    return apply(Snapshot.empty(dialect, surroundings, governed), Edit(put=tuple(objects)))
+    """The snapshot of a whole cluster or model: an edit of nothing. For `governed` see `Snapshot.empty`.
+
+    Objects are read one after another and not kept: bodies are many times as large as what is made of them.
+    """
+    before = Snapshot.empty(dialect, surroundings, governed)
+    draft = Draft(before)
+    for item in objects:
+        draft.put(item)
+    draft.ground()
+    return _finish(before, draft)
 
 
 def apply(before: Snapshot, edit: Edit) -> Snapshot:
