@@ -6,6 +6,7 @@ from pydantic import Field
 
 from driftd.documents.parts import ObjectName, object_name
 from driftd.documents.parts import Part as _Part
+from driftd.documents.withheld import as_seen_in
 from driftd.values import Direction, Finding, FindingType, Severity
 
 if TYPE_CHECKING:  # at runtime it would bring the database into commands that need none
@@ -130,23 +131,28 @@ def finding_entry(finding: Finding) -> FindingEntry:
     )
 
 
-def life_entry(past: "Past") -> LifeEntry:
-    """One life of a finding, with what was written because of it."""
+def life_entry(past: "Past", only: str | None = None) -> LifeEntry:
+    """One life of a finding, with what was written because of it.
+
+    `only` is the one namespace that the reader may look into: nobody elsewhere is named.
+    """
     seen = past.seen
+    finding = seen.finding if only is None else as_seen_in(only, seen.finding)
     end = seen.closed or seen.confirmed
     return LifeEntry(
-        finding=finding_entry(seen.finding),
+        finding=finding_entry(finding),
         episode=past.episode,
         opened=seen.opened.isoformat(),
         confirmed=seen.confirmed.isoformat(),
         closed=None if seen.closed is None else seen.closed.isoformat(),
         closed_by=seen.closed_by,
         open_seconds=max(0.0, (end - seen.opened).total_seconds()),
-        writes=tuple(map(_write, past.writes)),
+        writes=tuple(_write(one, told=only is None) for one in past.writes),
     )
 
 
-def _write(settled: "Settled") -> WriteEntry:
+def _write(settled: "Settled", *, told: bool) -> WriteEntry:
+    """`told`: with the API server's words, which may be about anybody."""
     intent, outcome = settled.intent, settled.outcome
     return WriteEntry(
         verb=intent.verb,
@@ -156,5 +162,5 @@ def _write(settled: "Settled") -> WriteEntry:
         commit=intent.commit,
         result=None if outcome is None else outcome.result.value,
         settled=None if outcome is None else outcome.at.isoformat(),
-        message="" if outcome is None else outcome.message,
+        message=outcome.message if outcome is not None and told else "",
     )

@@ -13,6 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from driftd.documents import API_DOCUMENTS
+from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, Severity, Witness
 from tests.support.api_scene import ACME, ALICE, BASE, BOB, CARL, GLOBEX, VERA, Scene, scene_in
 from tests.support.api_server import answer as answering
 from tests.support.api_server import reset
@@ -91,6 +92,22 @@ async def test_everything_in_a_namespace_is_not_enough_to_stop_driftd_there(scen
     assert (await scene.ask("DELETE", "/api/pauses/globex-prod", BOB))[0] == 403
     assert (await scene.ask("GET", "/api/findings", BOB))[0] == 403
     assert (await scene.ask("GET", "/api/findings?namespace=globex-prod", BOB))[0] == 200
+
+
+async def test_a_right_in_one_namespace_shows_its_findings_and_nobody_elses_name(scene: Scene) -> None:
+    ref = ObjectRef("networking.k8s.io", "NetworkPolicy", "globex-prod", "hole")
+    witness = Witness("acme-prod/web", "globex-prod/vault", "TCP", "8200")
+    finding = Finding(
+        id="f", type=FindingType.RELABELLED, ref=ref, scope=Scope("globex-prod"), tenant="globex",
+        direction=Direction.LOOSENS, severity=Severity.CRITICAL, summary=f"it opens {witness}", witness=witness,
+    )  # fmt: skip
+    await scene.store.begin([finding], [])
+    status, found = await scene.ask("GET", "/api/findings?namespace=globex-prod", BOB)
+    assert (status, len(found["lives"])) == (200, 1)
+    assert "acme" not in json.dumps(found)
+    assert found["lives"][0]["finding"]["witness"]["target"] == "globex-prod/vault"
+    _, found = await scene.ask("GET", "/api/findings?namespace=globex-prod", VERA)
+    assert found["lives"][0]["finding"]["summary"] == f"it opens {witness}"
 
 
 async def test_a_token_must_be_made_for_the_audience_that_the_settings_name(tmp_path: Path) -> None:

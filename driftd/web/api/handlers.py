@@ -38,7 +38,7 @@ from driftd.engine import (
 from driftd.store import Archive
 from driftd.values import CLUSTER, Scope
 from driftd.web.api.access import Access, Person, Wish
-from driftd.web.api.problems import Elsewhere, Malformed, NotKnown, NotNow
+from driftd.web.api.problems import Elsewhere, Malformed, NotAllowed, NotKnown, NotNow
 
 PERSON: Final = web.RequestKey("person", Person)
 """Who asks: put there before any handler runs."""
@@ -94,9 +94,10 @@ class Handlers:
 
     async def findings(self, request: web.Request) -> web.Response:
         namespace, tenant, limit = request.query.get("namespace"), request.query.get("tenant"), _limit(request)
-        await self._permitted(request, Wish("list", "findings", namespace or ""))
+        only = await self._findings_of(request, namespace)
         found = await self.archive.history(namespace=namespace, tenant=tenant, limit=limit + 1)
-        return answer(FindingList(lives=tuple(map(life_entry, found[:limit])), more=len(found) > limit))
+        lives = tuple(life_entry(one, only) for one in found[:limit])
+        return answer(FindingList(lives=lives, more=len(found) > limit))
 
     async def paged(self, request: web.Request) -> web.Response:
         tenant, limit = request.query.get("tenant"), _limit(request)
@@ -161,6 +162,17 @@ class Handlers:
         except NotPaused as error:
             raise NotKnown(str(error)) from error
         return answer(PauseList(pauses=(_pause_entry(ended),)))
+
+    async def _findings_of(self, request: web.Request, namespace: str | None) -> str | None:
+        """The one namespace that findings may be told of; None where they may be told whole. Raises `NotAllowed`."""
+        try:
+            await self._permitted(request, Wish("list", "findings"))
+        except NotAllowed:
+            if not namespace:
+                raise
+            await self._permitted(request, Wish("list", "findings", namespace))
+            return namespace
+        return None
 
     # -- shared -------------------------------------------------------------------------------------------------------
 
