@@ -5,6 +5,7 @@ is never dropped: it becomes a condition that may or may not hold, and a note. S
 `networking/v1/types.go`.
 """
 
+import sys
 from functools import lru_cache, reduce
 from operator import sub
 from typing import Final
@@ -80,7 +81,7 @@ class _Reader:
 
     def rules(self, spec: Body, section: str, ends: str, namespace: str, *, surely: bool) -> tuple[Rule, ...]:
         found = [
-            self.rule(item, f"spec.{section}[{index}]", ends, namespace, surely=surely)
+            self.rule(item, sys.intern(f"spec.{section}[{index}]"), ends, namespace, surely=surely)
             for index, item in enumerate(spec.get(section) or ())
         ]
         if not surely:
@@ -169,7 +170,13 @@ class _Reader:
             except ValueError as problem:
                 self.notes.append(f"{place}: {problem}")
         found = _union(numbers)
-        return PortMatch(found, tuple(sorted(set(names))), ranged=found - _union(firsts)), certain
+        return _port_match(found, tuple(sorted(set(names))), found - _union(firsts)), certain
+
+
+@lru_cache(maxsize=4096)
+def _port_match(numbers: PortSet, names: tuple[tuple[str, str], ...], ranged: PortSet) -> PortMatch:
+    """One value for all the rules that speak of this traffic."""
+    return PortMatch(numbers, names, ranged=ranged)
 
 
 @lru_cache(maxsize=16_384)
