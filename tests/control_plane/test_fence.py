@@ -17,7 +17,7 @@ from tests.support.faulty import OPEN, Scene, allow_all, scene
 from tests.support.kube import Body, Kube
 from tests.support.login import CONDEMNED, EPOCH, Login, login, raised
 from tests.support.proxy import Fate, Request, is_repair
-from tests.support.stage import DRIFTD, INSTALLED, documents
+from tests.support.stage import DRIFTD, INSTALLED, copy_models, documents
 
 pytestmark = [
     pytest.mark.control_plane,
@@ -183,33 +183,68 @@ async def test_what_the_policies_cost_a_write(held: Login) -> None:
     assert medians["driftd"] - medians["admin"] < 25
 
 
-async def test_a_replaced_leaders_write_on_its_way_is_refused_by_the_api_server(
+WORKER = ("acme-prod", "worker-egress")
+"""What the new model drops."""
+MAILER = ("initech-prod", "mailer-egress")
+"""What it adds."""
+MAILER_SERVICE = """
+    mailer:
+      serviceAccount: mailer
+      calls:
+        - {to: shared/logs}
+"""
+
+
+def change_model(models: Path) -> None:
+    """Drop one service of one tenant, add one of another."""
+    acme, initech = (models / "environments" / f"{name}.yaml" for name in ("acme-prod", "initech-prod"))
+    before, found, rest = acme.read_text().partition("    worker:\n")
+    assert found
+    acme.write_text(before + rest[rest.index("  attachments:") :])
+    initech.write_text(initech.read_text().rstrip() + MAILER_SERVICE)
+
+
+class Held:
+    """A write of the daemon's that the proxy keeps until it is let go."""
+
+    def __init__(self) -> None:
+        self.here, self.released = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, _request: Request) -> Fate:
+        self.here.set()
+        await self.released.wait()
+        return Fate.PASS
+
+
+async def test_a_stopped_leader_is_refused_its_create_of_what_the_new_model_dropped_and_delete_of_what_it_added(
     lab: Lab, tmp_path: Path, held: Login
 ) -> None:
     """A frozen daemon cannot send; but what it sent before may arrive after its successor took over."""
-    late, released = asyncio.Event(), asyncio.Event()
-
-    async def hold(_request: Request) -> Fate:
-        late.set()
-        await released.wait()
-        return Fate.PASS
-
-    async with scene(lab, tmp_path / "one") as leader:
+    models = copy_models(tmp_path / "models")
+    making, deleting = Held(), Held()
+    async with scene(lab, tmp_path / "one", models=models) as leader:
         before = await leader.epoch()
-        leader.proxy.rule(lambda request: is_repair(request) and request.verb == "POST", before=hold)
-        await leader.kube.delete("NetworkPolicy", "acme-prod", "web-ingress")
-        await asyncio.wait_for(late.wait(), 10)
-        leader.daemon.send(signal.SIGSTOP)
+        leader.proxy.rule(lambda request: is_repair(request) and request.verb == "POST", before=making)
+        leader.proxy.rule(lambda request: is_repair(request) and request.verb == "DELETE", before=deleting)
         config = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
-        async with Daemon(kubeconfig=config, models=leader.models, data=tmp_path / "two", identity="two") as second:
+        async with Daemon(kubeconfig=config, models=models, data=tmp_path / "two", identity="two") as second:
+            await leader.kube.delete("NetworkPolicy", *WORKER)
+            await leader.kube.create(allow_all(*MAILER))
+            for one in (making, deleting):
+                await asyncio.wait_for(one.here.wait(), 15)
+            leader.daemon.send(signal.SIGSTOP)
+            change_model(models)
             await leader.leads(above=before)
-            await leader.canonical()
-            released.set()
+            await leader.canonical(30.0)
+            for one in (making, deleting):
+                one.released.set()
+            refused = {("create", *WORKER), ("delete", *MAILER)}
+            await leader.until("both late writes are refused", lambda: _are_refused(leader, refused))
+            assert leader.loosened() == []
+            came_true = {(record.verb, record.key.namespace, record.key.name) for record in leader.writes()} & refused
+            assert not came_true
 
-            async def refused() -> bool:
-                return any(_is_late(record.code, record.request, before) for record in leader.records())
-
-            await leader.until("the late write is refused", refused)
+            await leader.mark()
             leader.daemon.send(signal.SIGCONT)
             await leader.kube.create(allow_all("acme-prod", "hole"))
             await leader.kube.merge("NetworkPolicy", "globex-prod", "default-deny", OPEN)
@@ -217,14 +252,21 @@ async def test_a_replaced_leaders_write_on_its_way_is_refused_by_the_api_server(
             await _gone(leader, "hole")
             stored = [record.request for record in leader.writes() if record.verb in {"create", "update"}]
             done = {int(body["metadata"]["annotations"][EPOCH]) for body in stored if body}
-            assert min(done) > before, "the old leader's write went through"
+            assert min(done) > before, "awake again, the old leader wrote"
+            assert await leader.kube.find("NetworkPolicy", *WORKER) is None
+            assert (await leader.kube.get("NetworkPolicy", *MAILER))["spec"]["egress"], "as the new model has it"
             assert leader.loosened() == []
             assert not second.unhandled()
+    await held.admin.delete("ServiceAccount", MAILER[0], "mailer")
 
 
-def _is_late(code: int, request: Body | None, epoch: int) -> bool:
-    marks = ((request or {}).get("metadata") or {}).get("annotations") or {}
-    return code == 403 and marks.get(EPOCH) == str(epoch)
+async def _are_refused(leader: Scene, writes: set[tuple[str, str, str]]) -> bool:
+    """By the API server: the fence forbids it, or the object is another version by now."""
+    return writes <= {
+        (record.verb, record.key.namespace, record.key.name)
+        for record in leader.records()
+        if record.user == DRIFTD and record.code in {403, 409}
+    }
 
 
 async def _gone(leader: Scene, name: str) -> None:
