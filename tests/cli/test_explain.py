@@ -65,6 +65,39 @@ def test_a_service_leads_to_the_port_of_its_pods(manifests: Path) -> None:
     assert "shop/db-0 TCP/5432 is allowed" in ran.out
 
 
+VIRTUAL = """\
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: shop}
+spec: {clusterIP: 10.96.0.10, selector: {app: db}, ports: [{port: 80, targetPort: pg}]}
+"""
+
+
+def test_the_virtual_address_of_a_service_is_asked_about_as_the_service(manifests: Path) -> None:
+    (manifests / "front.yaml").write_text(VIRTUAL)
+    asked = [
+        driftd("explain", "shop/web", end, "--manifests", manifests).out for end in ("10.96.0.10:80", "shop/front:80")
+    ]
+    assert "shop/db-0 TCP/5432 is allowed" in asked[0]
+    assert asked[0] == asked[1]
+
+
+def test_a_pod_that_meets_itself_through_a_service_is_subject_to_policies(manifests: Path) -> None:
+    (manifests / "front.yaml").write_text(VIRTUAL)
+    through, straight = (
+        driftd("explain", "shop/db", end, "--manifests", manifests, "--dialect", "calico").out
+        for end in ("shop/front:80", "shop/db:5432")
+    )
+    assert "shop/db-0 -> shop/db-0 TCP/5432 is blocked" in through
+    assert "shop/db-0 -> shop/db-0 TCP/5432 is allowed" in straight
+
+
+def test_what_is_blocked_is_said_to_be_so_for_new_connections(manifests: Path) -> None:
+    told = "this is about new connections"
+    assert told in driftd("explain", "203.0.113.7", "shop/db:5432", "--manifests", manifests).out
+    assert told not in driftd("explain", "shop/web", "shop/db:pg", "--manifests", manifests).out
+
+
 def test_an_address_is_an_end_like_any_other(manifests: Path) -> None:
     ran = driftd("explain", "203.0.113.7", "shop/db:5432/tcp", "--manifests", manifests)
     assert "203.0.113.7 -> shop/db-0 TCP/5432 is blocked" in ran.out
@@ -105,6 +138,11 @@ def test_what_cannot_be_read_is_named_and_the_answer_is_not_called_whole(manifes
         ("shop/web", "192.0.2.1:http", "an address has no named ports"),
         ("shop/web", "192.0.2.1", "which port"),
         ("web", "shop/db:1", "no IP address and names no namespace"),
+        ("shop/", "shop/db:1", "expected namespace/name or an IP address"),
+        ("/web", "shop/db:1", "expected namespace/name or an IP address"),
+        ("shop/web", "2001:db8::1:443", "[IPv6]:port"),
+        ("10.0.0.0/8", "shop/db:1", "is a block of addresses: ask for one of them, such as 10.0.0.0"),
+        ("shop/web", "shop/db:\N{ARABIC-INDIC DIGIT THREE}", "they have pg (TCP/5432)"),
     ],
 )
 def test_a_question_that_cannot_be_meant_is_wrong_usage(manifests: Path, source: str, target: str, told: str) -> None:
@@ -137,3 +175,36 @@ def test_names_from_a_cluster_cannot_act_on_the_terminal(manifests: Path) -> Non
     (manifests / "all.yaml").write_text(text)
     ran = driftd("explain", "shop/web", "shop/db:pg", "--manifests", manifests)
     assert "\x1b" not in ran.out + ran.err
+
+
+def test_names_that_an_error_lists_cannot_act_on_the_terminal_either(manifests: Path) -> None:
+    text = (manifests / "all.yaml").read_text().replace("namespace: shop", 'namespace: "a\\e[2Jb"')
+    (manifests / "all.yaml").write_text(text)
+    ran = driftd("explain", "nowhere/web", "x/y:1", "--manifests", manifests)
+    assert ran.code == 2
+    assert "pods are known in a\\x1b[2Jb" in ran.err
+
+
+def test_an_object_of_a_strange_shape_is_named_in_words_of_its_api_and_not_of_python(manifests: Path) -> None:
+    (manifests / "odd.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: odd, namespace: shop}\n"
+        "spec: {template: {metadata: {labels: [a, b]}, spec: {containers: [7]}}}\n"
+    )
+    ran = driftd("explain", "shop/web", "shop/db:pg", "--manifests", manifests)
+    assert ran.code == 3
+    assert "Deployment shop/odd is not shaped like one: a field holds something else than its API says" in ran.err
+
+
+def test_long_names_stay_within_the_drawing(manifests: Path) -> None:
+    name = "a-very-long-name-of-a-workload-that-somebody-made-" * 4
+    text = (manifests / "all.yaml").read_text().replace("name: web", f"name: {name}w")
+    (manifests / "all.yaml").write_text(text)
+    drawn = driftd("explain", f"shop/{name}w", "shop/db:pg", "--manifests", manifests, "-o", "svg").out
+    texts = [one.text or "" for one in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")]
+    assert max(len(one) for one in texts if not one.startswith("source: ")) <= 108
+    chart = ET.fromstring(driftd("matrix", "--manifests", manifests, "-o", "svg").out)
+    labels = [one.text or "" for one in chart.iter("{http://www.w3.org/2000/svg}text")]
+    clipped = [one for one in labels if one.startswith("shop/a-very-long")]
+    assert clipped
+    assert all(len(one) == 44 and one.endswith("somebody-made-w") for one in clipped)
+    assert f"shop/{name}w" in "".join(chart.itertext()), "a pointer shows it whole"

@@ -156,6 +156,28 @@ def test_a_rule_that_goes_by_a_service_is_not_judged_harmless(namespace: str) ->
     assert judged(body, rogue, FindingType.UNEXPECTED)[0] is Direction.UNKNOWN
 
 
+def test_a_policy_under_its_other_name_is_judged_in_the_place_of_the_canonical_one_and_a_second_one_beside_it() -> None:
+    def named(name: str, **spec: Any) -> Body:
+        return calico("NetworkPolicy", name, {"types": ["Ingress"], **spec}, "acme")
+
+    governed = governed_of([home("acme"), named("web")], name="acme")
+    ref, other = (calico_ref("NetworkPolicy", name, "acme") for name in ("web", "default.web"))
+
+    def found(type_: FindingType, live: Body) -> Direction:
+        world = World(tiered_model(governed))
+        desired = governed.objects[ref] if type_ is FindingType.MODIFIED else None
+        direction = world.judge([Difference(type_, other, desired, live_of(live))])[other].direction
+        world.settle([other])
+        again = world.judge([Difference(FindingType.MODIFIED, ref, governed.objects[ref], live_of(named("web")))])
+        assert again[ref].direction is Direction.NEUTRAL
+        return direction
+
+    assert found(FindingType.MODIFIED, named("default.web")) is Direction.NEUTRAL
+    assert found(FindingType.MODIFIED, named("default.web", types=["Egress"])) is Direction.MIXED
+    assert found(FindingType.UNEXPECTED, named("default.web", types=["Egress"])) is Direction.TIGHTENS
+    assert found(FindingType.UNEXPECTED, named("default.web", ingress=ALLOW)) is Direction.LOOSENS
+
+
 def test_a_set_of_one_tenant_cuts_no_other_tenant_off() -> None:
     mine = calico_ref("NetworkSet", "mine", "tiers-red")
     body = calico("NetworkSet", "mine", {"nets": ["0.0.0.0/0"]}, "tiers-red", labels={"a": "b"})

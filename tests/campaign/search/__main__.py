@@ -16,7 +16,7 @@ from pprint import pformat
 from textwrap import wrap
 
 from tests.campaign.pages import put
-from tests.campaign.search.agreement import DisagreementError, check
+from tests.campaign.search.agreement import CELLS, EXPLAINED, DisagreementError, check
 from tests.campaign.search.cases import SHAPES, Case, case, features
 from tests.campaign.search.shrink import shrunk
 from tests.oracle.bodies import Cluster
@@ -28,12 +28,13 @@ ABOUT = """\
 
 `make campaign` also makes small random clusters, edits each one to three times, and asks the engine and the naive
 evaluator (`tests/oracle`, written from the documentation, sharing nothing with the engine) the same questions. Both
-must say the same of every cell that is asked, at each edge of ports and addresses that a policy knows; where a dialect
-leaves the answer open, the engine's interval must hold the evaluator's answers. The delta of the edit must hold every
-asked cell that changed, each of its rectangles a cell that did, its mirror must be the delta backwards, its direction
-that of the cells, and an explanation must end where the answer does. A failure is shown made small, with the numbers
-that play it again. `python -m tests.campaign.search.mutants` plants mistakes in the engine and shows that the search
-finds each.
+must say the same of every cell that is asked; where a dialect leaves the answer open, the engine's interval must hold
+the evaluator's answers. Not every cell is: of each state, before the edit and after it, {cells} are drawn from all
+pairs of ends over all traffic, at each edge of ports and addresses that a policy knows, and {explained} of them is
+explained as well; {cells} more are drawn for the difference. The delta of the edit must hold every asked cell that
+changed, each of its rectangles a cell that did, its mirror must be the delta backwards, its direction that of the
+cells, and an explanation must end where the answer does. A failure is shown made small, with the numbers that play it
+again. `python -m tests.campaign.search.mutants` plants mistakes in the engine and shows that the search finds each.
 """
 
 
@@ -55,10 +56,11 @@ class Tally:
     def page(self) -> str:
         """The part of docs/campaign.md."""
         counted = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.features.items()))
+        went = f"{self.cases:,} cases of two states each, {CELLS} cells a state, in {self.seconds / 60:.0f} minutes"
         lines = [
-            ABOUT,
+            ABOUT.format(cells=CELLS, explained=EXPLAINED),
             f"Last run: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed `{self.seed}`.",
-            f"**{self.cases:,} cases in {self.seconds / 60:.0f} minutes: no disagreement.**",
+            f"**{went}: no disagreement.**",
             "",
             "| what was searched | cases |",
             "|---|---|",

@@ -33,8 +33,9 @@ from tests.oracle.worlds import Allowed
 from tests.support.reach import snapshot, stepped
 
 CELLS = 10
+"""Cells asked about in each of the two clusters, and of the difference between them, drawn from all of them."""
 EXPLAINED = 1
-"""Cells asked about in each of the two clusters, drawn from all of them; the first few are explained as well."""
+"""So many of them are explained as well."""
 End = Pod | str
 _NODES = "192.168.0."
 

@@ -108,7 +108,13 @@ def _needed(dice: TieredDice, body: Body) -> bool:
 
 def _fresh(dice: TieredDice, shelf: str) -> Body:
     if shelf == "others":
-        return dice.pick((dice.network_set, dice.account, dice.slice))()  # type: ignore[no-any-return]
+        makers_of_others = (
+            dice.network_set,
+            dice.account,
+            dice.slice,
+            *((dice.host_endpoint,) if dice.shape.odd else ()),
+        )
+        return dice.pick(makers_of_others)()  # type: ignore[no-any-return]
     makers = {
         "NetworkPolicy": (dice.network_policy,),
         "admin policies": (dice.network_policy, dice.admin_policy),
@@ -133,6 +139,8 @@ def _like(dice: TieredDice, old: Body) -> Body:
             new = dice.account()
         case "EndpointSlice":
             new = dice.slice()
+        case "HostEndpoint":
+            new = dice.host_endpoint()
         case "ClusterNetworkPolicy":
             new = dice.admin_policy()
         case _ if "calico" in group:

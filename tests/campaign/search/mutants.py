@@ -49,6 +49,24 @@ MUTANTS = (
         "return ports(name, port, max(port, end - 1) if end else end)",
     ),
     Mutant(
+        "everybody reads endPort",
+        "rules.py",
+        "return NONE if self._reading.port_ranges is Answer.YES else match.ranged",
+        "return NONE",
+    ),
+    Mutant(
+        "host endpoints close nothing",
+        "draft.py",
+        "        self.put_policy(host_plane())\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "the two names of a policy are one",
+        "calico_objects.py",
+        "return ObjectRef(GROUP, kind, namespace, name)",
+        "return ObjectRef(GROUP, kind, namespace, name.removeprefix('default.'))",
+    ),
+    Mutant(
         "a port name of any protocol will do",
         "rules.py",
         "numbers = have.get(name, ())",

@@ -137,7 +137,7 @@ class TieredDice(Dice):
         for direction in ("ingress", "egress"):
             if self.chance(0.6):
                 spec[direction] = [self.calico_rule(direction) for _ in range(self.random.randint(0, 3))]
-        metadata = {"name": self.pick(("p", "q", "p-q"))}
+        metadata = {"name": self.pick(("p", "q", "p-q", "default.p"))}
         if kind == "NetworkPolicy":
             metadata["namespace"] = self.pick(NAMESPACES)
         version = self.pick((V3, STORED))
@@ -188,11 +188,12 @@ class TieredDice(Dice):
     # -- what rules refer to ---------------------------------------------------------------------------------------
 
     def others(self) -> list[Body]:
-        """A tier, network sets, service accounts and an endpoint slice, some of them."""
+        """A tier, network sets, service accounts and an endpoint slice, some of them; rarely a host endpoint."""
         found = [self.tier()] if self.chance(0.6) or not self.shape.odd else []
         found += [self.network_set() for _ in range(self.pick((0, 1, 2)))]
         found += [self.account() for _ in range(self.pick((0, 1, 2)))]
         found += [self.slice()] if self.chance(0.5) else []
+        found += [self.host_endpoint()] if self.shape.odd and self.chance(0.2) else []
         return found
 
     def tier(self) -> Body:
@@ -213,6 +214,10 @@ class TieredDice(Dice):
     def account(self) -> Body:
         metadata: Any = {"name": self.pick(ACCOUNTS), "namespace": self.pick(NAMESPACES), "labels": self.labels()}
         return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+
+    def host_endpoint(self) -> Body:
+        metadata = {"name": self.pick(("node", "node-auto-hep"))}
+        return {"apiVersion": V3, "kind": "HostEndpoint", "metadata": metadata, "spec": {"interfaceName": "*"}}
 
     def slice(self) -> Body:
         ips = self.some(("10.244.0.1", "10.244.1.2", "203.0.113.7"), 2)
