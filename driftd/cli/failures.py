@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import typer
 
 from driftd.cli.exits import Exit
+from driftd.cli.show import printable
 
 
 class CommandError(Exception):
@@ -22,7 +23,8 @@ def failures_told(command: str) -> Iterator[None]:
     try:
         yield
     except CommandError as error:
-        typer.echo(f"driftd {command}: {error}", err=True)
+        told = "\n".join(map(printable, str(error).splitlines()))
+        typer.echo(f"driftd {command}: {told}", err=True)
         raise typer.Exit(error.code) from None
     except KeyboardInterrupt:
         typer.echo(f"driftd {command}: interrupted", err=True)

@@ -16,6 +16,8 @@ from driftd.cli.flows.options import (
 from driftd.cli.options import ContextOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from driftd.cli.worlds.asking import Wanted
 
 
@@ -110,10 +112,12 @@ def _matrix(question: "Wanted", by: By, output: MatrixOutput, *, undefined: bool
     found = matrix_in_size(world, grouping, undefined=everything)
     match output:
         case MatrixOutput.TABLE:
-            rows = tables.matrix_rows(found, borders, undefined=undefined)
+            nodes = world.snapshot.core.endpoints.nodes
+            rows = tables.matrix_rows(found, borders, nodes, undefined=undefined)
             show.table(tables.HEADERS, rows, ["red" if row[3] else "" for row in rows])
             if tables.left_out(found) and not undefined:
                 _left_out(world.dialect)
+            _perhaps(row[2] for row in rows)
             alone = tables.isolated(found, undefined=undefined)
             if alone:
                 show.note(show.printable(f"without any connection: {', '.join(alone)}"))
@@ -128,6 +132,14 @@ def _matrix(question: "Wanted", by: By, output: MatrixOutput, *, undefined: bool
         show.note("no pods or workloads were read: there is nobody to reach or to be reached")
     tell(world, "matrix")
     return Exit.UNKNOWN if world.unread else Exit.CLEAN
+
+
+def _perhaps(connections: "Iterable[str]") -> None:
+    """What the word means, where it stands in a table."""
+    from driftd.cli import show
+
+    if any("perhaps " in one for one in connections):
+        show.note("perhaps: the dialect leaves it open, or a rule is not understood; take it for allowed")
 
 
 def _left_out(dialect: str) -> None:
@@ -165,6 +177,7 @@ def _against(question: "Wanted", against: Path, by: By, output: MatrixOutput, *,
             rows, styles = change_rows(found)
             if rows:
                 show.table(HEADERS, rows, styles)
+                _perhaps(row[3] for row in rows)
             if found.hidden and not undefined:
                 _left_out(both.live.dialect)
             show.note("+ passes in the live state only; - passes in the model only")

@@ -50,19 +50,20 @@ class Unreadable:
 FilePart: TypeAlias = FileObject | NoObject | Unreadable
 
 
-def objects_in(paths: Iterable[Path]) -> Iterator[FilePart]:
-    """Everything that files and directories hold, in order; `-` is stdin."""
+def objects_in(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[FilePart]:
+    """Everything that files and directories hold, in order; `-` is stdin. Below a `root` files are named from there."""
     for path in paths:
         if path == _STDIN:
             yield from objects_of("(stdin)", sys.stdin.buffer.read())
             continue
         for file in files_below(path) if path.is_dir() else [path]:
+            name = str(file if root is None else file.relative_to(root))
             try:
                 data = file.read_bytes()
             except OSError as error:
-                yield Unreadable(str(file), error.strerror or type(error).__name__)
+                yield Unreadable(name, error.strerror or type(error).__name__)
             else:
-                yield from objects_of(str(file), data)
+                yield from objects_of(name, data)
 
 
 def objects_of(where: str, text: bytes) -> Iterator[FilePart]:

@@ -102,6 +102,18 @@ def test_what_cannot_be_read_only_matters_where_the_edit_touched_it(tmp_path: Pa
     assert driftd("impact", before, after).code == 3
 
 
+def test_files_are_named_from_their_revision_so_that_what_is_in_both_is_told_once(tmp_path: Path) -> None:
+    before, after = tmp_path / "a", tmp_path / "b"
+    for folder in (before, after):
+        folder.mkdir()
+        (folder / "values.yaml").write_text("replicas: 1\n")
+        (folder / "bad.yaml").write_text(f"kind: [ # {folder}\n")
+    ran = driftd("impact", before, after)
+    assert ran.code == 3
+    assert ran.err.count("values.yaml: no Kubernetes object") == 1
+    assert ran.err.count("could not tell: bad.yaml: line 2") == 1
+
+
 def test_markdown_is_fit_for_a_comment(old: Path, tmp_path: Path) -> None:
     new = edited(tmp_path, "serviceAccount: api}", "serviceAccount: api, calls: [{to: db}]}")
     ran = driftd("impact", old, new, "-o", "markdown")

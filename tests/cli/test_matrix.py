@@ -181,3 +181,9 @@ def test_a_foreign_label_on_a_namespace_is_nobodys_drift(models: Path) -> None:
 
     ran = driftd("matrix", "--manifests", "-", "--against", models, stdin=dump(models, tamper))
     assert (ran.code, ran.out) == (0, ""), ran.err
+
+
+def test_addresses_of_nodes_are_named_and_what_may_pass_is_explained(models: Path) -> None:
+    ran = driftd("matrix", "--models", models)
+    assert "10.99.0.0/24 (nodes)" in ran.out
+    assert "perhaps: the dialect leaves it open, or a rule is not understood; take it for allowed\n" in ran.err

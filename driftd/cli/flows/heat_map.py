@@ -11,6 +11,7 @@ OUTSIDE: Final = "outside the cluster"
 """Names of the last rows and columns."""
 _LABEL: Final = 6.6
 """Width of a letter of a label."""
+_LONGEST: Final = 44
 HATCH: Final = "url(#perhaps)"
 _DEFS: Final = (
     '<defs><pattern id="perhaps" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -67,7 +68,7 @@ class _Drawing:
         count = len(self._names)
         self._cell = 58.0 if count <= 14 else max(9.0, min(44.0, 1100.0 / count))
         self._font = min(12.0, self._cell * 0.8)
-        longest = max(len(name) for name in self._names)
+        longest = max(len(clipped(name)) for name in self._names)
         self._left = 40 + longest * _LABEL * self._font / 12
         self._top = 96 + longest * _LABEL * self._font / 12 * 0.75
         self._at = {name: index * self._cell for index, name in enumerate(self._names)}
@@ -135,10 +136,10 @@ class _Drawing:
         for name, offset in self._at.items():
             middle = offset + self._cell / 2
             y = self._top + middle + self._font * 0.35
-            self._parts.append(text(self._left - 8, y, name, text_anchor="end", **size))
+            self._parts.append(text(self._left - 8, y, clipped(name), text_anchor="end", **size))
             x = self._left + middle + self._font * 0.2
             turn = f"rotate(-48 {x:g} {self._top - 8:g})"
-            self._parts.append(text(x, self._top - 8, name, transform=turn, **size))
+            self._parts.append(text(x, self._top - 8, clipped(name), transform=turn, **size))
         bold = {"font_size": 13, "font_weight": "bold"}
         self._parts.append(text(self._left - 8, self._top - 26, "to \N{NORTH EAST ARROW}", text_anchor="end", **bold))
         self._parts.append(text(self._left - 8, self._top - 8, "from \N{DOWNWARDS ARROW}", text_anchor="end", **bold))
@@ -159,7 +160,12 @@ class _Drawing:
         return y + 10
 
 
+def clipped(name: str) -> str:
+    """A name as a label: of a long one both ends; what a pointer shows is whole."""
+    return name if len(name) <= _LONGEST else f"{name[:26]}\u2026{name[-17:]}"
+
+
 def longest_tail(names: Sequence[str], font: float) -> float:
     """How far the slanted labels above the last columns reach to the right of the square."""
     last = names[-max(1, len(names) // 3) :]
-    return max(len(name) for name in last) * _LABEL * font / 12 * 0.7
+    return max(len(clipped(name)) for name in last) * _LABEL * font / 12 * 0.7

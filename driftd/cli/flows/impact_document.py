@@ -49,7 +49,7 @@ def unread_changes(before: World, after: World) -> tuple[tuple[Unread, ...], tup
     same = old & new
     differing = [one for one in (*before.unread, *after.unread) if (one.why, one.content) not in same]
     told = [f"{one} (the same in both)" for one in after.unread if (one.why, one.content) in same]
-    return tuple(dict.fromkeys(differing)), tuple(told)
+    return tuple({(one.where, one.why): one for one in differing}.values()), tuple(told)
 
 
 def impact_document(found: Impact) -> ReachabilityImpact:

@@ -33,7 +33,7 @@ def matrix_chart(found: Matrix, borders: Borders, world: World, *, undefined: bo
         Key(_FEW, f"some ports (up to {_WIDE})"),
         Key(_MANY, "many ports"),
         Key(_ALL, "every port"),
-        Key(_PERHAPS, "perhaps: the dialect leaves it open", hatched=True),
+        Key(_PERHAPS, "perhaps: the dialect leaves it open, or a rule is not understood", hatched=True),
         Key(_PERHAPS, "crosses a border between tenants", framed=True),
         Key("#fbfbfb", "nothing passes"),
     )

@@ -5,7 +5,7 @@ from driftd.cli.flows.documents import MatrixCell, OutsideCell, ReachabilityMatr
 from driftd.cli.flows.words import block_words, hidden, interval, shown
 from driftd.cli.worlds.world import World
 from driftd.documents import GapEntry
-from driftd.policy.reach import Flow, Matrix
+from driftd.policy.reach import Flow, Matrix, Ranges, block, of_ranges
 
 HEADERS = ("FROM", "TO", "CONNECTIONS", "")
 CROSSING = "crosses tenants"
@@ -41,8 +41,8 @@ def matrix_document(world: World, found: Matrix, borders: Borders) -> Reachabili
     )
 
 
-def matrix_rows(found: Matrix, borders: Borders, *, undefined: bool) -> list[tuple[str, str, str, str]]:
-    """Pairs of groups first, then what passes to and from outside the cluster."""
+def matrix_rows(found: Matrix, borders: Borders, nodes: Ranges, *, undefined: bool) -> list[tuple[str, str, str, str]]:
+    """Pairs of groups first, then what passes to and from outside the cluster, and its nodes."""
     rows: list[tuple[str, str, str, str]] = []
     for cell in found.cells:
         text = shown(cell.must, cell.may, undefined=undefined)
@@ -53,6 +53,8 @@ def matrix_rows(found: Matrix, borders: Borders, *, undefined: bool) -> list[tup
         text = shown(one.must, one.may, undefined=undefined)
         if text:
             outside = block_words(one.blocks)
+            if nodes.covers(of_ranges(span for cidr in one.blocks for span in block(cidr).spans)):
+                outside += " (nodes)"
             ends = (one.group, outside) if one.flow is Flow.EGRESS else (outside, one.group)
             rows.append((*ends, text, ""))
     return rows

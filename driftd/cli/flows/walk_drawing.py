@@ -12,7 +12,10 @@ _PANEL: Final = 420
 _END: Final = 150
 _GAP: Final = 30
 _ROW: Final = 16
-_CHARS: Final = 66
+_CHARS: Final = 58
+_TITLE: Final = 108
+_SOURCE: Final = 160
+"""Letters in a line of a card, of a title and below: of a wide typeface, since readers have any."""
 _TONES: Final = {"allow": (BLUE, "#e2f0fa"), "deny": (ORANGE, "#fce9dc"), "open": ("#8a6d00", "#fdf5d3")}
 _ANSWERS: Final = {"allowed": "allow", "blocked": "deny", "depends": "open"}
 _DEFS: Final = (
@@ -40,21 +43,23 @@ def drawing(document: FlowExplanation) -> str:
     y = 20.0
     for entry in document.connections:
         y = _connection(parts, entry, document.dialect, y) + 24
-    parts.append(_legend(y, document))
+    y = _legend(parts, y, document.source)
     label = "; ".join(f"{one.source} to {one.target} {VERDICTS[one.answer]}" for one in document.connections)
-    return page(_WIDTH, y + 30, label, parts, _DEFS)
+    return page(_WIDTH, y + 12, label, parts, _DEFS)
 
 
 def _connection(parts: list[str], entry: ConnectionEntry, dialect: str, top: float) -> float:
     tone = _TONES[_ANSWERS[entry.answer]][0]
-    flow = f"{entry.source} \N{RIGHTWARDS ARROW} {entry.target} {entry.protocol}/{entry.port}"
-    parts.append(rect(20, top, 6, 40, fill=tone))
-    parts.append(text(34, top + 16, flow, font_size=17, font_weight="bold"))
-    parts.append(text(34, top + 36, f"{VERDICTS[entry.answer]} (dialect {dialect})", font_size=14))
-    top += 58
+    flow = wrapped(f"{entry.source} \N{RIGHTWARDS ARROW} {entry.target} {entry.protocol}/{entry.port}", _TITLE)
+    parts.append(rect(20, top, 6, 18 + 22 * len(flow), fill=tone))
+    for said in flow:
+        parts.append(text(34, top + 16, said, font_size=17, font_weight="bold"))
+        top += 22
+    parts.append(text(34, top + 14, f"{VERDICTS[entry.answer]} (dialect {dialect})", font_size=14))
+    top += 36
     columns = (_cards(entry.egress), _cards(entry.ingress))
     height = max(34 + sum(card.height + 8 for card in cards) for cards in columns) + 8
-    middle = top + 46
+    middle = top + 54
     left = 20 + _END + _GAP
     right = left + _PANEL + _GAP
     _end(parts, 20, middle, entry.source, "source")
@@ -69,7 +74,9 @@ def _connection(parts: list[str], entry: ConnectionEntry, dialect: str, top: flo
 
 
 def _end(parts: list[str], x: float, middle: float, name: str, below: str) -> None:
-    lines = wrapped(name, 20)
+    lines = wrapped(name, 16)
+    if len(lines) > 4:
+        lines = [*lines[:3], f"{lines[3][:15]}\u2026"]
     height = len(lines) * _ROW + 34
     parts.append(rect(x, middle - height / 2, _END, height, rx=18, fill="#f4f4f4", stroke=INK))
     y = middle - height / 2 + 20
@@ -95,7 +102,7 @@ def _panel(parts: list[str], place: tuple[float, float, float], side: SideEntry,
     parts.append(rect(x, top, _PANEL, height, rx=6, fill="#ffffff", stroke=stroke, stroke_width=1.5))
     head = f"{side.direction} of {side.end}: {side.answer}"
     parts.append(
-        text(x + 12, top + 22, head if len(head) < 56 else f"{head[:54]}\u2026", font_size=13, font_weight="bold")
+        text(x + 12, top + 22, head if len(head) < 48 else f"{head[:46]}\u2026", font_size=13, font_weight="bold")
     )
     y = top + 34
     for card in cards:
@@ -136,7 +143,11 @@ def _card(step: StepEntry, *, decided: bool) -> _Card:
     return _Card(tuple(lines), tone, mark=decided)
 
 
-def _legend(y: float, document: FlowExplanation) -> str:
+def _legend(parts: list[str], y: float, source: str) -> float:
+    """What the signs mean, and what was read; the end of the drawing."""
     marks = "\N{BLACK RIGHT-POINTING TRIANGLE} matches    ? matches perhaps    \N{EN DASH} does not match"
-    said = f"{marks}    thick border: decides    source: {document.source}"
-    return text(20, y + 8, said, font_size=12, fill=FAINT, **{"xml:space": "preserve"})
+    style = {"font_size": 12, "fill": FAINT, "xml:space": "preserve"}
+    for said in (f"{marks}    thick border: decides", *wrapped(f"source: {source}", _SOURCE)):
+        parts.append(text(20, y + 8, said, **style))
+        y += 18
+    return y

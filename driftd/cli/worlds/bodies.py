@@ -99,8 +99,7 @@ class Bodies:
             if (ref.group, ref.kind) == ("", "Service"):
                 self.faces[ref.namespace, ref.name] = _face(body)
         except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
-            why = f"{ref} is not shaped like one: {str(error) or type(error).__name__}"
-            self.unread.append(Unread(where, why, content))
+            self.unread.append(Unread(where, _misshapen(ref, error), content))
             return
         if ref in self._bodies and self._bodies[ref] != body:
             said = f"{ref} was read before in {self.places[ref]} with other content; this one counts"
@@ -115,7 +114,7 @@ class Bodies:
             pods = pods_from_workload(body)
             controllers = [one for one in body["metadata"].get("ownerReferences") or () if one.get("controller")]
         except (MalformedPod, AttributeError, TypeError, ValueError) as error:
-            self.unread.append(Unread(where, f"{ref} is not shaped like one: {error}", content))
+            self.unread.append(Unread(where, _misshapen(ref, error), content))
             return
         parent = f"{controllers[0].get('kind')}/{controllers[0].get('name')}" if controllers else ""
         self._templates[ref] = (pods, parent)
@@ -139,6 +138,12 @@ class Bodies:
             self.unread.append(Unread(where, why, content))
         else:
             self.remarks.append(f"{where}: {why}")
+
+
+def _misshapen(ref: ObjectRef, error: Exception) -> str:
+    """What is wrong with an object, where the engine says it in words; Python's own tell a user nothing."""
+    named = type(error).__module__.startswith("driftd.")
+    return f"{ref} is not shaped like one: {error if named else 'a field holds something else than its API says'}"
 
 
 def identity(body: Body) -> tuple[ObjectRef, str]:

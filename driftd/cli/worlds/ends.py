@@ -8,6 +8,7 @@ from typing import Final
 
 from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
+from driftd.cli.show import printable
 from driftd.cli.worlds.world import ServiceFace, World
 from driftd.policy.reach import Connection, Pod, UnknownEndpoint
 
@@ -46,7 +47,8 @@ def asked(world: World, source: str, target: str) -> Asked:
     """
     found = _TARGET.fullmatch(target)
     if found is None:
-        raise CommandError(f"{target!r}: expected namespace/name:port[/protocol] or IP:port[/protocol]", Exit.USAGE)
+        message = f"{target!r}: expected namespace/name:port[/protocol], IP:port[/protocol], or [IPv6]:port[/protocol]"
+        raise CommandError(message, Exit.USAGE)
     senders, _ = _members(world, source.strip("[]"))
     name = found["end"].strip("[]")
     receivers, face = _members(world, name)
@@ -69,7 +71,7 @@ def _members(world: World, text: str) -> tuple[tuple[Pod | str, ...], ServiceFac
     text = _behind(world, text)
     namespace, slash, name = text.partition("/")
     try:
-        found = world.snapshot.resolve(text) if slash or _is_address(text) else ()
+        found = world.snapshot.resolve(text) if _is_address(text) or (slash and not _is_address(namespace)) else ()
     except UnknownEndpoint:
         found = ()
     if found:
@@ -89,7 +91,7 @@ def _members(world: World, text: str) -> tuple[tuple[Pod | str, ...], ServiceFac
         chosen = [pod for pod in pods if _carries(pod, face.selector)]
         if chosen:
             return tuple(chosen), face
-        raise CommandError(f"{text}: Service {text} selects no pod that is known", Exit.USAGE)
+        raise CommandError(f"Service {text} selects no pod that is known", Exit.USAGE)
     raise CommandError(_unknown(world, text, pods), Exit.USAGE)
 
 
@@ -102,9 +104,13 @@ def _behind(world: World, text: str) -> str:
 
 
 def _unknown(world: World, text: str, pods: Iterable[Pod]) -> str:
-    namespace, slash, _ = text.partition("/")
+    namespace, slash, name = text.partition("/")
     if not slash:
         return f"{text!r} is no IP address and names no namespace: expected namespace/name or an IP"
+    if not namespace or not name:
+        return f"{text!r}: expected namespace/name or an IP address"
+    if _is_address(namespace):
+        return f"{text} is a block of addresses: ask for one of them, such as {namespace}"
     names = sorted({pod.workload for pod in pods})
     if names:
         return f"{text}: no pod, workload or service of that name; {namespace} has {_some(names)}"
@@ -127,7 +133,7 @@ class _Port:
         """The connections that it means there: none where the receiver has no such port."""
         if self._port is None:
             return _only_port(self._name, receiver)
-        number = int(self._port) if self._port.isdecimal() else None
+        number = int(self._port) if _is_number(self._port) else None
         if number is not None and not 0 < number < 65536:
             raise CommandError(f"port {self._port} is not within 1..65535", Exit.USAGE)
         if self._face is not None:
@@ -147,7 +153,7 @@ class _Port:
                     leads = f"Service {self._name} leads port {port} to {one.protocol}/{one.target} of its pods"
                     self.remarks.append(leads)
                 return [Connection(one.protocol, one.target)]
-        if port.isdecimal():
+        if _is_number(port):
             ports = ", ".join(f"{one.protocol}/{one.port}" for one in face.ports) or "no ports"
             self.remarks.append(f"Service {self._name} has {ports}; {port} is taken for the pods' own port")
             return [Connection(self._wanted or "TCP", int(port))]
@@ -220,5 +226,9 @@ def _is_address(text: str) -> bool:
     return True
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return ", ".join(map(printable, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

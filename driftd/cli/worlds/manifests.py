@@ -19,6 +19,14 @@ def world_of_paths(paths: Iterable[Path], dialect: Dialect, surroundings: Surrou
     return world_of_bodies(bodies, "manifests " + " ".join(map(str, given)))
 
 
+def world_of_directory(directory: Path, dialect: Dialect, source: str) -> World:
+    """The world of a directory, whose files are named from there."""
+    bodies = Bodies(dialect)
+    for part in objects_in((directory,), root=directory):
+        _take(bodies, part)
+    return world_of_bodies(bodies, source)
+
+
 def world_of_files(files: Iterable[SourceFile], dialect: Dialect, source: str) -> World:
     """The world of files that are at hand, such as those of a git revision."""
     bodies = Bodies(dialect)

@@ -15,7 +15,7 @@ from driftd.cli.exits import Exit
 from driftd.cli.failures import CommandError
 from driftd.cli.object_files import SUFFIXES, files_below
 from driftd.cli.sources import ValidModel, read_revision
-from driftd.cli.worlds.manifests import world_of_files, world_of_paths
+from driftd.cli.worlds.manifests import world_of_directory, world_of_files
 from driftd.cli.worlds.modelled import files_model, world_of_model
 from driftd.cli.worlds.world import World
 from driftd.model import SourceFile
@@ -50,7 +50,8 @@ def tree_of(text: str) -> Files:
         raise CommandError(f"{text}: a revision is a directory, or REV:path of a git repository", Exit.USAGE)
     rev, colon, inside = text.partition(":")
     if not colon or not rev:
-        raise CommandError(f"{text}: no such directory, and not REV:path of a git repository either", Exit.USAGE)
+        message = f"{text}: no such directory, and not REV:path of a git repository (such as HEAD:models) either"
+        raise CommandError(message, Exit.USAGE)
     return Files(text, _committed(text, rev, inside), None)
 
 
@@ -67,9 +68,10 @@ def worlds_of(old: Files, new: Files, dialect: Dialect | None) -> tuple[World, W
 
 
 def _manifests(tree: Files, dialect: Dialect) -> World:
+    source = f"manifests {tree.name}"
     if tree.path is not None:
-        return world_of_paths((tree.path,), dialect)
-    return world_of_files(tree.files, dialect, f"manifests {tree.name}")
+        return world_of_directory(tree.path, dialect, source)
+    return world_of_files(tree.files, dialect, source)
 
 
 def _model(tree: Files) -> ValidModel:
