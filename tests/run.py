@@ -4,6 +4,7 @@ Every phase runs even when an earlier one failed, so that one run tells everythi
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 RESULTS = ROOT / "build" / "test-results"
+REQUIRED = frozenset(os.environ.get("DRIFTD_REQUIRE", "").split(","))
+IMAGE_PROGRAMS = ("buildah", "debootstrap", "runc")
+"""What builds an image; the Debian packages are of the same names."""
 
 
 def pytest(name: str, *args: str) -> list[str]:
@@ -20,6 +24,12 @@ def pytest(name: str, *args: str) -> list[str]:
 
 
 PHASES: list[tuple[str, list[str]]] = [
+    # As for nodes below: only where they are required.
+    *(
+        [("image packages", ["sh", "-c", f"apt-get update -q && apt-get install -q -y {' '.join(IMAGE_PROGRAMS)}"])]
+        if REQUIRED & {"node", "image"} and not all(map(shutil.which, IMAGE_PROGRAMS))
+        else []
+    ),
     ("lint", [str(BIN / "ruff"), "check", "driftd", "tests"]),
     ("format", [str(BIN / "ruff"), "format", "--check", "driftd", "tests"]),
     ("types", [str(BIN / "mypy")]),
@@ -43,7 +53,7 @@ PHASES: list[tuple[str, list[str]]] = [
             ("node packages", [str(BIN / "driftd"), "lab", "packages"]),
             ("node binaries", [str(BIN / "driftd"), "lab", "build", "--nodes"]),
         ]
-        if "node" in os.environ.get("DRIFTD_REQUIRE", "").split(",")
+        if "node" in REQUIRED
         else []
     ),
     ("node", pytest("node", "tests/node")),

@@ -1,6 +1,6 @@
 """The last step of the image's build: pip goes, the list of what is inside is written, everything is compiled.
 
-Run by the virtual environment's own Python with that environment's folder. Standard library only.
+Run by the virtual environment's own Python with that environment's folder and the list of `ssh.py`. Standard library only.
 """
 
 import compileall
@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from urllib.parse import quote
 
 
 def component(found: Distribution) -> dict[str, object]:
@@ -29,8 +30,14 @@ def component(found: Distribution) -> dict[str, object]:
     return entry
 
 
-def bill_of_materials(site: Path) -> dict[str, object]:
-    """Every package below `site`; driftd itself is what the list is about."""
+def debian_component(name: str, version: str) -> dict[str, object]:
+    """One Debian package as CycloneDX has it."""
+    purl = f"pkg:deb/debian/{name}@{quote(version, safe='')}"
+    return {"type": "library", "name": name, "version": version, "purl": purl, "bom-ref": purl}
+
+
+def bill_of_materials(site: Path, debian: list[dict[str, str]]) -> dict[str, object]:
+    """Every package below `site` and those of Debian; driftd itself is what the list is about."""
     found = sorted((component(one) for one in distributions(path=[str(site)])), key=lambda entry: str(entry["name"]))
     own = [entry for entry in found if entry["name"] == "driftd"]
     return {
@@ -38,11 +45,14 @@ def bill_of_materials(site: Path) -> dict[str, object]:
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": {**own[0], "type": "application"}},
-        "components": [entry for entry in found if entry["name"] != "driftd"],
+        "components": [
+            *(entry for entry in found if entry["name"] != "driftd"),
+            *(debian_component(one["name"], one["version"]) for one in debian),
+        ],
     }
 
 
-def main(environment: Path) -> None:
+def main(environment: Path, debian: Path) -> None:
     """Finish the environment in this folder."""
     (site,) = environment.glob("lib/python3*/site-packages")
     for name in ("pip", "setuptools"):
@@ -50,11 +60,12 @@ def main(environment: Path) -> None:
             shutil.rmtree(folder)
     for script in (*environment.glob("bin/pip*"), *environment.glob("bin/[Aa]ctivate*")):
         script.unlink()
-    (environment / "sbom.cdx.json").write_text(json.dumps(bill_of_materials(site), indent=1) + "\n")
+    bill = bill_of_materials(site, json.loads(debian.read_text()))
+    (environment / "sbom.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")
     # By hash, unchecked: a layer's file times mean nothing, and nothing changes any more.
     if not compileall.compile_dir(site, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH, workers=0):
         sys.exit("not everything could be compiled")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,14 +1,14 @@
 """Where driftd's ServiceAccount may write at all: what its rights let through, the API server refuses all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from driftd.lab import Lab
 from tests.support.kube import Body, Kube
-from tests.support.login import CONDEMNED, EPOCH, Login, login
+from tests.support.login import CONDEMNED, EPOCH, FORBIDDEN, RIGHTS, Login, login
 
 pytestmark = [
     pytest.mark.control_plane,
@@ -16,7 +16,6 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 BOUNDS = "ValidatingAdmissionPolicy 'driftd-bounds'"
-RIGHTS = "cannot"
 HOME = "bounded"
 GROUPS = {"": "v1", "networking.k8s.io": "networking.k8s.io/v1"}
 SPECS: dict[str, Body] = {
@@ -52,18 +51,9 @@ async def test_nothing_is_written_into_a_protected_namespace(held: Login, kind: 
     await held.kube.request("POST", Kube.path(kind, HOME) + "?dryRun=All", body=made(held, kind, "fine", HOME))
 
 
-async def relabelled(one: Login, name: str, labels: Mapping[str, str | None]) -> tuple[str, Body]:
-    """The PUT of a Namespace with other labels, under the epoch in force."""
-    body = await one.admin.get("Namespace", "", name)
-    found = {**(body["metadata"].get("labels") or {}), **labels}
-    body["metadata"]["labels"] = {key: value for key, value in found.items() if value is not None}
-    body["metadata"]["annotations"] = {**(body["metadata"].get("annotations") or {}), EPOCH: str(one.epoch)}
-    return Kube.path("Namespace", "", name), body
-
-
 async def test_pod_security_cannot_be_lowered_where_driftd_has_no_business(held: Login) -> None:
     for name in ("kube-system", "driftd"):
-        path, body = await relabelled(held, name, {"pod-security.kubernetes.io/enforce": "privileged"})
+        path, body = await held.relabelled(name, {"pod-security.kubernetes.io/enforce": "privileged"})
         assert BOUNDS in await held.refusal("PUT", path, body)
 
 
@@ -76,10 +66,10 @@ async def test_only_the_label_keys_that_decide_isolation_may_change(held: Login)
         {"driftd.dev/tenant": None, "istio-injection": None},
     ]
     for wrong in wrongs:
-        path, body = await relabelled(held, HOME, wrong)
+        path, body = await held.relabelled(HOME, wrong)
         assert BOUNDS in await held.refusal("PUT", path, body)
     for right in rights:
-        path, body = await relabelled(held, HOME, right)
+        path, body = await held.relabelled(HOME, right)
         await held.kube.request("PUT", path, body=body)
     made_new = {"name": "kube-mine", "annotations": {EPOCH: str(held.epoch)}}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": made_new}
@@ -137,36 +127,6 @@ async def test_events_may_be_told_everywhere(held: Login) -> None:
             "regarding": {"kind": "Namespace", "name": namespace, "namespace": namespace},
         }
         await held.kube.create(event)
-
-
-FORBIDDEN = [
-    ("GET", "api/v1/namespaces/acme-prod/secrets"),
-    ("GET", "api/v1/namespaces/driftd/secrets/any"),
-    ("GET", "api/v1/secrets"),
-    ("POST", "api/v1/namespaces/acme-prod/secrets"),
-    ("POST", "api/v1/namespaces/acme-prod/pods"),
-    ("POST", "api/v1/namespaces/acme-prod/pods/web/exec"),
-    ("DELETE", "api/v1/namespaces/acme-prod/pods/web"),
-    ("PATCH", "apis/networking.k8s.io/v1/namespaces/acme-prod/networkpolicies/default-deny"),
-    ("DELETE", "apis/networking.k8s.io/v1/namespaces/acme-prod/networkpolicies"),
-    ("DELETE", "api/v1/namespaces/acme-prod"),
-    ("DELETE", "api/v1/namespaces/acme-prod/serviceaccounts/default"),
-    ("PUT", "api/v1/namespaces/acme-prod/finalize"),
-    ("PUT", "api/v1/namespaces/acme-prod/status"),
-    ("POST", "api/v1/namespaces/driftd/serviceaccounts/driftd/token"),
-    ("POST", "api/v1/namespaces/acme-prod/configmaps"),
-    ("GET", "api/v1/namespaces/acme-prod/configmaps"),
-    ("DELETE", "api/v1/namespaces/driftd/configmaps/driftd-fence"),
-    ("DELETE", "apis/coordination.k8s.io/v1/namespaces/driftd/leases/driftd"),
-    ("GET", "api/v1/nodes/any/proxy/"),
-    ("PUT", "apis/rbac.authorization.k8s.io/v1/clusterroles/driftd"),
-    ("POST", "apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
-    ("PUT", "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/driftd-fence"),
-    ("DELETE", "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/driftd-bounds"),
-    ("POST", "apis/apps/v1/namespaces/driftd/deployments"),
-    ("POST", "apis/certificates.k8s.io/v1/certificatesigningrequests"),
-    ("PUT", "apis/apiextensions.k8s.io/v1/customresourcedefinitions/any"),
-]
 
 
 @pytest.mark.parametrize(("verb", "path"), FORBIDDEN)

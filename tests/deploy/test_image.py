@@ -48,11 +48,12 @@ def test_the_bill_of_materials_names_each_package_with_its_version() -> None:
     finish = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(finish)
     site = Path(pytest.__file__).parents[1]
-    found = finish.bill_of_materials(site)
+    found = finish.bill_of_materials(site, [{"name": "openssh-client", "version": "1:9.2p1-2"}])
     assert found["bomFormat"] == "CycloneDX"
     assert found["metadata"]["component"]["name"] == "driftd"
     purls = [entry["purl"] for entry in found["components"]]
     assert f"pkg:pypi/aiohttp@{version('aiohttp')}" in purls
+    assert "pkg:deb/debian/openssh-client@1%3A9.2p1-2" in purls
     assert len(set(purls)) == len(purls)
 
 
@@ -69,6 +70,8 @@ def test_the_built_image_runs_as_nobody_and_holds_what_it_says() -> None:
     assert size <= LIMIT
     said = inside("/opt/driftd/bin/python", "-m", "driftd", "--version")
     assert said.stdout.startswith("driftd "), said.stderr
+    ssh = inside("ssh", "-G", "git.example")
+    assert "user driftd" in ssh.stdout, ssh.stderr
     looked = inside(
         "/opt/driftd/bin/python",
         "-c",

@@ -1,7 +1,8 @@
 """The image, built from the Dockerfile as users build it; its base is a Debian tree made here: no registry is asked.
 
 Needs root, Linux and Debian's `buildah` and `debootstrap`. Because a build takes minutes, a test builds only where
-`DRIFTD_REQUIRE` names `image`; otherwise it takes what is kept of the same sources in the per-user cache, or skips.
+`DRIFTD_REQUIRE` names `image` (or `node`, for what runs it there); otherwise it takes what is kept of the same sources
+in the per-user cache, or skips.
 """
 
 import fcntl
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tarfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,29 +25,38 @@ from tests.support.control_plane import lacking, required
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "localhost/driftd:test"
 _BASE = "localhost/driftd-base:bookworm"
+_BUILD_BASE = "localhost/driftd-build-base:bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _CERTIFICATES = "/etc/ssl/certs"
 _INPUTS = ("Dockerfile", ".dockerignore", "requirements.txt", "requirements-build.txt", "pyproject.toml", "README.md")
 _FOLDERS = ("driftd", "models", "deploy/manifests", "deploy/image")
 
 
-def image_archive() -> Path:
-    """The image as a docker-archive file, for `ctr images import`; skips where it cannot be built."""
+def image_archive(capability: str = "image") -> Path:
+    """The image as a docker-archive file, for `ctr images import`; where there is none, `capability` is lacking."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        lacking("image", "an image is built as root on Linux")
+        lacking(capability, "an image is built as root on Linux")
     for tool in ("buildah", "debootstrap"):
         if shutil.which(tool) is None:
-            lacking("image", f"{tool} is not installed (Debian package {tool})")
+            lacking(capability, f"{tool} is not installed (Debian package {tool})")
     home = cache_folder(os.environ).parent / "image"
     home.mkdir(parents=True, exist_ok=True)
     archive = home / f"driftd-{_digest()}.tar"
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not archive.exists():
-            if "image" not in required():
-                lacking("image", "it is not built yet, and a build takes minutes; DRIFTD_REQUIRE=image builds it")
+            if capability not in required():
+                lacking(capability, "the image is not built yet, which takes minutes; DRIFTD_REQUIRE=image builds it")
             _build(home, archive)
     return archive
+
+
+def kept_archive() -> tuple[Path, bool]:
+    """The image that was built last, and whether of these very sources; skips where none is kept."""
+    kept = sorted((cache_folder(os.environ).parent / "image").glob("driftd-*.tar"), key=lambda one: one.stat().st_mtime)
+    if not kept:
+        lacking("image", "none is kept; `DRIFTD_REQUIRE=image pytest tests/deploy/test_image.py` builds one")
+    return kept[-1], kept[-1].stem == f"driftd-{_digest()}"
 
 
 def over_base(archive: Path) -> int:
@@ -64,12 +76,9 @@ def over_base(archive: Path) -> int:
 
 def inside(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the image as the image's own user."""
-    container = _run(["buildah", "from", "--pull-never", IMAGE], 60).strip()
-    try:
+    with _container(IMAGE) as container:
         given = ["buildah", "run", "--isolation", "oci", container, "--", *command]
         return subprocess.run(given, capture_output=True, text=True, timeout=120, check=False)
-    finally:
-        _run(["buildah", "rm", container], 60)
 
 
 def configuration() -> dict[str, Any]:
@@ -91,12 +100,14 @@ def _digest() -> str:
 
 def _build(home: Path, archive: Path) -> None:
     _base(home)
+    _build_base()
     command = [
         "buildah", "build", "--isolation", "oci", "--network", "host", "--pull-never", "--layers",
-        "--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro", "--build-arg", f"BUILD_BASE={_BASE}",
-        "--build-arg", f"PIP_CERT={_CERTIFICATES}/ca-certificates.crt", "--tag", IMAGE, str(ROOT),
+        "--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro", "--build-arg", f"BUILD_BASE={_BUILD_BASE}",
+        "--build-arg", f"BASE={_BASE}", "--build-arg", f"PIP_CERT={_CERTIFICATES}/ca-certificates.crt",
+        "--tag", IMAGE, str(ROOT),
     ]  # fmt: skip
-    _run(command, 900)
+    _run(command, 1800)
     half = archive.with_suffix(".half")
     half.unlink(missing_ok=True)
     _run(["buildah", "push", IMAGE, f"docker-archive:{half}:{IMAGE}"], 300)
@@ -107,20 +118,47 @@ def _build(home: Path, archive: Path) -> None:
 
 def _base(home: Path) -> None:
     """A small Debian with Python, once."""
-    if subprocess.run(["buildah", "images", "-q", _BASE], capture_output=True, check=False).returncode == 0:
+    if _is_there(_BASE):
         return
     tree = home / "base"
     shutil.rmtree(tree, ignore_errors=True)
-    _run(["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(tree)], 600)
+    # What it mounts below the tree goes with its own mount namespace, however it ends: the tree is removed afterwards.
+    apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    made = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(tree)]
+    _run([*apart, *made], 1200)
     for folder in ("var/cache/apt", "var/lib/apt/lists"):
         shutil.rmtree(tree / folder, ignore_errors=True)
-    container = _run(["buildah", "from", "--name", "driftd-base", "scratch"], 60).strip()
     try:
-        _run(["buildah", "copy", container, str(tree), "/"], 300)
-        _run(["buildah", "commit", container, _BASE], 300)
+        with _container("scratch") as container:
+            _run(["buildah", "copy", container, str(tree), "/"], 300)
+            _run(["buildah", "commit", container, _BASE], 300)
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def _build_base() -> None:
+    """The same with an ssh, once."""
+    if _is_there(_BUILD_BASE):
+        return
+    with _container(_BASE) as container:
+        for command in (("update", "-q"), ("install", "-q", "-y", "--no-install-recommends", "openssh-client")):
+            _run(
+                ["buildah", "run", "--isolation", "oci", "--network", "host", container, "--", "apt-get", *command], 600
+            )
+        _run(["buildah", "commit", container, _BUILD_BASE], 300)
+
+
+def _is_there(image: str) -> bool:
+    return subprocess.run(["buildah", "images", "-q", image], capture_output=True, check=False).returncode == 0
+
+
+@contextmanager
+def _container(image: str) -> Iterator[str]:
+    container = _run(["buildah", "from", "--pull-never", image], 60).strip()
+    try:
+        yield container
     finally:
         _run(["buildah", "rm", container], 60)
-        shutil.rmtree(tree, ignore_errors=True)
 
 
 def _run(command: list[str], seconds: int) -> str:

@@ -36,6 +36,7 @@ _PATHS = {
         False,
     ),
     "Deployment": ("apis/apps/v1", "deployments", True),
+    "PersistentVolume": ("api/v1", "persistentvolumes", False),
     "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims", True),
     "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets", True),
     "PriorityClass": ("apis/scheduling.k8s.io/v1", "priorityclasses", False),

@@ -1,7 +1,7 @@
 """driftd's own ServiceAccount in the hand of a test: what may somebody do who holds its token?"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,37 @@ from tests.support.stage import install
 
 EPOCH = "driftd.dev/epoch"
 CONDEMNED = "driftd.dev/condemned"
+RIGHTS = "cannot"
+"""How the API server refuses what RBAC does not grant."""
+FORBIDDEN = [
+    ("GET", "api/v1/namespaces/acme-prod/secrets"),
+    ("GET", "api/v1/namespaces/driftd/secrets/any"),
+    ("GET", "api/v1/secrets"),
+    ("POST", "api/v1/namespaces/acme-prod/secrets"),
+    ("POST", "api/v1/namespaces/acme-prod/pods"),
+    ("POST", "api/v1/namespaces/acme-prod/pods/web/exec"),
+    ("DELETE", "api/v1/namespaces/acme-prod/pods/web"),
+    ("PATCH", "apis/networking.k8s.io/v1/namespaces/acme-prod/networkpolicies/default-deny"),
+    ("DELETE", "apis/networking.k8s.io/v1/namespaces/acme-prod/networkpolicies"),
+    ("DELETE", "api/v1/namespaces/acme-prod"),
+    ("DELETE", "api/v1/namespaces/acme-prod/serviceaccounts/default"),
+    ("PUT", "api/v1/namespaces/acme-prod/finalize"),
+    ("PUT", "api/v1/namespaces/acme-prod/status"),
+    ("POST", "api/v1/namespaces/driftd/serviceaccounts/driftd/token"),
+    ("POST", "api/v1/namespaces/acme-prod/configmaps"),
+    ("GET", "api/v1/namespaces/acme-prod/configmaps"),
+    ("DELETE", "api/v1/namespaces/driftd/configmaps/driftd-fence"),
+    ("DELETE", "apis/coordination.k8s.io/v1/namespaces/driftd/leases/driftd"),
+    ("GET", "api/v1/nodes/any/proxy/"),
+    ("PUT", "apis/rbac.authorization.k8s.io/v1/clusterroles/driftd"),
+    ("POST", "apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
+    ("PUT", "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/driftd-fence"),
+    ("DELETE", "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/driftd-bounds"),
+    ("POST", "apis/apps/v1/namespaces/driftd/deployments"),
+    ("POST", "apis/certificates.k8s.io/v1/certificatesigningrequests"),
+    ("PUT", "apis/apiextensions.k8s.io/v1/customresourcedefinitions/any"),
+]
+"""Verbs that RBAC must refuse driftd, each with its path."""
 
 
 @dataclass
@@ -43,6 +74,14 @@ class Login:
         async with asyncio.timeout(10):
             while words not in (said := await self.said("POST", f"{path}?dryRun=All", body)):
                 assert not said, said
+
+    async def relabelled(self, name: str, labels: Mapping[str, str | None]) -> tuple[str, Body]:
+        """Path and body of the PUT of a Namespace with other labels (None: without), under the epoch in force."""
+        body = await self.admin.get("Namespace", "", name)
+        found = {**(body["metadata"].get("labels") or {}), **labels}
+        body["metadata"]["labels"] = {key: value for key, value in found.items() if value is not None}
+        body["metadata"]["annotations"] = {**(body["metadata"].get("annotations") or {}), EPOCH: str(self.epoch)}
+        return Kube.path("Namespace", "", name), body
 
     def policy(self, name: str, epoch: int | None, *, namespace: str = "acme-prod", condemned: str = "") -> Body:
         """A NetworkPolicy that allows nothing, with marks."""

@@ -1,0 +1,293 @@
+"""driftd as users run it: its image in a pod of the lab's node, installed from the chart, its data on a volume."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driftd.lab import Lab
+from tests.deploy.rendered import FILES, MANIFESTS
+from tests.support.control_plane import run_apart
+from tests.support.daemon import Daemon
+from tests.support.faulty import Evidence, evidence
+from tests.support.helm import CHART, NoHelmError, find_helm, run
+from tests.support.image import IMAGE
+from tests.support.kube import Kube, KubeError
+from tests.support.stage import MODELS, Body, Stage, documents
+
+NAMESPACE = "driftd"
+SCRAPERS = "monitoring"
+"""The namespace that the installation lets at the metrics."""
+_READY_SECONDS = 120.0
+_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@dataclass(frozen=True)
+class Home:
+    """One installation. `data` is the volume as this machine sees it; `models` what its ConfigMap holds."""
+
+    lab: Lab
+    models: Path
+    data: Path
+    helm: Path | None
+    """The program that installed it; None: the plain manifests were applied."""
+
+    @property
+    def node(self) -> str:
+        return self.lab.nodes[0].name
+
+
+@dataclass
+class Hosted(Stage):
+    """A test's view of driftd in its pod. Its `daemon` was never started: it is where the pod's log is kept."""
+
+    home: Home | None = None
+
+    @property
+    def data(self) -> Path:
+        assert self.home is not None
+        return self.home.data
+
+    async def pod(self) -> Body | None:
+        """The pod that is there to stay, if there is one."""
+        found = [pod for pod in await self.kube.list("Pod", NAMESPACE) if _is_driftd(pod)]
+        return next((pod for pod in found if "deletionTimestamp" not in pod["metadata"]), None)
+
+    async def ready_pod(self, *, unlike: str = "", seconds: float = _READY_SECONDS) -> Body:
+        """The pod, once it is Ready; with `unlike`, another one than that of this uid."""
+        found: list[Body] = []
+
+        async def ready() -> bool:
+            pod = await self.pod()
+            found[:] = [pod] if pod is not None else []
+            return pod is not None and pod["metadata"]["uid"] != unlike and _is_ready(pod)
+
+        try:
+            await self.until("driftd's pod is Ready", ready, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{[pod.get('status') for pod in found]}\n{await self.said()}\n{error}") from None
+        return found[0]
+
+    async def said(self) -> str:
+        """What the pod has printed; also put where `daemon` looks for it."""
+        pod = await self.pod()
+        text = await self.lab.pods.logs(NAMESPACE, pod["metadata"]["name"]) if pod is not None else ""
+        self.daemon.log_path.write_text(text)
+        return text
+
+    async def run(self, *command: str) -> str:
+        """What a command in the pod prints; it must end well."""
+        pod = await self.ready_pod()
+        done = await self.lab.pods.exec(NAMESPACE, pod["metadata"]["name"], *command)
+        assert done.code == 0, done
+        return done.out
+
+    async def python(self, program: str) -> Any:
+        """What a Python program in the pod prints as JSON."""
+        return json.loads(await self.run("/opt/driftd/bin/python", "-c", program))
+
+    async def evidence(self) -> Evidence:
+        return await evidence(self.data)
+
+    async def sound(self, seconds: float = 60.0) -> Evidence:
+        """Wait for the canonical state with every write accounted for; the chain whole, nothing ever looser."""
+        await self.canonical(seconds)
+
+        async def settled() -> bool:
+            return not (await self.evidence()).unsettled
+
+        await self.until("every intent is settled", settled, seconds)
+        found = await self.evidence()
+        assert found.chain.ok, found.chain
+        assert await asyncio.to_thread(self.loosened) == []
+        await self.said()
+        assert not self.daemon.unhandled(), self.daemon.unhandled()
+        return found
+
+
+def process_of(pod: Body) -> int:
+    """driftd's process as this machine numbers it, by the cgroup of its pod."""
+    uid = pod["metadata"]["uid"]
+    for folder in Path("/proc").iterdir():
+        try:
+            mine = folder.name.isdigit() and f"pod{uid}/" in (folder / "cgroup").read_text()
+            if mine and b"driftd\0run" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+        except OSError:
+            continue  # it ended meanwhile
+    raise AssertionError(f"no process of pod {pod['metadata']['name']}")
+
+
+def kill_process(pod: Body) -> None:
+    """SIGKILL, from outside of the pod."""
+    os.kill(process_of(pod), signal.SIGKILL)
+
+
+def resident_bytes(pod: Body) -> int:
+    """What driftd's process holds in memory now."""
+    status = Path(f"/proc/{process_of(pod)}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+@contextmanager
+def installed(lab: Lab, archive: Path) -> Iterator[Home]:
+    """The image in the first node, the chart installed, the pod Ready; all of it taken away at the end."""
+    try:
+        helm = find_helm()
+    except NoHelmError:
+        helm = None
+    home = Home(lab, _flat_models(lab), lab.data_dir / "driftd-volume", helm)
+    run_apart(lab.nodes[0].load_image(archive))
+    try:
+        run_apart(_install(home))
+        yield home
+    finally:
+        run_apart(_remove(home))
+
+
+@asynccontextmanager
+async def hosted(home: Home) -> AsyncIterator[Hosted]:
+    """A test's account, begun with a Ready pod and the cluster as the model has it."""
+    async with Kube.connect(home.lab.kubeconfig) as kube:
+        log = Daemon(kubeconfig=home.lab.kubeconfig, models=home.models, data=home.lab.data_dir / "driftd-log")
+        one = Hosted(home.lab, kube, log, home.models, home=home)
+        await one.ready_pod()
+        await one.canonical(60.0)
+        await one.mark()
+        yield one
+
+
+def _flat_models(lab: Lab) -> Path:
+    """The example platform as a ConfigMap holds it, without folders, and with this lab's addresses.
+
+    The Falco ruleset names its files by their folder, and so stays out.
+    """
+    target = lab.data_dir / "driftd-model"
+    target.mkdir(exist_ok=True)
+    prefix = lab.nodes[0].address.rpartition(".")[0]
+    for file in MODELS.rglob("*.yaml"):
+        path = file.relative_to(MODELS)
+        if path.parts[0] != "falco":
+            text = file.read_text().replace("10.99.0.", f"{prefix}.")
+            (target / "--".join(path.parts)).write_text(text)
+    return target
+
+
+def _volume(home: Home) -> Body:
+    """A folder of the node for the chart's claim, as a node with a local disk offers it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "driftd"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"namespace": NAMESPACE, "name": "driftd"},
+            "local": {"path": str(home.data)},
+            "nodeAffinity": {
+                "required": {
+                    "nodeSelectorTerms": [
+                        {
+                            "matchExpressions": [
+                                {"key": "kubernetes.io/hostname", "operator": "In", "values": [home.node]}
+                            ]
+                        }
+                    ]
+                }
+            },
+        },
+    }
+
+
+def _given(home: Home) -> list[Body]:
+    """What is there before driftd is: its namespace, its volume, its model."""
+    model = {file.name: file.read_text() for file in home.models.iterdir()}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": _RESTRICTED}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SCRAPERS}},
+        _volume(home),
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "driftd-model", "namespace": NAMESPACE},
+            "data": model,
+        },
+    ]
+
+
+def _plain_manifests() -> list[Body]:
+    """The manifests as they are shipped, with the name that the image has here."""
+    found = [body for name in FILES.values() for body in documents((MANIFESTS / name).read_text())]
+    for body in found:
+        if body["kind"] == "Deployment":
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = IMAGE
+    return found
+
+
+async def _install(home: Home) -> None:
+    home.data.mkdir(exist_ok=True)
+    async with Kube.connect(home.lab.kubeconfig) as kube:
+        await kube.apply(_given(home))
+        if home.helm is None:
+            await kube.apply(_plain_manifests())
+            return
+    repository, _, tag = IMAGE.rpartition(":")
+    values = [
+        f"image.repository={repository},image.tag={tag},model.configMap=driftd-model",
+        f"networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name={SCRAPERS}",
+    ]
+    await _helm(
+        home.helm,
+        "upgrade", "--install", "driftd", str(CHART), "--take-ownership",
+        "--namespace", NAMESPACE, "--kubeconfig", str(home.lab.kubeconfig), "--set", ",".join(values),
+    )  # fmt: skip
+
+
+async def _helm(program: Path, *args: str) -> None:
+    done = await asyncio.to_thread(run, program, args)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def _remove(home: Home) -> None:
+    """As `helm uninstall` does; then what was there before."""
+    async with Kube.connect(home.lab.kubeconfig) as kube:
+        if home.helm is not None:
+            await _helm(
+                home.helm, "uninstall", "driftd", "--namespace", NAMESPACE, "--kubeconfig", str(home.lab.kubeconfig)
+            )
+        else:
+            for body in reversed(_plain_manifests()):
+                if body["kind"] != "Namespace":
+                    await _delete(kube, body)
+        for body in reversed(_given(home)):
+            if body["metadata"]["name"] != NAMESPACE:
+                await _delete(kube, body)
+        deadline = time.monotonic() + _READY_SECONDS
+        while [pod for pod in await kube.list("Pod", NAMESPACE) if _is_driftd(pod)]:
+            assert time.monotonic() < deadline, "driftd's pod does not end"
+            await asyncio.sleep(0.1)
+
+
+async def _delete(kube: Kube, body: Body) -> None:
+    meta = body["metadata"]
+    try:
+        await kube.delete(body["kind"], meta.get("namespace", ""), meta["name"])
+    except KubeError as error:
+        if error.status != 404:
+            raise
+
+
+def _is_driftd(pod: Body) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get("app.kubernetes.io/name") == "driftd")
+
+
+def _is_ready(pod: Body) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
