@@ -68,6 +68,8 @@ def address_of(url_or_path: str | Path) -> Path | URL:
     if text.startswith("sqlite:///"):
         return Path(text.removeprefix("sqlite:///"))
     if "://" not in text:
+        if isinstance(url_or_path, str) and "@" in text:  # a login, in an address that lacks a slash
+            raise UnsupportedDatabase(text)
         return Path(url_or_path)
     try:
         url = make_url(text)

@@ -54,9 +54,10 @@ class UnsupportedDatabase(StoreError):
     """The address names a database this version cannot open."""
 
     def __init__(self, address: str) -> None:
-        scheme = address.split(":", 1)[0]
+        scheme, colon, _ = address.partition(":")
+        known = repr(scheme) if colon and scheme.isidentifier() else "that cannot be told"
         super().__init__(
-            f"store address of scheme {scheme!r}: expected a file path, sqlite:///path, or postgresql://user@host/database"
+            f"store address of scheme {known}: expected a file path, sqlite:///path, or postgresql://user@host/database"
         )
 
 

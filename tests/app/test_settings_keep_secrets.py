@@ -47,7 +47,16 @@ def test_what_is_wrong_with_it_is_said_without_it(monkeypatch: pytest.MonkeyPatc
     assert PLANTED not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", [f"mysql://me:{PLANTED}@h/d", f"postgresql://me:{PLANTED}@:x/d"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"mysql://me:{PLANTED}@h/d",
+        f"postgresql://me:{PLANTED}@:x/d",
+        f"postgres:/me:{PLANTED}@h/d",
+        f"{PLANTED}@h/d",
+        f"me:{PLANTED}@h",
+    ],
+)
 def test_an_address_of_no_database_is_refused_without_its_password(address: str) -> None:
     with pytest.raises(UnsupportedDatabase) as caught:
         address_of(address)
