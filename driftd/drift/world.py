@@ -1,5 +1,6 @@
 """The canonical world as reachability sees it, and what each difference does to it (D5)."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -308,7 +309,7 @@ def _borne(governed: GovernedNamespace) -> Iterator[Body]:
 
 def _standing_in(namespace: str, name: str, labels: Mapping[str, str], account: str = "default") -> Pod:
     """A pod that the model speaks of, under a name that no live pod can have."""
-    return Pod(namespace, f"{name} (model)", labels, account, owner=f"Model/{name}")
+    return Pod(namespace, sys.intern(f"{name} (model)"), labels, account, owner=sys.intern(f"Model/{name}"))
 
 
 def _of_the_model(namespace: str, workload: Workload) -> Pod:

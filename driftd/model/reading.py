@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from driftd.model.explanations import closest, explain
 from driftd.model.manifests import read_manifest
 from driftd.model.places import place_of
+from driftd.model.plain_yaml import read_plainly
 from driftd.model.problems import Manifest, Problem, SourceFile
 from driftd.model.scalars import Value
 from driftd.model.schema import API_VERSION, DOCUMENT_KINDS, AnyDocument
-from driftd.model.strict_yaml import MAX_FAULTS, YamlDocument, read_yaml
+from driftd.model.strict_yaml import MAX_FAULTS, YamlDocument, YamlStream, read_yaml
 from driftd.values import Origin
 
 _SANE_PATH = re.compile(r"[A-Za-z0-9_\-.+@ ]+(?:/[A-Za-z0-9_\-.+@ ]+)*")
@@ -94,7 +95,15 @@ def parse_file(file: SourceFile) -> ParsedFile:
             "rename the file",
         )
         return ParsedFile(file, (), (problem,), broken=True)
-    stream = read_yaml(file.data)
+    plain = read_plainly(file.data)
+    if plain is not None:
+        parsed = _parse(file, plain)
+        if not parsed.problems:
+            return parsed
+    return _parse(file, read_yaml(file.data))
+
+
+def _parse(file: SourceFile, stream: YamlStream) -> ParsedFile:
     problems = [
         Problem("error", file.path, fault.line, fault.column, "", fault.message, fault.remedy)
         for fault in stream.faults

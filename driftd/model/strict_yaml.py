@@ -19,7 +19,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_FAULTS = 50
 
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _Inside: TypeAlias = "dict[str, Spot] | list[Spot] | None"
 _Start: TypeAlias = yaml.MappingStartEvent | yaml.SequenceStartEvent
 
@@ -71,7 +71,7 @@ def read_yaml(data: bytes) -> YamlStream:
         before = data[: error.start].decode("utf-8", "replace")
         return _unreadable(*_end(before), "the file is not UTF-8", "save it as UTF-8")
     text = text.removeprefix("\ufeff")
-    if found := _FORBIDDEN.search(text):
+    if found := FORBIDDEN.search(text):
         message = f"the file holds the control character U+{ord(found.group()):04X}"
         return _unreadable(*_end(text[: found.start()]), message, "delete it")
     builder = _Builder()
@@ -169,7 +169,7 @@ class _Builder:
         if event.anchor is not None or event.tag is not None:
             self._refuse_marks(event)
         value: Value = event.value
-        if event.style == '"' and (found := _FORBIDDEN.search(event.value)):
+        if event.style == '"' and (found := FORBIDDEN.search(event.value)):
             self._fault(event, f"the text holds the control character U+{ord(found.group()):04X}", "delete the escape")
         if event.implicit[0]:
             try:

@@ -43,7 +43,8 @@ RANK: Final = 1000.0
 def read_network_policy(body: Body) -> Policy:
     """The policy's meaning. Never raises on a strange spec: it widens the answer and says so in `notes`."""
     metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
-    namespace, name = metadata.get("namespace") or "default", str(metadata.get("name") or "")
+    namespace = sys.intern(str(metadata.get("namespace") or "default"))
+    name = sys.intern(str(metadata.get("name") or ""))
     reader = _Reader()
     subject = reader.pods(namespace, spec.get("podSelector"), "spec.podSelector")
     surely = reader.known(spec, _SPEC, "spec")
