@@ -31,10 +31,11 @@ evaluator (`tests/oracle`, written from the documentation, sharing nothing with 
 must say the same of every cell that is asked; where a dialect leaves the answer open, the engine's interval must hold
 the evaluator's answers. Not every cell is: of each state, before the edit and after it, {cells} are drawn from all
 pairs of ends over all traffic, at each edge of ports and addresses that a policy knows, and {explained} of them is
-explained as well; {cells} more are drawn for the difference. The delta of the edit must hold every asked cell that
-changed, each of its rectangles a cell that did, its mirror must be the delta backwards, its direction that of the
-cells, and an explanation must end where the answer does. A failure is shown made small, with the numbers that play it
-again. `python -m tests.campaign.search.mutants` plants mistakes in the engine and shows that the search finds each.
+explained as well, which must end where the answer does. The state after the edit must answer as one built from
+nothing, and the delta must hold whatever the edit changed, between all pods and a few addresses; each of its
+rectangles must hold a cell that did change, its mirror be the delta backwards, and its direction that of the changes. A
+failure is shown made small, with the numbers that play it again. `python -m tests.campaign.search.mutants` plants
+mistakes in the engine and shows that the search finds each.
 """
 
 

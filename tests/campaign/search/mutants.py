@@ -127,8 +127,8 @@ MUTANTS = (
     Mutant(
         "of two moved ends only the first is compared",
         "delta.py",
-        "for target in self.cells.moved:",
-        "for target in self.cells.moved[:1]:",
+        "for target in cells.moved:",
+        "for target in cells.moved[:1]:",
     ),
     Mutant("what closes is left out", "delta.py", "self._split(self.removed, traffic,", "self._split([], traffic,"),
     Mutant("traffic without ports is never faced", "cells.py", "(self.traffic[1] and peers[1] & self.bits)", "False"),

@@ -17,6 +17,7 @@ from driftd.policy.reach.ports import ALL, NONE
 from driftd.values import Body, Direction, Severity
 from tests.campaign.search.agreement import check
 from tests.campaign.search.cases import SHAPES, case
+from tests.campaign.search.mutants import MUTANTS, REACH, ROOT, Mutant
 from tests.support.objects import network_policy, pod
 
 SPACES = tuple(f"n{index}" for index in range(60))
@@ -84,3 +85,8 @@ def test_a_pod_that_comes_later_is_known_to_rules_that_were_evaluated_before_it_
 @pytest.mark.parametrize("number", range(2 * len(SHAPES)))
 def test_the_engine_says_what_the_naive_evaluator_says_of_the_first_cases_of_the_search(number: int) -> None:
     check(case("tests", number))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_mistake_that_the_search_is_tried_on_has_a_line_to_be_planted_in(mutant: Mutant) -> None:
+    assert (ROOT / REACH / mutant.module).read_text().count(mutant.text) == 1
