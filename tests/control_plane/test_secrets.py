@@ -1,0 +1,210 @@
+"""No secret that driftd holds shows anywhere: planted all at once, used, refused and broken, and then looked for."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+import pytest
+import yaml
+
+from driftd.lab import Lab
+from tests.support.cli import Ran, driftd
+from tests.support.collector import Collector
+from tests.support.daemon import Daemon
+from tests.support.faulty import OPEN, allow_all
+from tests.support.git_server import PASSWORD, USER, HttpsServer, Upstream, https_server
+from tests.support.leaks import Planted
+from tests.support.pagerduty import StandIn
+from tests.support.people import account, run_as
+from tests.support.stage import MODELS, Stage, stage
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(240)]
+
+KEY = "r0uting-key-planted"
+HOOK = "hook-secret-planted"
+COLLECTOR = "collector-password-planted"
+ALERTS = "alertmanager-password-planted"
+DATABASE = "database-password-planted"
+STRANGER = "token-of-nobody-planted"
+
+
+def token_of(kubeconfig: Path) -> str:
+    (user,) = yaml.safe_load(kubeconfig.read_text())["users"]
+    return str(user["user"]["token"])
+
+
+@dataclass
+class Scene:
+    """A daemon with every secret it may hold."""
+
+    stage: Stage
+    env: dict[str, str]
+    data: Path
+    git: HttpsServer
+    upstream: Upstream
+    collector: Collector
+    pagerduty: StandIn
+    operator: Path
+    planted: Planted
+
+
+@pytest.fixture
+async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
+    upstream = Upstream(tmp_path / "git")
+    shutil.copytree(MODELS, upstream.work / "models")
+    upstream.record("first")
+    (tmp_path / "hook").write_text(HOOK)
+    data = tmp_path / "data"
+    async with (
+        https_server(upstream) as git,
+        Collector() as collector,
+        StandIn(tmp_path, keys=frozenset({KEY})) as pagerduty,
+    ):
+        env = {
+            "DRIFTD_MODEL__GIT__URL": f"https://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{git.port}/model.git",
+            "DRIFTD_MODEL__GIT__FOLDER": "models",
+            "DRIFTD_MODEL__GIT__CA_FILE": str(git.ca_file),
+            "DRIFTD_WEB__HOOK_SECRET_FILE": str(tmp_path / "hook"),
+            "DRIFTD_TELEMETRY__OTLP_ENDPOINT": collector.endpoint.replace("http://", f"http://otel:{COLLECTOR}@"),
+            "DRIFTD_TELEMETRY__UNEVENTFUL_PERCENT": "100",
+            "DRIFTD_PAGING__PAGERDUTY_KEY": KEY,
+            "DRIFTD_PAGING__PAGERDUTY_URL": pagerduty.url,
+            "DRIFTD_PAGING__CA_FILE": str(pagerduty.ca_file),
+            "DRIFTD_PAGING__ALERTMANAGER_URLS": f'["http://alerts:{ALERTS}@127.0.0.1:9"]',
+            "DRIFTD_LOG__LEVEL": "debug",
+        }
+        async with stage(lab, data, models=upstream.work / "models", env=env) as one:
+            operator = await account(lab, "operator", "driftd-operator")
+            own = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
+            secrets = {
+                "the git password": PASSWORD,
+                "the routing key": KEY,
+                "the webhook's secret": HOOK,
+                "the collector's password": COLLECTOR,
+                "the Alertmanager's password": ALERTS,
+                "the database's password": DATABASE,
+                "an unknown token": STRANGER,
+                "a person's token": token_of(operator),
+                "driftd's own token": token_of(own),
+            }
+            yield Scene(one, env, data, git, upstream, collector, pagerduty, operator, Planted(secrets))
+
+
+async def test_no_planted_secret_shows_anywhere(scene: Scene, tmp_path: Path) -> None:
+    for name, secret in scene.planted.secrets.items():
+        assert scene.planted.in_(f'{{"x": "{quote(secret)}"}}') == [name], "the search finds what it looks for"
+    answers = await everything_is_used_and_refused(scene)
+    await everything_breaks(scene)
+    said = await commands(scene)
+    without_database = await a_database_that_is_away(scene, tmp_path)
+    places: list[tuple[str, str | bytes]] = [
+        *answers,
+        *said,
+        *without_database,
+        ("metrics", await scene.stage.daemon.metrics()),
+        ("traces", repr(scene.collector.spans)),
+        *(("a page", paged(one)) for one in (*scene.pagerduty.events, *scene.pagerduty.changes)),
+    ]
+    for kind in ("Event", "Lease", "ConfigMap", "NetworkPolicy", "Namespace"):
+        places += [(kind, orjson.dumps(body)) for body in await scene.stage.kube.list(kind)]
+    assert await scene.stage.daemon.stop() == 0
+    places += [(str(file), file.read_bytes()) for file in scene.data.rglob("*") if file.is_file()]
+    assert scene.collector.spans
+    assert scene.pagerduty.events
+    assert {"driftd.sqlite", "one.log"} <= {Path(name).name for name, _ in places}
+    assert scene.planted.leaks(places) == []
+
+
+def paged(event: dict[str, object]) -> bytes:
+    """A page as its destination got it, without the key that it takes to send one."""
+    return orjson.dumps({key: value for key, value in event.items() if key != "routing_key"})
+
+
+async def everything_is_used_and_refused(scene: Scene) -> list[tuple[str, str | bytes]]:
+    """Drift, pages, every question to the API with a good token and a bad one, a knock with the secret and without."""
+    one, api = scene.stage, scene.stage.daemon.api
+    await one.kube.create(allow_all("acme-prod", "planted"))
+    await one.kube.merge("NetworkPolicy", "globex-prod", "default-deny", OPEN)
+    await one.canonical(60.0)
+    await one.until("somebody was paged", lambda: _true(bool(scene.pagerduty.events)), 30.0)
+    paths = ["model", "findings", "pages", "pauses", "nothing"]
+    found: list[tuple[str, str | bytes]] = []
+    async with aiohttp.ClientSession() as http:
+        for token in (token_of(scene.operator), STRANGER):
+            for path in paths:
+                headers = {"Authorization": f"Bearer {token}"}
+                async with http.get(f"{api}/api/{path}", headers=headers) as answer:
+                    found.append((f"/api/{path} {answer.status}", await answer.read()))
+            await asyncio.sleep(1.0)  # the pace of one address
+        for token in (HOOK, STRANGER):
+            async with http.post(f"{api}/hooks/model", data=b"{}", headers={"X-Gitlab-Token": token}) as answer:
+                found.append((f"/hooks/model {answer.status}", await answer.read()))
+        for path in ("healthz", "readyz"):
+            async with http.get(f"http://127.0.0.1:{one.daemon.port}/{path}") as answer:
+                found.append((path, await answer.read()))
+    said = {name.rpartition(" ")[2] for name, _ in found}
+    assert {"200", "401", "404", "202"} <= said, found
+    return found
+
+
+async def everything_breaks(scene: Scene) -> None:
+    """The git server leads elsewhere with its own login, the pager refuses the key, the collector is gone."""
+    one = scene.stage
+    scene.git.misconduct.redirect = f"https://{USER}:{quote(PASSWORD, safe='')}@elsewhere.example/"
+    scene.pagerduty.keys = frozenset()
+    scene.collector.status = 500
+    scene.upstream.commit({"models/extra.yaml": "# more\n"})
+    async with aiohttp.ClientSession() as http:
+        for _ in range(3):
+            await http.post(f"{one.daemon.api}/hooks/model", data=b"{}", headers={"X-Gitlab-Token": HOOK})
+            await asyncio.sleep(1.0)
+    await one.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
+    await one.canonical(60.0)
+
+    async def told() -> bool:
+        return any("it has moved" in str(event.get("why")) for event in one.daemon.events())
+
+    await one.until("the git server's answer is refused", told, 30.0)
+
+
+async def commands(scene: Scene) -> list[tuple[str, str | bytes]]:
+    """What people's commands print with the daemon's settings."""
+    own = await scene.stage.lab.service_account_kubeconfig("driftd", "driftd")
+    env = {**scene.env, "DRIFTD_DATA_DIR": str(scene.data), "DRIFTD_API__KUBECONFIG": str(own)}
+    away = {**env, "DRIFTD_STORE__URL": f"postgresql://driftd:{DATABASE}@127.0.0.1:9/driftd"}
+    wrong = {**env, "DRIFTD_STORE__URL": f"postgres:/driftd:{DATABASE}@127.0.0.1/driftd"}
+    ran: list[tuple[str, Ran]] = [
+        ("history", await asyncio.to_thread(driftd, "history", "-o", "json", env=env)),
+        ("history --evidence", await asyncio.to_thread(driftd, "history", "--evidence", "--ndjson", env=env)),
+        ("history without its database", await asyncio.to_thread(driftd, "history", env=away)),
+        ("history with a wrong address", await asyncio.to_thread(driftd, "history", env=wrong)),
+        ("page", await asyncio.to_thread(driftd, "page", env=env)),
+        ("page --test", await asyncio.to_thread(driftd, "page", "--test", env=env)),
+        ("doctor", await asyncio.to_thread(driftd, "doctor", env=away)),
+        ("approve", await run_as(scene.stage, scene.operator, "approve")),
+    ]
+    return [(f"driftd {name}", f"{one.out}\n{one.err}") for name, one in ran]
+
+
+async def a_database_that_is_away(scene: Scene, tmp_path: Path) -> list[tuple[str, str | bytes]]:
+    """A second daemon whose PostgreSQL does not answer: what it logs and journals."""
+    own = Path(await scene.stage.lab.service_account_kubeconfig("driftd", "driftd"))
+    env = {**scene.env, "DRIFTD_STORE__URL": f"postgresql://driftd:{DATABASE}@127.0.0.1:9/driftd"}
+    other = Daemon(kubeconfig=own, models=scene.stage.models, data=tmp_path / "other", identity="other", env=env)
+    await other.start(ready=False)
+    try:
+        async with asyncio.timeout(40):
+            while not any(str(event.get("event", "")).startswith("store.") for event in other.events()):
+                await asyncio.sleep(0.1)
+    finally:
+        await other.kill()
+    return [(str(file), file.read_bytes()) for file in (tmp_path / "other").rglob("*") if file.is_file()]
+
+
+async def _true(value: bool) -> bool:
+    return value
