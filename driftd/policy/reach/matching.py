@@ -5,6 +5,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import TypeAlias, assert_never
 
+from driftd.policy.reach.addresses import of_ranges
 from driftd.policy.reach.dialects import Answer, Reading
 from driftd.policy.reach.endpoints import Endpoints
 from driftd.policy.reach.policies import Action, Anyone, Block, Both, Either, Hosts, Nobody, Peer, Perhaps, Pods, Unless
@@ -125,7 +126,7 @@ def _together(parts: tuple[Peer, ...]) -> Iterator[Block]:
     for pods in (False, True):
         blocks = [part for part in parts if isinstance(part, Block) and part.pods is pods]
         if len(blocks) > 1:
-            yield Block(reduce(or_, (one.ranges for one in blocks)), pods)
+            yield Block(of_ranges(span for one in blocks for span in one.ranges.spans), pods)
 
 
 class _CalicoLabels(LabelIndex):

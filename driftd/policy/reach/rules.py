@@ -78,8 +78,10 @@ class RuleMatcher:
             may: Pairs = ((traffic, may_bits),)
             if not rule.certain or rule.request is not None:
                 return Match((), may)
-            sure = traffic - self._doubtful(match)
-            return Match(may if must_bits == may_bits and sure == traffic else ((sure, must_bits),), may)
+            doubtful = self._doubtful(match)
+            if must_bits == may_bits and not doubtful:
+                return Match(may, may)
+            return Match(((traffic - doubtful, must_bits),), may)
         must_pairs: list[tuple[PortSet, int]] = []
         may_pairs: list[tuple[PortSet, int]] = []
         for sure, perhaps, members in (
