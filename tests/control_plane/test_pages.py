@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from driftd.lab import Lab
-from tests.support.faulty import allow_all
+from tests.support.clocked_daemon import program, set_to
+from tests.support.faulty import EPOCH, allow_all, evidence
 from tests.support.pagerduty import StandIn
 from tests.support.stage import Stage, copy_models, stage
 
@@ -32,7 +33,14 @@ async def stand_in(tmp_path: Path) -> AsyncIterator[StandIn]:
 
 
 @pytest.fixture
-async def scene(lab: Lab, tmp_path: Path, stand_in: StandIn) -> AsyncIterator[Stage]:
+def clock(tmp_path: Path) -> Path:
+    """Holds by how many seconds the daemon's wall clock is wrong."""
+    set_to(tmp_path / "clock", 0.0)
+    return tmp_path / "clock"
+
+
+@pytest.fixture
+async def scene(lab: Lab, tmp_path: Path, stand_in: StandIn, clock: Path) -> AsyncIterator[Stage]:
     """driftd with a key; once all is made, two environments are only reported: what is opened there stays open."""
     models = copy_models(tmp_path / "models")
     env = {
@@ -41,7 +49,7 @@ async def scene(lab: Lab, tmp_path: Path, stand_in: StandIn) -> AsyncIterator[St
         "DRIFTD_PAGING__CA_FILE": str(stand_in.ca_file),
         "DRIFTD_PAGING__RESOLVE_SECONDS": "3",
     }
-    async with stage(lab, tmp_path / "data", models=models, env=env) as one:
+    async with stage(lab, tmp_path / "data", models=models, env=env, program=program(clock)) as one:
         known = accepted(one)
         for name in REPORTED:
             file = models / "environments" / f"{name}.yaml"
@@ -112,6 +120,37 @@ async def test_who_is_woken_by_what_and_when(scene: Stage, stand_in: StandIn, tm
     kept_no_secret(scene, tmp_path)
 
 
+async def test_a_wall_clock_that_jumps_an_hour_either_way_costs_no_term_and_no_page_and_tells_none_twice(
+    scene: Stage, stand_in: StandIn, clock: Path
+) -> None:
+    epoch = await epoch_of(scene)
+    began = time.monotonic()
+    await scene.kube.create(allow_all("initech-prod", "hole"))  # only reported there: it stays open
+    await told(stand_in, about("initech-prod"), began, 5.0 + SLACK)
+    for jump, namespace in ((3600.0, "acme-prod"), (-3600.0, "globex-prod")):
+        set_to(clock, jump)
+        await asyncio.sleep(1.0)
+        began = time.monotonic()
+        await scene.kube.create(allow_all(namespace, "hole"))
+        await told(stand_in, about(namespace), began, 1.0 + SLACK)
+        await scene.canonical()
+    opened = stand_in.incidents.opened
+    assert len(opened) == len(set(opened)) == 3
+    await scene.kube.delete("NetworkPolicy", "initech-prod", "hole")
+    await scene.until("every incident is over", lambda: only(stand_in), 20.0)
+    assert len(opened) == 3
+    assert await epoch_of(scene) == epoch, "leadership goes by a clock that does not jump"
+    found = await evidence(clock.parent / "data")
+    assert found.chain.ok
+    assert [past for past in found.about("hole") if past.seen.closed is None] == []
+    assert found.unsettled == []
+
+
+async def epoch_of(one: Stage) -> int:
+    lease = await one.kube.get("Lease", "driftd", "driftd")
+    return int(lease["metadata"]["annotations"][EPOCH])
+
+
 async def a_fight_is_one_incident(scene: Stage, stand_in: StandIn) -> str:
     """Somebody opens one object twenty times a second; its page stays open until they have been quiet for long."""
     known = len(stand_in.incidents.opened)
@@ -144,8 +183,8 @@ async def a_held_model_is_told(scene: Stage, stand_in: StandIn) -> None:
     file.write_text(text)
 
 
-async def only(stand_in: StandIn, key: str) -> bool:
-    return stand_in.incidents.open == {key}
+async def only(stand_in: StandIn, *keys: str) -> bool:
+    return stand_in.incidents.open == {*keys}
 
 
 def kept_no_secret(scene: Stage, folder: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +31,7 @@ QUICK = {
     "DRIFTD_ENGINE__RETRY_MAX_SECONDS": "1",
 }
 """Timeouts at a small scale, as environment."""
+RUN = ("-m", "driftd", "run")
 
 
 class Daemon:
@@ -45,8 +46,10 @@ class Daemon:
         identity: str = "one",
         env: Mapping[str, str] | None = None,
         patience: float = 60.0,
+        program: Sequence[str] = RUN,
     ) -> None:
         self._patience = patience
+        self._program = program
         data.mkdir(parents=True, exist_ok=True)
         self.log_path = data / f"{identity}.log"
         self.log_path.touch()
@@ -80,9 +83,7 @@ class Daemon:
     async def start(self, *, ready: bool = True) -> None:
         self._began = len(self.events())
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "driftd", "run"], env=self._env, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen([sys.executable, *self._program], env=self._env, stdout=log, stderr=log)
         if ready:
             try:
                 await self.wait_ready(self._patience)

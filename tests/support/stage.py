@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,7 +19,7 @@ from driftd.values import ObjectRef
 from tests.oracle.never_looser import Violation, never_looser
 from tests.oracle.replay import Key, Record, State, read, replay
 from tests.oracle.tallies import Heal, tamper_to_heal
-from tests.support.daemon import Daemon
+from tests.support.daemon import RUN, Daemon
 from tests.support.kube import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,12 +172,13 @@ async def stage(
     models: Path = MODELS,
     env: dict[str, str] | None = None,
     start: bool = True,
+    program: Sequence[str] = RUN,
 ) -> AsyncIterator[Stage]:
     """driftd as its own ServiceAccount with the shipped rights, on a lab, until the block ends."""
     async with Kube.connect(Path(lab.kubeconfig)) as kube:
         await install(kube)
         kubeconfig = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
-        daemon = Daemon(kubeconfig=kubeconfig, models=models, data=data, env=env)
+        daemon = Daemon(kubeconfig=kubeconfig, models=models, data=data, env=env, program=program)
         one = Stage(lab, kube, daemon, models)
         try:
             if start:
