@@ -14,6 +14,7 @@ from driftd.drift.paused import paused
 from driftd.drift.plan import plan
 from driftd.drift.relabelled import relabelled_others, relabelled_pods
 from driftd.drift.report import report
+from driftd.drift.served import Backings
 from driftd.drift.state import KindState, LiveScope
 from driftd.drift.tolerance import depends_on_effect, tolerates
 from driftd.drift.twin import twin_ref
@@ -22,6 +23,7 @@ from driftd.drift.world import World
 __all__ = [
     "FIELD_MANAGER",
     "KIND_ITSELF",
+    "Backings",
     "Comparison",
     "Difference",
     "Fight",

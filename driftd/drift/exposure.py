@@ -8,12 +8,12 @@ to the Service reaches it with the forwarder's own permissions (CVE-2021-25740).
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from driftd.compile import Compiled
 from driftd.drift.findings import NOBODY, finding_id
-from driftd.drift.live import MOST_ADDRESSES, LiveService, LiveSlice
+from driftd.drift.live import MOST_ADDRESSES, LiveService, LiveSlice, plain
 from driftd.drift.meaning import severity
+from driftd.drift.served import slice_ref
 from driftd.drift.words import shown
 from driftd.drift.world import tenancy_of
 from driftd.policy.reach import Pod, Tenancy
@@ -43,17 +43,14 @@ def misdirected(
 ) -> Iterator[Finding]:
     """A finding for each EndpointSlice that leads to pods of another namespace that the model knows."""
     owners = {
-        _plain(address): pod
-        for pod in pods.values()
-        if not pod.host_network and not pod.finished
-        for address in pod.ips
+        plain(address): pod for pod in pods.values() if not pod.host_network and not pod.finished for address in pod.ips
     }
     tenancy = tenancy_of(compiled)
     platform = frozenset(compiled.platform)
     for one in slices:
         if one.namespace in platform:
             continue
-        found = [owners[address] for address in map(_plain, one.addresses) if address in owners]
+        found = [owners[address] for address in map(plain, one.addresses) if address in owners]
         strangers = [pod for pod in found if pod.namespace != one.namespace]
         if strangers:
             yield _misdirection(compiled, tenancy, one, strangers)
@@ -135,7 +132,7 @@ def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, stranger
         protocol,
         str(number) if number else "any",
     )
-    ref = ObjectRef("discovery.k8s.io", "EndpointSlice", one.namespace, one.name)
+    ref = slice_ref(one)
     whose = tenancy.tenant(worst.pod.namespace)
     of = f" of tenant {whose}" if worst.apart and whose else ""
     summary = (
@@ -147,7 +144,7 @@ def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, stranger
 
 
 def _overgrown(compiled: Compiled, one: LiveSlice) -> Finding:
-    ref = ObjectRef("discovery.k8s.io", "EndpointSlice", one.namespace, one.name)
+    ref = slice_ref(one)
     summary = (
         f"{ref} has more than {MOST_ADDRESSES} addresses, which no controller writes: only the first were looked at, "
         "and where the others lead is not known. driftd writes no EndpointSlices: delete it"
@@ -174,13 +171,3 @@ def _finding(
         claimed_by=NOBODY,
         dialect=compiled.dialect,
     )
-
-
-def _plain(address: str) -> str:
-    """One spelling for an address; IPv6 has many, and the author of a slice chooses."""
-    if ":" not in address:
-        return address
-    try:
-        return str(ip_address(address))
-    except ValueError:
-        return address

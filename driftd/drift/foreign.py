@@ -4,15 +4,20 @@ Closed is the platform's own tier: a global policy there that the model lacks is
 keeps global policies and sets of its own, which are nobody's drift as long as they concern no governed namespace. One
 that may concern one is a finding until the model has it (as a manifest) or an Exemption names it. What is deleted there
 might protect a node or a namespace that driftd knows nothing of, so nothing is.
+
+NetworkSets in namespaces that the model does not govern are of the same sort: a rule may find them by their labels,
+which their author chose. The platform's own are as they should be; a stranger's count for nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from driftd.compile import Compiled
+from driftd.drift.entitled import Input
 from driftd.policy.kinds import BUILT_IN_TIERS, CALICO, DEFAULT_TIER
-from driftd.policy.reach import may_mean, may_select
-from driftd.values import Body, Live
+from driftd.policy.reach import may_mean, may_select, meant
+from driftd.values import Body, Live, ObjectRef
 
 _BUILT_IN: Mapping[str, tuple[int, str]] = {
     "kube-admin": (1_000, "Pass"),
@@ -62,6 +67,57 @@ class Bystanders:
     @cached_property
     def _policies(self) -> list[Body]:
         return list(_calico_policies(self._compiled))
+
+
+MOST_SETS = 100
+"""Strangers' network sets that are judged, of those that some rule may find."""
+MOST_TOLD = 20
+"""Of those that are not, as many are told: whoever makes thousands is told of."""
+MOST_NETS = 1000
+"""Addresses of such a set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Network sets of others that rules may find, as the judged world takes them in.
+
+    `beyond` are those of strangers that are too large or too many.
+    """
+
+    inputs: Mapping[ObjectRef, Input]
+    beyond: tuple[ObjectRef, ...] = ()
+
+
+def sets_of_others(compiled: Compiled, sets: Mapping[ObjectRef, Body], policies: Sequence[Body]) -> Found:
+    """Network sets that the model does not name and that a rule of `policies` may find.
+
+    A global set that a canonical rule finds is a finding of its own (`Bystanders`); what it does for other policies is
+    theirs to answer for.
+    """
+    others = [(ref, body) for ref, body in sorted(sets.items()) if not _is_compared(compiled, ref)]
+    found = meant(policies, [(ref.namespace, body["metadata"].get("labels") or {}) for ref, body in others])
+    platform = {*compiled.platform, *compiled.peers, *compiled.governed}
+    inputs: dict[ObjectRef, Input] = {}
+    beyond: list[ObjectRef] = []
+    judged = 0
+    for number in sorted(found):
+        ref, body = others[number]
+        own = ref.namespace in platform
+        if ref.namespace and not own:
+            if judged == MOST_SETS or len((body.get("spec") or {}).get("nets") or ()) > MOST_NETS:
+                beyond.append(ref)
+                continue
+            judged += 1
+        inputs[ref] = Input(ref, body if own else None, body)
+    return Found(inputs, tuple(beyond[:MOST_TOLD]))
+
+
+def _is_compared(compiled: Compiled, ref: ObjectRef) -> bool:
+    """Whether a comparison of its scope tells all there is to tell of a set."""
+    if not ref.namespace:
+        return ref in compiled.cluster_wide.objects
+    governed = compiled.governed.get(ref.namespace)
+    return governed is not None and governed.closed
 
 
 def _calico_policies(compiled: Compiled) -> Iterator[Body]:

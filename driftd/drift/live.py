@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import islice
 
 from driftd.values import Body
@@ -85,3 +86,13 @@ def slice_from_body(body: Body) -> LiveSlice:
         ports=tuple((one.get("protocol") or "TCP", one.get("port") or 0) for one in body.get("ports") or ()),
         more=next(every, None) is not None,
     )
+
+
+def plain(address: str) -> str:
+    """One spelling for an address; IPv6 has many, and the author of a slice chooses."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return address

@@ -42,28 +42,46 @@ def relabelled_pods(compiled: Compiled, world: World, namespace: str) -> Iterato
 
 
 def relabelled_others(compiled: Compiled, world: World) -> Iterator[Finding]:
-    """A finding for each service account, or namespace that is not governed, whose labels let somebody in or out."""
+    """A finding for each other object beside policies that lets somebody in or out against the model.
+
+    They are service accounts, namespaces and network sets of others by their labels, and slices by their addresses.
+    """
     for ref, judgement in world.stray_others():
-        if judgement.direction is Direction.NEUTRAL:
-            continue
-        summary = (
-            f"the labels of {ref} are not the model's; {_effect(judgement)}. driftd does not write them: take the "
-            "labels away"
-        )
-        if ref.kind == "Namespace":
-            summary = (
-                f"the labels of {ref}, which the model does not govern, let its pods count where policies select "
-                f"namespaces; {_effect(judgement)}. Take the labels away, or govern the namespace"
-            )
-        yield _finding(compiled, compiled.governed.get(ref.namespace), ref, judgement, summary)
+        if judgement.direction is not Direction.NEUTRAL:
+            summary = _OF_OTHERS[ref.kind].format(ref=ref, effect=_effect(judgement))
+            yield _finding(compiled, compiled.governed.get(ref.namespace), ref, judgement, summary)
+
+
+_OF_OTHERS: Mapping[str, str] = {
+    "ServiceAccount": (
+        "the labels of {ref} are not the model's; {effect}. driftd does not write them: take the labels away"
+    ),
+    "Namespace": (
+        "the labels of {ref}, which the model does not govern, let its pods count where policies select namespaces; "
+        "{effect}. Take the labels away, or govern the namespace"
+    ),
+    "EndpointSlice": (
+        "{ref} lists what its Service does not select, and rules go by that Service; {effect}. driftd writes no "
+        "EndpointSlices: delete it, or the addresses in it"
+    ),
+    "NetworkSet": (
+        "{ref} is in a namespace that the model does not govern, and rules find it by its labels; {effect}. driftd "
+        "leaves it alone: take the labels away, or govern the namespace"
+    ),
+}
+_TYPES: Mapping[str, FindingType] = {
+    "EndpointSlice": FindingType.MISDIRECTED,
+    "NetworkSet": FindingType.FOREIGN,
+}
 
 
 def _finding(
     compiled: Compiled, governed: GovernedNamespace | None, ref: ObjectRef, judgement: Judgement, summary: str
 ) -> Finding:
+    type_ = _TYPES.get(ref.kind, FindingType.RELABELLED)
     return Finding(
-        id=finding_id(compiled.cluster, FindingType.RELABELLED, ref),
-        type=FindingType.RELABELLED,
+        id=finding_id(compiled.cluster, type_, ref),
+        type=type_,
         ref=ref,
         scope=Scope(governed.name) if governed else CLUSTER,
         tenant=governed.tenant if governed else "",

@@ -1,17 +1,19 @@
 """The canonical world as reachability sees it, and what each difference does to it (D5)."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
-from driftd.compile import Compiled, GovernedNamespace, Workload
+from driftd.compile import Compiled
 from driftd.drift.entitled import Input
+from driftd.drift.foreign import Found, sets_of_others
 from driftd.drift.meaning import UNJUDGED, Difference, Judgement
+from driftd.drift.modelled import BORNE, objects_of
 from driftd.drift.pod_security import lowered
+from driftd.drift.served import Backed, Backings, Name
 from driftd.drift.words import shown
-from driftd.policy.kinds import CALICO, KINDS, NAMESPACE_NAME, other_spelling
+from driftd.policy.kinds import CALICO, other_spelling
 from driftd.policy.reach import (
     Dialect,
     Edit,
@@ -25,16 +27,10 @@ from driftd.policy.reach import (
     block,
     delta,
     judge,
+    services_of,
     snapshot_of,
 )
 from driftd.values import CLUSTER, Body, Direction, FindingType, ObjectRef, scope_of
-
-_NAME_KEYS = ("app.kubernetes.io/name", "app", "k8s-app")
-_BORNE = frozenset(
-    {("networking.k8s.io", "NetworkPolicy"), ("", "Namespace")}
-    | {key for key, kind in KINDS.items() if kind.dialect == "calico"}
-)
-"""Kinds that decide flows and that this world holds."""
 
 
 class World:
@@ -54,13 +50,16 @@ class World:
         self.tenancy = tenancy_of(compiled)
         surroundings = Surroundings(pods=_ranges(compiled.pod_ranges), nodes=_ranges(compiled.node_ranges))
         self._canonical = snapshot_of(
-            _objects(compiled), Dialect(compiled.dialect), surroundings, governed=frozenset(compiled.governed)
+            objects_of(compiled), Dialect(compiled.dialect), surroundings, governed=frozenset(compiled.governed)
         )
         self._labelled = self._canonical
         self._standing = self._canonical
         self._open: dict[ObjectRef, Edit] = {}
         self._astray: set[str] = set()
         self._others: dict[ObjectRef, Input] = {}
+        self._backings: Backings | None = None
+        self._sets: Mapping[ObjectRef, Body] = {}
+        self._taken = _NOTHING_TAKEN
         self._judged_strays: dict[tuple[int | None, int | None], Judgement] = {}
         self._judged_against: tuple[Snapshot, Snapshot] | None = None
         self.edits = 0
@@ -72,6 +71,7 @@ class World:
         fresh._canonical = align(self._canonical, onto=fresh._canonical)
         fresh._labelled = fresh._standing = align(self._labelled, onto=fresh._canonical)
         fresh._astray, fresh._others = self._astray, self._others
+        fresh._backings, fresh._sets, fresh._taken = self._backings, self._sets, self._taken
         for ref, edit in self._open.items():
             fresh._stand(ref, edit)
         return fresh
@@ -97,6 +97,48 @@ class World:
             differs = (mine.classes if mine else {}) != (theirs.classes if theirs else {})
             (self._astray.add if differs else self._astray.discard)(namespace)
 
+    # -- what Calico's rules refer to ------------------------------------------------------------------------------
+
+    @property
+    def services_named(self) -> frozenset[Name]:
+        """The Services that rules go by now, canonical ones and those of policies that stand open."""
+        return frozenset().union(*map(services_of, self._policies()))
+
+    def knows(self, service: Name) -> bool:
+        """Whether it is known who stands behind a Service that rules go by."""
+        return service in self._taken.backed.known
+
+    def surround(self, backings: Backings | None, sets: Mapping[ObjectRef, Body] | None = None) -> bool:
+        """Take in who stands behind Services (None: not known now) and, where given, the network sets of others.
+
+        What is taken in are those to which some rule refers. Returns whether these are others than before.
+        """
+        self._backings = backings
+        self._sets = self._sets if sets is None else sets
+        return self._take_in()
+
+    def _policies(self) -> Iterator[Body]:
+        yield from self._canonical.cluster.bodies.values()
+        for edit in self._open.values():
+            yield from (one for one in edit.put if isinstance(one, dict) and _is_calicos_policy(one))
+
+    def _take_in(self) -> bool:
+        before = self._taken
+        if self._backings is None:  # what was known stays as last seen
+            self._taken = _Taken(replace(before.backed, known=frozenset(), overgrown=()), before.found)
+            return self._taken != before
+        backed = self._backings.backed(self._compiled, self.services_named)
+        found = sets_of_others(self._compiled, self._sets, list(self._policies())) if self._sets else Found({})
+        self._taken = _Taken(backed, found)
+        old, new = before.inputs, self._taken.inputs
+        changed = [one for ref, one in new.items() if old.get(ref) != one]
+        changed += [Input(ref, None, None) for ref in old if ref not in new]
+        self.observe(changed)
+        self.edits += sum(map(_width, changed))
+        return self._taken != before
+
+    # -- what is not as the model says -----------------------------------------------------------------------------
+
     def stray_pods(self, namespace: str) -> Iterator[tuple[Pod, Judgement]]:
         """Live pods of a namespace that policies tell from what the model entitles them to, and what that does."""
         mine, theirs = (one.namespaces.get(namespace) for one in (self._canonical, self._labelled))
@@ -114,9 +156,12 @@ class World:
             yield pod, self._judged_strays[pair]
 
     def stray_others(self) -> Iterator[tuple[ObjectRef, Judgement]]:
-        """The same for service accounts and for namespaces."""
+        """The same for service accounts, for namespaces, and for what Calico's rules refer to."""
         for ref, one in self._others.items():
-            yield ref, self._stray(one)
+            if ref.kind != "GlobalNetworkSet":  # that is compared, or what finds it is to blame
+                yield ref, self._stray(one)
+        for ref in (*self._taken.backed.overgrown, *self._taken.found.beyond):
+            yield ref, UNJUDGED
 
     def _stray(self, one: Input) -> Judgement:
         """What an input does by itself, and together with the policies that stand open."""
@@ -140,7 +185,16 @@ class World:
             edit = _edit(one)
             if edit is not None:
                 self._stand(one.ref, edit)
+        if any(_is_calicos(one.ref) for one in wanted):
+            self._take_in()
         return {one.ref: self._judged(one) for one in wanted}
+
+    def stand(self, differences: Iterable[Difference]) -> None:
+        """Have differences stand that were judged before."""
+        for one in differences:
+            edit = _edit(one)
+            if edit is not None:
+                self._stand(one.ref, edit)
 
     def opens(self, difference: Difference) -> bool:
         """Have it stand; whether that opens anything between pods that are there. Pods to come are left out."""
@@ -149,17 +203,21 @@ class World:
             return False
         before = self._standing
         self._stand(difference.ref, edit)
+        if self._goes_by_the_unknown(difference):
+            return True
         return delta(before, self._standing).direction.may_loosen
 
     def settle(self, refs: Iterable[ObjectRef]) -> None:
         """These objects are canonical again."""
         for ref in refs:
             if self._open.pop(ref, None) is not None:
-                self._standing = apply(self._standing, self._back(ref)) if self._open else self._labelled
+                self._standing = apply(self._standing, self._settled(ref)) if self._open else self._labelled
+                if _is_calicos(ref):
+                    self._take_in()
 
     def _stand(self, ref: ObjectRef, edit: Edit) -> None:
-        self._open[ref] = edit
         self._standing = apply(self._standing, edit)
+        self._open[ref] = edit
         self.edits += 1
 
     def _judged(self, difference: Difference) -> Judgement:
@@ -172,9 +230,19 @@ class World:
             steps.append((apply(self._standing, self._back(difference.ref)), self._standing))
         found = [own] if own else []
         found += [self._between(before, after) for before, after in steps]
-        if _names_a_service(difference):
+        if self._goes_by_the_unknown(difference):
             found.append(UNJUDGED)
         return reduce(worse, found)
+
+    def _goes_by_the_unknown(self, difference: Difference) -> bool:
+        """Whether a rule goes by a Service of which it is not known who stands behind it."""
+        sides = [side for side in (difference.live, difference.desired) if side is not None and _is_calicos(side.ref)]
+        return not all(services_of(side.body()) <= self._taken.backed.known for side in sides)
+
+    def _settled(self, ref: ObjectRef) -> Edit:
+        """The edit with which an object no longer stands open; a set of others may live on."""
+        other = self._others.get(ref)
+        return self._back(ref) if other is None else _inputs_edit([(ref, other.live)])
 
     def _back(self, ref: ObjectRef) -> Edit:
         """The edit that makes an object canonical again."""
@@ -187,19 +255,34 @@ class World:
         return Edit(put=(desired.body(),), remove=(ref,) if desired.ref != ref else ())
 
 
-def _names_a_service(difference: Difference) -> bool:
-    """Whether a rule of Calico's goes by what stands behind a Service: whoever writes its slices says who that is.
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What of the surroundings is in the world."""
 
-    This world holds no slices, so such a rule would seem to match nobody.
-    """
-    rules = [
-        rule
-        for side in (difference.live, difference.desired)
-        if side is not None and difference.ref.group == CALICO
-        for flow in ("ingress", "egress")
-        for rule in (side.body().get("spec") or {}).get(flow) or ()
-    ]
-    return any((rule.get(end) or {}).get("services") for rule in rules for end in ("source", "destination"))
+    backed: Backed
+    found: Found
+
+    @property
+    def inputs(self) -> dict[ObjectRef, Input]:
+        return {**self.backed.inputs, **self.found.inputs}
+
+
+_NOTHING_TAKEN = _Taken(Backed({}, frozenset()), Found({}))
+
+
+def _is_calicos(ref: ObjectRef) -> bool:
+    return ref.group == CALICO
+
+
+def _is_calicos_policy(body: Body) -> bool:
+    return "projectcalico.org/" in body["apiVersion"] and body["kind"].endswith("NetworkPolicy")
+
+
+def _width(one: Input) -> int:
+    """How far an input wears the caches out: each address is told apart from all others for good."""
+    spec = (one.live or {}) if not isinstance(one.live, Pod) else {}
+    addresses = sum(len(end.get("addresses") or ()) for end in spec.get("endpoints") or ())
+    return (addresses + len((spec.get("spec") or {}).get("nets") or ())) // 4
 
 
 def worse(one: Judgement, other: Judgement) -> Judgement:
@@ -233,7 +316,7 @@ def _own_meaning(difference: Difference) -> Judgement | None:
 
 def _edit(difference: Difference) -> Edit | None:
     """The step from canonical to live; None for kinds that decide no flow."""
-    if (difference.ref.group, difference.ref.kind) not in _BORNE:
+    if (difference.ref.group, difference.ref.kind) not in BORNE:
         return None
     if difference.live is None or difference.type is FindingType.TERMINATING:
         return Edit(remove=(difference.ref,))
@@ -280,58 +363,3 @@ def _inputs_edit(sides: Iterable[tuple[ObjectRef, Body | Pod | None]]) -> Edit:
         else:
             put.append(side)
     return Edit(put=tuple(put), remove=tuple(gone))
-
-
-def _objects(compiled: Compiled) -> Iterator[Body | Pod]:
-    pods: dict[tuple[str, str], Pod] = {}
-    for namespace, workloads in [
-        *((one.name, one.workloads) for one in compiled.governed.values()),
-        *compiled.peers.items(),
-    ]:
-        for one in workloads:
-            pod = _of_the_model(namespace, one)
-            pods[namespace, pod.name] = pod
-    for governed in compiled.governed.values():
-        pod = _standing_in(governed.name, "any-pod", {})
-        pods[governed.name, pod.name] = pod
-        for body in _borne(governed):
-            yield body
-            if body["kind"] == "NetworkPolicy" and body["apiVersion"].startswith("networking.k8s.io/"):
-                for pod in _named_pods(governed.name, body):
-                    pods.setdefault((pod.namespace, pod.name), pod)
-    yield from _borne(compiled.cluster_wide)
-    yield from pods.values()
-
-
-def _borne(governed: GovernedNamespace) -> Iterator[Body]:
-    return (one.body() for ref, one in governed.objects.items() if (ref.group, ref.kind) in _BORNE)
-
-
-def _standing_in(namespace: str, name: str, labels: Mapping[str, str], account: str = "default") -> Pod:
-    """A pod that the model speaks of, under a name that no live pod can have."""
-    return Pod(namespace, sys.intern(f"{name} (model)"), labels, account, owner=sys.intern(f"Model/{name}"))
-
-
-def _of_the_model(namespace: str, workload: Workload) -> Pod:
-    ports = tuple(((protocol, name), (number,)) for protocol, name, number in workload.ports)
-    pod = _standing_in(namespace, workload.name, workload.labels, workload.account or "default")
-    return replace(pod, ports=ports)
-
-
-def _named_pods(namespace: str, policy: Body) -> Iterator[Pod]:
-    """A pod for the policy's own selector, and one for each peer that it names in another namespace."""
-    spec = policy["spec"]
-    own = _labels(spec.get("podSelector"))
-    if own:
-        stem = policy["metadata"]["name"].removesuffix("-ingress").removesuffix("-egress")
-        yield _standing_in(namespace, stem, own)
-    for rule in (*(spec.get("ingress") or ()), *(spec.get("egress") or ())):
-        for peer in (*(rule.get("from") or ()), *(rule.get("to") or ())):
-            home, labels = _labels(peer.get("namespaceSelector")).get(NAMESPACE_NAME), _labels(peer.get("podSelector"))
-            if home and labels:
-                name = next((labels[key] for key in _NAME_KEYS if key in labels), "peer")
-                yield _standing_in(home, name, labels)
-
-
-def _labels(selector: Body | None) -> Mapping[str, str]:
-    return (selector or {}).get("matchLabels") or {}

@@ -5,7 +5,7 @@ closes them like all others.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol, TypeVar
@@ -15,6 +15,7 @@ import structlog
 from driftd.cluster import POD, Mirror, Name, Pace, WorkloadMirror
 from driftd.compile import Compiled
 from driftd.drift import (
+    Backings,
     Comparison,
     KindState,
     LiveService,
@@ -29,6 +30,7 @@ from driftd.drift import (
     relabelled_pods,
 )
 from driftd.engine.record import OpenFindings
+from driftd.policy.kinds import CALICO
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
 from driftd.values import Finding, FindingType, Live, ObjectRef, Resource, Scope
@@ -38,6 +40,7 @@ _Answer = TypeVar("_Answer")
 
 _TYPES = frozenset({FindingType.RELABELLED, FindingType.EXPOSED, FindingType.MISDIRECTED})
 _LABELLED = (("", "Namespace"), ("", "ServiceAccount"))
+_SETS = ((CALICO, "NetworkSet"), (CALICO, "GlobalNetworkSet"))
 _SETTLE_SECONDS = 0.02
 """Changes come in bursts: a pod is made, scheduled and gets its address within moments."""
 _SHARE = 10
@@ -45,8 +48,10 @@ _SHARE = 10
 _LONGEST_PAUSE = 0.5
 """...but no longer than this, however long it took: somebody shall know within a second."""
 _AGAIN_SECONDS = 5.0
+_UNHELD_SECONDS = 10.0
+"""How long an address that a slice lists may be nobody's: pods and slices are told apart from each other."""
 _MOST_CHANGES = 20_000
-"""Changed pods of which the names are kept; with more all of them are looked at."""
+"""Changed pods of which the names are kept; with more all of them are looked at, and those that are gone."""
 
 
 class _Judge(Protocol):
@@ -62,13 +67,17 @@ class _Changes:
     """What has changed since the last judgement."""
 
     everything: bool = True
+    sets: bool = False
     pods: set[Name] = field(default_factory=set)
     labelled: set[ObjectRef] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
 class _Live:
-    """A copy of what is known, for the thread. `labelled` has the objects that changed, None for those gone."""
+    """A copy of what is known, for the thread. `labelled` has the objects that changed, None for those gone.
+
+    `at` is the monotonic second of the copy.
+    """
 
     compiled: Compiled
     changes: _Changes
@@ -76,6 +85,8 @@ class _Live:
     services: tuple[LiveService, ...]
     slices: tuple[LiveSlice, ...]
     labelled: Mapping[ObjectRef, Live | None]
+    sets: Mapping[ObjectRef, Live]
+    at: float
 
 
 def _by_shape(live: _Live) -> Iterator[Finding]:
@@ -84,12 +95,21 @@ def _by_shape(live: _Live) -> Iterator[Finding]:
     yield from misdirected(live.compiled, live.slices, live.pods)
 
 
+def _is_told_here(finding: Finding) -> bool:
+    """Whether findings of this sort are made here. Foreign objects of the whole cluster are compared."""
+    return finding.type in _TYPES or (finding.type is FindingType.FOREIGN and bool(finding.ref.namespace))
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """Findings of the namespaces that were looked at, and of all else."""
+    """Findings of the namespaces that were looked at, and of all else.
+
+    `surroundings`: what Calico's rules refer to, wherever it is, is not what it was before.
+    """
 
     namespaces: Mapping[str, tuple[Finding, ...]]
     others: tuple[Finding, ...]
+    surroundings: bool = False
 
 
 class WorkloadDrift:
@@ -131,6 +151,8 @@ class WorkloadDrift:
         self._wake = asyncio.Event()
         self._changes = _Changes()
         self._fed: World | None = None
+        self._unheld: dict[str, float] = {}
+        self._waits_for_pods = False
         self._judged_model: Compiled | None = None
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
@@ -166,7 +188,7 @@ class WorkloadDrift:
         known = {one.id: one for one in self._by_scope.get(comparison.scope, {}).values() if one.ref not in exempt}
         if not self.judged:
             held = self._open.of(comparison.scope).values()
-            known = {one.id: one for one in held if one.type in _TYPES and one.ref not in exempt} | known
+            known = {one.id: one for one in held if _is_told_here(one) and one.ref not in exempt} | known
         return replace(comparison, findings=(*comparison.findings, *known.values())) if known else comparison
 
     # -- what changes -----------------------------------------------------------------------------------------------
@@ -182,7 +204,7 @@ class WorkloadDrift:
         self._wake.set()
 
     def _workload_changed(self, resource: Resource, name: Name) -> None:
-        if resource is POD and len(self._changes.pods) < _MOST_CHANGES:
+        if resource is POD and (len(self._changes.pods) < _MOST_CHANGES or name not in self._workloads.pods):
             self._changes.pods.add(name)
         elif resource is POD:
             self._changes.everything = True
@@ -191,6 +213,9 @@ class WorkloadDrift:
     def _object_changed(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
         if (ref.group, ref.kind) in _LABELLED and labels_of(before) != labels_of(after):
             self._changes.labelled.add(ref)
+            self._wake.set()
+        elif (ref.group, ref.kind) in _SETS:
+            self._changes.sets = True
             self._wake.set()
 
     def _state_changed(self, resource: Resource, state: KindState, why: str) -> None:
@@ -218,22 +243,32 @@ class WorkloadDrift:
     async def _judge_changes(self) -> float:
         """Judge what has changed; the pause in seconds until the next time."""
         model = self._compiled()
-        if model is None or self._workloads.not_ready:
-            self._behind_since = None  # what cannot be seen is another trouble
+        if model is None:
+            self._behind_since = None
             return _SETTLE_SECONDS
-        began = self._pace.clock.monotonic()
-        if self._behind_since is None:
-            self._behind_since = began
-        changes, self._changes = self._changes, _Changes(everything=False)
+        began, changes = self._pace.clock.monotonic(), _Changes(everything=False)
         try:
+            if self._workloads.not_ready:
+                self._behind_since = None  # what cannot be seen is another trouble
+                await self._out_of_sight()
+                return _SETTLE_SECONDS
+            if self._behind_since is None:
+                self._behind_since = began
+            changes, self._changes = self._changes, changes
             await self._judge_all(model, changes)
         except Exception:  # noqa: BLE001 - the supervisor of this loop: one odd pod must not end driftd
             _log.exception("workloads.not_judged", again_in=_AGAIN_SECONDS)
             self._changes.everything = True
+            self._changes.pods |= changes.pods  # some of them may be gone, and everything is what is there
             self._wake.set()
             return _AGAIN_SECONDS
         self._behind_since = None
         return min(_LONGEST_PAUSE, max(_SETTLE_SECONDS, (self._pace.clock.monotonic() - began) * _SHARE))
+
+    async def _out_of_sight(self) -> None:
+        """Who stands behind a Service is not known now."""
+        if self._fed is not None:
+            await self._judge.ask(lambda world: world.surround(None))
 
     async def _judge_all(self, model: Compiled, changes: _Changes) -> None:
         live = _Live(
@@ -243,8 +278,10 @@ class WorkloadDrift:
             services=tuple(self._workloads.services.values()),
             slices=tuple(self._workloads.slices.values()),
             labelled=self._labelled(changes),
+            sets=self._of_kinds(_SETS),
+            at=self._pace.clock.monotonic(),
         )
-        if self._fed is None and not live.pods and not model.coverage.selector_keys:
+        if self._fed is None and model.dialect != "calico" and not (live.pods or model.coverage.selector_keys):
             judged = _Judged({}, tuple(_by_shape(live)))  # nothing lives that a world would have to be made for
         else:
             judged = await self._judge.ask(lambda world: self._look(world, live))
@@ -257,14 +294,19 @@ class WorkloadDrift:
         self._namespaces = ({} if everything else self._namespaces) | dict(judged.namespaces)
         self._metrics.workloads_judged.set(self._pace.clock.now().timestamp())
         await self._publish(judged.others)
-        if not everything:
-            self._judge.reconsider(frozenset(judged.namespaces))
+        self._judge.reconsider(None if everything or judged.surroundings else frozenset(judged.namespaces))
+        if self._waits_for_pods:
+            asyncio.get_running_loop().call_later(_UNHELD_SECONDS, self._wake.set)
 
     def _labelled(self, changes: _Changes) -> Mapping[ObjectRef, Live | None]:
         """Namespaces and service accounts to look at, and all of them in case the world is a new one."""
         found: dict[ObjectRef, Live | None] = {ref: self._mirror.get(ref) for ref in changes.labelled}
+        return found | self._of_kinds(_LABELLED)
+
+    def _of_kinds(self, kinds: Collection[tuple[str, str]]) -> dict[ObjectRef, Live]:
+        found: dict[ObjectRef, Live] = {}
         for resource in self._mirror.states():
-            if (resource.group, resource.kind) in _LABELLED:
+            if resource.key in kinds:
                 found |= self._mirror.of_kind(resource)
         return found
 
@@ -272,29 +314,40 @@ class WorkloadDrift:
         """In the thread of the world."""
         model = live.compiled
         everything = live.changes.everything or world is not self._fed
-        names = live.pods.keys() if everything else live.changes.pods
+        names = {*live.pods, *live.changes.pods} if everything else live.changes.pods
         refs = live.labelled.keys() if everything else live.changes.labelled
         world.observe([*pod_inputs(model, live.pods, names), *label_inputs(model, live.labelled, refs)])
+        surroundings = self._surround(world, live, everything=everything)
         self._fed = world
-        touched = set(model.governed) if everything else {namespace for namespace, _ in names}
+        touched = set(model.governed) if everything or surroundings else {namespace for namespace, _ in names}
         touched |= {ref.namespace for ref in refs if ref.kind == "ServiceAccount"}
         others = (*relabelled_others(model, world), *_by_shape(live))
-        return _Judged(
-            {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}, others
-        )
+        namespaces = {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}
+        return _Judged(namespaces, others, surroundings)
+
+    def _surround(self, world: World, live: _Live, *, everything: bool) -> bool:
+        """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""
+        backings = Backings.of(live.services, live.slices, live.pods)
+        unheld = backings.unheld(live.compiled, world.services_named)
+        self._unheld = {one: self._unheld.get(one, live.at) for one in unheld}
+        fresh = frozenset(one for one, since in self._unheld.items() if live.at - since < _UNHELD_SECONDS)
+        self._waits_for_pods = bool(fresh)
+        sets = {ref: one.body() for ref, one in live.sets.items()} if everything or live.changes.sets else None
+        return world.surround(backings.settled(fresh), sets)
 
     async def _publish(self, others: Iterable[Finding]) -> None:
         """Make this what is known, and tell of each scope where it is something else."""
         now: dict[Scope, dict[str, Finding]] = {}
         for finding in (*(one for found in self._namespaces.values() for one in found), *others):
-            now.setdefault(finding.scope, {})[finding.id] = finding
+            here = now.setdefault(finding.scope, {})
+            known = here.get(finding.id)
+            if known is None or finding.severity.rank < known.severity.rank:  # by effect, and by shape
+                here[finding.id] = finding
         before, self._by_scope = self._by_scope, now
-        held = {
-            scope for scope in self._open.scopes() if any(one.type in _TYPES for one in self._open.of(scope).values())
-        }
+        held = {scope for scope in self._open.scopes() if any(map(_is_told_here, self._open.of(scope).values()))}
         for scope in before.keys() | now.keys() | held:
             was = {
-                **{id: one for id, one in self._open.of(scope).items() if one.type in _TYPES},
+                **{id: one for id, one in self._open.of(scope).items() if _is_told_here(one)},
                 **before.get(scope, {}),
             }
             here = now.get(scope, {})

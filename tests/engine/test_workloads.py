@@ -9,15 +9,19 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import TypeVar
 
-from driftd.cluster import POD, WORKLOADS, Mirror, Pace, WorkloadMirror
+import orjson
+
+from driftd.cluster import POD, SLICE, WORKLOADS, Mirror, Pace, WorkloadMirror
 from driftd.compile import Compiled, Exempt, compile_model
-from driftd.drift import Comparison, KindState, World
+from driftd.drift import Comparison, KindState, LiveSlice, World
 from driftd.engine import OpenFindings, WorkloadDrift
+from driftd.policy.kinds import CALICO, KINDS
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
-from driftd.values import Finding, FindingType, ObjectRef, Scope
+from driftd.values import CLUSTER as WHOLE
+from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Scope
 from tests.support.cluster import spec_digest
-from tests.support.model_texts import environment, model
+from tests.support.model_texts import CLUSTER, environment, model
 
 _Answer = TypeVar("_Answer")
 SHOP = Scope("shop")
@@ -30,12 +34,45 @@ def compiled() -> Compiled:
     return compile_model(model(shop=environment("shop", "acme"), desk=environment("desk", "globex")))
 
 
+BY_NAME = """\
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: to-db, namespace: shop}
+spec:
+  order: 500
+  selector: app.kubernetes.io/name == 'web'
+  types: [Egress]
+  egress: [{action: Allow, protocol: TCP, destination: {services: {name: db}}}]
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: default.partners}
+spec:
+  order: 500
+  namespaceSelector: has(driftd.dev/tenant)
+  types: [Egress]
+  egress: [{action: Allow, destination: {selector: role == 'partner'}}]
+"""
+
+
+@cache
+def tiered() -> Compiled:
+    cluster = CLUSTER.replace("spec:\n", "spec:\n  cni: {dialect: calico}\n", 1)
+    return compile_model(model(cluster=cluster, shop=environment("shop", "acme") + BY_NAME))
+
+
+@dataclass
 class _Clock:
+    """The loop's time, and what a test adds to it."""
+
+    more: float = 0.0
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return asyncio.get_running_loop().time() + self.more
 
 
 @dataclass
@@ -44,6 +81,7 @@ class Judge:
 
     world: World = field(default_factory=lambda: World(compiled()))
     faults: list[Exception] = field(default_factory=list)
+    reconsidered: list[frozenset[str] | None] = field(default_factory=list)
 
     async def ask(self, question: Callable[[World], _Answer]) -> _Answer:
         if self.faults:
@@ -51,7 +89,7 @@ class Judge:
         return question(self.world)
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
-        del namespaces
+        self.reconsidered.append(namespaces)
 
 
 @dataclass
@@ -62,6 +100,8 @@ class Stand:
     findings: OpenFindings
     told: list[Scope]
     opened: list[Finding]
+    mirror: Mirror
+    clock: _Clock
 
     def ready(self) -> None:
         for one in WORKLOADS:
@@ -71,8 +111,13 @@ class Stand:
         """What a watch would: the pod as it is now, or gone."""
         self.workloads._put(POD, ("shop", "thief"), pod)
 
-    def found(self, model_: Compiled | None = None) -> tuple[Finding, ...]:
-        return self.drift.added_to(Comparison(SHOP), model_ or compiled(), TODAY).findings
+    def found(self, model_: Compiled | None = None, scope: Scope = SHOP) -> tuple[Finding, ...]:
+        return self.drift.added_to(Comparison(scope), model_ or compiled(), TODAY).findings
+
+    def listed(self, *addresses: str) -> None:
+        """What a watch would: the slice of the database, as it is now."""
+        one = LiveSlice("shop", "db-1", "db", addresses, (("TCP", 5432),))
+        self.workloads._put(SLICE, ("shop", "db-1"), one)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
@@ -81,19 +126,20 @@ class Stand:
 
 
 @asynccontextmanager
-async def standing(judge: Judge | None = None) -> AsyncIterator[Stand]:
-    pace = Pace(_Clock(), lambda _seconds: asyncio.sleep(0.001), random.random)
+async def standing(judge: Judge | None = None, model_: Callable[[], Compiled] = compiled) -> AsyncIterator[Stand]:
+    clock = _Clock()
+    pace = Pace(clock, lambda _seconds: asyncio.sleep(0.001), random.random)
     workloads, metrics = WorkloadMirror(lambda _namespace: True), Metrics()
     findings, told, opened = OpenFindings(metrics), list[Scope](), list[Finding]()
-    judge = judge or Judge()
+    judge, mirror = judge or Judge(World(model_())), Mirror(spec_digest, pace)
 
     async def updated(_finding: Finding) -> None:
         return
 
     drift = WorkloadDrift(
         workloads=workloads,
-        mirror=Mirror(spec_digest, pace),
-        compiled=compiled,
+        mirror=mirror,
+        compiled=model_,
         judge=judge,
         findings=findings,
         changed=told.append,
@@ -104,7 +150,7 @@ async def standing(judge: Judge | None = None) -> AsyncIterator[Stand]:
     )
     task = asyncio.create_task(drift.run())
     try:
-        yield Stand(workloads, drift, judge, findings, told, opened)
+        yield Stand(workloads, drift, judge, findings, told, opened, mirror, clock)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -179,3 +225,79 @@ async def test_for_how_long_nothing_comes_to_a_judgement_can_be_asked() -> None:
         await one.until(lambda: one.drift.stuck_seconds > 0.1)
         faults.clear()
         await one.until(lambda: one.drift.stuck_seconds == 0.0 and len(one.found()) == 1)
+
+
+# -- what Calico's rules refer to --------------------------------------------------------------------------------------
+
+
+async def test_a_slice_that_lists_what_nobody_selects_is_told_and_forgotten_when_it_does_not() -> None:
+    async with standing(model_=tiered) as stand:
+        stand.ready()
+        await stand.until(lambda: stand.drift.judged)
+        stand.listed("203.0.113.9")
+        await stand.until(lambda: bool(stand.found()))
+        (found,) = stand.found()
+        assert (found.type, found.ref.name, found.direction) == (FindingType.MISDIRECTED, "db-1", Direction.LOOSENS)
+        assert None in stand.judge.reconsidered  # what may stand by its effect may have another one now
+        stand.listed()
+        await stand.until(lambda: not stand.found())
+
+
+async def test_an_address_in_the_range_of_pods_that_nobody_has_waits_for_its_pod() -> None:
+    async with standing(model_=tiered) as stand:
+        stand.ready()
+        await stand.until(lambda: stand.drift.judged)
+        stand.listed("10.244.7.7")
+        await asyncio.sleep(0.2)
+        assert stand.found() == ()
+        stand.clock.more += 11.0
+        stand.put(Pod("shop", "thief", {}))  # anything that makes it look again
+        await stand.until(lambda: bool(stand.found()))
+        assert [one.ref.name for one in stand.found()] == ["db-1"]
+
+
+async def test_while_slices_cannot_be_seen_it_is_not_known_who_stands_behind_a_service() -> None:
+    async with standing(model_=tiered) as stand:
+        stand.ready()
+        stand.listed("203.0.113.9")
+        await stand.until(lambda: bool(stand.found()))
+        world = stand.judge.world
+        assert world.knows(("shop", "db"))
+        stand.workloads.mark(SLICE, KindState.BLIND, "forbidden")
+        await stand.until(lambda: not world.knows(("shop", "db")))
+        assert stand.found() != ()
+        stand.workloads.mark(SLICE, KindState.READY)
+        await stand.until(lambda: world.knows(("shop", "db")))
+
+
+async def test_a_strangers_network_set_is_told_for_the_cluster_and_forgotten_when_it_goes() -> None:
+    resource = KINDS[CALICO, "NetworkSet"].resource
+    ref = ObjectRef(CALICO, "NetworkSet", "stranger", "mine")
+    metadata = {"name": "mine", "namespace": "stranger", "labels": {"role": "partner"}}
+    body = {
+        "apiVersion": f"{CALICO}/v3",
+        "kind": "NetworkSet",
+        "metadata": metadata,
+        "spec": {"nets": ["192.0.2.0/24"]},
+    }
+    live = Live(ref, orjson.dumps(body), Digest(b"1"), "u", "1", terminating=False, managers=())
+    async with standing(model_=tiered) as stand:
+        stand.mirror.watch(resource)
+        stand.ready()
+        await stand.until(lambda: stand.drift.judged)
+        stand.mirror.apply(resource, live)
+        await stand.until(lambda: bool(stand.found(scope=WHOLE)))
+        (found,) = stand.found(scope=WHOLE)
+        assert (found.type, found.ref, found.direction) == (FindingType.FOREIGN, ref, Direction.LOOSENS)
+        stand.mirror.vanish(resource, live)
+        await stand.until(lambda: not stand.found(scope=WHOLE))
+
+
+async def test_a_pod_that_goes_while_a_judgement_fails_is_not_remembered() -> None:
+    async with standing() as stand:
+        stand.ready()
+        stand.put(THIEF)
+        await stand.until(lambda: bool(stand.found()))
+        stand.judge.faults.append(RuntimeError("odd"))
+        stand.put(None)
+        await stand.until(lambda: not stand.found())

@@ -1,7 +1,7 @@
 """Who can reach whom under Kubernetes, Calico and admin policies: exact answers, deltas, explanations, judgements."""
 
 from driftd.policy.reach.addresses import Ranges, block, blocks, of_ranges
-from driftd.policy.reach.calico_scope import homes_of, may_mean, may_select
+from driftd.policy.reach.calico_scope import homes_of, may_mean, may_select, meant, services_of
 from driftd.policy.reach.calico_selectors import calico_selector
 from driftd.policy.reach.delta import Delta, DifferentDialects, delta
 from driftd.policy.reach.dialects import Answer, Dialect
@@ -64,9 +64,11 @@ __all__ = [
     "matrix",
     "may_mean",
     "may_select",
+    "meant",
     "of_ranges",
     "pod_from_body",
     "pods_from_workload",
     "port_set",
+    "services_of",
     "snapshot_of",
 ]

@@ -1,16 +1,17 @@
 """One end of a Calico rule: the conjunction of everything it says about who stands there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 from typing import Final
 
-from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, Ranges, block
+from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, Range, Ranges, block, of_ranges
 from driftd.policy.reach.calico_selectors import calico_selector, endpoint_selector
 from driftd.policy.reach.endpoints import Labels
 from driftd.policy.reach.inventory import NAME_LABEL, NetworkSet, Service, Slice
 from driftd.policy.reach.policies import NOBODY, Block, Peer, Perhaps, Pods, PortMatch, Unless, both, either
+from driftd.policy.reach.relation import positions
 from driftd.policy.reach.selectors import (
     ALWAYS,
     Always,
@@ -44,20 +45,38 @@ _FIELDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What rules refer to besides pods: network sets, and what stands behind services."""
+    """What rules refer to besides pods: network sets, and what stands behind services.
+
+    Where slices of a service are known they alone say who that is. With `selecting` whoever it selects stands behind it
+    as well, listed yet or not, and an address that is said to be a pod's is nobody else's: so findings are judged.
+    """
 
     sets: tuple[NetworkSet, ...] = ()
     slices: tuple[Slice, ...] = ()
     services: Mapping[tuple[str, str], Service] | None = None
     namespaces: Mapping[str, Labels] | None = None
+    selecting: bool = False
+    _index: LabelIndex = field(default_factory=LabelIndex, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for one in self.sets:
+            self._index.add(self._set_labels(one))
 
     def addresses(self, selector: Selector) -> Ranges:
         """Addresses of the network sets that a selector over Calico's labels matches."""
-        found = NOWHERE
-        for one in self.sets:
-            if self._matches(selector, self._set_labels(one)):
-                found = found | one.ranges
-        return found
+        if not self.sets:
+            return NOWHERE
+        return of_ranges(span for position in positions(self._index.match(selector)) for span in self._spans(position))
+
+    def _spans(self, position: int) -> tuple[Range, ...]:
+        return self.sets[position].ranges.spans
+
+    def listed(self, one: Slice) -> Peer:
+        """Whoever has an address that a slice lists."""
+        if not self.selecting:
+            return Block(one.ranges, pods=True)
+        pods = both((Block(one.pods, pods=True, listed=True), Pods()))
+        return either((Block(one.ranges - one.pods, pods=True, listed=True), pods))
 
     def _labels(self, namespace: str) -> dict[str, str]:
         labels = dict((self.namespaces or {}).get(namespace, ()))
@@ -69,12 +88,6 @@ class Grounds:
             found[_NAMESPACE] = one.namespace
             found |= {f"pcns.{key}": value for key, value in self._labels(one.namespace).items()}
         return found
-
-    @staticmethod
-    def _matches(selector: Selector, labels: Mapping[str, str]) -> bool:
-        index = LabelIndex()
-        index.add(labels)
-        return bool(index.match(selector))
 
     @staticmethod
     def family(version: int) -> Peer:
@@ -109,15 +122,16 @@ class Entity:
         if not wanted:
             return [(peer, None)]
         name, namespace = str(wanted.get("name") or ""), str(wanted.get("namespace") or self._namespace or "default")
-        slices = [one for one in self._grounds.slices if (one.namespace, one.service) == (namespace, name)]
+        grounds = self._grounds
         found: list[tuple[Peer, PortMatch | None]] = [
-            (both((peer, Block(one.ranges, pods=True))), PortMatch(one.ports) if as_destination else None)
-            for one in slices
+            (both((peer, grounds.listed(one))), PortMatch(one.ports) if as_destination else None)
+            for one in grounds.slices
+            if (one.namespace, one.service) == (namespace, name)
         ]
-        service = (self._grounds.services or {}).get((namespace, name))
-        if not slices and service is not None and service.selector is not None:
+        service = (grounds.services or {}).get((namespace, name))
+        if (grounds.selecting or not found) and service is not None and service.selector is not None:
             pods = Pods(namespace=namespace, labels=service.selector)
-            found = [(both((peer, pods)), service.ports if as_destination else None)]
+            found.append((both((peer, pods)), service.ports if as_destination else None))
         if not found:
             self._notes.append(
                 f"{self._where}.services: no endpoints of {namespace}/{name} are known, so it matches nothing"

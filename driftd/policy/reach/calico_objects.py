@@ -1,9 +1,10 @@
 """Calico's objects besides policies: tiers, network sets, and the endpoints behind services."""
 
+from collections.abc import Iterable
 from math import inf
 from typing import Final
 
-from driftd.policy.reach.addresses import NOWHERE, block, of_ranges
+from driftd.policy.reach.addresses import NOWHERE, Range, block, of_ranges
 from driftd.policy.reach.endpoints import labels_of
 from driftd.policy.reach.inventory import NetworkSet, Service, Slice
 from driftd.policy.reach.policies import Action, PortMatch, Tier
@@ -57,12 +58,8 @@ def read_slice(body: Body) -> Slice:
     metadata = body.get("metadata") or {}
     labels = metadata.get("labels") or {}
     try:
-        spans = [
-            span
-            for one in body.get("endpoints") or ()
-            for text in one.get("addresses") or ()
-            for span in _span(body, text)
-        ]
+        endpoints = body.get("endpoints") or ()
+        spans, of_pods = _spans(body, endpoints), _spans(body, filter(_is_a_pod, endpoints))
         served: PortSet = NONE
         for port in body.get("ports") or ():
             name, number = str(port.get("protocol") or "TCP"), port.get("port")
@@ -74,11 +71,18 @@ def read_slice(body: Body) -> Slice:
         str(metadata.get("namespace") or "default"),
         of_ranges(spans),
         served,
+        of_ranges(of_pods),
     )
 
 
-def _span(body: Body, text: object) -> tuple[tuple[int, int], ...]:
-    return () if body.get("addressType") == "FQDN" else block(str(text)).spans
+def _spans(body: Body, endpoints: Iterable[Body]) -> list[Range]:
+    if body.get("addressType") == "FQDN":
+        return []
+    return [span for one in endpoints for text in one.get("addresses") or () for span in block(str(text)).spans]
+
+
+def _is_a_pod(endpoint: Body) -> bool:
+    return bool((endpoint.get("targetRef") or {}).get("kind") == "Pod")
 
 
 def read_service(body: Body) -> Service:

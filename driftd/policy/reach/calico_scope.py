@@ -4,11 +4,12 @@ What is known of an endpoint is its namespace with its labels; what a pod may ca
 false, or open, and open counts as yes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from driftd.policy.reach.calico_selectors import calico_selector
 from driftd.policy.reach.inventory import NAME_LABEL
+from driftd.policy.reach.relation import positions
 from driftd.policy.reach.selectors import (
     Always,
     And,
@@ -47,28 +48,60 @@ def may_select(policy: Body, namespaces: Mapping[str, Mapping[str, str]]) -> boo
 
 def may_mean(policies: Iterable[Body], labels: Mapping[str, str], namespace: str = "") -> bool:
     """Whether a rule of these policies may find a network set by its labels; a global one has no `namespace`."""
-    index = LabelIndex()
-    index.add({**labels, **({"projectcalico.org/namespace": namespace} if namespace else {})})
-    return any(
-        _finds(end, index, namespaced=bool(namespace))
+    return bool(meant(policies, ((namespace, labels),)))
+
+
+def meant(policies: Iterable[Body], sets: Iterable[tuple[str, Mapping[str, str]]]) -> frozenset[int]:
+    """Which of several network sets, each given by its namespace and labels, a rule of these policies may find."""
+    spaced, wide = LabelIndex(), LabelIndex()
+    for number, (namespace, labels) in enumerate(sets):
+        if namespace:
+            spaced.put(number, {**labels, "projectcalico.org/namespace": namespace})
+        else:
+            wide.put(number, labels)
+    # Most rules of a platform are of one pattern, so what they look for is looked up once.
+    ends = {
+        tuple(str(end.get(field) or "") for field in _FINDING)
         for policy in policies
-        for flow in ("ingress", "egress")
-        for rule in (policy.get("spec") or {}).get(flow) or ()
-        for end in (rule.get("source") or {}, rule.get("destination") or {})
+        for end in _ends(policy)
+        if any(end.get(field) for field in _FINDING)
+    }
+    found = 0
+    for one in ends:
+        found |= _found(one, spaced, namespaced=True) | _found(one, wide, namespaced=False)
+    return frozenset(positions(found))
+
+
+def services_of(policy: Body) -> frozenset[tuple[str, str]]:
+    """The Services that rules of a policy of Calico's go by, each by namespace and name."""
+    metadata = policy.get("metadata") or {}
+    home = str(metadata.get("namespace") or "default")
+    return frozenset(
+        (str(named.get("namespace") or home), str(named.get("name") or ""))
+        for end in _ends(policy)
+        if (named := end.get("services"))
     )
 
 
-def _finds(end: Body, index: LabelIndex, *, namespaced: bool) -> bool:
+_FINDING: Final = ("selector", "notSelector", "namespaceSelector", "serviceAccounts")
+
+
+def _ends(policy: Body) -> Iterator[Body]:
+    for flow in ("ingress", "egress"):
+        for rule in (policy.get("spec") or {}).get(flow) or ():
+            yield from (rule[end] for end in ("source", "destination") if rule.get(end))
+
+
+def _found(end: tuple[str, ...], index: LabelIndex, *, namespaced: bool) -> int:
+    selector, excluded, spaces, accounts = end
     try:
-        if end.get("notSelector") and index.match(calico_selector(str(end["notSelector"]))):
-            return True
-        if not (end.get("selector") or end.get("namespaceSelector") or end.get("serviceAccounts")):
-            return False
-        spaces = calico_selector(str(end.get("namespaceSelector") or ""))
-        here = namespaced or not end.get("namespaceSelector") or _in_no_namespace(spaces)
-        return here and bool(index.match(calico_selector(str(end.get("selector") or ""))))
+        found = index.match(calico_selector(excluded)) if excluded else 0
+        if not (selector or spaces or accounts):
+            return found
+        here = namespaced or not spaces or _in_no_namespace(calico_selector(spaces))
+        return found | (index.match(calico_selector(selector)) if here else 0)
     except MalformedSelector:
-        return True
+        return index.everything
 
 
 def _in_no_namespace(selector: Selector) -> bool:

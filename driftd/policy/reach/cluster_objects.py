@@ -1,17 +1,21 @@
 """Objects that rules refer to (tiers, network sets, slices, services): taken into a view of the cluster, and out."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from driftd.policy.reach.calico_entity import Grounds
 from driftd.policy.reach.calico_objects import read_network_set, read_service, read_slice
+from driftd.policy.reach.calico_scope import services_of
 from driftd.policy.reach.endpoints import Labels
 from driftd.policy.reach.inventory import ClusterView
 from driftd.values import Body, ObjectRef
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+_SETS: Final = frozenset(("NetworkSet", "GlobalNetworkSet"))
+_SERVED: Final = frozenset(("EndpointSlice", "Service"))
 
 
 def with_ground(cluster: ClusterView, ref: ObjectRef, body: Body) -> ClusterView:
@@ -40,13 +44,23 @@ def without_object(cluster: ClusterView, ref: ObjectRef) -> ClusterView | None:
             return None
 
 
-def grounds_of(cluster: ClusterView, labels: Mapping[str, Labels]) -> Grounds:
+def referring(cluster: ClusterView, touched: AbstractSet[str], *, relabelled: bool) -> list[ObjectRef]:
+    """Policies that are to be read again: objects of the kinds `touched`, or the labels of namespaces, changed."""
+    if touched & _SETS or (relabelled and cluster.network_sets):
+        return list(cluster.bodies)
+    if touched & _SERVED:
+        return [ref for ref, body in cluster.bodies.items() if services_of(body)]
+    return []
+
+
+def grounds_of(cluster: ClusterView, labels: Mapping[str, Labels], *, selecting: bool) -> Grounds:
     """What rules refer to besides pods; `labels` are those of namespaces, needed where there are network sets."""
     return Grounds(
         tuple(cluster.network_sets.values()),
         tuple(cluster.slices.values()),
         {(one.namespace, ref.name): one for ref, one in cluster.services.items()},
         labels,
+        selecting,
     )
 
 

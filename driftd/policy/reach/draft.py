@@ -11,7 +11,7 @@ from driftd.policy.reach.admin_policy import read_admin_policy
 from driftd.policy.reach.calico_entity import Grounds
 from driftd.policy.reach.calico_objects import UnreadableObject, calico_ref, read_tier
 from driftd.policy.reach.calico_policy import read_calico_policy
-from driftd.policy.reach.cluster_objects import grounds_of, with_ground, without, without_object
+from driftd.policy.reach.cluster_objects import grounds_of, referring, with_ground, without, without_object
 from driftd.policy.reach.dialects import Answer
 from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView
@@ -67,7 +67,7 @@ class Draft:
         self.in_force: set[Policy] = set()
         self._cluster = before.cluster
         self._cluster_changed: list[Policy] = []
-        self._grounds_changed = False
+        self._touched: set[str] = set()
         self._waiting: list[ObjectRef] = []
 
     def space(self, name: str) -> Space:
@@ -288,7 +288,7 @@ class Draft:
         except UnreadableObject as problem:
             self._name_unread(ref, str(problem))
             return
-        self._grounds_changed = True
+        self._touched.add(ref.kind)
 
     def _put_opaque(self, ref: ObjectRef, _: Body) -> None:
         if self.core.dialect in OPAQUE[ref.group, ref.kind]:
@@ -312,15 +312,15 @@ class Draft:
         if cluster is None:
             return False
         self._cluster = cluster
-        self._grounds_changed = self._grounds_changed or ref.kind != "Tier"
+        self._touched.add(ref.kind)
         return True
 
     def ground(self) -> None:
         """Read Calico policies: those put now, and all where network sets, services or namespaces changed."""
         bodies = self._cluster.bodies
         relabelled = any(space.everything_moved for space in self.spaces.values())
-        everything = bodies and (self._grounds_changed or (relabelled and bool(self._cluster.network_sets)))
-        wanted = list(bodies) if everything else [ref for ref in self._waiting if ref in bodies]
+        wanted = [ref for ref in self._waiting if ref in bodies]
+        wanted += referring(self._cluster, self._touched, relabelled=relabelled)
         if not wanted:
             return
         grounds = self._grounds()
@@ -337,7 +337,7 @@ class Draft:
                 space = self.spaces.get(name)
                 have = space.labels if space is not None else self.before.namespaces[name].labels
                 labels[name] = labels_of({**have, "kubernetes.io/metadata.name": name})
-        return grounds_of(cluster, labels)
+        return grounds_of(cluster, labels, selecting=self.core.distrusts)
 
 
 def meaning(policy: Policy) -> tuple[object, ...]:

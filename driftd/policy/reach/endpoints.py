@@ -286,8 +286,11 @@ class Endpoints:
                 found |= 1 << position
         return found
 
-    def pods_in(self, ranges: Ranges) -> tuple[int, int]:
-        """Pod classes by address: those with every address within, and those with at least one, perhaps, within."""
+    def pods_in(self, ranges: Ranges, *, listed: bool = False) -> tuple[int, int]:
+        """Pod classes by address: those with every address within, and those with at least one, perhaps, within.
+
+        A pod whose address is not known is perhaps within, unless they are `listed`.
+        """
         inside = [0, 0]
         for low, high in ranges.spans:
             family = int(low >= V6_BASE)
@@ -295,7 +298,7 @@ class Endpoints:
         four, six = self._having
         somewhere = inside[0] | inside[1]
         wholly = (four | six) & (inside[0] | ~four) & (inside[1] | ~six)
-        if self._placeless:
+        if self._placeless and not listed:
             for bits, place in (
                 (self._placeless & ~self.host, self.surroundings.pods),
                 (self._placeless & self.host, self.surroundings.nodes),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from driftd.policy.reach.addresses import Ranges
+from driftd.policy.reach.addresses import NOWHERE, Ranges
 from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Policy, PortMatch, Tier
@@ -60,12 +60,16 @@ class NetworkSet:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Addresses behind a service and the traffic they serve, as one EndpointSlice lists them."""
+    """Addresses behind a service and the traffic they serve, as one EndpointSlice lists them.
+
+    `pods` are those that are said to be pods'.
+    """
 
     service: str
     namespace: str
     ranges: Ranges
     ports: PortSet
+    pods: Ranges = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Matcher:
 
     def _block(self, peer: Block) -> Bits:
         endpoints, reading = self._endpoints, self._reading
-        wholly, somewhere = endpoints.pods_in(peer.ranges)
+        wholly, somewhere = endpoints.pods_in(peer.ranges, listed=peer.listed)
         must = may = endpoints.outside_in(peer.ranges)
         if reading.node_in_block is not Answer.YES and endpoints.nodes:
             must &= ~endpoints.outside_in(endpoints.nodes)

@@ -72,10 +72,14 @@ class Pods:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Addresses. Whether pods are matched by theirs is the dialect's answer; `pods` True means surely, everywhere."""
+    """Addresses. Whether pods are matched by theirs is the dialect's answer; `pods` True means surely, everywhere.
+
+    `listed`: they were written down one by one, so a pod whose address is not known is not among them.
+    """
 
     ranges: Ranges
     pods: bool = False
+    listed: bool = False
     text: str = field(default="", compare=False)
 
     def __str__(self) -> str:
