@@ -19,6 +19,8 @@ from driftd.lab.errors import LabError, SupervisorGoneError
 from driftd.lab.layout import Layout
 
 _START_SECONDS = 30.0
+_REMOVE_SECONDS = 60.0
+_RANKS = 6
 _POLL_SECONDS = 0.02
 
 
@@ -96,8 +98,9 @@ class Owner:
     async def shutdown(self, *, remove: bool, grace: float) -> None:
         """Stop every part in order and the supervisor after them; with `remove`, the data folder goes too."""
         pid = (await self.status()).pid
-        # A part takes its grace and a moment; three ranks one after another.
-        await self.ask("shutdown", seconds=3 * grace + _START_SECONDS, remove=remove, grace=grace)
+        # A part takes its grace and a moment, rank after rank; then a data folder with nodes' images is removed.
+        seconds = _RANKS * grace + _START_SECONDS + _REMOVE_SECONDS
+        await self.ask("shutdown", seconds=seconds, remove=remove, grace=grace)
         await self._wait_for_end(pid)
 
     async def _wait_for_end(self, pid: int) -> None:

@@ -12,6 +12,7 @@ from driftd.lab.errors import LabError, NodesUnavailableError
 from driftd.lab.kubeconfig import write_kubeconfig
 from driftd.lab.nodes import addons, cgroups
 from driftd.lab.nodes.ground import (
+    FABRIC_RANK,
     SCHEDULER_RANK,
     Ground,
     clean_up_command,
@@ -53,7 +54,7 @@ class Nodes:
         await ground.owner.ask(
             "at_end", seconds=ground.options.deadlines.request, argv=list(clean_up_command(ground.network))
         )
-        self.parts["fabric"], self._fabric = await start_namespaces(ground, "fabric")
+        self.parts["fabric"], self._fabric = await start_namespaces(ground, "fabric", FABRIC_RANK)
         await run_all(fabric_commands(ground.network, self._fabric))
 
     async def bring_up(self, scheduler_port: int) -> None:

@@ -17,8 +17,9 @@ from driftd.lab.options import LabOptions
 from driftd.lab.owner import Owner
 from driftd.lab.parts import Part, Ready
 
-# The order of stopping, highest first: namespaces go first, and everything in them with them.
-SCHEDULER_RANK, PROGRAM_RANK, NAMESPACES_RANK = 2, 3, 4
+# The order of stopping, highest first: a node's namespaces go first, and everything in them with them. The fabric goes
+# last, after etcd: without the address on it an API server cannot take its own lease back, and tries for ten seconds.
+FABRIC_RANK, SCHEDULER_RANK, PROGRAM_RANK, NODE_RANK = -1, 2, 3, 4
 _COMMAND_SECONDS = 120.0
 
 
@@ -95,7 +96,7 @@ async def run(command: tuple[str, ...]) -> str:
     return out.decode(errors="replace")
 
 
-async def start_namespaces(ground: Ground, name: str) -> tuple[Part, int]:
+async def start_namespaces(ground: Ground, name: str, rank: int = NODE_RANK) -> tuple[Part, int]:
     """Start the first process of a node, or of the fabric; answers it, and its number as this process sees it."""
     folder = ground.folder(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ async def start_namespaces(ground: Ground, name: str) -> tuple[Part, int]:
     kept = ":".join(map(str, (ground.layout.root, *sorted(_folders_of(ground.programs)))))
     # Run when the supervisor is dead, and its claim with it.
     clean_up = (*clean_up_command(ground.network), ground.network.claim)
-    await part.run((*_python(init.__file__), str(folder), name, kept, *clean_up), NAMESPACES_RANK)
+    await part.run((*_python(init.__file__), str(folder), name, kept, *clean_up), rank)
     await part.wait_ready()
     return part, int(number.read_text())
 
