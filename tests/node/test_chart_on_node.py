@@ -226,7 +226,7 @@ async def test_a_pod_that_is_told_to_end_while_somebody_tampers_leaves_no_write_
             for namespace in namespaces:
                 await tampered(one, namespace)
                 count += 1
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
         return count
 
     async with asyncio.TaskGroup() as group:
@@ -272,7 +272,7 @@ async def test_an_api_server_that_is_slow_and_then_gone_is_outlived(one: Hosted)
         await server.freeze()
         await asyncio.sleep(5.0)
         await server.thaw()
-        await one.canonical(60.0)
+    await one.canonical(60.0)
     await server.kill()
     await asyncio.sleep(12.0)  # longer than a leader may write without renewal
     await server.start()

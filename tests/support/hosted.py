@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +30,15 @@ _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 @dataclass(frozen=True)
 class Home:
-    """One installation. `data` is the volume as this machine sees it; `models` what its ConfigMap holds."""
+    """One installation. `data` is the volume as this machine sees it; `models` what it is to hold the cluster to."""
 
     lab: Lab
     models: Path
     data: Path
     helm: Path | None
     """The program that installed it; None: the plain manifests were applied."""
+    values: tuple[str, ...] = ()
+    """Where the chart's model is, if not in the ConfigMap."""
 
     @property
     def node(self) -> str:
@@ -137,13 +139,29 @@ def resident_bytes(pod: Body) -> int:
 
 @contextmanager
 def installed(lab: Lab, archive: Path) -> Iterator[Home]:
-    """The image in the first node, the chart installed, the pod Ready; all of it taken away at the end."""
+    """The image in the first node, and the chart with the example platform; all of it taken away at the end."""
     try:
         helm = find_helm()
     except NoHelmError:
         helm = None
-    home = Home(lab, _flat_models(lab), lab.data_dir / "driftd-volume", helm)
-    run_apart(lab.nodes[0].load_image(archive))
+    with _standing(Home(lab, _flat_models(lab), _data(lab), helm), archive) as home:
+        yield home
+
+
+@contextmanager
+def installed_big(lab: Lab, archive: Path, write: Callable[[Path], object]) -> Iterator[Home]:
+    """The same with a model that no ConfigMap can hold: written to the volume. Raises `NoHelmError`."""
+    models = _data(lab) / "model"
+    models.mkdir(parents=True)
+    write(models)
+    values = ("settings.model.path=/var/lib/driftd/model",)
+    with _standing(Home(lab, models, _data(lab), find_helm(), values), archive) as home:
+        yield home
+
+
+@contextmanager
+def _standing(home: Home, archive: Path) -> Iterator[Home]:
+    run_apart(home.lab.nodes[0].load_image(archive))
     try:
         run_apart(_install(home))
         yield home
@@ -152,15 +170,19 @@ def installed(lab: Lab, archive: Path) -> Iterator[Home]:
 
 
 @asynccontextmanager
-async def hosted(home: Home) -> AsyncIterator[Hosted]:
-    """A test's account, begun with a Ready pod and the cluster as the model has it."""
+async def hosted(home: Home, *, seconds: float = _READY_SECONDS) -> AsyncIterator[Hosted]:
+    """A test's account, begun with a Ready pod and the cluster as the model has it, each within so many seconds."""
     async with Kube.connect(home.lab.kubeconfig) as kube:
         log = Daemon(kubeconfig=home.lab.kubeconfig, models=home.models, data=home.lab.data_dir / "driftd-log")
         one = Hosted(home.lab, kube, log, home.models, home=home)
-        await one.ready_pod()
-        await one.canonical(60.0)
+        await one.ready_pod(seconds=seconds)
+        await one.canonical(seconds)
         await one.mark()
         yield one
+
+
+def _data(lab: Lab) -> Path:
+    return lab.data_dir / "driftd-volume"
 
 
 def _flat_models(lab: Lab) -> Path:
@@ -208,7 +230,7 @@ def _volume(home: Home) -> Body:
 
 def _given(home: Home) -> list[Body]:
     """What is there before driftd is: its namespace, its volume, its model."""
-    model = {file.name: file.read_text() for file in home.models.iterdir()}
+    model = {} if home.values else {file.name: file.read_text() for file in home.models.iterdir()}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": _RESTRICTED}},
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SCRAPERS}},
@@ -240,7 +262,8 @@ async def _install(home: Home) -> None:
             return
     repository, _, tag = IMAGE.rpartition(":")
     values = [
-        f"image.repository={repository},image.tag={tag},model.configMap=driftd-model",
+        f"image.repository={repository},image.tag={tag}",
+        *(home.values or ("model.configMap=driftd-model",)),
         f"networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name={SCRAPERS}",
     ]
     await _helm(
