@@ -214,6 +214,8 @@ def decides(case: Case, policy: Body, direction: str, connection: Connection) ->
         # from/to are required: unlike in NetworkPolicy, leaving them out is no way to say everybody.
         if not rule.get(side):
             raise NotAcceptedError(f"a rule without {side}")
+        if rule["action"] not in ("Accept", "Allow") and any("domainNames" in peer for peer in rule[side]):
+            raise NotAcceptedError("domainNames in a rule that does not accept")
         action = "Accept" if rule["action"] == "Allow" else str(rule["action"])
         question = (policy["kind"], name_of(policy), direction, index)
         try:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.oracle.admin_policies import allowed
 from tests.oracle.bodies import Body, Cluster, Endpoint
+from tests.oracle.selectors import NotAcceptedError
 from tests.oracle.worlds import Allowed
 from tests.support.objects import cluster_policy, namespace, network_policy, pod
 
@@ -175,6 +176,30 @@ def test_a_pod_always_reaches_its_own_address() -> None:
     out = cluster_policy("out", "Admin", 5, egress=[rule("Deny", side="to")], ingress=[rule("Deny")])
     assert ask([out], API, API) == YES
     assert ask([out], API, "10.244.1.2") == YES
+
+
+@pytest.mark.parametrize("dialect", ["kubernetes", "cilium"])
+def test_a_pod_that_meets_itself_through_a_service_is_subject(dialect: str) -> None:
+    cluster = Cluster([A, B], [WEB, API, FAR], [admin(rule("Deny"))])
+    assert allowed(cluster, API, API, "TCP", 80, dialect=dialect, through_service=True) == NO
+
+
+MANY: list[Body] = [{"namespaces": {"matchLabels": {"n": str(number)}}} for number in range(26)]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        admin({"action": "Deny"}),
+        admin({"action": "Deny", "from": []}),
+        admin(rule("Deny", *MANY)),
+        admin(*(rule("Deny", one) for one in MANY)),
+        cluster_policy("p", "Admin", 5, egress=[rule("Deny", {"domainNames": ["example.org"]}, side="to")]),
+    ],
+)
+def test_what_the_api_server_refuses_has_no_meaning(policy: Body) -> None:
+    with pytest.raises(NotAcceptedError):
+        ask([policy], WEB, API)
 
 
 @pytest.mark.parametrize(("kind", "final"), [("AdminNetworkPolicy", NO), ("BaselineAdminNetworkPolicy", YES)])

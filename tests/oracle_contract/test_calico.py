@@ -1,9 +1,12 @@
 """Truth tables for the Calico oracle: one rule a test, in our own words."""
 
+from typing import ClassVar
+
 import pytest
 
 from tests.oracle.bodies import Body, Cluster, Endpoint
 from tests.oracle.calico import allowed
+from tests.oracle.selectors import NotAcceptedError
 from tests.oracle.worlds import Allowed
 from tests.support.objects import (
     calico_policy,
@@ -344,3 +347,79 @@ def test_calico_does_not_know_the_experimental_peers_and_fails_closed() -> None:
     named = {"action": "Accept", "from": [{"namespaces": {}}], "protocols": [{"destinationNamedPort": "http"}]}
     shut = network_policy("a/np", podSelector={}, ingress=[])
     assert ask([cluster_policy("x", "Admin", 1, ingress=[named]), shut], FAR, API) == NO
+
+
+class TestHostEndpoints:
+    GUARD: ClassVar[Body] = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "HostEndpoint",
+        "metadata": {"name": "node"},
+        "spec": {"interfaceName": "*"},
+    }
+
+    def test_without_any_nodes_are_open(self) -> None:
+        assert [ask([], *ends) for ends in ((WEB, HOST), (HOST, WEB), (INTERNET, HOST))] == [YES, YES, YES]
+
+    def test_with_one_what_passes_a_node_is_open_but_for_the_failsafe_ports(self) -> None:
+        for one, other in ((WEB, HOST), (INTERNET, HOST), (HOST, WEB), (WEB, "192.168.0.9")):
+            assert ask([], one, other, others=[self.GUARD]) == OPEN
+            assert ask([], one, other, port=6443, others=[self.GUARD]) == YES
+        assert ask([], WEB, HOST, port=22, others=[self.GUARD]) == YES
+        assert ask([], HOST, WEB, port=22, others=[self.GUARD]) == OPEN
+
+    def test_pods_among_themselves_and_to_the_internet_are_none_of_its_business(self) -> None:
+        assert ask([], WEB, FAR, others=[self.GUARD]) == ask([], WEB, INTERNET, others=[self.GUARD]) == YES
+
+
+def test_a_service_without_slices_stands_for_the_pods_it_selects() -> None:
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "api", "namespace": "a"},
+        "spec": {"selector": {"app": "api"}, "ports": [{"port": 80, "targetPort": "http"}, {"port": 9}]},
+    }
+    out = calico_policy("a/p", egress=[{**ALLOW, "destination": {"services": {"name": "api"}}}])
+    assert [ask([out], WEB, API, port=port, others=[service]) for port in (8080, 80, 9)] == [YES, NO, YES]
+    assert ask([out], WEB, FAR, others=[service]) == NO
+    slices = [endpoint_slice("a/api-1", "api", ["10.244.2.1"], ("TCP", 8080))]
+    assert [ask([out], WEB, who, others=[service, *slices]) for who in (API, FAR)] == [NO, YES]
+
+
+def test_no_rule_sees_the_address_of_a_service() -> None:
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "api", "namespace": "a"},
+        "spec": {"clusterIP": "10.96.0.1"},
+    }
+    by_block = network_policy("a/p", podSelector={}, egress=[{"to": [{"ipBlock": {"cidr": "10.96.0.0/12"}}]}])
+    by_net = calico_policy("a/p", egress=[{**ALLOW, "destination": {"nets": ["10.96.0.0/12"]}}])
+    for policy in (by_block, by_net):
+        assert [ask([policy], WEB, ip, others=[service]) for ip in ("10.96.0.1", "10.96.0.2")] == [NO, YES]
+
+
+def test_a_policy_stored_under_both_of_its_names_is_two_and_their_names_order_them() -> None:
+    def named(name: str, rule: Body) -> Body:
+        return calico_policy(f"a/{name}", selector="app == 'api'", types=["Ingress"], ingress=[rule])
+
+    assert ask([named("p", ALLOW), named("default.p", DENY)], FAR, API) == NO
+    assert ask([named("p", DENY), named("default.p", ALLOW)], FAR, API) == YES
+    assert ask([named("default.q", DENY), named("p", ALLOW)], FAR, API) == YES
+
+
+def test_a_pod_that_meets_itself_through_a_service_is_subject() -> None:
+    cluster = Cluster([A, B], [WEB, API, FAR], [into(DENY)], [])
+    assert [allowed(cluster, API, API, "TCP", 80, through_service=said) for said in (False, True)] == [YES, NO]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        into({**ALLOW, "source": {"services": {"name": "x", "namespace": "a"}, "nets": ["10.0.0.0/8"]}}),
+        into({**ALLOW, "icmp": {"type": 8}}),
+        global_policy("p", namespaceSelector="global()", ingress=[ALLOW]),
+    ],
+)
+def test_what_calico_refuses_has_no_meaning(policy: Body) -> None:
+    with pytest.raises(NotAcceptedError):
+        ask([policy], FAR, API)

@@ -124,6 +124,8 @@ class _Reader:
         action = _ACTIONS.get(str(item.get("action")))
         if action is None:
             self.notes.append(f"{where}.action: {item.get('action')!r} is none of Accept, Deny, Pass")
+        elif action is not Action.ALLOW and any("domainNames" in peer for peer in item.get(ends) or ()):
+            self.notes.append(f"{where}.{ends}: domainNames belong into Accept rules; the API server refuses them here")
         note = "; ".join(self.notes[before:])
         far = either(tuple(peer for peer in peers if peer is not None))
         known = certain and ports_known and action is not None

@@ -229,6 +229,15 @@ def test_nodes_and_domain_names_cannot_be_told_here_and_are_named(peer: Body) ->
     assert found.notes()
 
 
+def test_domain_names_in_a_denial_are_refused_and_named_and_may_deny_everything() -> None:
+    """Checklist 1.4: Peers: namespaces, pods, egress networks / nodes(exp.) / domainNames(exp., Accept only)"""
+    found = state(
+        cluster_policy("p", "Admin", 1, egress=[{"action": "Deny", "to": [{"domainNames": ["example.org"]}]}])
+    )
+    assert both(found, FAR, "8.8.8.8") == UNKNOWN
+    assert any("domainNames belong into Accept rules" in note for note in found.notes())
+
+
 def test_the_kinds_of_v1alpha1_stand_in_the_same_tiers() -> None:
     """Checklist 1.4: OVN-Kubernetes listed only for v1alpha1"""
 
