@@ -35,7 +35,7 @@ explained as well, which must end where the answer does. The state after the edi
 nothing, and the delta must hold whatever the edit changed, between all pods and a few addresses; each of its
 rectangles must hold a cell that did change, its mirror be the delta backwards, and its direction that of the changes. A
 failure is shown made small, with the numbers that play it again. `python -m tests.campaign.search.mutants` plants
-mistakes in the engine and shows that the search finds each.
+mistakes in the engine and shows that the search finds each, or a test where only a large cluster shows it.
 """
 
 

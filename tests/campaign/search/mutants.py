@@ -1,7 +1,8 @@
 """`python -m tests.campaign.search.mutants`: plants mistakes in a copy of the engine; the search must find each.
 
-A mistake that survives is a gap in what the search draws or asks. Each runs in a process of its own, on a copy of the
-package with one line changed. Exits 1 if one survives, or if a line to change is not there any more.
+A mistake that survives is a gap in what the search draws or asks. One that only large clusters show names the test that
+must find it instead. Each runs in a process of its own, on a copy of the package with one line changed. Exits 1 if one
+survives, or if a line to change is not there any more.
 """
 
 import argparse
@@ -18,12 +19,13 @@ REACH = Path("driftd/policy/reach")
 
 @dataclass(frozen=True)
 class Mutant:
-    """One planted mistake: a text of a module, and what stands there instead."""
+    """One planted mistake: a text of a module, and what stands there instead. `test` finds what no small case shows."""
 
     name: str
     module: str
     text: str
     instead: str
+    test: str = ""
 
 
 MUTANTS = (
@@ -131,23 +133,32 @@ MUTANTS = (
         "for target in cells.moved[:1]:",
     ),
     Mutant("what closes is left out", "delta.py", "self._split(self.removed, traffic,", "self._split([], traffic,"),
-    Mutant("traffic without ports is never faced", "cells.py", "(self.traffic[1] and peers[1] & self.bits)", "False"),
+    Mutant(
+        "traffic without ports is never faced",
+        "cells.py",
+        "(self.traffic[1] and peers[1] & self.bits)",
+        "False",
+        test="tests/policy/reach/test_wide_changes.py::"
+        "test_traffic_without_ports_alone_is_seen_to_close_for_everybody_whom_nothing_else_concerns",
+    ),
 )
 
 
 def survives(mutant: Mutant, cases: int, folder: Path) -> bool:
-    """Whether the search goes through so many cases of a mistaken engine without noticing."""
-    shutil.copytree(ROOT / "driftd", folder / "driftd", ignore=shutil.ignore_patterns("__pycache__", "lab"))
-    (folder / "tests").symlink_to(ROOT / "tests")
+    """Whether the search goes through so many cases of a mistaken engine without noticing, or the test does."""
+    for name in ("driftd", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "lab"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
     module = folder / REACH / mutant.module
     source = module.read_text()
     if source.count(mutant.text) < 1:
         raise SystemExit(f"{mutant.name}: {mutant.module} does not hold {mutant.text!r}: bring the mutant up to date")
     module.write_text(source.replace(mutant.text, mutant.instead))
-    command = [sys.executable, "-m", "tests.campaign.search", "--seed", "mutants", "--cases", str(cases), "--plain"]
-    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    search = ["tests.campaign.search", "--seed", "mutants", "--cases", str(cases), "--plain"]
+    command = ["pytest", "-q", "-p", "no:cacheprovider", mutant.test] if mutant.test else search
+    found = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False)
     if found.returncode not in (0, 1) or "Traceback" in found.stderr:
-        raise SystemExit(f"{mutant.name}: the search itself broke\n{found.stderr[-2000:]}")
+        raise SystemExit(f"{mutant.name}: {command[0]} itself broke\n{(found.stdout + found.stderr)[-2000:]}")
     return found.returncode == 0
 
 

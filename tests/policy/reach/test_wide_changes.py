@@ -14,11 +14,11 @@ from driftd.policy.reach import (
     snapshot_of,
 )
 from driftd.policy.reach.ports import ALL, NONE
-from driftd.values import Body, Direction, Severity
+from driftd.values import Body, Direction, ObjectRef, Severity
 from tests.campaign.search.agreement import check
 from tests.campaign.search.cases import SHAPES, case
 from tests.campaign.search.mutants import MUTANTS, REACH, ROOT, Mutant
-from tests.support.objects import network_policy, pod
+from tests.support.objects import calico_policy, network_policy, pod
 
 SPACES = tuple(f"n{index}" for index in range(60))
 OPEN: Body = {"podSelector": {}, "ingress": [{}]}
@@ -80,6 +80,16 @@ def test_a_pod_that_comes_later_is_known_to_rules_that_were_evaluated_before_it_
     other = pod("c/db", "10.244.2.1", ports=[{"name": "pg", "containerPort": 5432}])
     later = apply(after, Edit((other,)))
     assert str(later.reach(pod_from_body(far), pod_from_body(other)).must) == "TCP/5432"
+
+
+def test_traffic_without_ports_alone_is_seen_to_close_for_everybody_whom_nothing_else_concerns() -> None:
+    rule = {"action": "Allow", "protocol": "ICMP", "icmp": {"type": 8}}
+    ping = calico_policy("n7/ping", order=1, types=["Ingress"], ingress=[rule])
+    before = apply(cluster(), Edit((ping,)))
+    found = delta(before, apply(before, Edit(remove=(ObjectRef("projectcalico.org", "NetworkPolicy", "n7", "ping"),))))
+    where = {name: before.class_of(before.pod(name, "web")) for name in SPACES}
+    closed = {name for name in SPACES if str(found.removed.between(where[name], where["n7"])) == "ICMP/8"}
+    assert closed == set(SPACES) - {"n7"}
 
 
 @pytest.mark.parametrize("number", range(2 * len(SHAPES)))
