@@ -14,7 +14,7 @@ from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce
 from driftd.engine.orphans import KEY as ORPHANED
-from driftd.engine.orphans import NotOrphaned, UnreadableOrphan, dump, load
+from driftd.engine.orphans import NotOrphaned, dump, remembered
 from driftd.model import Admitted, Model, Parser, Problem, SourceFile, admit
 from driftd.source import LastGood, Revision, Source, SourceError
 from driftd.store import Store, StoreError, StoreGone
@@ -117,22 +117,7 @@ class ModelLoop:
             compiled = candidate.compiled
             await self._cache.keep(kept.revision.commit, compiled)
         self._files = kept.revision.files
-        await self._enter(InForce(compiled, kept.revision.commit, await self._kept_orphans()))
-
-    async def _kept_orphans(self) -> dict[str, GovernedNamespace]:
-        """What the store has of them; those it cannot give are told."""
-        orphaned = {}
-        try:
-            remembered = await self._store.recall_all(ORPHANED)
-        except StoreError as error:
-            _log.error("store.past_unknown", why=str(error))
-            return {}
-        for key, value in remembered.items():
-            try:
-                orphaned[key.removeprefix(ORPHANED)] = load(value)
-            except UnreadableOrphan as error:
-                _log.error("model.orphan.unusable", namespace=key.removeprefix(ORPHANED), why=str(error))
-        return orphaned
+        await self._enter(InForce(compiled, kept.revision.commit, await remembered(self._store)))
 
     async def run(self) -> None:
         """Consider each change of the source, and a held model again when poked, for ever."""
@@ -148,17 +133,34 @@ class ModelLoop:
         """Whether what is in force here is this revision or one after it; waits so long at most for it to become so.
 
         What was in force here since the start was followed by what this replica's own source put after it; of other
-        revisions a source that knows ancestry is asked.
+        revisions a source that knows ancestry is asked. What people told the former leader is learned first.
         """
-        self.poke()  # the former leader may have been told of an approval that lets a held revision through
+        self.poke()  # an approval lets a held revision through
         try:
             async with asyncio.timeout(seconds):
+                await self._forget_retired()
                 while not await self._is_past(commit):
                     self._entered.clear()
                     await self._entered.wait()
         except TimeoutError:
             return False
         return True
+
+    async def _forget_retired(self) -> None:
+        """Let go of the namespaces that another replica was told to retire: the store has them no more."""
+        if self.in_force is None or not self.in_force.orphaned:
+            return
+        async with self._turn:
+            before = self.in_force
+            try:
+                known = await self._store.recall_all(ORPHANED)
+            except StoreError as error:
+                _log.error("store.past_unknown", why=str(error))
+                return
+            self.in_force = replace(
+                before, orphaned={name: one for name, one in before.orphaned.items() if ORPHANED + name in known}
+            )
+            self._accepted(before, self.in_force)
 
     async def _is_past(self, commit: str) -> bool:
         if commit in self._commits:
@@ -309,7 +311,7 @@ class ModelLoop:
         assert candidate.compiled is not None  # noqa: S101 - _decide has seen to it
         revision = replace(candidate.revision, files=candidate.admitted.files)
         before = self.in_force
-        carried = before.orphaned if before else await self._kept_orphans()
+        carried = before.orphaned if before else await remembered(self._store)
         left = orphans(before.compiled if before else None, candidate.compiled, carried)
         after = InForce(candidate.compiled, revision.commit, left)
         try:

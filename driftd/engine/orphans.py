@@ -3,9 +3,13 @@
 from typing import Literal
 
 import msgspec
+import structlog
 
 from driftd.compile import GovernedNamespace, Mode, Workload
+from driftd.store import Store, StoreError
 from driftd.values import Desired, Origin
+
+_log = structlog.get_logger()
 
 KEY = "orphaned/"
 """Prefix of the remembered values; the rest is the namespace's name."""
@@ -87,3 +91,19 @@ def load(value: str) -> GovernedNamespace:
         return restored(msgspec.json.decode(value, type=Kept))
     except msgspec.MsgspecError as error:
         raise UnreadableOrphan(f"a remembered orphaned namespace cannot be read: {error}") from error
+
+
+async def remembered(store: Store) -> dict[str, GovernedNamespace]:
+    """The orphans that the store has, by name; what it cannot give, and what cannot be read, is told and left out."""
+    found = {}
+    try:
+        values = await store.recall_all(KEY)
+    except StoreError as error:
+        _log.error("store.past_unknown", why=str(error))
+        return {}
+    for key, value in values.items():
+        try:
+            found[key.removeprefix(KEY)] = load(value)
+        except UnreadableOrphan as error:
+            _log.error("model.orphan.unusable", namespace=key.removeprefix(KEY), why=str(error))
+    return found

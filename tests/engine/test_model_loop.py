@@ -271,6 +271,21 @@ async def test_a_new_replica_holds_the_orphans_that_the_others_hold(tmp_path: Pa
     assert (await restarted(new, tmp_path / "two", store)).orphaned() == []
 
 
+async def test_a_standby_lets_go_of_what_the_leader_was_told_to_retire_when_it_leads(
+    tmp_path: Path, store: Store
+) -> None:
+    leader, standby = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "two"))
+    for one in (leader, standby):
+        await one.offer(BASE, ACME, GLOBEX)
+        await one.offer(BASE, GLOBEX)
+    await leader.loop.retire("acme-prod", "ann", "gone")
+    assert standby.orphaned() == ["acme-prod"]
+    assert standby.loop.in_force is not None
+    assert await standby.loop.reaches(standby.loop.in_force.commit, 1.0)
+    assert standby.orphaned() == []
+    assert len(standby.accepted) == 3, "its scope is looked at again"
+
+
 async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and_comes_back(
     scene: Scene,
     tmp_path: Path,
