@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sys
 import time
 
 import structlog
@@ -28,9 +29,14 @@ _log = structlog.get_logger()
 _FIRST_READING_SECONDS = 5.0
 """How long a restarted daemon waits for its source before it heals by the last good model."""
 
-COLLECTED_AFTER = (20_000, 20, 20)
+COLLECTED_AFTER = (20_000, 5, 80)
 """Objects made before the garbage collector looks, and how often it looks at older ones. Reading a model of a thousand
-namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking."""
+namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking. A look
+stops every thread: one at 100,000 objects takes 40 ms, one at four times as many 160 ms."""
+
+SWITCHED_AFTER = 0.001
+"""Seconds that a busy thread keeps the interpreter. While a world of 10,000 policies is built or judged in its thread,
+the loop then waits some 5 ms for a turn instead of 15, at no cost that can be measured."""
 
 
 async def run(settings: Settings, clock: Clock | None = None) -> int:
@@ -40,6 +46,7 @@ async def run(settings: Settings, clock: Clock | None = None) -> int:
     """
     configure_logs(level=settings.log.level, json=settings.log.json_lines)
     gc.set_threshold(*COLLECTED_AFTER)
+    sys.setswitchinterval(SWITCHED_AFTER)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
