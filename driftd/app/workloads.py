@@ -44,6 +44,7 @@ class LiveWorkloads:
             pace=pace,
             metrics=metrics,
         )
+        meaning.subscribe_losses(self.drift.world_lost)
 
     def model_changed(self, compiled: Compiled) -> None:
         """Another model is in force: other namespaces may be of interest, and everything means something else."""

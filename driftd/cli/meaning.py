@@ -5,8 +5,8 @@ from typing import Final
 
 from driftd.compile import Compiled
 from driftd.drift import Difference, Judgement, World
-from driftd.drift.meaning import MOST_WORK, work_of
-from driftd.policy.reach import Dialect, snapshot_of
+from driftd.drift.meaning import judgeable
+from driftd.policy.reach import Dialect
 from driftd.values import FindingType, ObjectRef
 
 MOST: Final = 400
@@ -19,17 +19,6 @@ def meanings(compiled: Compiled, differences: Sequence[Difference]) -> Mapping[O
     Left out is what costs too much, what no policy of its kind can be shaped like, and of very many the last: objects
     that are missing come after those that are there. No live pods are looked at: what is known of pods is the model.
     """
-    readable = [one for one in differences if _judgeable(one, Dialect(compiled.dialect))]
+    readable = [one for one in differences if judgeable(one, Dialect(compiled.dialect))]
     chosen = sorted(readable, key=lambda one: one.type is FindingType.MISSING)[:MOST]
     return World(compiled).judge(chosen) if chosen else {}
-
-
-def _judgeable(difference: Difference, dialect: Dialect) -> bool:
-    """Whether the engine can read the live side, at a bearable cost; a strange shape shows where it stands alone."""
-    if difference.live is None:
-        return True
-    try:
-        snapshot_of((difference.live.body(),), dialect)
-        return work_of(difference) <= MOST_WORK
-    except (AttributeError, LookupError, TypeError, ValueError):
-        return False

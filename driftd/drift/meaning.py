@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from driftd.compile import GovernedNamespace
 from driftd.drift.state import LiveScope
+from driftd.policy.reach import Dialect, snapshot_of
 from driftd.values import Body, Desired, Direction, FindingType, Live, ObjectRef, Severity, Witness
 
 
@@ -49,6 +50,17 @@ def work_of(difference: Difference) -> int:
     spec = difference.live.body().get("spec") if difference.live is not None else None
     rules = [rule for flow in ("ingress", "egress") for rule in (spec or {}).get(flow) or ()]
     return sum(_width(rule) for rule in rules)
+
+
+def judgeable(difference: Difference, dialect: Dialect) -> bool:
+    """Whether the engine can read the live side, at a bearable cost; a strange shape shows where it stands alone."""
+    if difference.live is None:
+        return True
+    try:
+        snapshot_of((difference.live.body(),), dialect)
+        return work_of(difference) <= MOST_WORK
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return False
 
 
 def _width(rule: Body) -> int:

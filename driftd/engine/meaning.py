@@ -11,9 +11,10 @@ import structlog
 
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import Comparison, Difference, Judgement, LiveScope, World, depends_on_effect, severity, tolerates
-from driftd.drift.meaning import MOST_WORK, UNJUDGED, work_of
+from driftd.drift.meaning import UNJUDGED
 from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
 from driftd.engine.turns import Turns
+from driftd.engine.worlds import Worlds
 from driftd.telemetry import Trace
 from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, kind_name, scope_of
 
@@ -23,8 +24,6 @@ _MOST_WAITING = 500
 """Of one tenant."""
 _DECIDING_IN_A_ROW = 4
 """Judgements that something waits for, until one that nothing waits for has its turn."""
-_WORN = 2000
-"""Judgements after which the engine's ever-growing caches are thrown away."""
 _JUDGED = frozenset(
     {
         FindingType.MISSING,
@@ -44,35 +43,7 @@ class _Offered:
     finding: Finding
     difference: Difference
     trace: Trace | None
-
-
-class _Worlds:
-    """The world of one model. Used in one thread at a time."""
-
-    def __init__(self) -> None:
-        self._made: tuple[Compiled, World] | None = None
-
-    def of(self, compiled: Compiled) -> World:
-        """Made where there is none of this model yet, made anew where its caches have grown."""
-        if self._made is None or self._made[0] is not compiled:
-            self._made = (compiled, World(compiled))
-        elif self._made[1].edits > _WORN:
-            self._made = (compiled, self._made[1].renewed())
-        return self._made[1]
-
-    def judge(self, compiled: Compiled, difference: Difference) -> Judgement | None:
-        try:
-            if work_of(difference) > MOST_WORK:
-                return None
-            return self.of(compiled).judge([difference]).get(difference.ref)
-        except Exception:  # noqa: BLE001 - the thread's border: one odd object must not end the term
-            _log.exception("meaning.failed", kind=difference.ref.kind, namespace=difference.ref.namespace)
-            self._made = None
-            return None
-
-    def settle(self, ref: ObjectRef) -> None:
-        if self._made is not None:
-            self._made[1].settle([ref])
+    again: bool = False
 
 
 class Meaning:
@@ -105,7 +76,9 @@ class Meaning:
         self._most = policies
         self._judged = judged
         self._decided = decided
-        self._worlds = _Worlds()
+        self._worlds = Worlds()
+        self._losses: list[Callable[[], None]] = []
+        self._unknown: dict[ObjectRef, _Offered] = {}
         self._known_under: Compiled | None = None
         self._known: OrderedDict[Key, Judgement] = OrderedDict()
         self._own = OwnPolicies(now)
@@ -135,6 +108,7 @@ class Meaning:
     def settle(self, ref: ObjectRef) -> None:
         """This object is canonical again; counts after what was offered before."""
         owner = self._owner(scope_of(ref))
+        self._unknown.pop(ref, None)
         self._queue.drop(owner, ref)
         self._queue.put(owner, ref, ref)
         self._more.set()
@@ -206,7 +180,14 @@ class Meaning:
         return own is None or not known
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
-        """Judge again what is tolerated, there or everywhere: the model, pods or labels have changed."""
+        """Judge again what is tolerated, there or everywhere: the model, pods or labels have changed.
+
+        With everything that lives, what was not known to judge before may be: who stands behind a Service, say.
+        """
+        if namespaces is None:
+            for offered in self._unknown.values():
+                self._queue.put(self._owner(offered.finding.scope), key_of(offered.difference), offered)
+            self._more.set()
         if namespaces is None and self._own:
             self._own.keep_only(self._compiled().governed)
         for own in self._own:
@@ -232,7 +213,11 @@ class Meaning:
         """Have something asked of the judged world, in a thread, between two judgements."""
         async with self._turn:
             compiled = self._compiled()
-            return await self._apart(lambda worlds: question(worlds.of(compiled)))
+            return await self._apart(lambda worlds: worlds.ask(compiled, question))
+
+    def subscribe_losses(self, callback: Callable[[], None]) -> None:
+        """Called when a world was thrown away: what lives has to be told again."""
+        self._losses.append(callback)
 
     async def run(self) -> None:
         """Judge what is offered until cancelled: what something waits for first, the rest in order."""
@@ -284,8 +269,14 @@ class Meaning:
         if not self._judges(compiled):
             return
         judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
-        if judgement is not None:
-            self._keep(compiled, difference, judgement)
+        self._unknown.pop(difference.ref, None)
+        if judgement is None:
+            return
+        if judgement.direction is Direction.UNKNOWN and len(self._unknown) < _MOST_WAITING:
+            self._unknown[difference.ref] = replace(offered, trace=None, again=True)
+        before = self._known.get(key_of(difference)) if self._is_known(difference) else None
+        self._keep(compiled, difference, judgement)
+        if judgement != before or not offered.again:
             await self._tell(offered, judgement, began)
 
     async def _tell(self, offered: _Offered, judgement: Judgement, began_ns: int) -> None:
@@ -312,13 +303,18 @@ class Meaning:
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
 
-    async def _apart(self, work: Callable[[_Worlds], _Answer]) -> _Answer:
+    async def _apart(self, work: Callable[[Worlds], _Answer]) -> _Answer:
         """In a thread. One that has to be left behind keeps its world to itself: a world bears one thread at a time."""
         try:
-            return await asyncio.to_thread(work, self._worlds)
+            answer = await asyncio.to_thread(work, self._worlds)
         except asyncio.CancelledError:
-            self._worlds = _Worlds()
+            self._worlds = Worlds(self._worlds.standing)
             raise
+        if self._worlds.lost:
+            self._worlds.lost = False
+            for callback in self._losses:
+                callback()
+        return answer
 
     def _judges(self, compiled: Compiled) -> bool:
         """Whether differences of so large a model are judged."""

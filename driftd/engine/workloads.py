@@ -198,6 +198,11 @@ class WorkloadDrift:
         self._changes.everything = True
         self._wake.set()
 
+    def world_lost(self) -> None:
+        """The judged world is a new one, and knows nothing of what lives."""
+        self._changes.everything = True
+        self._wake.set()
+
     def policies_changed(self, namespace: str) -> None:
         """A live policy stands open there, or no longer does: pods that are not as the model says may mean more."""
         self._changes.pods |= {(namespace, "")}
