@@ -38,6 +38,8 @@ PHASES: list[tuple[str, list[str]]] = [
         "unit and property",
         pytest(
             "unit",
+            "--numprocesses=2",  # not the phases below: a second control plane would be load on the first
+            "--dist=loadfile",
             "--ignore=tests/control_plane",
             "--ignore=tests/node",
             "--ignore=tests/campaign",
