@@ -134,7 +134,8 @@ def test_networks_match_pods_by_their_address_in_every_dialect() -> None:
     for dialect in (Dialect.KUBERNETES, Dialect.CALICO):
         found = state(cluster_policy("p", "Admin", 1, egress=[rule]), dialect=dialect)
         assert (both(found, FAR, DB), both(found, FAR, "8.8.8.8")) == (CLOSED, CLOSED)
-        assert found.reach(pod_from_body(FAR), "8.8.8.8").may == NONE
+        assert found.reach(pod_from_body(FAR), "8.8.8.8").may == NONE  # ICMP and all
+        assert found.reach(pod_from_body(FAR), pod_from_body(DB)).may == NONE
 
 
 def test_subjects_and_peers_leave_out_pods_in_the_hosts_network() -> None:

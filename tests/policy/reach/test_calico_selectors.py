@@ -67,6 +67,9 @@ def test_selectors_match_what_they_say(text: str, expected: list[int]) -> None:
         "has(app))",
         "&& has(app)",
         "app\n== 'x'",
+        "app == 'x\\'y'",
+        "a:b == 'x'",
+        "app == 'x\"",
     ],
 )
 def test_what_the_language_does_not_know_is_refused_with_the_place(text: str) -> None:
