@@ -36,9 +36,11 @@ demo-node: setup ## the same with two nodes: real pods, real packets (Linux, roo
 bench: setup ## figures on the real control plane: prints a table, writes build/bench.json
 	.venv/bin/python -m tests.bench
 
-campaign: setup ## the long searches and faults (seeded); results go to docs/campaign.md
+campaign: setup ## the long searches and faults (seeded), results in docs/campaign.md; 50,000 policies, in build/bench-large.json
 	.venv/bin/python -m tests.campaign.search
 	.venv/bin/python -m tests.campaign
+	.venv/bin/python -m tests.campaign.replicas
+	.venv/bin/python -m tests.bench --large memory start compare heal load --output build/bench-large.json
 
 docs: setup ## write the generated pages of docs/ and deploy/ anew
 	.venv/bin/python -m tests.docs.generate

@@ -12,9 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.bench.failover import failover
 from tests.bench.figures import Figure, keep, show
 from tests.bench.ground import SETTLE_SECONDS, Ground, ground
 from tests.bench.heal import heal, heal_under_load
+from tests.bench.image import image
+from tests.bench.node import node
+from tests.bench.page import page
 from tests.bench.passes import passes
 from tests.bench.processes import cold_start, empty_memory, help_page, memory, pid_of
 from tests.bench.reach import reach
@@ -28,8 +32,15 @@ BENCHES = {
     "heal": "tampering to healed, idle",
     "load": "tampering to healed, 20 changes a second elsewhere",
     "trace": "audit passes with traces, against without",
+    "page": "tampering to page accepted, by class",
+    "failover": "leader killed to healing again, two replicas",
+    "image": "size of the image",
     "reach": "the reachability engine",
+    "node": "the pod on a node: its memory",
 }
+APART = {"image", "reach", "node"}
+"""What needs no control plane, or one of its own."""
+ON_THE_PLATFORM = BENCHES.keys() - APART - {"help"}
 BUILD = Path(__file__).resolve().parents[2] / "build"
 
 
@@ -58,7 +69,7 @@ async def on_a_cluster(wanted: set[str], size: Size, ground: Ground) -> None:
     if "help" in wanted:
         help_page(ground)
     empty = await empty_memory(ground) if "memory" in wanted else 0.0
-    if not wanted & {"memory", "start", "compare", "heal", "load", "trace"}:
+    if not wanted & ON_THE_PLATFORM:
         return
     ground.say(f"installing the platform: {size.namespaces} namespaces")
     await ground.install()
@@ -71,10 +82,14 @@ async def on_a_cluster(wanted: set[str], size: Size, ground: Ground) -> None:
         await while_it_runs(wanted, size, ground, data, empty)
     if "trace" in wanted:
         await tracing(ground, data)
+    if "failover" in wanted:
+        await failover(ground)
     if "compare" in wanted:
         async with ground.daemon(data=data):  # nothing differs when it is ready
             pass
         await passes(ground, size.objects)
+    if "page" in wanted:  # last: it leaves open what it opened
+        await page(ground)
 
 
 async def while_it_runs(wanted: set[str], size: Size, ground: Ground, data: Path, empty: float) -> None:
@@ -103,13 +118,17 @@ async def measured(wanted: set[str], size: Size, console: Console, kept: Path | 
     with tempfile.TemporaryDirectory(prefix="driftd-bench-") as folder:
         scratch = kept or Path(folder)
         try:
-            if wanted - {"reach"}:
+            if wanted - APART:
                 async with ground(size.namespaces, scratch, console.log) as one:
                     with contextlib.ExitStack() as last:
                         last.callback(lambda: figures.extend(one.figures))
                         await on_a_cluster(wanted, size, one)
             if "reach" in wanted:
                 figures += await reach(size.pods)
+            if "image" in wanted:
+                figures += await asyncio.to_thread(image, console.log)
+            if "node" in wanted:
+                figures += await asyncio.to_thread(node, size.namespaces, console.log)
         except Exception:  # noqa: BLE001 - what was measured before is shown all the same
             traceback.print_exc()
             whole = False

@@ -76,7 +76,12 @@ class Ground:
             await self.kube.merge(ref.kind, ref.namespace, ref.name, body)
 
     def daemon(
-        self, *, models: Path | None = None, data: Path | None = None, env: dict[str, str] | None = None
+        self,
+        *,
+        models: Path | None = None,
+        data: Path | None = None,
+        env: dict[str, str] | None = None,
+        identity: str = "one",
     ) -> Daemon:
         """driftd as its ServiceAccount with the shipped settings; with compiled bytecode, as an installation has it."""
         self._starts += 1
@@ -85,6 +90,7 @@ class Ground:
             kubeconfig=self._kubeconfig,
             models=models or self.models,
             data=data or self.scratch / f"data-{self._starts}",
+            identity=identity,
             env={**_DEFAULTS, **cache, **(env or {})},
             patience=600.0,
         )

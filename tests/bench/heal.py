@@ -14,6 +14,7 @@ from tests.bench.processes import cpu_seconds
 from tests.bench.tampering import TAMPERINGS, Tampering, touched
 from tests.oracle.tallies import Heal, tamper_to_heal
 from tests.support.kube import Kube
+from tests.support.pace import at_a_pace
 from tests.support.stage import DRIFTD
 
 ADMIN, LOADER = "admin", "loader"
@@ -90,34 +91,15 @@ async def _all_healed(tail: Tail) -> list[Heal]:
 @asynccontextmanager
 async def _load(ground: Ground, names: Sequence[str]) -> "AsyncIterator[Callable[[], int]]":
     """Changes at a steady rate by somebody else, until the block ends."""
-    done = 0
-
-    async def change(kube: Kube, number: int) -> None:
-        nonlocal done
-        tampering: Tampering = touched if number % 2 else TAMPERINGS[number // 2 % len(TAMPERINGS)]
-        await tampering(kube, names[number % len(names)], number)
-        done += 1
-
-    async def keep_on(kube: Kube) -> None:
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            number = 0
-            while True:
-                await asyncio.sleep(max(0.0, began + number / CHANGES_PER_SECOND - time.monotonic()))
-                group.create_task(change(kube, number))
-                number += 1
-
     kubeconfig = Path(ground.lab.kubeconfig_for(LOADER, ("system:masters",)))
     async with Kube.connect(kubeconfig) as kube:
-        task = asyncio.create_task(keep_on(kube))
-        try:
-            yield lambda: done
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            failed = task.exception() if not task.cancelled() else None
-            if failed is not None:
-                raise failed
+
+        async def change(number: int) -> None:
+            tampering: Tampering = touched if number % 2 else TAMPERINGS[number // 2 % len(TAMPERINGS)]
+            await tampering(kube, names[number % len(names)], number)
+
+        async with at_a_pace(CHANGES_PER_SECOND, change) as count:
+            yield count
 
 
 def _account(

@@ -14,6 +14,7 @@ from tests.support.faulty import OPEN, STEADY_LEASE, allow_all
 from tests.support.kube import Kube
 from tests.support.postgres import Server, postgres
 from tests.support.records import SteppingClock
+from tests.support.replicas import holder
 from tests.support.stage import MODELS, Stage, install
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
@@ -23,11 +24,6 @@ pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
 def server() -> Iterator[Server]:
     with postgres() as one:
         yield one
-
-
-async def holder(kube: Kube) -> str:
-    lease = await kube.find("Lease", "driftd", "driftd")
-    return str((lease or {}).get("spec", {}).get("holderIdentity", ""))
 
 
 async def led_by(stage: Stage, name: str, seconds: float = 40.0) -> None:
