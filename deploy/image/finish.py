@@ -1,4 +1,4 @@
-"""The last step of the image's build: pip goes, the list of what is inside is written, everything is compiled.
+"""The last step of the image's build: pip goes, the list of what is inside is written, driftd is compiled.
 
 Run by the virtual environment's own Python with that environment's folder and the list of `ssh.py`. Standard library only.
 """
@@ -62,8 +62,8 @@ def main(environment: Path, debian: Path) -> None:
         script.unlink()
     bill = bill_of_materials(site, json.loads(debian.read_text()))
     (environment / "sbom.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")
-    # By hash, unchecked: a layer's file times mean nothing, and nothing changes any more.
-    if not compileall.compile_dir(site, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH, workers=0):
+    own = site / "driftd"
+    if not compileall.compile_dir(own, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH, workers=0):
         sys.exit("not everything could be compiled")
 
 
