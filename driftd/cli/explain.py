@@ -59,25 +59,27 @@ def explain(
     from driftd.cli.exits import Exit
     from driftd.cli.failures import failures_told
     from driftd.cli.flows.explained import explanation_document, text_lines
+    from driftd.cli.flows.remedies import remedies
     from driftd.cli.options import Output
     from driftd.cli.worlds.asking import runs_in_a_pod, tell, wanted, world_of
     from driftd.cli.worlds.ends import asked
 
     quiet_logs()
     with failures_told("explain"):
-        world = world_of(
-            wanted(
-                models=models,
-                manifests=manifests,
-                kubeconfig=kubeconfig,
-                context=context,
-                dialect=dialect,
-                only_models=names_the_model(command),
-                in_pod=runs_in_a_pod(),
-            )
+        subject = wanted(
+            models=models,
+            manifests=manifests,
+            kubeconfig=kubeconfig,
+            context=context,
+            dialect=dialect,
+            only_models=names_the_model(command),
+            in_pod=runs_in_a_pod(),
         )
+        world = world_of(subject)
         question = asked(world, source, target)
         document = explanation_document(world, question)
+        hints = () if subject.live else remedies(world, question, document)
+        document = document.model_copy(update={"notes": (*hints, *document.notes)})
     match output:
         case ExplainOutput.TEXT:
             show.lines([(show.printable(text), style) for text, style in text_lines(document)])
@@ -91,7 +93,7 @@ def explain(
             typer.echo(drawing(document))
         case ExplainOutput.JSON | ExplainOutput.YAML:
             show.emit(document, Output(output.value))
-    for remark in question.remarks:
+    for remark in (*hints, *question.remarks):
         show.note(show.printable(remark))
     tell(world, "explain")
     raise typer.Exit(Exit.UNKNOWN if world.unread else Exit.CLEAN)

@@ -100,6 +100,13 @@ _NOW: Final = {
     Direction.NEUTRAL: "",
     Direction.UNKNOWN: "it may open {}",
 }
+_UNSHOWN: Final = {
+    Direction.LOOSENS: "it loosens isolation, in a way that no flow shows",
+    Direction.TIGHTENS: "it closes something, in a way that no flow shows",
+    Direction.MIXED: "it opens some things and closes others, in ways that no flow shows",
+    Direction.NEUTRAL: "",
+    Direction.UNKNOWN: "what it opens is not known",
+}
 _LATER: Final = {
     Direction.LOOSENS: "no pod that is known gains anything now; one made later could: {}",
     Direction.TIGHTENS: "no pod that is known loses anything now; one made later would: {}",
@@ -114,11 +121,9 @@ def effect(direction: Direction, witness: Witness | None, *, neutral_now: bool) 
 
     `neutral_now`: it concerns no pod that is known, but pods that could be made.
     """
-    flow = str(witness) if witness else "some flow"
     if neutral_now:
-        return _LATER[direction].format(flow)
-    known = direction is not Direction.UNKNOWN or witness is not None
-    return _NOW[direction].format(flow) if known else "what it opens is not known"
+        return _LATER[direction].format(witness or "in a way that no flow shows")
+    return _NOW[direction].format(witness) if witness else _UNSHOWN[direction]
 
 
 @dataclass(frozen=True, slots=True)

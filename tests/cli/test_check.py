@@ -102,6 +102,15 @@ def test_a_policy_for_pods_nobody_has_says_that_nobody_gains_anything_now(models
     assert f"# {said}" in driftd("diff", "--models", models, "--manifests", "-", stdin=stdin).out
 
 
+def test_what_no_flow_shows_is_told_as_such(models: Path) -> None:
+    def with_token(items: Items) -> None:
+        find(items, "ServiceAccount", "default")["automountServiceAccountToken"] = True
+
+    (found,) = check(models, dump(models, with_token), "-o", "json").json()["findings"]
+    assert (found["direction"], found["witness"]) == ("loosens", None)
+    assert found["effect"] == "it loosens isolation, in a way that no flow shows"
+
+
 def test_holes_are_judged_together_for_one_may_need_two_policies(models: Path) -> None:
     """An egress without its ingress opens nothing; the two of them do, and each is told as half of it."""
 

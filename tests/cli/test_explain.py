@@ -93,7 +93,7 @@ def test_a_pod_that_meets_itself_through_a_service_is_subject_to_policies(manife
 
 
 def test_what_is_blocked_is_said_to_be_so_for_new_connections(manifests: Path) -> None:
-    told = "this is about new connections"
+    told = "blocked for new connections"
     assert told in driftd("explain", "203.0.113.7", "shop/db:5432", "--manifests", manifests).out
     assert told not in driftd("explain", "shop/web", "shop/db:pg", "--manifests", manifests).out
 
@@ -208,3 +208,21 @@ def test_long_names_stay_within_the_drawing(manifests: Path) -> None:
     assert clipped
     assert all(len(one) == 44 and one.endswith("somebody-made-w") for one in clipped)
     assert f"shop/{name}w" in "".join(chart.itertext()), "a pointer shows it whole"
+
+
+def test_a_model_says_what_it_would_have_to_say_for_the_flow_to_pass(models: Path) -> None:
+    inside = driftd("explain", "acme-prod/api", "acme-prod/db:db", "--models", models)
+    assert "the model lets it pass if service api says `calls: [{to: db}]`\n" in inside.err
+    across = driftd("explain", "acme-prod/web", "globex-prod/web:8080", "--models", models, "-o", "json")
+    told = "the model lets tenants meet at the gateway (`expose`) and at a SharedService, and nowhere else"
+    assert told in across.json()["notes"]
+    allowed = driftd("explain", "acme-prod/web", "acme-prod/db:db", "--models", models)
+    assert "the model lets" not in allowed.err
+
+
+def test_a_service_of_the_model_without_pods_says_which_pods_it_would_have(models: Path) -> None:
+    listed = driftd("compile", "--models", models, "-o", "json").out
+    ran = driftd("explain", "acme-prod/api", "acme-prod/db:1", "--manifests", "-", "--models", models, stdin=listed)
+    assert ran.code == 2
+    assert "no known pod is of this service of the model (labels app.kubernetes.io/name=api and service" in ran.err
+    assert ran.err.endswith("account api); acme-prod has no pods\n")

@@ -177,7 +177,7 @@ class Causes:
             if was.labels != now.labels:
                 yield _cause(name, "changed", f"labels of {name}: {_difference(was.labels, now.labels)}")
             if was.service_account != now.service_account or was.ports != now.ports:
-                yield _cause(name, "changed", f"service account or port names of {name} {self._tense.changed}")
+                yield _cause(name, "changed", f"the service account or a port name of {name} {self._tense.changed}")
             if was.host_network != now.host_network:
                 yield _cause(name, "changed", f"{name} {'is' if now.host_network else 'is not'} in the host's network")
             spaces = [snapshot.namespaces[one.namespace].labels for snapshot in (old, new)]

@@ -92,6 +92,11 @@ def _members(world: World, text: str) -> tuple[tuple[Pod | str, ...], ServiceFac
         if chosen:
             return tuple(chosen), face
         raise CommandError(f"Service {text} selects no pod that is known", Exit.USAGE)
+    if service is not None:
+        labels = ", ".join(f"{key}={value}" for key, value in sorted(service.labels.items()))
+        wanted = f"labels {labels} and service account {service.account}"
+        message = f"{text}: no known pod is of this service of the model ({wanted}); {_inhabitants(namespace, pods)}"
+        raise CommandError(message, Exit.USAGE)
     raise CommandError(_unknown(world, text, pods), Exit.USAGE)
 
 
@@ -103,7 +108,11 @@ def _behind(world: World, text: str) -> str:
     return text
 
 
-def _unknown(world: World, text: str, pods: Iterable[Pod]) -> str:
+def _inhabitants(namespace: str, pods: Iterable[Pod]) -> str:
+    return f"{namespace} has {_some(sorted({pod.workload for pod in pods})) or 'no pods'}"
+
+
+def _unknown(world: World, text: str, pods: list[Pod]) -> str:
     namespace, slash, name = text.partition("/")
     if not slash:
         return f"{text!r} is no IP address and names no namespace: expected namespace/name or an IP"
@@ -111,9 +120,8 @@ def _unknown(world: World, text: str, pods: Iterable[Pod]) -> str:
         return f"{text!r}: expected namespace/name or an IP address"
     if _is_address(namespace):
         return f"{text} is a block of addresses: ask for one of them, such as {namespace}"
-    names = sorted({pod.workload for pod in pods})
-    if names:
-        return f"{text}: no pod, workload or service of that name; {namespace} has {_some(names)}"
+    if pods:
+        return f"{text}: no pod, workload or service of that name; {_inhabitants(namespace, pods)}"
     known = sorted(name for name, view in world.snapshot.namespaces.items() if view.pods)
     return f"{text}: nothing is known to run in namespace {namespace}; pods are known in {_some(known) or 'none'}"
 

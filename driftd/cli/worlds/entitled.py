@@ -32,7 +32,8 @@ def entitled(live: World, valid: ValidModel) -> Entitled:
     remarks = live.remarks
     if stand_ins:
         count = len({(pod.namespace, pod.workload) for pod in stand_ins})
-        said = f"no live pods are known for {count} services of the model: pods as the model has them stand in"
+        services = "one service" if count == 1 else f"{count} services"
+        said = f"no live pods are known for {services} of the model: pods as the model has them stand in"
         remarks = (*remarks, said)
     seen = apply(live.snapshot, Edit(put=stand_ins)) if stand_ins else live.snapshot
     ours = apply(seen, _edit(seen, valid))
