@@ -72,7 +72,7 @@ def _found(old: str, new: str, by: ImpactBy, dialect: str | None, *, undefined: 
     from driftd.cli.flows.impact_document import Impact, unread_changes
     from driftd.cli.flows.tomorrow import tomorrow
     from driftd.cli.worlds.revisions import tree_of, worlds_of
-    from driftd.policy.reach import Dialect, Grouping
+    from driftd.policy.reach import Dialect, Grouping, open_connections
 
     with show.progress("reading both revisions") as say:
         before, after = worlds_of(tree_of(old), tree_of(new), Dialect(dialect) if dialect else None)
@@ -83,6 +83,8 @@ def _found(old: str, new: str, by: ImpactBy, dialect: str | None, *, undefined: 
     unread, same = unread_changes(before, after)
     remarks = [*same, *dict.fromkeys((*before.snapshot.notes(), *after.snapshot.notes()))]
     remarks += dict.fromkeys((*before.remarks, *after.remarks))
+    if differing.closes:
+        remarks.append(open_connections(after.dialect))
     if differing.hidden:
         remarks.append(
             f"{differing.hidden} pairs differ only in what no policy decides (ICMP and other protocols that the "

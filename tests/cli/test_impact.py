@@ -49,6 +49,7 @@ def test_a_call_less_closes_and_is_no_failure(old: Path, tmp_path: Path) -> None
     assert "acme-prod/web" in line
     assert "TCP/9090" in line
     assert "api-ingress" in line
+    assert "blocked for new connections" in ran.err
 
 
 def test_a_new_service_is_its_own_cause(old: Path, tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ class Difference:
     def opens(self) -> bool:
         return any(one.opened for one in self.told)
 
+    @property
+    def closes(self) -> bool:
+        return any(one.closed for one in self.told)
+
 
 def one_lineage(before: World, after: World) -> World:
     """`after` so that what it shares with `before` is the same object in both."""

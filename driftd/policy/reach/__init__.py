@@ -7,7 +7,7 @@ from driftd.policy.reach.delta import Delta, DifferentDialects, delta
 from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.edits import align, apply, snapshot_of
 from driftd.policy.reach.endpoints import Surroundings
-from driftd.policy.reach.explain import Connection, Explanation, Side, Step, explain
+from driftd.policy.reach.explain import Connection, Explanation, Side, Step, explain, open_connections
 from driftd.policy.reach.flows import Flows, Rectangle, Tenancy
 from driftd.policy.reach.future import imagine
 from driftd.policy.reach.judge import Judgement, judge
@@ -66,6 +66,7 @@ __all__ = [
     "may_select",
     "meant",
     "of_ranges",
+    "open_connections",
     "pod_from_body",
     "pods_from_workload",
     "port_set",

@@ -129,11 +129,15 @@ _OPEN_CONNECTIONS: Final = {
 """What becomes of a connection that is open when a policy begins to block it (projectcalico/calico #2759, #6399)."""
 
 
+def open_connections(dialect: Dialect) -> str:
+    """What no answer knows: the connections that are open when a policy begins to block them."""
+    return f"what is blocked is blocked for new connections; if one was open before, {_OPEN_CONNECTIONS[dialect]}"
+
+
 def _caveats(snapshot: Snapshot, target: Pod | str, allowed: Answer) -> tuple[str, ...]:
     found: list[str] = []
     if allowed is Answer.NO:
-        known = _OPEN_CONNECTIONS[snapshot.dialect]
-        found.append(f"this is about new connections: of one that was open before it was blocked, {known}")
+        found.append(open_connections(snapshot.dialect))
     if isinstance(target, str) and address(target) in snapshot.core.endpoints.surroundings.services:
         found.append(
             f"{target} is a virtual address, as Services have it: policies may see what stands behind it instead, so "
