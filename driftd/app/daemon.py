@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from driftd.app.memory import give_memory_back
+from driftd.app.memory import stay_small
 from driftd.app.opening import open_outside
 from driftd.app.parts import Parts
 from driftd.app.retention import keep_days
@@ -48,7 +48,7 @@ async def run(settings: Settings, clock: Clock | None = None) -> int:
     configure_logs(level=settings.log.level, json=settings.log.json_lines)
     gc.set_threshold(*COLLECTED_AFTER)
     sys.setswitchinterval(SWITCHED_AFTER)
-    give_memory_back()
+    stay_small()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -147,7 +147,7 @@ class ObjectReader:
         head: dict[str, object] = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
         raw = _ENCODER.encode(head | {**fields, **head, "metadata": metadata})
         return Live(
-            ref=self.resource.ref(sys.intern(meta.namespace), meta.name),
+            ref=self.resource.ref(sys.intern(meta.namespace), sys.intern(meta.name)),
             raw=raw,
             digest=self.digest_of(raw),
             uid=meta.uid,
@@ -165,7 +165,7 @@ class ObjectReader:
         meta, _, _ = _open(data)
         if not (meta.name and meta.uid and meta.resource_version):
             raise Malformed(f"a {self.resource.kind} without metadata.name, uid or resourceVersion")
-        ref = self.resource.ref(sys.intern(meta.namespace), meta.name)
+        ref = self.resource.ref(sys.intern(meta.namespace), sys.intern(meta.name))
         return Listed(ref, meta.uid, meta.resource_version)
 
     def digest_of(self, raw: bytes) -> Digest:

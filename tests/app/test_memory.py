@@ -13,8 +13,8 @@ def resident_kb():
     return next(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("VmRSS"))
 
 if sys.argv[1] == "given back":
-    from driftd.app.memory import give_memory_back
-    give_memory_back()
+    from driftd.app.memory import stay_small
+    stay_small()
 pages = [bytes([1]) * 100_000 for _ in range(400)]
 kept = pages[-1], bytes(2_000)
 full = resident_kb()

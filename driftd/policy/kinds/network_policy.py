@@ -90,15 +90,20 @@ def canonical_rule(rule: object, direction: str) -> Body:
 
 
 def _rules(value: object, direction: str) -> list[Any]:
-    found = dict(_remembered(canonical_bytes(rule), direction) for rule in sequence(value, direction))
+    found = dict(_remembered(_kept(rule), direction) for rule in sequence(value, direction))
     return [found[key] for key in sorted(found)]
+
+
+def _kept(rule: object) -> bytes:
+    """Canonical bytes in a block of their own size: those that orjson hands out hold several KiB each."""
+    return bytes(memoryview(canonical_bytes(rule)))
 
 
 @lru_cache(maxsize=1024)
 def _remembered(written: bytes, direction: str) -> tuple[bytes, Body]:
     """A rule by its bytes: canonical bytes and form. What a plan gives (DNS, the internet) stands in every policy."""
     canonical = canonical_rule(orjson.loads(written), direction)
-    return canonical_bytes(canonical), canonical
+    return _kept(canonical), canonical
 
 
 def _peer(peer: object, direction: str) -> Body:
