@@ -65,11 +65,16 @@ class Kubeconfig:
                 elif hasattr(self._loader, "exec_plugin_expiry"):
                     await self._loader.load_and_set(self._configuration)
         except (library().ConfigException, *_LOADING) as error:
-            raise CredentialsUnusable(
-                f"kubeconfig {self.path}: {type(error).__name__}: {clean(str(error))}; "
-                "check the file, its current-context and the user it names"
-            ) from error
+            raise self._unusable(error) from error
         return self._configuration
+
+    def _unusable(self, error: Exception) -> CredentialsUnusable:
+        if not any(Path(one).exists() for one in self.path.split(os.pathsep)):
+            return CredentialsUnusable(f"kubeconfig {self.path}: there is no such file; name one that is there")
+        return CredentialsUnusable(
+            f"kubeconfig {self.path}: {type(error).__name__}: {clean(str(error))}; "
+            "check the file, its current-context and the user it names"
+        )
 
 
 @dataclass(slots=True)

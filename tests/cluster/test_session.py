@@ -168,6 +168,12 @@ async def test_an_unusable_kubeconfig_is_named(pace: Pace, tmp_path: Path, text:
             await session.request("GET", PATH)
 
 
+async def test_a_kubeconfig_that_is_not_there_is_told_as_such(pace: Pace, tmp_path: Path) -> None:
+    async with Session(Kubeconfig(str(tmp_path / "nowhere")), pace) as session:
+        with pytest.raises(CredentialsUnusable, match="nowhere: there is no such file"):
+            await session.request("GET", PATH)
+
+
 async def test_a_gate_stops_a_request_before_it_leaves(server: ApiServer, session: Session) -> None:
     def closed() -> None:
         raise RuntimeError("too late")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import orjson
 
 from driftd.drift import Comparison, Difference
-from driftd.drift.findings import Teller
+from driftd.drift.findings import Teller, blocked
 from driftd.drift.meaning import UNJUDGED
 from driftd.drift.state import LiveScope
 from driftd.engine import Meaning
@@ -20,11 +20,11 @@ REF = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "default-deny
 GONE = Difference(FindingType.MISSING, REF, ACME.objects[REF], None)
 
 
-def finding() -> Finding:
-    return Teller(COMPILED, ACME, Scope("acme-prod")).tell(GONE, UNJUDGED)
+def finding(difference: Difference = GONE) -> Finding:
+    return Teller(COMPILED, ACME, Scope("acme-prod")).tell(difference, UNJUDGED)
 
 
-async def judged(policies: int) -> tuple[Meaning, list[Finding]]:
+async def judged(policies: int, difference: Difference = GONE) -> tuple[Meaning, list[Finding]]:
     told: list[Finding] = []
 
     async def take(found: Finding) -> None:
@@ -32,7 +32,7 @@ async def judged(policies: int) -> tuple[Meaning, list[Finding]]:
 
     meaning = Meaning(compiled=lambda: COMPILED, policies=policies, judged=take, decided=lambda _scope: None)
     running = asyncio.create_task(meaning.run())
-    meaning.offer(finding(), GONE)
+    meaning.offer(finding(difference), difference)
     async with asyncio.timeout(20):
         while not (told or meaning.idle):
             await asyncio.sleep(0.01)
@@ -50,6 +50,17 @@ async def test_what_was_judged_once_is_known_at_the_next_comparison() -> None:
     meaning, _ = await judged(2000)
     known = meaning.recall(ACME, LiveScope(Scope("acme-prod"), {}), [GONE])
     assert known[REF].direction is Direction.LOOSENS
+
+
+async def test_what_concerns_no_known_pod_comes_back_as_such_and_is_known_as_such() -> None:
+    later = own({"podSelector": {"matchLabels": {"role": "debug"}}, "egress": [{}], "policyTypes": ["Egress"]})
+    meaning, told = await judged(2000, later)
+    assert [(found.direction, found.neutral_now) for found in told] == [(Direction.LOOSENS, True)]
+    assert told[0].effect.startswith("no pod that is known gains anything now; one made later could: acme-prod/any pod")
+    known = meaning.recall(ACME, LiveScope(Scope("acme-prod"), {}), [later])[later.ref]
+    again = Teller(COMPILED, ACME, Scope("acme-prod")).tell(later, known)
+    assert (again.neutral_now, again.effect) == (True, told[0].effect)
+    assert blocked(again, "a pause", "c").neutral_now
 
 
 async def test_a_model_that_is_too_large_stays_unknown() -> None:
@@ -282,3 +293,15 @@ async def test_for_how_long_a_judgement_takes_can_be_asked_and_waiting_for_nothi
         while meaning.stuck_seconds:
             await asyncio.sleep(0.01)
     running.cancel()
+
+
+async def test_what_is_too_large_to_be_held_while_it_waits_is_not_judged_and_does_not_stand() -> None:
+    meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
+    heavy = own({**INERT, "note": "x" * 200_000})
+    small = own(INERT)
+    assert small.live is not None
+    hollow = replace(small, live=replace(small.live, abridged=True, hollow=True))
+    for one in (heavy, hollow):
+        assert meaning.undecided(TOLERANT, looked(one)) == frozenset()
+        meaning.offer(unlabelled(one), one)
+    assert meaning.idle
