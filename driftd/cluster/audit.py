@@ -117,16 +117,24 @@ class Auditor:
                 found.append(divergence)
         return Audited(resource, len(listed), tuple(found))
 
-    async def _list(self, resource: Resource) -> tuple[dict[ObjectRef, Listed], str]:
-        reader = self.mirror.reader(resource)
+    async def _list(self, resource: Resource) -> tuple[dict[ObjectRef, Listed | Live], str]:
+        """Which versions are there now, and as of when; what the mirror knows just so is told by its own object.
+
+        10,000 whole objects, or names of their own for each, would stay in the process's memory long after the look.
+        """
+        reader, held = self.mirror.reader(resource), self.mirror.of_kind(resource)
         for _ in range(_LIST_TRIES):
-            listed: dict[ObjectRef, Listed] = {}
+            listed: dict[ObjectRef, Listed | Live] = {}
             version = ""
             try:
                 async for page in pages(self.session, reader):
                     for count, item in enumerate(page.items, start=1):
-                        one = reader.listed(item)  # 10,000 whole objects would stay in memory long after the look
-                        listed[one.ref] = one
+                        one = reader.listed(item)
+                        known = held.get(one.ref)
+                        if known is None or (known.uid, known.resource_version) != (one.uid, one.resource_version):
+                            listed[one.ref] = one
+                        else:
+                            listed[known.ref] = known
                         if count % _SLICE == 0:
                             await asyncio.sleep(0)
                     version = page.resource_version
@@ -167,7 +175,7 @@ class Auditor:
         return True
 
 
-def _is_past(held: Live | None, listed: Listed, version: str) -> bool:
+def _is_past(held: Live | None, listed: Live | Listed, version: str) -> bool:
     """Whether a list shows an object older than it is known, though it ought to know what was written up to then."""
     return (
         held is not None
