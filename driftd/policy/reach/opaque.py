@@ -54,10 +54,9 @@ def host_plane() -> Policy:
     configuration calls failsafe is not read. So they never open anything, and any of it may be closed.
     """
     why = "a HostEndpoint guards nodes: what it closes is not told; Felix's failsafe ports (22, 6443, ...) stay open"
-    perhaps = Perhaps(ANYONE, why)
     rules = (
         Rule(Action.DENY, HOSTS, "spec", certain=False, note=why),
-        Rule(Action.DENY, perhaps, "spec", near=HOSTS, certain=False, note=why),
+        Rule(Action.DENY, ANYONE, "spec", near=HOSTS, certain=False, note=why),
     )
     return Policy(
         ref=HOST_PLANE,
