@@ -1,4 +1,4 @@
-"""Addresses as sets of ranges on one integer line: IPv4 first, IPv6 behind it, never overlapping."""
+"""Addresses as sets of ranges on one integer line: IPv4 first, IPv6 behind a gap, so that the two never touch."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -7,18 +7,18 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network, summarize_address_range
 from typing import Final
 
-V6_BASE: Final = 1 << 32
-V4_LAST: Final = V6_BASE - 1
-V6_LAST: Final = V6_BASE + (1 << 128) - 1
+from driftd.policy.reach.spans import Span, Spans, common, less, merged
 
-Range = tuple[int, int]
+V4_LAST: Final = (1 << 32) - 1
+V6_BASE: Final = 1 << 33
+V6_LAST: Final = V6_BASE + (1 << 128) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
     """A canonical set of addresses: ascending, disjoint, not adjacent closed ranges on the line."""
 
-    spans: tuple[Range, ...]
+    spans: Spans
 
     def __bool__(self) -> bool:
         return bool(self.spans)
@@ -31,51 +31,31 @@ class Ranges:
         return not (other - self)
 
     def meets(self, other: "Ranges") -> bool:
-        return (other - self) != other
+        return bool(common(self.spans, other.spans))
 
     def __or__(self, other: "Ranges") -> "Ranges":
         return of_ranges(self.spans + other.spans)
 
     def __sub__(self, other: "Ranges") -> "Ranges":
-        found: list[Range] = []
-        for span in self.spans:
-            low, high = span
-            for other_low, other_high in other.spans:
-                if other_high < low:
-                    continue
-                if other_low > high:
-                    break
-                if other_low > low:
-                    found.append((low, other_low - 1))
-                low = other_high + 1
-            if low <= high:
-                found.append((low, high))
-        return Ranges(tuple(found))
+        return Ranges(less(self.spans, other.spans))
 
     def __and__(self, other: "Ranges") -> "Ranges":
-        return self - (self - other)
+        return Ranges(common(self.spans, other.spans))
 
     def edges(self) -> tuple[int, ...]:
-        """Every point at which membership changes, the start of the space and of IPv6 left out."""
+        """Every point at which membership changes, the borders of IPv4 and IPv6 left out."""
         cuts: list[int] = []
         for low, high in self.spans:
             cuts.extend((low, high + 1))
-        return tuple(cut for cut in cuts if cut not in (0, V6_BASE, V6_LAST + 1))
+        return tuple(cut for cut in cuts if cut not in (0, V4_LAST + 1, V6_BASE, V6_LAST + 1))
 
     def __str__(self) -> str:
         return ", ".join(blocks(self))
 
 
-def of_ranges(spans: Iterable[Range]) -> Ranges:
-    """The set of addresses in any of the spans; IPv4 and IPv6 never merge though they touch on the line."""
-    merged: list[Range] = []
-    for low, high in sorted(spans):
-        if merged and low <= merged[-1][1] + 1 and low != V6_BASE:
-            if high > merged[-1][1]:
-                merged[-1] = (merged[-1][0], high)
-        else:
-            merged.append((low, high))
-    return Ranges(tuple(merged))
+def of_ranges(spans: Iterable[Span]) -> Ranges:
+    """The set of addresses in any of the spans, which may overlap and come in any order."""
+    return Ranges(merged(spans))
 
 
 NOWHERE: Final = Ranges(())

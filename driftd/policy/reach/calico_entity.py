@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Final
 
-from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, Range, Ranges, block, of_ranges
+from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, Ranges, block, of_ranges
 from driftd.policy.reach.calico_selectors import calico_selector, endpoint_selector
 from driftd.policy.reach.endpoints import Labels
 from driftd.policy.reach.inventory import NAME_LABEL, NetworkSet, Service, Slice
@@ -27,6 +27,7 @@ from driftd.policy.reach.selectors import (
     Text,
     every,
 )
+from driftd.policy.reach.spans import Spans
 from driftd.values import Body
 
 _NAMESPACE: Final = "projectcalico.org/namespace"
@@ -68,7 +69,7 @@ class Grounds:
             return NOWHERE
         return of_ranges(span for position in positions(self._index.match(selector)) for span in self._spans(position))
 
-    def _spans(self, position: int) -> tuple[Range, ...]:
+    def _spans(self, position: int) -> Spans:
         return self.sets[position].ranges.spans
 
     def listed(self, one: Slice) -> Peer:

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from math import inf
 from typing import Final
 
-from driftd.policy.reach.addresses import NOWHERE, Range, block, of_ranges
+from driftd.policy.reach.addresses import NOWHERE, block, of_ranges
 from driftd.policy.reach.endpoints import labels_of
 from driftd.policy.reach.inventory import NetworkSet, Service, Slice
 from driftd.policy.reach.policies import Action, PortMatch, Tier
 from driftd.policy.reach.ports import NONE, PortSet, ports, protocol
 from driftd.policy.reach.selectors import In, every
+from driftd.policy.reach.spans import Span
 from driftd.values import Body, ObjectRef
 
 GROUP: Final = "projectcalico.org"
@@ -75,7 +76,7 @@ def read_slice(body: Body) -> Slice:
     )
 
 
-def _spans(body: Body, endpoints: Iterable[Body]) -> list[Range]:
+def _spans(body: Body, endpoints: Iterable[Body]) -> list[Span]:
     if body.get("addressType") == "FQDN":
         return []
     return [span for one in endpoints for text in one.get("addresses") or () for span in block(str(text)).spans]

@@ -12,8 +12,8 @@ from driftd.policy.reach.inventory import NamespaceView, Plans
 from driftd.policy.reach.relation import Reached, positions
 from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
 
-ABSENT: Final[tuple[str, str]] = ("absent", "absent")
-"""Stands where plans would, for a class without members in one of the snapshots."""
+ABSENT: Final = "absent"
+"""Stands where a plan would, for a class without members in one of the snapshots."""
 
 
 _FEW: Final = 48
@@ -104,24 +104,22 @@ class Cells:
     def _compare(self, old: NamespaceView | None, new: NamespaceView | None) -> None:
         was = old.classes if old else {}
         now = new.classes if new else {}
-        if was is now:
-            stays = Counter(old.counts) if old else Counter[int]()
-            gone: Counter[tuple[int | None, int | None]] = Counter()
-        else:
-            stays, gone = Counter(), Counter()
-            for name in was.keys() | now.keys():
-                pair = (was.get(name), now.get(name))
-                if pair[0] == pair[1] and pair[0] is not None:
-                    stays[pair[0]] += 1
-                else:
-                    gone[pair] += 1
-                    view = new if new and name in new.pods else old
-                    if view is not None and pair not in self._names:
-                        self._names[pair] = f"{view.name}/{view.pods[name].workload}"
+        stays = dict(new.counts) if new else {}
+        gone: Counter[tuple[int | None, int | None]] = Counter()
+        for name in sorted({name for name, _ in was.items() ^ now.items()}):
+            pair = (was.get(name), now.get(name))
+            gone[pair] += 1
+            if pair[1] is not None:
+                stays[pair[1]] -= 1
+            view = new if new and name in new.pods else old
+            if view is not None and pair not in self._names:
+                self._names[pair] = f"{view.name}/{view.pods[name].workload}"
         old_live, new_live = (old.live if old else 0), (new.live if new else 0)
         alone = self._appearing(gone, old_live, new_live)
         groups: dict[tuple[Plans | None, Plans | None], int] = {}
         for position, count in (*stays.items(), *alone.items()):
+            if not count:
+                continue
             self._counts[position] = count
             pair_of_plans = (
                 old.plans.get(position, NO_PLANS) if old and position in old.counts else None,
@@ -179,7 +177,7 @@ class Cells:
         else:
             yield from self._quiet_groups(pods, facing)
             for group in self._loud:
-                if group.bits & pods:
+                if group.bits & pods and self._faces(group, facing):
                     yield Group(group.before, group.after, group.bits & pods)
         if within != pods:
             yield Group(NO_PLANS, NO_PLANS, within & ~pods)
@@ -195,6 +193,16 @@ class Cells:
                         found[plans] = found.get(plans, 0) | (bits & pods)
         for plans, bits in found.items():
             yield Group(plans, plans, bits)
+
+    def _faces(self, group: Group, facing: Facing) -> bool:
+        """Whether it exchanges any of the traffic before or after; any traffic at all, where its own plans differ."""
+        core, differs = self.after.core, group.before != group.after
+        for plans in (group.before, group.after) if differs else (group.before,):
+            if plans is not None:
+                peers = core.verdict(plans[facing.side]).reached(surely=facing.surely)
+                if facing(peers) or (differs and (peers[0] | peers[1]) & facing.bits):
+                    return True
+        return False
 
     def _near(self, facing: Facing) -> list[NamespaceView]:
         """Namespaces in which nothing differs and that face anybody who does; told once for all who do."""

@@ -8,7 +8,7 @@ policies can tell their two classes apart.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from driftd.policy.reach.cells import Cells, Facing, Group, Moved
+from driftd.policy.reach.cells import ABSENT, Cells, Facing, Group, Moved
 from driftd.policy.reach.edits import align
 from driftd.policy.reach.flows import Flows, Rectangle
 from driftd.policy.reach.inventory import Plans
@@ -16,6 +16,7 @@ from driftd.policy.reach.policies import Policy
 from driftd.policy.reach.ports import NONE, PortSet
 from driftd.policy.reach.relation import EMPTY, Relation, at, joint, kinds
 from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
+from driftd.policy.reach.walk import Plan
 from driftd.values import Direction
 
 _Joint = tuple[tuple[PortSet, int, int], ...]
@@ -101,6 +102,8 @@ class _Comparison:
         self.certain = True
         self.complete = True
         self._left = most
+        self._joints: dict[tuple[Plan | str | None, Plan | str | None], _Joint] = {}
+        self._ways: dict[tuple[int, int], tuple[Relation, Relation]] = {}
         self.added: list[Rectangle] = []
         self.removed: list[Rectangle] = []
 
@@ -138,8 +141,11 @@ class _Comparison:
         return verdict.must if self.surely else verdict.may
 
     def _both(self, before: Plans | None, after: Plans | None, side: int) -> _Joint:
-        old = self._relation(before, side)
-        return joint(old, old if _same(before, after, side) else self._relation(after, side))
+        key = (before[side] if before else ABSENT, after[side] if after else ABSENT)
+        found = self._joints.get(key)
+        if found is None:
+            found = self._joints[key] = joint(self._relation(before, side), self._relation(after, side))
+        return found
 
     # -- shared classes --------------------------------------------------------------------------------------------
 
@@ -149,12 +155,16 @@ class _Comparison:
         into = self._both(target.before, target.after, 0)
         changed = _changed(into)
         facing = Facing(target.bits, 1, _kinds(changed), self.surely)
+        alike: dict[tuple[_Joint, _Joint], int] = {}
         for source in self.cells.groups(_differing(changed), facing):
             if self._spent():
-                return
-            out = self._both(source.before, source.after, 1)
+                break
+            out = _within(self._both(source.before, source.after, 1), target.bits)
             # Where the other side stays as it is, only what differs on this one can make a difference.
-            self._rectangles(source.bits, target.bits, changed if _same(source.before, source.after, 1) else into, out)
+            key = (changed if _same(source.before, source.after, 1) else into, out)
+            alike[key] = alike.get(key, 0) | source.bits
+        for (coming, out), sources in alike.items():
+            self._rectangles(_within(coming, sources), out)
 
     def _changed_sources(self, source: Group) -> None:
         if _same(source.before, source.after, 1):
@@ -162,33 +172,32 @@ class _Comparison:
         out = self._both(source.before, source.after, 1)
         changed = _changed(out)
         facing = Facing(source.bits, 0, _kinds(changed), self.surely)
+        alike: dict[tuple[_Joint, _Joint], int] = {}
         for target in self.cells.groups(_differing(changed), facing):
             if self._spent():
-                return
+                break
             into = self._both(target.before, target.after, 0)
-            if not _same(target.before, target.after, 0):
-                # The other pass has seen every source that this target's own change could concern.
-                self._rectangles(source.bits & ~_differing(into), target.bits, into, out)
-            else:
-                self._rectangles(source.bits, target.bits, into, changed)
+            same = _same(target.before, target.after, 0)
+            # The other pass has seen every source that this target's own change could concern.
+            key = (_within(into, source.bits if same else source.bits & ~_differing(into)), changed if same else out)
+            alike[key] = alike.get(key, 0) | target.bits
+        for (into, going), targets in alike.items():
+            self._rectangles(into, _within(going, targets))
 
-    def _rectangles(self, sources: int, targets: int, into: _Joint, out: _Joint) -> None:
-        if not sources:
-            return
-        for in_ports, in_before, in_after in into:
-            from_before, from_after = sources & in_before, sources & in_after
-            if not (from_before or from_after):
-                continue
-            for out_ports, out_before, out_after in out:
+    def _rectangles(self, into: _Joint, out: _Joint) -> None:
+        """What differs between the sources in `into` and the targets in `out`."""
+        for in_ports, from_before, from_after in into if out else ():
+            for out_ports, to_before, to_after in out:
                 traffic = in_ports & out_ports
                 if traffic:
-                    to_before, to_after = targets & out_before, targets & out_after
                     self._split(self.added, traffic, (from_after, to_after), (from_before, to_before))
                     self._split(self.removed, traffic, (from_before, to_before), (from_after, to_after))
 
     def _split(self, found: list[Rectangle], traffic: PortSet, have: tuple[int, int], less: tuple[int, int]) -> None:
         """Append `have` minus `less`, both being sources times targets."""
         sources, targets = have
+        if not sources or not targets or have == less:
+            return
         self._keep(found, sources & ~less[0], targets, traffic)
         self._keep(found, sources & less[0], targets & ~less[1], traffic)
 
@@ -273,6 +282,8 @@ class _Comparison:
             return
         before = self._traffic(source.before, target.before, 0)
         after = self._traffic(source.after, target.after, 1)
+        if before == after:
+            return
         for found, traffic, ends in (
             (self.added, after - before, (source.after, target.after)),
             (self.removed, before - after, (source.before, target.before)),
@@ -283,10 +294,15 @@ class _Comparison:
     def _traffic(self, source: int | None, target: int | None, when: int) -> PortSet:
         if source is None or target is None:
             return NONE
-        snapshot = self.cells.after if when else self.cells.before
-        out = self._relation(snapshot.plans_of(source), 1)
-        into = self._relation(snapshot.plans_of(target), 0)
-        return at(out, target) & at(into, source)
+        return at(self._at(source, when)[1], target) & at(self._at(target, when)[0], source)
+
+    def _at(self, position: int, when: int) -> tuple[Relation, Relation]:
+        """What one class may exchange, in and out."""
+        found = self._ways.get((position, when))
+        if found is None:
+            plans = (self.cells.after if when else self.cells.before).plans_of(position)
+            found = self._ways[position, when] = (self._relation(plans, 0), self._relation(plans, 1))
+        return found
 
     def _plans(self, moved: Moved) -> tuple[Plans | None, Plans | None]:
         return (
@@ -330,6 +346,12 @@ def _same(before: Plans | None, after: Plans | None, side: int) -> bool:
 
 def _changed(parts: _Joint) -> _Joint:
     return tuple(part for part in parts if part[1] != part[2])
+
+
+def _within(parts: _Joint, bits: int) -> _Joint:
+    """What the parts say of the endpoints in a bitset; parts that say nothing of them are left out."""
+    found = [(ports, bits & had, bits & has) for ports, had, has in parts]
+    return tuple([part for part in found if part[1] or part[2]])
 
 
 def _kinds(parts: _Joint) -> tuple[bool, bool]:

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from itertools import chain
 
 from driftd.policy.reach.addresses import address, of_ranges
 from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.draft import Draft, Space
 from driftd.policy.reach.endpoints import Labels, Surroundings, labels_of
-from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
-from driftd.policy.reach.planning import Placed, grouped, in_order, plans_for
+from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans, effective_labels
+from driftd.policy.reach.planning import grouped, plans_for
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Policy, label_keys, peers_of, ranges_of
 from driftd.policy.reach.snapshot import Core, Edit, Snapshot
@@ -148,17 +148,9 @@ def _view(
     everywhere: bool,
 ) -> NamespaceView:
     before = old or NamespaceView(space.name)
-    view = replace(
-        before,
-        labels=space.labels,
-        declared=space.declared,
-        accounts=space.accounts,
-        pods=space.pods,
-        policies=space.policies,
-    )
     classes, counts, live = before.classes, before.counts, before.live
     if space.everything_moved or space.moved:
-        classes = _placed(core, before, view, space)
+        classes = _placed(core, before, space)
         counts = Counter(classes.values())
         live = 0
         for position in counts:
@@ -171,30 +163,38 @@ def _view(
     if live != before.live:
         plans = {position: pair for position, pair in plans.items() if live >> position & 1}
     if dirty:
-        plans = {**plans, **plans_for(core, _ordered(core, view, cluster), dirty)}
-    groups = before.groups if plans is before.plans else grouped(plans)
-    return replace(view, classes=classes, counts=counts, live=live, plans=plans, groups=groups)
-
-
-def _ordered(core: Core, view: NamespaceView, cluster: ClusterView) -> list[Placed]:
-    return in_order([*view.policies.values(), *cluster.policies.values()], cluster, core)
+        plans = {**plans, **plans_for(core, chain(space.policies.values(), cluster.policies.values()), cluster, dirty)}
+    return NamespaceView(
+        space.name,
+        space.labels,
+        space.declared,
+        space.accounts,
+        space.pods,
+        space.policies,
+        classes,
+        counts,
+        plans,
+        live,
+        before.groups if plans is before.plans else grouped(plans),
+    )
 
 
 def _account_labels(name: str, labels: Mapping[str, str]) -> Labels:
     return labels_of({**labels, "projectcalico.org/name": name})
 
 
-def _placed(core: Core, before: NamespaceView, view: NamespaceView, space: Space) -> dict[str, int]:
+def _placed(core: Core, before: NamespaceView, space: Space) -> dict[str, int]:
     """Pods to classes: those that moved placed anew, the others where they were."""
-    namespace = view.effective_labels()
-    accounts = {name: _account_labels(name, labels) for name, labels in view.accounts.items()}
+    namespace = effective_labels(space.name, space.labels)
+    accounts = {name: _account_labels(name, labels) for name, labels in space.accounts.items()}
     classes = {} if space.everything_moved else dict(before.classes)
-    for name in view.pods if space.everything_moved else sorted(space.moved):
-        pod = view.pods.get(name)
+    for name in space.pods if space.everything_moved else sorted(space.moved):
+        pod = space.pods.get(name)
         if pod is None or pod.finished:
             classes.pop(name, None)
-        else:
-            classes[name] = core.endpoints.place(
-                pod, namespace, accounts.get(pod.service_account) or _account_labels(pod.service_account, {})
-            )
+            continue
+        account = accounts.get(pod.service_account)
+        if account is None:
+            account = accounts[pod.service_account] = _account_labels(pod.service_account, {})
+        classes[name] = core.endpoints.place(pod, namespace, account)
     return classes

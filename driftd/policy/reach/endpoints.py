@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, V6_BASE, Range, Ranges, address
+from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, V6_BASE, Ranges, address
 from driftd.policy.reach.pods import NamedPorts, Pod
 from driftd.policy.reach.selectors import LabelIndex
+from driftd.policy.reach.spans import Span
 
 Labels = tuple[tuple[str, str], ...]
 _Key = TypeVar("_Key")
@@ -82,10 +83,10 @@ class Endpoints:
         self._record_members: list[int] = []
         self._accounts: dict[Labels, int] = {}
         self._account_members: list[int] = []
-        self._by_key: dict[PodClass, list[int]] = {}
+        self._by_key: dict[tuple[object, ...], list[int]] = {}
         self._addresses: dict[int, tuple[int, ...]] = {}
         self._hulls: dict[int, list[int]] = {}
-        self._sorted: tuple[list[Range], list[Range]] = ([], [])
+        self._sorted: tuple[list[Span], list[Span]] = ([], [])
         self._having: list[int] = [0, 0]
         self._placeless = 0
         self._edges: list[int] = []
@@ -112,7 +113,7 @@ class Endpoints:
     def place(self, pod: Pod, namespace: Labels, account: Labels) -> int:
         """The class of a pod, made if there is none yet."""
         keys = self.keys
-        key = PodClass(
+        key = (
             pod.namespace,
             namespace,
             pod.service_account,
@@ -121,19 +122,20 @@ class Endpoints:
             pod.host_network,
             pod.ports,
         )
-        addresses = tuple(sorted(address(ip) for ip in pod.ips)) if pod.ips else ()
+        addresses = tuple(sorted([address(ip) for ip in pod.ips]))
         known = self._by_key.get(key)
         if known is not None:
             for found in known:
                 if self._alike(self._addresses[found], addresses):
                     self._widen(found, addresses)
                     return found
-        return self._new_class(key, addresses)
+        found = self._new_class(PodClass(*key), addresses)
+        self._by_key.setdefault(key, []).append(found)
+        return found
 
     def _new_class(self, key: PodClass, addresses: tuple[int, ...]) -> int:
         found = self._append(key)
         bit = 1 << found
-        self._by_key.setdefault(key, []).append(found)
         self.labels.put(found, dict(key.labels))
         _mark(self.by_namespace, key.namespace, bit)
         _mark(self.by_account, key.account, bit)

@@ -74,15 +74,21 @@ class Flows:
                 break
         return tuple(found)
 
+    def crossing(self, tenants: "Tenancy") -> Iterator[tuple[int, int] | None]:
+        """For each rectangle a pair of its pod classes with a tenant border between them, if there is one."""
+        known: dict[int, dict[str, int]] = {}  # rectangles have their sides in common
+        for part in self.rectangles:
+            for side in (part.sources, part.targets):
+                if side not in known:
+                    known[side] = tenants.among(self.snapshot, side)
+            yield _crossing(known[part.sources], known[part.targets])
+
     def _samples(
         self, tenants: "Tenancy", *, plain: bool
     ) -> Iterator[tuple[tuple[int, int, int, int], int, int, Rectangle]]:
-        for order, part in enumerate(self.rectangles):
-            pair = tenants.crossing(self.snapshot, part)
-            rank = 0
-            if pair is None:
-                pair = (_first(part.sources), _first(part.targets))
-                rank = 1 if self.touches_internet(part) else 2
+        for order, (part, crossing) in enumerate(zip(self.rectangles, self.crossing(tenants), strict=True)):
+            rank = 0 if crossing else 1 if self.touches_internet(part) else 2
+            pair = crossing or (_first(part.sources), _first(part.targets))
             width = sum(high - low for low, high in part.traffic.spans)
             labels = 0
             if plain:
@@ -141,16 +147,7 @@ class Tenancy:
         one, other = self.tenant(left), self.tenant(right)
         return one != other and bool(one) and bool(other)
 
-    def crossing(self, snapshot: Snapshot, part: Rectangle) -> tuple[int, int] | None:
-        """A pair of pod classes of the rectangle with a tenant border between them, if there is one."""
-        sources, targets = self._by_tenant(snapshot, part.sources), self._by_tenant(snapshot, part.targets)
-        for mine, source in sources.items():
-            for other, target in targets.items():
-                if mine and other and mine != other:
-                    return source, target
-        return None
-
-    def _by_tenant(self, snapshot: Snapshot, bits: int) -> dict[str, int]:
+    def among(self, snapshot: Snapshot, bits: int) -> dict[str, int]:
         """One class a tenant; two tenants are as many as anybody needs."""
         found: dict[str, int] = {}
         endpoints = snapshot.core.endpoints
@@ -163,6 +160,14 @@ class Tenancy:
             found.setdefault(self.tenant(endpoint.namespace), position)
             bits &= ~endpoints.by_namespace[endpoint.namespace]
         return found
+
+
+def _crossing(sources: Mapping[str, int], targets: Mapping[str, int]) -> tuple[int, int] | None:
+    for mine, source in sources.items():
+        for other, target in targets.items():
+            if mine and other and mine != other:
+                return source, target
+    return None
 
 
 def _first(bits: int) -> int:

@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 from typing import Final
 
-from driftd.policy.reach.inventory import NamespaceView
+from driftd.policy.reach.inventory import NamespaceView, effective_labels
 from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
 from driftd.policy.reach.policies import Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
 from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector, values_of
@@ -117,7 +117,7 @@ class _Dreamer:
         index = LabelIndex()
         names = list(known)
         for name in names:
-            index.add(dict(known[name].effective_labels()))
+            index.add(dict(effective_labels(name, known[name].labels)))
         matched = index.match(peer.namespaces)
         chosen = [name for position, name in enumerate(names) if matched >> position & 1]
         for name in chosen[:8]:

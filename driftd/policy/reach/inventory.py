@@ -19,6 +19,11 @@ Plans = tuple[Plan | None, Plan | None]
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
+def effective_labels(namespace: str, labels: Mapping[str, str]) -> Labels:
+    """A namespace's labels as the API server guarantees them: the name label is always there, and true."""
+    return labels_of({**labels, NAME_LABEL: namespace})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NamespaceView:
     """One namespace of a snapshot. Shared between snapshots for as long as nothing in it changes.
@@ -41,8 +46,8 @@ class NamespaceView:
     """Kept for `Core.peers`, which alone reads and writes it."""
 
     def effective_labels(self) -> Labels:
-        """The labels as the API server guarantees them: the name label is always there, and true."""
-        return labels_of({**self.labels, NAME_LABEL: self.name})
+        """The labels as the API server guarantees them."""
+        return effective_labels(self.name, self.labels)
 
     @property
     def empty(self) -> bool:

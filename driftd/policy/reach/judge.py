@@ -108,7 +108,7 @@ def _judgement(
 
 
 def _crosses(flows: Flows, tenants: Tenancy) -> bool:
-    return any(tenants.crossing(flows.snapshot, part) for part in flows.rectangles)
+    return any(pair is not None for pair in flows.crossing(tenants))
 
 
 def _within(opening: list[Flows]) -> str:

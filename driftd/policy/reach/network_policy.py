@@ -96,7 +96,7 @@ class _Reader:
         peers = item.get(ends)
         far: Peer = ANYONE
         if peers:
-            far = either(tuple(self.peer(peer, f"{where}.{ends}[{i}]", namespace) for i, peer in enumerate(peers)))
+            far = either(tuple([self.peer(peer, f"{where}.{ends}[{i}]", namespace) for i, peer in enumerate(peers)]))
         match, known_ports = self.ports(item.get("ports"), f"{where}.ports")
         note = "; ".join(self.notes[before:])
         return Rule(Action.ALLOW, far, where, match, certain=certain and known_ports, note=note)
@@ -128,13 +128,13 @@ class _Reader:
                 Pods(namespaces=where_from or ALWAYS, labels=labels or ALWAYS), f"{where}: malformed selector"
             )
         name = _named_namespace(namespaces)
-        return Pods(namespace=name, labels=labels) if name else Pods(namespaces=where_from, labels=labels)
+        return _pods(name, labels) if name else Pods(namespaces=where_from, labels=labels)
 
     def pods(self, namespace: str, selector: Body | None, where: str) -> Peer:
         labels = self.selector(selector, where)
         if labels is None:
             return Perhaps(Pods(namespace=namespace), f"{where}: malformed selector")
-        return Pods(namespace=namespace, labels=labels)
+        return _pods(namespace, labels)
 
     def selector(self, body: Body | None, where: str) -> Selector | None:
         try:
@@ -178,6 +178,12 @@ class _Reader:
 def _port_match(numbers: PortSet, names: tuple[tuple[str, str], ...], ranged: PortSet) -> PortMatch:
     """One value for all the rules that speak of this traffic."""
     return PortMatch(numbers, names, ranged=ranged)
+
+
+@lru_cache(maxsize=4_096)
+def _pods(namespace: str, labels: Selector) -> Pods:
+    """One object for one meaning: policies of a namespace name the same pods over and over."""
+    return Pods(namespace=namespace, labels=labels)
 
 
 @lru_cache(maxsize=16_384)

@@ -1,6 +1,6 @@
 """Which policies apply to which class, and the shared plan that follows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from driftd.policy.reach.inventory import ClusterView, Plans
@@ -11,31 +11,12 @@ from driftd.policy.reach.snapshot import NO_PLANS, Core
 from driftd.policy.reach.tiers import tier_named
 from driftd.policy.reach.walk import Applied, Plan, Stage
 
-Placed = tuple[Tier, Policy]
 
-
-def in_order(policies: Iterable[Policy], cluster: ClusterView, core: Core) -> list[Placed]:
-    """Policies with their tiers in the order in which they are asked."""
-    known = cluster.tiers
-    placed = [(tier_named(policy.tier, known, core.dialect), policy) for policy in policies]
-    placed.sort(key=_order)
-    return placed
-
-
-def _order(placed: Placed) -> tuple[float, str, tuple[float, str]]:
-    tier, policy = placed
-    return tier.order, tier.name, policy.rank
-
-
-def plans_for(core: Core, ordered: Sequence[Placed], classes: int) -> dict[int, Plans]:
-    """The plans of each class of the bitset, all within one namespace."""
-    peers = core.matcher.peers
-    within = classes.bit_length()
+def plans_for(core: Core, policies: Iterable[Policy], cluster: ClusterView, classes: int) -> dict[int, Plans]:
+    """The plans of each class of the bitset, all within one namespace, under those of the policies that apply to it."""
     ingress: dict[int, list[tuple[Tier, Applied]]] = {}
     egress: dict[int, list[tuple[Tier, Applied]]] = {}
-    for tier, policy in ordered:
-        must, may = peers.bits(policy.subject, within)
-        must, may = must & classes if policy.certain and tier.certain else 0, may & classes
+    for tier, policy, must, may in _selecting(core, policies, cluster, classes):
         for members, certain in ((must, True), (may & ~must, False)):
             if not members:
                 continue
@@ -54,6 +35,27 @@ def plans_for(core: Core, ordered: Sequence[Placed], classes: int) -> dict[int, 
         else NO_PLANS
         for position in positions(classes)
     }
+
+
+def _selecting(
+    core: Core, policies: Iterable[Policy], cluster: ClusterView, classes: int
+) -> list[tuple[Tier, Policy, int, int]]:
+    """The policies that apply to any of the classes, in the order in which they are asked: to which surely, perhaps."""
+    peers, within = core.matcher.peers, classes.bit_length()
+    found: list[tuple[Tier, Policy, int, int]] = []
+    for policy in policies:
+        must, may = peers.bits(policy.subject, within)
+        may &= classes
+        if may:
+            tier = tier_named(policy.tier, cluster.tiers, core.dialect)
+            found.append((tier, policy, must & may if policy.certain and tier.certain else 0, may))
+    found.sort(key=_order)
+    return found
+
+
+def _order(one: tuple[Tier, Policy, int, int]) -> tuple[float, str, tuple[float, str]]:
+    tier, policy = one[:2]
+    return tier.order, tier.name, policy.rank
 
 
 def _applied(core: Core, policy: Policy, *, certain: bool) -> Applied:

@@ -60,6 +60,14 @@ class Pods:
     calico: bool = False
     host_pods: bool = True
     serving: Action | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        conditions = (self.namespaces, self.labels, self.accounts, self.account_labels)
+        object.__setattr__(self, "_hash", hash((self.namespace, self.calico, self.host_pods, self.serving, conditions)))
+
+    def __hash__(self) -> int:
+        return self._hash  # these are the keys of every cache: looked up far more often than made
 
     def __str__(self) -> str:
         where = f" in {self.namespace}" if self.namespace else ""

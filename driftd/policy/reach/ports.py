@@ -9,15 +9,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from driftd.policy.reach.spans import Span, Spans, common, less, merged
+
 WIDTH: Final = 65_536
 NAMES: Final = ("TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "other")
 _OTHER: Final = NAMES.index("other")
-_LAST: Final = _OTHER * WIDTH + 255
+LAST: Final = _OTHER * WIDTH + 255
+"""The end of the line."""
 _NUMBERS: Final = {6: "TCP", 17: "UDP", 132: "SCTP", 1: "ICMP", 58: "ICMPv6"}
 _PORTED: Final = frozenset(("TCP", "UDP", "SCTP"))
 UDP_LITE: Final = 136
-
-Span = tuple[int, int]
 
 
 class PortSet:
@@ -25,7 +26,7 @@ class PortSet:
 
     __slots__ = ("_hash", "spans")
 
-    def __init__(self, spans: tuple[Span, ...]) -> None:
+    def __init__(self, spans: Spans) -> None:
         self.spans = spans
         self._hash = hash(spans)
 
@@ -118,73 +119,42 @@ def _codes(low: int, high: int) -> str:
 
 def of_spans(spans: Iterable[Span]) -> PortSet:
     """The set of points in any of the spans, which may overlap and come in any order."""
-    merged: list[Span] = []
-    for low, high in sorted(spans):
-        if merged and low <= merged[-1][1] + 1:
-            if high > merged[-1][1]:
-                merged[-1] = (merged[-1][0], high)
-        else:
-            merged.append((low, high))
-    return PortSet(tuple(merged))
+    return spanned(merged(spans))
+
+
+@lru_cache(maxsize=65_536)
+def spanned(spans: Spans) -> PortSet:
+    """The set of these spans, which must be canonical; the same object for the same spans, mostly."""
+    return PortSet(spans)
 
 
 @lru_cache(maxsize=65_536)
 def _intersection(left: PortSet, right: PortSet) -> PortSet:
     if left is right or right is ALL:
         return left
-    if left is ALL:
-        return right
-    found: list[Span] = []
-    i = j = 0
-    while i < len(left.spans) and j < len(right.spans):
-        low = max(left.spans[i][0], right.spans[j][0])
-        high = min(left.spans[i][1], right.spans[j][1])
-        if low <= high:
-            found.append((low, high))
-        if left.spans[i][1] < right.spans[j][1]:
-            i += 1
-        else:
-            j += 1
-    return PortSet(tuple(found)) if found else NONE
+    return right if left is ALL else spanned(common(left.spans, right.spans))
 
 
 @lru_cache(maxsize=65_536)
 def _union(left: PortSet, right: PortSet) -> PortSet:
     if not left.spans or left is right:
         return right
-    if not right.spans:
-        return left
-    return of_spans(left.spans + right.spans)
+    return of_spans(left.spans + right.spans) if right.spans else left
 
 
 @lru_cache(maxsize=65_536)
 def _difference(left: PortSet, right: PortSet) -> PortSet:
-    if not right.spans:
-        return left
-    found: list[Span] = []
-    for span in left.spans:
-        low, high = span
-        for other_low, other_high in right.spans:
-            if other_high < low:
-                continue
-            if other_low > high:
-                break
-            if other_low > low:
-                found.append((low, other_low - 1))
-            low = other_high + 1
-        if low <= high:
-            found.append((low, high))
-    return PortSet(tuple(found)) if found else NONE
+    return spanned(less(left.spans, right.spans)) if right.spans else left
 
 
-NONE: Final = PortSet(())
-ALL: Final = PortSet(((0, _LAST),))
+NONE: Final = spanned(())
+ALL: Final = spanned(((0, LAST),))
 
 
 @lru_cache(maxsize=16)
 def _region(index: int) -> PortSet:
     start = index * WIDTH
-    return PortSet(((start, _LAST if index == _OTHER else start + WIDTH - 1),))
+    return PortSet(((start, LAST if index == _OTHER else start + WIDTH - 1),))
 
 
 @lru_cache(maxsize=512)

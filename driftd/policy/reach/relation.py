@@ -10,7 +10,8 @@ from functools import lru_cache
 from operator import and_, or_
 from typing import Final, TypeAlias
 
-from driftd.policy.reach.ports import ALL, NONE, PORTED, PortSet
+from driftd.policy.reach.ports import ALL, LAST, NONE, PORTED, PortSet, of_spans, spanned
+from driftd.policy.reach.spans import Span
 
 Relation: TypeAlias = tuple[tuple[PortSet, int], ...]
 
@@ -22,21 +23,16 @@ def of_pairs(pairs: Iterable[tuple[PortSet, int]]) -> Relation:
     """The union of rectangles (ports x endpoints), in any order and overlapping."""
     by_ports: dict[PortSet, int] = {}
     for ports, bits in pairs:
-        by_ports[ports] = _union(by_ports.get(ports, 0), bits)
-    parts: dict[int, PortSet] = {0: ALL}
-    for ports, bits in by_ports.items():
-        if not bits or not ports:
-            continue
-        refined: dict[int, PortSet] = {}
-        for have, traffic in parts.items():
-            inside = traffic & ports
-            if inside:
-                _add(refined, _union(have, bits), inside)
-            rest = traffic - inside if inside else traffic
-            if rest:
-                _add(refined, have, rest)
-        parts = refined
-    return _canonical(parts)
+        if bits:
+            by_ports[ports] = _union(by_ports.get(ports, 0), bits)
+    covers = [(low, high + 1, bits) for ports, bits in by_ports.items() for low, high in ports.spans]
+    edges = sorted({0, LAST + 1, *[cover[0] for cover in covers], *[cover[1] for cover in covers]})
+    place = {edge: index for index, edge in enumerate(edges)}
+    pieces = [0] * (len(edges) - 1)
+    for low, end, bits in covers:
+        for at in range(place[low], place[end]):
+            pieces[at] = _union(pieces[at], bits)
+    return _gathered((bits, [(edges[at], edges[at + 1] - 1)]) for at, bits in enumerate(pieces))
 
 
 def _union(have: int, more: int) -> int:
@@ -44,30 +40,46 @@ def _union(have: int, more: int) -> int:
     return have | more if have and more else have or more
 
 
-def _add(parts: dict[int, PortSet], bits: int, ports: PortSet) -> None:
-    have = parts.get(bits)
-    parts[bits] = ports if have is None else have | ports
+def _gathered(parts: Iterable[tuple[int, list[Span]]]) -> Relation:
+    """The relation of disjoint parts that are in order of their first points; those with equal endpoints become one."""
+    found: dict[int, list[Span]] = {}
+    for bits, spans in parts:
+        have = found.get(bits)
+        if have is None:
+            found[bits] = spans
+        else:
+            have += spans
+    if len(found) == 1:
+        return tuple((ALL, bits) for bits in found)
+    return tuple((of_spans(spans) if len(spans) > 1 else spanned((spans[0],)), bits) for bits, spans in found.items())
 
 
-def _canonical(parts: dict[int, PortSet]) -> Relation:
-    if len(parts) == 1:
-        return tuple((ports, bits) for bits, ports in parts.items())
-    return tuple(sorted(((ports, bits) for bits, ports in parts.items()), key=_first))
+def _overlaps(left: Relation, right: Relation) -> dict[tuple[int, int], list[Span]]:
+    """The traffic in which a part of one relation, by its number, meets one of the other; in order of first points."""
+    mine, theirs = _line(left), _line(right)
+    found: dict[tuple[int, int], list[Span]] = {}
+    start = j = 0
+    for _, high, one in mine:
+        while start <= high:
+            _, other_high, other = theirs[j]
+            last = min(high, other_high)
+            found.setdefault((one, other), []).append((start, last))
+            start = last + 1
+            if last == other_high:
+                j += 1
+    return found
 
 
-def _first(part: tuple[PortSet, int]) -> int:
-    return part[0].spans[0][0]
+def _line(relation: Relation) -> list[tuple[int, int, int]]:
+    """The spans of all parts in order, each with the number of its part: they leave no gap."""
+    return sorted([(low, high, part) for part, (ports, _) in enumerate(relation) for low, high in ports.spans])
 
 
 def combine(left: Relation, right: Relation, operation: Callable[[int, int], int]) -> Relation:
     """The relation whose endpoints at each traffic point are `operation` of both sides' endpoints there."""
-    parts: dict[int, PortSet] = {}
-    for left_ports, left_bits in left:
-        for right_ports, right_bits in right:
-            ports = left_ports & right_ports
-            if ports:
-                _add(parts, operation(left_bits, right_bits), ports)
-    return _canonical(parts)
+    return _gathered(
+        (operation(left[one][1], right[other][1]), spans) for (one, other), spans in _overlaps(left, right).items()
+    )
 
 
 def join(left: Relation, right: Relation) -> Relation:
@@ -106,7 +118,7 @@ def at(relation: Relation, bit: int) -> PortSet:
     found = NONE
     for ports, bits in relation:
         if bits >> bit & 1:
-            found = found | ports
+            found = found | ports if found else ports
     return found
 
 
@@ -135,14 +147,10 @@ def joint(before: Relation, after: Relation) -> tuple[tuple[PortSet, int, int], 
     """The common refinement: every traffic part with its endpoints before and after."""
     if before is after:
         return tuple((ports, bits, bits) for ports, bits in before)
-    parts: dict[tuple[int, int], PortSet] = {}
-    for before_ports, before_bits in before:
-        for after_ports, after_bits in after:
-            ports = before_ports & after_ports
-            if ports:
-                have = parts.get((before_bits, after_bits))
-                parts[before_bits, after_bits] = ports if have is None else have | ports
-    return tuple((ports, *bits) for bits, ports in parts.items())
+    return tuple(
+        (spanned(tuple(spans)), before[one][1], after[other][1])
+        for (one, other), spans in _overlaps(before, after).items()
+    )
 
 
 def positions(bits: int) -> list[int]:

@@ -111,6 +111,7 @@ def every(*parts: Selector) -> Selector:
     return flat[0] if len(flat) == 1 else And(tuple(flat))
 
 
+@lru_cache(maxsize=4_096)
 def keys_of(selector: Selector) -> frozenset[str]:
     """The label keys whose presence or value the selector can tell apart."""
     match selector:

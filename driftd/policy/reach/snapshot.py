@@ -121,10 +121,12 @@ class Core:
         A verdict says of a class that did not exist what it says of one that no rule names. So it stays true of a
         new class unless some rule of the plan matches that class, or resolves its port names.
         """
-        endpoints = self.endpoints
-        fresh = endpoints.classes[self._met :]
-        bits = (1 << endpoints.size) - (1 << self._met)
+        endpoints, known = self.endpoints, self._met
+        fresh = endpoints.classes[known:]
+        bits = (1 << endpoints.size) - (1 << known)
         self._met = endpoints.size
+        if not known:
+            return  # no verdict has been asked for yet
         if bits & self.matcher.local_sources:
             self.forget()
             return

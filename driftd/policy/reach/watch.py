@@ -1,11 +1,22 @@
 """Who looks at whom: from a peer expression to the policies that use it, to find what tells two classes apart."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from driftd.policy.reach.endpoints import EndpointClass, PodClass
 from driftd.policy.reach.matching import Matcher
-from driftd.policy.reach.policies import Anyone, Both, Either, Nobody, Peer, Perhaps, Pods, Policy, Unless, label_keys
+from driftd.policy.reach.policies import (
+    Anyone,
+    Both,
+    Either,
+    Nobody,
+    Peer,
+    Perhaps,
+    Pods,
+    Policy,
+    Unless,
+    label_keys,
+)
 from driftd.policy.reach.selectors import In
 
 
@@ -161,14 +172,13 @@ def _open_ended(peer: Peer) -> bool:
             return False
 
 
-def _leaves(peer: Peer) -> Iterator[Peer]:
+def _leaves(peer: Peer) -> Iterable[Peer]:
     match peer:
         case Both(parts) | Either(parts):
-            for part in parts:
-                yield from _leaves(part)
+            return [leaf for part in parts for leaf in _leaves(part)]
         case Unless(part) | Perhaps(part, _):
-            yield from _leaves(part)
+            return _leaves(part)
         case Anyone() | Nobody():
-            return
+            return ()
         case _:
-            yield peer
+            return (peer,)
