@@ -100,16 +100,15 @@ def _matrix(question: "Wanted", by: By, output: MatrixOutput, *, undefined: bool
     from driftd.cli.exits import Exit
     from driftd.cli.flows import tables
     from driftd.cli.flows.borders import Borders
-    from driftd.cli.flows.sized import matrix_in_size
+    from driftd.cli.flows.sized import in_size, matrix_in_size
     from driftd.cli.options import Output
     from driftd.cli.worlds.asking import tell, world_of
     from driftd.policy.reach import Grouping
 
-    world = world_of(question)
+    world = in_size(world_of(question), undefined=undefined)
     grouping = Grouping(by.value)
     borders = Borders(grouping, world.tenancy, drawn=world.owned)
-    everything = undefined or output in (MatrixOutput.JSON, MatrixOutput.YAML)
-    found = matrix_in_size(world, grouping, undefined=everything)
+    found = matrix_in_size(world, grouping, undefined=undefined)
     match output:
         case MatrixOutput.TABLE:
             nodes = world.snapshot.core.endpoints.nodes

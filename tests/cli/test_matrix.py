@@ -187,3 +187,18 @@ def test_addresses_of_nodes_are_named_and_what_may_pass_is_explained(models: Pat
     ran = driftd("matrix", "--models", models)
     assert "10.99.0.0/24 (nodes)" in ran.out
     assert "perhaps: the dialect leaves it open, or a rule is not understood; take it for allowed\n" in ran.err
+
+
+def test_of_very_many_workloads_the_document_leaves_out_what_the_dialect_leaves_open_and_says_so(
+    tmp_path: Path,
+) -> None:
+    pods = [pod(f"p{index}", f"n{index}", "default") for index in range(501)]
+    closed = [policy("closed", f"n{index}", {"podSelector": {}, "policyTypes": ["Ingress"]}) for index in range(501)]
+    (tmp_path / "all.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*pods, *closed]}))
+    document = driftd("matrix", "--manifests", tmp_path, "-o", "json", "--by", "tenant").json()
+    assert document["cells"] == []
+    assert any("only TCP, UDP and SCTP" in note for note in document["notes"])
+    few = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*pods[:3], *closed[:3]]})
+    document = driftd("matrix", "--manifests", "-", "-o", "json", stdin=few).json()
+    assert document["cells"], "between few pods it is told"
+    assert not any("only TCP" in note for note in document["notes"])
