@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from driftd.cli.documents import schema_of
+from driftd.cli.meaning import MOST
 from tests.support.cli import driftd, write_model
 from tests.support.json_schema import errors
 from tests.support.model_texts import PLAN, environment
+from tests.support.platform import write_platform
 
 Items = list[dict[str, Any]]
 EXEMPTION = """\
@@ -329,3 +331,15 @@ def test_names_that_would_move_the_terminal_are_escaped(models: Path) -> None:
     ran = check(models, dump(models, nasty))
     assert "\x1b" not in ran.out
     assert "\\x1b" in ran.out
+
+
+def test_of_very_many_policies_that_differ_the_first_are_judged_and_the_rest_is_unknown(tmp_path: Path) -> None:
+    write_platform(tmp_path / "many", 19)
+    nothing = json.dumps({"apiVersion": "v1", "kind": "List", "items": []})
+    found = check(tmp_path / "many", nothing, "-o", "json").json()["findings"]
+    deciding = [one for one in found if one["object"]["kind"] in ("NetworkPolicy", "Namespace")]
+    assert len(deciding) > MOST
+    assert sum(one["direction"] != "unknown" for one in deciding) == MOST
+    assert {one["direction"] for one in found if one not in deciding} == {"neutral"}, (
+        "what decides no flow costs nothing"
+    )
