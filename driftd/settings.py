@@ -44,6 +44,12 @@ class WatchSettings(_Part):
     )
     discovery_seconds: Seconds = Field(30.0, description="How often the served kinds are asked for.")
 
+    namespace_bytes: int = Field(
+        1024 * 1024,
+        ge=0,
+        description="Bytes of one kind in one namespace that are kept in memory; of what is beyond, driftd keeps only "
+        "whether it differs, and reads it again for a repair. 0: without end.",
+    )
     workloads_relist_seconds: Seconds = Field(
         1800.0, description="How often pods, services and endpoint slices are listed anew beside their watch."
     )

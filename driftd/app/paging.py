@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from driftd.app.rollouts import Rollouts
-from driftd.app.sight import blind_kinds, missing_workloads, stuck_judge
+from driftd.app.sight import blind_kinds, missing_workloads, oversized, stuck_judge
 from driftd.app.system import SystemClock
 from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import Elector, Mirror
@@ -36,7 +36,7 @@ from driftd.paging import (
 from driftd.settings import PagingSettings, Settings
 from driftd.store import Store, StoreMode
 from driftd.telemetry import Metrics
-from driftd.values import Clock, scope_of
+from driftd.values import Clock, Scope, scope_of
 
 _MAINTENANCE_SECONDS = 5.0
 _ALERTMANAGER_PACING = Pacing(per_second=20.0, burst=50.0, settle_seconds=45.0)
@@ -67,6 +67,12 @@ class Inside:
         governed = model.compiled.governed.get(namespace) if model else None
         return governed.plan if governed else ""
 
+    def tenant_of(self, namespace: str) -> str | None:
+        """The tenant of a governed namespace."""
+        model = self.models.in_force
+        governed = model.governed(Scope(namespace)) if model else None
+        return governed.tenant if governed else None
+
     @property
     def paging(self) -> bool:
         """Whether this replica is the one to page: it leads, or nobody else is known to."""
@@ -76,6 +82,7 @@ class Inside:
         """What is wrong with driftd's own powers at this moment."""
         found = [
             *blind_kinds(self.mirror.states()),
+            *oversized(self.mirror.abridged(), self.tenant_of),
             *missing_workloads(self.workloads.mirror.states()),
             *stuck_judge(*self.workloads.stuck_seconds),
         ]

@@ -80,7 +80,7 @@ class Parts:
         self.session = session
         self._traces = outside.traces
         self.metrics = outside.metrics
-        self.mirror = Mirror(digests_under(Coverage()), pace)
+        self.mirror = Mirror(digests_under(Coverage()), pace, settings.watch.namespace_bytes)
         self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
         self.namespaces = KnownNamespaces()
         self.watching = Watching(

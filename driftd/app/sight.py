@@ -1,6 +1,6 @@
 """What driftd cannot see, or cannot come to a judgement about, as conditions that wake somebody."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from driftd.drift import KindState
@@ -27,6 +27,22 @@ def missing_workloads(states: Mapping[Resource, tuple[KindState, str]]) -> Itera
     for resource, (state, _) in states.items():
         if state is KindState.ABSENT:
             yield Condition(PageClass.BLIND, _KINDS, f"{resource} are not served", str(resource))
+
+
+def oversized(
+    abridged: Mapping[tuple[Resource, str], int], tenant_of: Callable[[str], str | None]
+) -> Iterator[Condition]:
+    """One for each namespace that holds more of a kind than driftd keeps; a namespace is one page.
+
+    `tenant_of` is None for one that nobody governs: what it holds is judged nowhere.
+    """
+    for resource, namespace in abridged:
+        tenant = tenant_of(namespace)
+        if tenant is None:
+            continue
+        about = About(f"size {namespace}", "Namespace", namespace, namespace, tenant)
+        summary = f"{resource} there are more bytes than driftd keeps (watch.namespace_bytes): not all of it is judged"
+        yield Condition(PageClass.BLIND, about, summary, str(resource))
 
 
 def stuck_judge(differences: float, workloads: float) -> Iterator[Condition]:

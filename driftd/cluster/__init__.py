@@ -2,6 +2,7 @@
 
 from driftd.cluster.answers import Answer
 from driftd.cluster.audit import Audited, Auditor, Divergence, Gap, RollingCheck
+from driftd.cluster.budget import completed
 from driftd.cluster.canary import HARMLESS, Beat, Canary
 from driftd.cluster.credentials import Credentials, InCluster, Kubeconfig, default_credentials, in_a_pod
 from driftd.cluster.discovery import Discovery, Interest, Served
@@ -109,6 +110,7 @@ __all__ = [
     "WorkloadMirror",
     "WorkloadWatchers",
     "Writer",
+    "completed",
     "default_credentials",
     "guards",
     "in_a_pod",

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from driftd.cluster.budget import NAMESPACE_BYTES, Budget, BudgetedReader
 from driftd.cluster.errors import ClusterError
 from driftd.cluster.pace import Pace
 from driftd.cluster.versions import older, passed
@@ -51,6 +52,7 @@ class _Store:
     objects: dict[ObjectRef, Live] = field(default_factory=dict)
     buried: dict[str, None] = field(default_factory=dict)
     waiters: list[tuple[ObjectRef, str, asyncio.Future[None]]] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
 
 
 class Mirror:
@@ -58,10 +60,12 @@ class Mirror:
 
     `digest` gives the covered digest of an object; it changes with the model's coverage, see `rebase_in_slices`. Not
     READY means unknown: objects of such a kind stay as last seen, and no absence may be read from it (D6).
+
+    `namespace_bytes` bounds what is kept whole of one kind in one namespace, 0 not at all; the rest is abridged.
     """
 
-    def __init__(self, digest: DigestOf, pace: Pace) -> None:
-        self._digest, self._pace = digest, pace
+    def __init__(self, digest: DigestOf, pace: Pace, namespace_bytes: int = NAMESPACE_BYTES) -> None:
+        self._digest, self._pace, self._namespace_bytes = digest, pace, namespace_bytes
         self._stores: dict[tuple[str, str], _Store] = {}
         self._scopes: dict[Scope, dict[ObjectRef, Live]] = {}
         self._subscribers: list[Subscriber] = []
@@ -108,6 +112,18 @@ class Mirror:
         """The reader that makes this kind's `Live` values."""
         return self._store(resource).reader
 
+    def listing(self, resource: Resource) -> BudgetedReader:
+        """A reader for one whole list of this kind, which is held back to the budget as it is read."""
+        return BudgetedReader(self._store(resource).reader, Budget(self._namespace_bytes))
+
+    def abridged(self) -> Mapping[tuple[Resource, str], int]:
+        """How many objects of a kind, in a namespace, are not kept whole."""
+        return {
+            (store.resource, namespace): count
+            for store in self._stores.values()
+            for namespace, count in store.budget.abridged.items()
+        }
+
     def resource_of(self, ref: ObjectRef) -> Resource:
         """The watched kind of an object. Raises KindNotWatched."""
         try:
@@ -123,7 +139,8 @@ class Mirror:
         reader = ObjectReader(resource, self._current_digest, partial=partial)
         store = self._stores.get(key)
         if store is None:
-            self._stores[key] = _Store(resource, reader, since=self._pace.clock.monotonic())
+            budget = Budget(self._namespace_bytes)
+            self._stores[key] = _Store(resource, reader, since=self._pace.clock.monotonic(), budget=budget)
         else:
             store.resource, store.reader = resource, reader
         self.mark(resource, KindState.SYNCING, "not listed yet")
@@ -160,7 +177,7 @@ class Mirror:
         for store in touched:
             reader = replace(store.reader, digest=digest)
             for count, live in enumerate(tuple(store.objects.values()), start=1):
-                fresh[live.ref] = live, reader.digest_of(live.raw)
+                fresh[live.ref] = live, _digest_of(reader, live)
                 if count % _SLICE == 0:
                     await asyncio.sleep(0)
         self._digest = digest
@@ -169,7 +186,8 @@ class Mirror:
             for live in tuple(store.objects.values()):
                 known = fresh.get(live.ref)
                 same = known is not None and known[0] is live
-                changed += self._redigest(store, live, known[1] if known and same else store.reader.digest_of(live.raw))
+                now = known[1] if known and same else _digest_of(store.reader, live)
+                changed += self._redigest(store, live, now)
         return changed
 
     def _redigest(self, store: _Store, live: Live, digest: Digest) -> bool:
@@ -291,14 +309,25 @@ class Mirror:
             return False
         if known is not None:
             if known.resource_version == live.resource_version and known.uid == live.uid:
+                self._complete(store, known, live)
                 return False
             if not authoritative and older(live.resource_version, known.resource_version):
                 return False
         self._put(store, live)
         return True
 
+    def _complete(self, store: _Store, known: Live, live: Live) -> None:
+        """Keep an object whole of which this is the same version, if there is room for it by now."""
+        if known.abridged and not live.abridged and store.budget.has_room(live):
+            self._put(store, live)
+
     def _put(self, store: _Store, live: Live) -> None:
         before = store.objects.get(live.ref)
+        if before is not None:
+            store.budget.release(before)
+        live = store.budget.admit(live)
+        if live.abridged and store.budget.abridged[live.ref.namespace] == 1:
+            _log.warning("cluster.namespace.oversized", kind=str(store.resource), namespace=live.ref.namespace)
         if before is not None:
             live = replace(live, ref=before.ref)  # one ref object for key, value and index
         store.objects[live.ref] = live
@@ -310,6 +339,7 @@ class Mirror:
         before = store.objects.pop(ref, None)
         if before is None:
             return
+        store.budget.release(before)
         self._bury(store, before.uid)
         scope = scope_of(ref)
         objects = self._scopes[scope]
@@ -344,3 +374,8 @@ class Mirror:
             return True
         known = store.objects.get(ref)
         return known is not None and passed(known.resource_version, version)
+
+
+def _digest_of(reader: ObjectReader, live: Live) -> Digest:
+    """The digest under another coverage. What is hollow keeps its own: the kinds that read it have no namespace."""
+    return live.digest if live.hollow else reader.digest_of(live.raw)

@@ -28,6 +28,13 @@ SERVICE: Final = Resource("", "v1", "Service", "services")
 SLICE: Final = Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 WORKLOADS: Final = (POD, SERVICE, SLICE)
 
+_MOST_LABELS: Final = 64 * 1024
+_MOST_PORTS: Final = 1000
+"""Characters of labels, and named ports, of one pod. An object may be megabytes of them, which nobody needs; such a pod
+is taken for one that no policy governs, so that it is told and not overlooked."""
+_SHARED: Final = 64
+"""Labels or ports of which one value is kept for all pods of a template."""
+
 Name: TypeAlias = tuple[str, str]
 """Namespace and name."""
 Value: TypeAlias = Pod | LiveService | LiveSlice
@@ -138,6 +145,10 @@ class WorkloadMirror:
 
     def reader(self, resource: Resource) -> WorkloadReader:
         return WorkloadReader(resource, _anywhere if resource is SLICE else self._wanted)
+
+    def listing(self, resource: Resource) -> WorkloadReader:
+        """The same for a whole list: what is kept of each object is little."""
+        return self.reader(resource)
 
     def state(self, resource: Resource) -> KindState:
         return self._stores[resource].state
@@ -260,15 +271,22 @@ def _reduced(resource: Resource, body: Body) -> Value:
     if resource is SLICE:
         return slice_from_body(body)
     pod = pod_from_body(body)
+    if sum(map(len, pod.labels)) + sum(map(len, pod.labels.values())) > _MOST_LABELS or len(pod.ports) > _MOST_PORTS:
+        pod = replace(pod, labels={}, ports=(), host_network=True)
     return replace(
         pod,
         namespace=sys.intern(pod.namespace),
-        labels=_shared_labels(tuple(sorted(pod.labels.items()))),
+        labels=_few_labels(tuple(sorted(pod.labels.items()))),
         service_account=sys.intern(pod.service_account),
         ports=_shared(pod.ports),
         owner=sys.intern(pod.owner),
         node_ips=_shared(pod.node_ips),
     )
+
+
+def _few_labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """What is remembered outlives its pod, so that is never much."""
+    return _shared_labels(pairs) if len(pairs) <= _SHARED else MappingProxyType(dict(pairs))
 
 
 @lru_cache(maxsize=8192)
@@ -277,6 +295,10 @@ def _shared_labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return MappingProxyType(dict(pairs))
 
 
-@lru_cache(maxsize=8192)
 def _shared(value: _Part) -> _Part:
+    return _one_for_all(value) if len(value) <= _SHARED else value
+
+
+@lru_cache(maxsize=8192)
+def _one_for_all(value: _Part) -> _Part:
     return value

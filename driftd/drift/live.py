@@ -35,6 +35,11 @@ MOST_ADDRESSES = 1000
 times more, which in a few slices of one tenant would be all of driftd's memory."""
 
 
+_MOST_PARTS = 256
+"""Ports, addresses and selector keys of one Service. The first ones show whether it lets somebody in: a node port
+stands at each port or at none, one address is enough, and a selector of fewer keys takes in more pods."""
+
+
 @dataclass(frozen=True, slots=True)
 class LiveSlice:
     """An EndpointSlice: where the Service of its label leads. A port number of 0 means every port.
@@ -60,15 +65,15 @@ def service_from_body(body: Body) -> LiveService:
             target=str(one.get("targetPort") or one.get("port") or ""),
             node_port=one.get("nodePort") or 0,
         )
-        for one in spec.get("ports") or ()
+        for one in islice(spec.get("ports") or (), _MOST_PARTS)
     )
     return LiveService(
         namespace=metadata["namespace"],
         name=metadata["name"],
         type=spec.get("type") or "ClusterIP",
-        selector=spec.get("selector") or {},
+        selector=dict(islice((spec.get("selector") or {}).items(), _MOST_PARTS)),
         ports=ports,
-        external_ips=tuple(spec.get("externalIPs") or ()),
+        external_ips=tuple(islice(spec.get("externalIPs") or (), _MOST_PARTS)),
     )
 
 

@@ -75,7 +75,11 @@ def _untouched(
     touched = {one.ref for one in comparison.differences.values() if one.type is not FindingType.FINALIZER}
     touched.update(one.ref for one in comparison.exempted)
     here = live.objects
-    return tuple((one, here[ref]) for ref, one in governed.objects.items() if ref not in touched and ref in here)
+    return tuple(
+        (one, here[ref])
+        for ref, one in governed.objects.items()
+        if ref not in touched and ref in here and not here[ref].hollow
+    )
 
 
 @dataclass(slots=True)

@@ -1,12 +1,12 @@
 """Execute a plan: intents first, then write by write, stopped at the first that is not done."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
 
-from driftd.cluster import Answer, ClusterError, Writer
+from driftd.cluster import Answer, ClusterError, Writer, completed
 from driftd.engine.observe import Observer
 from driftd.store import EntryRefused, Store, StoreGone
 from driftd.telemetry import Attributes, Metrics, Trace
@@ -74,8 +74,12 @@ class Actor:
         self._commit = commit
         self._told = told
 
-    async def execute(self, plan: Plan, opened: Sequence[Finding], trace: Trace) -> Acts:
+    async def execute(
+        self, plan: Plan, opened: Sequence[Finding], trace: Trace, abridged: Collection[ObjectRef] = ()
+    ) -> Acts:
         """Record `opened` and the intents, durably and in one transaction, then write (D9).
+
+        Of `abridged` objects the plan did not know all: what is foreign to it is read before each write.
 
         While the store is gone, what restores the canonical state goes on; the final DELETE waits, and so does
         everything planned after it.
@@ -104,7 +108,7 @@ class Actor:
                 break
             ready = _bound(write, versions)
             with trace.stage("driftd.write", _named(ready, intent)) as stage:
-                answer = await self._writer.execute(ready, epoch)
+                answer = await self._write(ready, epoch, abridged)
                 stage.note({"driftd.result": answer.result.value})
             self._account(acts, ready, intent, answer)
             await self._mirror(ready, answer, versions)
@@ -114,6 +118,17 @@ class Actor:
             self._told(ready, answer.live)
         self._leave(acts, intents[len(acts.outcomes) :])
         return acts
+
+    async def _write(self, write: Write, epoch: int, abridged: Collection[ObjectRef]) -> Answer:
+        """One write. Where the whole object is another version by now, it is sent as it is and refused for that."""
+        if isinstance(write, Replace | Condemn) and write.ref in abridged:
+            try:
+                whole = await self._observer.refresh(write.ref)
+            except ClusterError as error:
+                return Answer(Result.FAILED, message=f"not sent: {write.ref} could not be read whole: {error}")
+            if whole is not None and whole.resource_version == write.resource_version:
+                write = replace(write, body=completed(write.body, whole))
+        return await self._writer.execute(write, epoch)
 
     def _leave(self, acts: Acts, intents: Sequence[Intent]) -> None:
         """Account for intents whose writes were not sent, because the plan ended early: none may stay open (D9)."""

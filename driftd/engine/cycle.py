@@ -96,6 +96,8 @@ class Cycle:
                 if await self._prove(comparison, work):
                     continue
                 break
+            if await self._complete(comparison, work):
+                continue
             if not await self._step(ticket, comparison, work):
                 break
         else:
@@ -111,7 +113,7 @@ class Cycle:
         if governed is None:
             return None
         with work.trace.stage("driftd.verify" if work.outcomes else "driftd.observe"):
-            live = self._observer.look(scope, work.proved)
+            live = self._observer.look(scope, work.proved, work.whole)
         with work.trace.stage("driftd.diff"):
             comparison = compare(
                 model.compiled,
@@ -165,12 +167,35 @@ class Cycle:
             return False
         return True
 
+    async def _complete(self, comparison: Comparison, work: Work) -> bool:
+        """Read whole what differs and is hollow, a few objects at a time; True when there is something new to see.
+
+        The others stay as they are: no write can be made of them, and nothing is opened beside them. Each cycle begins
+        elsewhere among them, so that objects which cannot be written keep no others waiting for ever.
+        """
+        lives = [one.live for one in comparison.differences.values() if one.live is not None]
+        lacking = [live.ref for live in lives if live.hollow]
+        if not lacking:
+            return False
+        work.whole = {live.ref: live for live in lives if work.whole.get(live.ref) is live}  # the rest is over
+        room = _WHOLE_AT_ONCE - len(work.whole)
+        if room <= 0:
+            return False
+        try:
+            start = int(work.since) % len(lacking)
+            work.whole |= await self._observer.read_whole([*lacking[start:], *lacking[:start]][:room])
+        except ClusterError as error:
+            _log.warning("observe.failed", scope=str(comparison.scope), why=str(error))
+            work.again.append(self._setbacks.pause(comparison.scope))
+            return False
+        return True
+
     # -- acting ---------------------------------------------------------------------------------------------------
 
     async def _step(self, ticket: Ticket, comparison: Comparison, work: Work) -> bool:
         """Plan and execute once; True when another look is due."""
         fresh = self._recording.open_fresh(comparison, work)
-        live = self._observer.look(ticket.scope, work.proved)
+        live = self._observer.look(ticket.scope, work.proved, work.whole)
         model = self._in_force()
         governed = model.governed(ticket.scope)
         if governed is None:
@@ -202,7 +227,8 @@ class Cycle:
             await self._recording.begin(fresh)
             return False
         with work.trace.stage("driftd.remediate"):
-            acts = await self._actor.execute(planned, fresh, work.trace)
+            abridged = {one.live.ref for one in comparison.differences.values() if one.live and one.live.abridged}
+            acts = await self._actor.execute(planned, fresh, work.trace, abridged)
         self._learn(ticket, acts, work)
         return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
 
@@ -260,6 +286,8 @@ class Cycle:
         return self._clock.now().date()
 
 
+_WHOLE_AT_ONCE = 4
+"""Abridged objects of a scope that are read whole at the same time: each may be ten megabytes."""
 _LARGE = 200
 """Findings of a scope above which its plan is made beside the loop: thousands take more than a second."""
 _LOOK_AGAIN = frozenset({Result.CONFLICT, Result.REFUSED, Result.DIFFERS})

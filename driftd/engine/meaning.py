@@ -20,6 +20,8 @@ from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, kin
 
 _log = structlog.get_logger()
 _KEPT = 4096
+_HEAVY = 128 * 1024
+"""Bytes of an object that nobody judges: it would be held while it waits, and costs more than a judgement may."""
 _MOST_WAITING = 500
 """Of one tenant."""
 _DECIDING_IN_A_ROW = 4
@@ -100,7 +102,8 @@ class Meaning:
         """
         key, owner = key_of(difference), self._owner(finding.scope)
         known = finding.direction is not Direction.UNKNOWN or key in self._queued
-        if finding.type in _JUDGED and not known and self._queue.of(owner) < _MOST_WAITING:
+        light = finding.type in _JUDGED and not _is_heavy(difference)
+        if light and not known and self._queue.of(owner) < _MOST_WAITING:
             self._queued.add(key)
             self._queue.put(owner, key, _Offered(finding, difference, trace))
             self._more.set()
@@ -152,7 +155,9 @@ class Meaning:
             difference = comparison.differences.get(finding.id)
             if difference is None or not depends_on_effect(governed, difference):
                 continue
-            if self._judges(self._compiled()) and self._waits(comparison.scope, difference):
+            if _is_heavy(difference) or not self._judges(self._compiled()):
+                continue
+            if self._waits(comparison.scope, difference):
                 waiting.add(finding.id)
         return frozenset(waiting)
 
@@ -324,3 +329,7 @@ class Meaning:
             if policies > self._most:
                 _log.warning("meaning.too_large", policies=policies, limit=self._most)
         return self._sized[1]
+
+
+def _is_heavy(difference: Difference) -> bool:
+    return difference.live is not None and (difference.live.hollow or len(difference.live.raw) > _HEAVY)

@@ -1,7 +1,8 @@
 """What is known of one scope right now: the mirror's objects, what is not ready, and proofs of absence from etcd."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import structlog
 
@@ -12,6 +13,7 @@ from driftd.values import CLUSTER, Digest, Live, ObjectRef, Resource, Scope, kin
 
 _log = structlog.get_logger()
 _PROOFS_AT_ONCE = 8
+_NONE: Mapping[ObjectRef, Live] = MappingProxyType({})
 
 
 class Observer:
@@ -51,9 +53,16 @@ class Observer:
         wanted = {kind_name(*key) for key in kinds_under(dialect)}
         return tuple(name for name in self._not_ready if name in wanted)
 
-    def look(self, scope: Scope, proved: Collection[ObjectRef] = ()) -> LiveScope:
-        """The scope as the mirror has it. `proved` are absences proved since the caller began."""
+    def look(
+        self, scope: Scope, proved: Collection[ObjectRef] = (), whole: Mapping[ObjectRef, Live] = _NONE
+    ) -> LiveScope:
+        """The scope as the mirror has it. `proved` are absences proved since the caller began.
+
+        `whole` are objects that are hollow in the mirror, read anew; those that have changed since are hollow again.
+        """
         objects = self._mirror.scope(scope)
+        if whole:
+            objects = {ref: _same_version(whole.get(ref), live) for ref, live in objects.items()}
         foreign = self._foreign.get(scope)
         if scope == CLUSTER:  # CRDs are mirrored for their coming and going only
             objects = {ref: live for ref, live in objects.items() if (ref.group, ref.kind) in KINDS}
@@ -88,6 +97,19 @@ class Observer:
             if answer is not None:
                 absent.add(answer)
         return frozenset(absent)
+
+    async def read_whole(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Live]:
+        """Objects from etcd with all they hold; one that is gone, or another version by now, is news for the mirror.
+
+        Raises:
+            ClusterError: for the first of which nothing could be learned.
+        """
+        found = {}
+        for ref in refs:  # one by one: each may be megabytes
+            live = await self.refresh(ref)
+            if live is not None:
+                found[ref] = live
+        return found
 
     async def refresh(self, ref: ObjectRef) -> Live | None:
         """The object from etcd, put into the mirror; None is the proof that it is gone, taken there as well."""
@@ -134,3 +156,7 @@ class Observer:
         self._not_ready = tuple(
             kind_name(*key) for key, kind in KINDS.items() if self._mirror.state(kind.resource) is not KindState.READY
         )
+
+
+def _same_version(whole: Live | None, live: Live) -> Live:
+    return whole if whole is not None and live.hollow and whole.resource_version == live.resource_version else live

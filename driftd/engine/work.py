@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from driftd.drift import Difference
 from driftd.telemetry import Trace
-from driftd.values import Finding, ObjectRef, Outcome
+from driftd.values import Finding, Live, ObjectRef, Outcome
 
 
 @dataclass(slots=True)
@@ -19,6 +19,7 @@ class Work:
     opened: dict[str, Finding] = field(default_factory=dict)
     differences: dict[str, Difference] = field(default_factory=dict)
     proved: frozenset[ObjectRef] = frozenset()
+    whole: dict[ObjectRef, Live] = field(default_factory=dict)
     again: list[float] = field(default_factory=list)
     fights: list[ObjectRef] = field(default_factory=list)
     conflicts: Counter[ObjectRef] = field(default_factory=Counter)

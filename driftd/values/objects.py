@@ -46,6 +46,10 @@ class Live:
 
     `raw` is the whole object without `metadata.managedFields` (the server keeps those itself when a PUT leaves
     them out); `digest` covers what its kind covers. `managers` is ordered from the oldest to the newest write.
+
+    `abridged`: there is more of such objects than is kept. The digest is that of the whole object, and `raw` lacks what
+    is foreign: it has to be asked for again before it is written. A `hollow` one lacks its content as well, and cannot
+    be read as one of its kind.
     """
 
     ref: ObjectRef
@@ -55,6 +59,8 @@ class Live:
     resource_version: str
     terminating: bool
     managers: tuple[Manager, ...]
+    abridged: bool = False
+    hollow: bool = False
 
     def body(self) -> Body:
         """A fresh, mutable copy of the object."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftd.app.sight import STUCK_SECONDS, blind_kinds, missing_workloads, stuck_judge
+from driftd.app.sight import STUCK_SECONDS, blind_kinds, missing_workloads, oversized, stuck_judge
 from driftd.cluster import POD, SERVICE, SLICE
 from driftd.drift import KindState
 from driftd.paging import PageClass
@@ -35,3 +35,10 @@ def test_a_stuck_judge_is_one_page_whose_words_stay_the_same() -> None:
     assert first == list(stuck_judge(STUCK_SECONDS + 60, STUCK_SECONDS + 90))
     assert len({one.about for one in first}) == 1
     assert len({one.id for one in first}) == 2
+
+
+def test_a_governed_namespace_that_is_too_large_is_told_and_no_other() -> None:
+    sizes = {(POD, "acme"): 3, (SERVICE, "acme"): 1, (POD, "strangers"): 900}
+    found = list(oversized(sizes, {"acme": "acme-inc"}.get))
+    assert len(found) == len({one.id for one in found}) == 2
+    assert {(one.about.namespace, one.about.tenant) for one in found} == {("acme", "acme-inc")}

@@ -155,3 +155,14 @@ async def test_services_and_slices_are_cut_down_as_well(
         assert mirror.slices["stranger", "s"].addresses == ("10.0.0.1",)  # kept wherever it stands
         assert set(mirror.states()) == set(WORKLOADS)
         assert mirror.state(SLICE) is KindState.READY
+
+
+async def test_a_pod_of_megabytes_of_labels_is_small_and_taken_for_one_that_no_policy_governs(
+    server: ApiServer, session: Session, pace: Pace, until: Until
+) -> None:
+    server.put(at("a", "huge"), pod("a", "huge", **{f"key-{number}": "x" * 60 for number in range(2000)}))
+    server.put(at("a", "plain"), pod("a", "plain", app="web"))
+    async with watching(session, pace, {"a"}) as (mirror, _):
+        await until(lambda: len(mirror.pods) == 2)
+        assert (mirror.pods["a", "huge"].labels, mirror.pods["a", "huge"].host_network) == ({}, True)
+        assert (mirror.pods["a", "plain"].labels, mirror.pods["a", "plain"].host_network) == ({"app": "web"}, False)

@@ -16,7 +16,7 @@ from driftd.lab import Lab
 from tests.support.cli import Ran, driftd
 from tests.support.collector import Collector
 from tests.support.daemon import Daemon
-from tests.support.faulty import OPEN, allow_all
+from tests.support.faulty import OPEN, STEADY_LEASE, allow_all
 from tests.support.git_server import PASSWORD, USER, HttpsServer, Upstream, https_server
 from tests.support.leaks import Planted
 from tests.support.pagerduty import StandIn
@@ -66,6 +66,7 @@ async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
         StandIn(tmp_path, keys=frozenset({KEY})) as pagerduty,
     ):
         env = {
+            **STEADY_LEASE,
             "DRIFTD_MODEL__GIT__URL": f"https://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{git.port}/model.git",
             "DRIFTD_MODEL__GIT__FOLDER": "models",
             "DRIFTD_MODEL__GIT__CA_FILE": str(git.ca_file),

@@ -142,3 +142,16 @@ def test_host_names_finished_pods_and_nodes_lead_to_nobody() -> None:
     over = Pod("shop", "job", {}, ips=("10.244.1.9",), finished=True)
     host = Pod("shop", "agent", {}, ips=("10.99.0.1",), host_network=True)
     assert led("desk", "10.244.1.9", "10.99.0.1", pods=[over, host]) == []
+
+
+def test_a_service_of_a_thousand_ports_and_addresses_is_kept_small_and_found_all_the_same() -> None:
+    ports = [{"port": number, "nodePort": 30_000 + number} for number in range(1000)]
+    huge = service(
+        "shop", {"app": "web"}, type="NodePort", externalIPs=[f"10.0.{n // 250}.{n % 250}" for n in range(900)]
+    )
+    huge["spec"]["ports"] = ports
+    kept = service_from_body(huge)
+    assert len(kept.ports) == len(kept.external_ips) == 256
+    (finding,) = found(huge)
+    assert "node ports" in finding.summary
+    assert "external IP" in finding.summary

@@ -1,0 +1,123 @@
+"""How many bytes of one kind are kept of a namespace: a tenant may make thousands of objects of a megabyte each.
+
+Beyond the budget an object is kept *abridged*: who it is, which version, the digest of all it was, its content if that
+is little, and of its metadata what driftd reads. So it is known to differ or not as before; what else it holds is read
+again when it is needed.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+
+from driftd.cluster.wire import ObjectReader
+from driftd.values import Body, Live, Resource
+
+NAMESPACE_BYTES: Final = 1024 * 1024
+"""Honest namespaces hold some kilobytes of a kind; five hundred rules in one policy are a hundred."""
+
+LITTLE: Final = 2048
+"""Bytes of an object that is kept whatever its namespace holds: no more could be saved of it than it takes."""
+
+NOT_KEPT: Final = "(not kept: read it again)"
+"""Stands where the content was. No kind takes a text there, so that nobody can mistake the rest for the object."""
+
+_OURS: Final = "driftd.dev/"
+_IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
+_LABELS_BYTES: Final = 4096
+_MOST_NAMES: Final = 16
+
+
+@dataclass(slots=True)
+class Budget:
+    """Bytes of one kind by namespace; 0 means without end.
+
+    Objects without a namespace are not counted: they are few, and not a tenant's to make.
+    """
+
+    namespace_bytes: int = NAMESPACE_BYTES
+    kept: Counter[str] = field(default_factory=Counter)
+    abridged: Counter[str] = field(default_factory=Counter)
+
+    def admit(self, live: Live) -> Live:
+        """The object as it may be kept, counted."""
+        namespace = live.ref.namespace
+        kept = live if live.abridged or self.has_room(live) else abridged(live)
+        if namespace:
+            self.kept[namespace] += len(kept.raw)
+            if kept.abridged:
+                self.abridged[namespace] += 1
+        return kept
+
+    def has_room(self, live: Live) -> bool:
+        """Whether the object may be kept whole; one that is little always may."""
+        namespace = live.ref.namespace
+        unbounded = not namespace or not self.namespace_bytes or len(live.raw) <= LITTLE
+        return unbounded or self.kept[namespace] + len(live.raw) <= self.namespace_bytes
+
+    def release(self, live: Live) -> None:
+        """The object is kept no longer, or another version takes its place."""
+        namespace = live.ref.namespace
+        if not namespace:
+            return
+        for counted, amount in ((self.kept, len(live.raw)), (self.abridged, int(live.abridged))):
+            counted[namespace] -= amount
+            if not counted[namespace]:
+                del counted[namespace]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetedReader:
+    """Reads one whole list: what it makes of it has to fit at once."""
+
+    reader: ObjectReader
+    budget: Budget
+
+    @property
+    def resource(self) -> Resource:
+        return self.reader.resource
+
+    @property
+    def partial(self) -> bool:
+        return self.reader.partial
+
+    def live(self, data: memoryview | bytes) -> Live:
+        """Raises Malformed."""
+        return self.budget.admit(self.reader.live(data))
+
+
+def abridged(live: Live) -> Live:
+    """The object without foreign annotations; without its content as well, where that is more than a little.
+
+    An object that was emptied to be deleted is little again, so that a plan knows of it.
+    """
+    body = live.body()
+    metadata: Body = body.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    ours = {key: value for key, value in annotations.items() if key.startswith(_OURS)}
+    slim = msgspec.json.encode({**body, "metadata": {**metadata, "annotations": ours}})
+    if len(slim) <= LITTLE:
+        return replace(live, raw=slim, abridged=True)
+    kept: Body = {key: metadata[key] for key in _IDENTITY if key in metadata}
+    kept["annotations"] = ours
+    labels = metadata.get("labels") or {}
+    if sum(len(key) + len(value) for key, value in labels.items()) <= _LABELS_BYTES:
+        kept["labels"] = labels
+    if finalizers := metadata.get("finalizers"):
+        kept["finalizers"] = finalizers[:_MOST_NAMES]
+    rest = dict.fromkeys(("spec", "automountServiceAccountToken"), NOT_KEPT)
+    raw = msgspec.json.encode(
+        {"apiVersion": body.get("apiVersion"), "kind": body.get("kind"), "metadata": kept, **rest}
+    )
+    return replace(live, raw=raw, abridged=True, hollow=True)
+
+
+def completed(body: Body, whole: Live) -> Body:
+    """What is to be written, made of an abridged object, with all that the whole one holds besides (D3)."""
+    there = whole.body()
+    metadata: Body = body.get("metadata") or {}
+    annotations: Body = (there.get("metadata") or {}).get("annotations") or {}
+    merged = {key: value for key, value in annotations.items() if not key.startswith(_OURS)}
+    merged |= {key: value for key, value in (metadata.get("annotations") or {}).items() if key.startswith(_OURS)}
+    return {**there, **body, "metadata": {**metadata, "annotations": merged}}
