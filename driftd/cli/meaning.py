@@ -15,7 +15,7 @@ MOST: Final = 200
 policies takes some 40 ms. The rest stays UNKNOWN."""
 
 
-def meanings(compiled: Compiled, differences: Sequence[Difference]) -> Mapping[ObjectRef, Judgement]:
+def meanings(compiled: Compiled, differences: Sequence[Difference], most: int = MOST) -> Mapping[ObjectRef, Judgement]:
     """What each difference does, alone and with the others; those that are left out are not known.
 
     Left out is what costs too much, what no policy of its kind can be shaped like, and of very many the last: objects
@@ -25,7 +25,7 @@ def meanings(compiled: Compiled, differences: Sequence[Difference]) -> Mapping[O
     readable.sort(key=lambda one: one.type is FindingType.MISSING)
     deciding = [one for one in readable if _decides_flows(one.ref)]
     others = [one for one in readable if not _decides_flows(one.ref)]
-    return World(compiled).judge([*deciding[:MOST], *others]) if readable else {}
+    return World(compiled).judge([*deciding[:most], *others]) if readable else {}
 
 
 def _decides_flows(ref: ObjectRef) -> bool:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from driftd.cli.documents import schema_of
-from driftd.cli.meaning import MOST
+from driftd.cli.meaning import meanings
+from driftd.drift import Difference
+from driftd.values import FindingType
 from tests.support.cli import driftd, write_model
 from tests.support.json_schema import errors
 from tests.support.model_texts import PLAN, environment
-from tests.support.platform import write_platform
+from tests.support.stage import compiled_models
 
 Items = list[dict[str, Any]]
 EXEMPTION = """\
@@ -333,13 +335,14 @@ def test_names_that_would_move_the_terminal_are_escaped(models: Path) -> None:
     assert "\\x1b" in ran.out
 
 
-def test_of_very_many_policies_that_differ_the_first_are_judged_and_the_rest_is_unknown(tmp_path: Path) -> None:
-    write_platform(tmp_path / "many", 19)
-    nothing = json.dumps({"apiVersion": "v1", "kind": "List", "items": []})
-    found = check(tmp_path / "many", nothing, "-o", "json").json()["findings"]
-    deciding = [one for one in found if one["object"]["kind"] in ("NetworkPolicy", "Namespace")]
-    assert len(deciding) > MOST
-    assert sum(one["direction"] != "unknown" for one in deciding) == MOST
-    assert {one["direction"] for one in found if one not in deciding} == {"neutral"}, (
-        "what decides no flow costs nothing"
-    )
+def test_of_very_many_policies_that_differ_the_first_are_judged_and_what_decides_no_flow_always(models: Path) -> None:
+    compiled = compiled_models(models)
+    missing = [
+        Difference(FindingType.MISSING, ref, desired, None)
+        for governed in compiled.governed.values()
+        for ref, desired in governed.objects.items()
+    ]
+    known = meanings(compiled, missing, most=3)
+    deciding = [one.ref for one in missing if one.ref.kind in ("NetworkPolicy", "Namespace")]
+    assert [ref in known for ref in deciding] == [True] * 3 + [False] * (len(deciding) - 3)
+    assert known.keys() >= {one.ref for one in missing} - set(deciding)
