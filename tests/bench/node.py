@@ -8,7 +8,6 @@ import pytest
 
 from driftd.lab import Lab, LabOptions, lacks
 from tests.bench.figures import Figure
-from tests.support.control_plane import run_apart
 from tests.support.helm import NoHelmError
 from tests.support.hosted import Home, hosted, installed_big, resident_bytes
 from tests.support.image import kept_archive
@@ -20,18 +19,16 @@ _SECONDS = 1800.0
 _OPENED: Body = {"spec": {"egress": [{}], "ingress": [{}]}}
 
 
-def node(namespaces: int, say: Callable[[str], None]) -> list[Figure]:
+async def node(namespaces: int, say: Callable[[str], None]) -> list[Figure]:
     """Resident memory with everything in place, and after a tampering; nothing, with a word, where it cannot be had."""
     try:
         for lack in lacks(os.environ):
             pytest.skip(lack)
         archive, present = kept_archive()
-        lab = run_apart(Lab.launch("bench-node", options=LabOptions(nodes=1), say=say))
-        try:
+        async with Lab.start(options=LabOptions(nodes=1), say=say) as lab:
+            # Nothing else runs in this loop: what the installation holds it up for is nobody's loss.
             with installed_big(lab, archive, lambda root: write_platform(root, namespaces)) as home:
-                return run_apart(_measured(home, namespaces, "" if present else "an image of earlier sources"))
-        finally:
-            run_apart(lab.close())
+                return await _measured(home, namespaces, "" if present else "an image of earlier sources")
     except (pytest.skip.Exception, NoHelmError) as lack:
         say(f"node: not measured: {lack}")
         return []
