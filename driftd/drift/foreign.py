@@ -89,7 +89,7 @@ class Found:
 
 
 def sets_of_others(compiled: Compiled, sets: Mapping[ObjectRef, Body], policies: Sequence[Body]) -> Found:
-    """Network sets that the model does not name and that a rule of `policies` may find.
+    """Network sets that the model does not name and that a rule of `policies` may find; `spec` None: it is not known.
 
     A global set that a canonical rule finds is a finding of its own (`Bystanders`); what it does for other policies is
     theirs to answer for.
@@ -103,12 +103,14 @@ def sets_of_others(compiled: Compiled, sets: Mapping[ObjectRef, Body], policies:
     for number in sorted(found):
         ref, body = others[number]
         own = ref.namespace in platform
+        hollow = body.get("spec", {}) is None
         if ref.namespace and not own:
-            if judged == MOST_SETS or len((body.get("spec") or {}).get("nets") or ()) > MOST_NETS:
+            if hollow or judged == MOST_SETS or len((body.get("spec") or {}).get("nets") or ()) > MOST_NETS:
                 beyond.append(ref)
                 continue
             judged += 1
-        inputs[ref] = Input(ref, body if own else None, body)
+        if not hollow:
+            inputs[ref] = Input(ref, body if own else None, body)
     return Found(inputs, tuple(beyond[:MOST_TOLD]))
 
 

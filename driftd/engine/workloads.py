@@ -337,7 +337,9 @@ class WorkloadDrift:
         self._unheld = {one: self._unheld.get(one, live.at) for one in unheld}
         fresh = frozenset(one for one, since in self._unheld.items() if live.at - since < _UNHELD_SECONDS)
         self._waits_for_pods = bool(fresh)
-        sets = {ref: one.body() for ref, one in live.sets.items()} if everything or live.changes.sets else None
+        sets = None
+        if everything or live.changes.sets:
+            sets = {ref: {**one.body(), **({"spec": None} if one.hollow else {})} for ref, one in live.sets.items()}
         return world.surround(backings.settled(fresh), sets)
 
     async def _publish(self, others: Iterable[Finding]) -> None:

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from driftd.policy.reach.addresses import PUBLIC, Ranges
 from driftd.policy.reach.endpoints import Outside, PodClass
 from driftd.policy.reach.ports import NONE, PortSet
 from driftd.policy.reach.relation import positions
 from driftd.policy.reach.snapshot import Snapshot
+from driftd.policy.reach.spans import Span
 from driftd.values import Witness
+
+_COMPARED: Final = 32
+"""Rectangles of which the names are compared for a witness."""
+_INTERNET: Final = 1
+"""The rank of what leads to or from the internet: after what crosses a tenant's border, before the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +63,15 @@ class Flows:
         """The most telling flows: across tenants first, then to or from outside, then the rest; one a rectangle.
 
         Of equal ones those of the narrowest traffic come first; `plain`: those of the fewest labels, for imagined pods
-        may carry labels that have no part in it.
+        may carry labels that have no part in it. Then names decide, so that the order in which pods came does not
+        count; where very many tell as much, it is the first names of some of them.
         """
-        ranked = sorted(self._samples(tenants, plain=plain), key=lambda sample: sample[0])
-        found: list[Witness] = []
-        for _, source, target, part in ranked:
-            protocol, ports = part.traffic.pieces()[0]
-            witness = Witness(
-                part.source or self.snapshot.describe(source),
-                part.target or self.snapshot.describe(target),
-                protocol,
-                ports,
-            )
-            if witness not in found:
-                found.append(witness)
-            if len(found) == limit:
-                break
-        return tuple(found)
+        ranked = sorted(self._samples(tenants, plain=plain), key=lambda sample: sample[0])[:_COMPARED]
+        named = sorted(
+            ((rank, self._named(part, rank[0], tenants, plain=plain)) for rank, part in ranked),
+            key=lambda one: (one[0][:3], one[1].source, one[1].target, one[0][3]),
+        )
+        return tuple(dict.fromkeys(witness for _, witness in named))[:limit]
 
     def crossing(self, tenants: "Tenancy") -> Iterator[tuple[int, int] | None]:
         """For each rectangle a pair of its pod classes with a tenant border between them, if there is one."""
@@ -85,16 +84,53 @@ class Flows:
 
     def _samples(
         self, tenants: "Tenancy", *, plain: bool
-    ) -> Iterator[tuple[tuple[int, int, int, int], int, int, Rectangle]]:
-        for order, (part, crossing) in enumerate(zip(self.rectangles, self.crossing(tenants), strict=True)):
-            rank = 0 if crossing else 1 if self.touches_internet(part) else 2
+    ) -> Iterator[tuple[tuple[int, int, int, tuple[Span, ...]], Rectangle]]:
+        for part, crossing in zip(self.rectangles, self.crossing(tenants), strict=True):
+            rank = 0 if crossing else _INTERNET if self.touches_internet(part) else 2
             pair = crossing or (_first(part.sources), _first(part.targets))
             width = sum(high - low for low, high in part.traffic.spans)
             labels = 0
             if plain:
                 pair = self._plainest(pair[0], part.sources), self._plainest(pair[1], part.targets)
                 labels = sum(map(self._labels, pair))
-            yield (rank, labels, width, order), *pair, part
+            yield (rank, labels, width, part.traffic.spans), part
+
+    def _named(self, part: Rectangle, rank: int, tenants: "Tenancy", *, plain: bool) -> Witness:
+        """The flow of a rectangle between the first names that show what gives it its rank."""
+        protocol, ports = part.traffic.pieces()[0]
+        sources, targets = (
+            [] if rank == _INTERNET and _public(self.snapshot, bits) else self._homes(bits)
+            for bits in (part.sources, part.targets)
+        )
+        pair = (sources[0] if sources else "", targets[0] if targets else "")
+        if rank == 0:
+            pair = next(((one, two) for one in sources for two in targets if tenants.apart(one, two)), pair)
+        home, there = pair
+        source = part.source or self._first_name(part.sources, home, plain=plain)
+        target = part.target or self._first_name(part.targets, there, plain=plain, other_than=source)
+        return Witness(source, target, protocol, ports)
+
+    def _homes(self, bits: int) -> list[str]:
+        """The namespaces of some endpoints, in order."""
+        homes = self.snapshot.core.endpoints.by_namespace
+        return [name for name in sorted(homes) if bits & homes[name]]
+
+    def _first_name(self, bits: int, home: str, *, plain: bool, other_than: str = "") -> str:
+        """The first name among some endpoints: of pods of a namespace, another one if it can be, or of addresses."""
+        view = self.snapshot.namespaces.get(home)
+        labels: dict[str, int] = {}
+        for name, at in view.classes.items() if view is not None else ():
+            if view is not None and bits >> at & 1:
+                labels[f"{home}/{view.pods[name].workload}"] = self._labels(at) if plain else 0
+        if labels:
+            return min(labels, key=lambda name: (labels[name], name == other_than, name))
+        outside = sorted(positions(bits & ~self.snapshot.core.endpoints.labels.everything), key=self._low)
+        public = (position for position in outside if _public(self.snapshot, 1 << position))
+        return self.snapshot.describe(next(public, outside[0] if outside else _first(bits)))
+
+    def _low(self, position: int) -> int:
+        endpoint = self.snapshot.core.endpoints.classes[position]
+        return endpoint.low if isinstance(endpoint, Outside) else 0
 
     def _plainest(self, position: int, bits: int) -> int:
         """The class of fewest labels among those of the same namespace."""
