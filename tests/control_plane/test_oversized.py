@@ -26,12 +26,13 @@ async def test_what_is_not_kept_whole_is_repaired_and_keeps_what_is_foreign(scen
         "ServiceAccount", "acme-prod", "api", {"imagePullSecrets": [{"name": "registry"}], **foreign}
     )
     await scene.mark()
-    for number in range(6):
-        hole = allow_all("acme-prod", f"hole-{number}")
-        hole["metadata"]["annotations"] = {"notes": "y" * 2000}
-        await scene.kube.create(hole)
+    hole = allow_all("acme-prod", "hole")
+    hole["metadata"]["annotations"] = {"notes": "y" * 2000}
+    await scene.kube.create(hole)
+    long = {"podSelector": {"matchLabels": {"k" * 60: "v" * 60}}}
+    for number in range(5):  # one more than are read at a time, and nothing is kept of what they hold
         wide = allow_all("acme-prod", f"wide-{number}")
-        wide["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}] * 60  # and nothing is kept of it
+        wide["spec"]["egress"] = [{"to": [long]}] * 14
         await scene.kube.create(wide)
     await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
     await scene.kube.merge("NetworkPolicy", "acme-prod", "web-ingress", {"spec": {"ingress": [{}]}})
