@@ -1,6 +1,7 @@
 """Calico's kinds on a real API server: absent, installed late, tampered with in every way, and never loosened."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from functools import reduce
 from pathlib import Path
@@ -18,14 +19,42 @@ from tests.support.stage import Body, compiled_models, stage
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(600)]  # judging every state costs CPU
 
 RED, BLUE = "tiers-red", "tiers-blue"
+BY_REFERENCE = f"""\
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {{name: by-account, namespace: {RED}}}
+spec:
+  order: 600
+  selector: app == 'api'
+  types: [Ingress]
+  ingress:
+    - action: Allow
+      protocol: TCP
+      source: {{serviceAccounts: {{selector: role == 'trusted'}}}}
+      destination: {{ports: [9000]}}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {{name: by-service, namespace: {RED}}}
+spec:
+  order: 600
+  selector: all()
+  types: [Egress]
+  egress:
+    - {{action: Allow, protocol: TCP, destination: {{selector: app == 'api', ports: [9000]}}}}
+    - {{action: Allow, protocol: TCP, destination: {{services: {{name: feed}}}}}}
+"""
 
 
 @pytest.fixture
 async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[TieredScene]:
     """driftd on a cluster that learns of Calico's kinds only after it has started."""
-    async with stage(lab, tmp_path, models=MODEL, start=False) as one:
+    models = tmp_path / "models"
+    shutil.copytree(MODEL, models)
+    (models / "by-reference.yaml").write_text(BY_REFERENCE)
+    async with stage(lab, tmp_path / "data", models=models, start=False) as one:
         await one.daemon.start(ready=False)
-        here = TieredScene(lab, one.kube, one.daemon, MODEL, data=tmp_path)
+        here = TieredScene(lab, one.kube, one.daemon, models, data=tmp_path / "data")
         await _says_what_is_not_served(here)
         async with installed(here):
             await here.canonical(60.0)
@@ -109,6 +138,7 @@ async def test_calicos_objects_are_kept_whatever_is_done_to_them(scene: TieredSc
     await _all_deleted(scene, wanted)
     await _too_many(scene)
     await _of_others(scene)
+    await _referred_to(scene)
 
 
 async def _each_field_changed(scene: TieredScene, wanted: dict[ObjectRef, Body]) -> None:
@@ -191,3 +221,43 @@ async def _of_others(scene: TieredScene) -> None:
         return all(past.seen.closed for past in (await scene.evidence()).about("default.theirs"))
 
     await scene.until("the finding is over", closed, 30.0)
+
+
+async def _referred_to(scene: TieredScene) -> None:
+    """What rules refer to beside pods: labels of an account, a slice, a stranger's set. No policy changes."""
+    before = len(scene.attempts())
+    metadata = {"name": "feed-1", "namespace": RED, "labels": {"kubernetes.io/service-name": "feed"}}
+    listed: Body = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["198.18.0.9"]}],
+        "ports": [{"name": "any", "port": 25, "protocol": "TCP"}],
+    }
+    theirs = calico("NetworkSet", "theirs", {"nets": ["203.0.113.0/24"]}, "default", labels={"feed": "blocked"})
+    await scene.kube.merge("ServiceAccount", RED, "default", {"metadata": {"labels": {"role": "trusted"}}})
+    await scene.kube.create(listed)
+    await scene.kube.request("POST", path("NetworkSet", "default"), body=theirs)
+    wanted = [
+        ("default", "relabelled", "loosens"),
+        ("feed-1", "misdirected", "loosens"),
+        ("theirs", "foreign", "tightens"),
+    ]
+    for name, type_, direction in wanted:
+        await judged(scene, name, type_, direction)
+    await scene.kube.merge("ServiceAccount", RED, "default", {"metadata": {"labels": {"role": None}}})
+    await scene.kube.delete("EndpointSlice", RED, "feed-1")
+    await scene.kube.request("DELETE", path("NetworkSet", "default", "theirs"))
+
+    async def over() -> bool:
+        found = await scene.evidence()
+        return all(
+            past.seen.closed is not None
+            for name, type_, _ in wanted
+            for past in found.about(name)
+            if past.seen.finding.type.value == type_
+        )
+
+    await scene.until("all of it is over", over, 30.0)
+    assert len(scene.attempts()) == before
