@@ -278,7 +278,8 @@ class Reflector(Generic[_Told]):
             await asyncio.gather(lasting, return_exceptions=True)
 
     async def _last(self) -> None:
-        await self.pace.sleep(self.settings.short_watch)
+        # A quiet watch is given up after its silence: it has to count before that, or it never would.
+        await self.pace.sleep(min(self.settings.short_watch, self.settings.silence / 2))
         self._news()
 
     def _take(self, line: bytes, path: str) -> None:

@@ -251,7 +251,7 @@ async def test_a_kind_whose_watch_opens_and_fails_each_time_is_told_as_blind_unt
     server: ApiServer, session: Session, mirror: Mirror, clock: HandClock, until: Until
 ) -> None:
     async def slept(seconds: float) -> None:  # the time that a watch has to last never comes
-        await (asyncio.sleep(60) if seconds == QUICK.short_watch else clock.sleep(seconds))
+        await (asyncio.sleep(60) if seconds == QUICK.silence / 2 else clock.sleep(seconds))
 
     heard: list[KindState] = []
     mirror.subscribe_states(lambda _resource, state, _why: heard.append(state))
