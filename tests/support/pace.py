@@ -7,14 +7,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-_MOST = 40
+_MOST = 10
 
 
 @asynccontextmanager
 async def at_a_pace(per_second: float, deed: Callable[[int], Awaitable[object]]) -> AsyncIterator[Callable[[], int]]:
     """Do it so many times a second, with 0, 1, 2 and so on, until the block ends; yields how many are done by now.
 
-    The end waits for deeds under way. A deed that fails stops the others and fails the block at its end. Where forty
+    The end waits for deeds under way. A deed that fails stops the others and fails the block at its end. Where ten
     are under way at once, the machine cannot keep the pace: the next one waits, so that no queue grows.
     """
     done, stop, hands = 0, asyncio.Event(), asyncio.Semaphore(_MOST)
