@@ -119,7 +119,7 @@ def test_holes_are_judged_together_for_one_may_need_two_policies(models: Path) -
     """An egress without its ingress opens nothing; the two of them do, and each is told as half of it."""
 
     def both(items: Items) -> None:
-        peers = [{"namespaceSelector": {}, "podSelector": {}}]
+        peers: Items = [{"namespaceSelector": {}, "podSelector": {}}]
         for namespace, way, end in (("shop", "egress", "to"), ("desk", "ingress", "from")):
             extra = copy.deepcopy(find(items, "NetworkPolicy", "default-deny", namespace))
             extra["metadata"]["name"] = "half"
