@@ -11,6 +11,7 @@ from driftd.store import Past
 from driftd.values import Direction, Severity
 from tests.support.cli import write_model
 from tests.support.faulty import Scene
+from tests.support.kube import KubeError
 from tests.support.model_texts import CLUSTER
 from tests.support.shared_stage import Standing, on, standing
 
@@ -129,7 +130,15 @@ async def scene(one: Standing) -> AsyncIterator[Scene]:
             for kind in ("Pod", "Service", "EndpointSlice", "NetworkPolicy"):
                 for body in await found.kube.list(kind, namespace):
                     if kind != "NetworkPolicy" or "annotations" not in body["metadata"]:
-                        await found.kube.delete(kind, namespace, body["metadata"]["name"])
+                        await _deleted(found, kind, namespace, body["metadata"]["name"])
+
+
+async def _deleted(scene: Scene, kind: str, namespace: str, name: str) -> None:
+    try:
+        await scene.kube.delete(kind, namespace, name)
+    except KubeError as error:
+        if error.status != 404:  # the controller of slices is faster now and then
+            raise
 
 
 async def _made(scene: Scene) -> None:
