@@ -67,6 +67,7 @@ class World:
 
     def renewed(self) -> "World":
         """The same world with empty caches."""
+        self._canonical.core.forget()  # for a moment there are two worlds: let this one be small by then
         fresh = World(self._compiled)
         fresh._canonical = align(self._canonical, onto=fresh._canonical)
         fresh._labelled = fresh._standing = align(self._labelled, onto=fresh._canonical)
