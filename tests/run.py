@@ -24,10 +24,10 @@ def pytest(name: str, *args: str) -> list[str]:
 
 
 PHASES: list[tuple[str, list[str]]] = [
-    # As for nodes below: only where they are required.
+    # As for nodes below: only where it is required.
     *(
         [("image packages", ["sh", "-c", f"apt-get update -q && apt-get install -q -y {' '.join(IMAGE_PROGRAMS)}"])]
-        if REQUIRED & {"node", "image"} and not all(map(shutil.which, IMAGE_PROGRAMS))
+        if "image" in REQUIRED and not all(map(shutil.which, IMAGE_PROGRAMS))
         else []
     ),
     ("lint", [str(BIN / "ruff"), "check", "driftd", "tests"]),

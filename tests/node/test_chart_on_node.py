@@ -57,7 +57,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def home(lab: Lab) -> Iterator[Home]:
-    with installed(lab, image_archive("node")) as one:
+    with installed(lab, image_archive()) as one:
         yield one
 
 

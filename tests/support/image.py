@@ -1,8 +1,7 @@
 """The image, built from the Dockerfile as users build it; its base is a Debian tree made here: no registry is asked.
 
 Needs root, Linux and Debian's `buildah` and `debootstrap`. Because a build takes minutes, a test builds only where
-`DRIFTD_REQUIRE` names `image` (or `node`, for what runs it there); otherwise it takes what is kept of the same sources
-in the per-user cache, or skips.
+`DRIFTD_REQUIRE` names `image`; otherwise it takes what is kept of the same sources in the per-user cache, or skips.
 """
 
 import fcntl
@@ -32,21 +31,21 @@ _INPUTS = ("Dockerfile", ".dockerignore", "requirements.txt", "requirements-buil
 _FOLDERS = ("driftd", "models", "deploy/manifests", "deploy/image")
 
 
-def image_archive(capability: str = "image") -> Path:
-    """The image as a docker-archive file, for `ctr images import`; where there is none, `capability` is lacking."""
+def image_archive() -> Path:
+    """The image as a docker-archive file, for `ctr images import`; skips where there is none and none is required."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        lacking(capability, "an image is built as root on Linux")
+        lacking("image", "an image is built as root on Linux")
     for tool in ("buildah", "debootstrap"):
         if shutil.which(tool) is None:
-            lacking(capability, f"{tool} is not installed (Debian package {tool})")
+            lacking("image", f"{tool} is not installed (Debian package {tool})")
     home = cache_folder(os.environ).parent / "image"
     home.mkdir(parents=True, exist_ok=True)
     archive = home / f"driftd-{_digest()}.tar"
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not archive.exists():
-            if capability not in required():
-                lacking(capability, "the image is not built yet, which takes minutes; DRIFTD_REQUIRE=image builds it")
+            if "image" not in required():
+                lacking("image", "the image is not built yet, which takes minutes; DRIFTD_REQUIRE=image builds it")
             _build(home, archive)
     return archive
 
