@@ -1,8 +1,7 @@
 """The ledger: turns entries into rows, inside one transaction that somebody else opens and commits.
 
-Rows are gathered for a whole group of entries and sent with one
-`executemany` a table, because the time before a write to the cluster is time a hole stays open. Applying is
-idempotent: an intent is written once, settled once, and a finding that is open does not open again.
+Rows of a whole group of entries go with one `executemany` a table: the time before a write to the cluster is time a
+hole stays open. Applying is idempotent: an intent is written and settled once, what is open does not open again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
