@@ -39,6 +39,7 @@ from driftd.telemetry import Metrics
 from driftd.values import Clock, Scope, scope_of
 
 _MAINTENANCE_SECONDS = 5.0
+_SETTLE_SECONDS = 0.25
 _ALERTMANAGER_PACING = Pacing(per_second=20.0, burst=50.0, settle_seconds=45.0)
 """Alertmanager waits 30 s before it tells of a new group (`group_wait`), and is silent about what is over by then."""
 
@@ -138,11 +139,17 @@ class Paging:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pager.run(), name="pager")
             group.create_task(self._refresh(), name="maintenance")
+            group.create_task(self._settle(), name="rollouts")
 
     async def _refresh(self) -> None:
         while True:
             await self._maintenance.refresh()
             await asyncio.sleep(_MAINTENANCE_SECONDS)
+
+    async def _settle(self) -> None:
+        while True:
+            self.rollouts.settle()
+            await asyncio.sleep(_SETTLE_SECONDS)
 
 
 def windows_of(settings: PagingSettings) -> Windows:

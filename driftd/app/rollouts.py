@@ -13,13 +13,14 @@ class Rollouts:
 
     For ten minutes after a model was accepted, an object that the model before did not name cannot have drifted,
     whatever it is like; one that is exactly as that model had it has not. Either waits for its turn, which comes once:
-    what is found of it afterwards is drift.
+    what is found of it afterwards is drift. One that is as the new model has it needs no turn.
     """
 
     def __init__(self, live: Callable[[ObjectRef], Live | None], clock: Clock) -> None:
         self._live = live
         self._clock = clock
         self._before: dict[ObjectRef, Desired | None] = {}
+        self._wanted: Mapping[ObjectRef, Desired] = {}
         self._until = 0.0
 
     def accepted(self, before: InForce | None, after: InForce) -> None:
@@ -27,7 +28,17 @@ class Rollouts:
         was, now = _objects(before), _objects(after)
         changed = [ref for ref in {*was, *now} if _digest(was.get(ref)) != _digest(now.get(ref))]
         self._before = {ref: was.get(ref) for ref in changed}
+        self._wanted = now
         self._until = self._clock.monotonic() + _ROLLOUT_SECONDS
+
+    def settle(self) -> None:
+        """What is as the new model has it by now, because it was before or has been made so, is rolled out."""
+        if self._clock.monotonic() >= self._until:
+            self._before.clear()
+        for ref in tuple(self._before):
+            wanted, live = self._wanted.get(ref), self._live(ref)
+            if wanted is not None and live is not None and live.digest == wanted.digest:
+                del self._before[ref]
 
     def covers(self, finding: Finding) -> bool:
         """Whether a finding that has just been opened shows only that the model has changed; once an object at most."""

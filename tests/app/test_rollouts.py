@@ -72,3 +72,16 @@ def test_a_rollout_is_over_after_a_while() -> None:
     one = Cluster(None, model("a", DENY), None)
     one.clock.pass_(601)
     assert not one.covers()
+
+
+def test_an_object_that_is_as_the_new_model_has_it_needs_no_turn_and_drifts_from_then_on() -> None:
+    one = Cluster(None, model("a", DENY), DENY)  # a new replica finds the cluster in order
+    one.rollouts.settle()
+    one.live = OPEN
+    assert not one.covers()
+
+
+def test_an_object_that_is_not_there_yet_keeps_its_turn() -> None:
+    one = Cluster(None, model("a", DENY), None)
+    one.rollouts.settle()
+    assert one.covers()
