@@ -19,7 +19,7 @@ from tests.support.faulty import Evidence, evidence
 from tests.support.helm import CHART, NoHelmError, find_helm, run
 from tests.support.image import IMAGE
 from tests.support.kube import Kube, KubeError
-from tests.support.stage import MODELS, Body, Stage, documents
+from tests.support.stage import MODELS, Body, Stage, compiled_models, documents
 
 NAMESPACE = "driftd"
 SCRAPERS = "monitoring"
@@ -279,7 +279,7 @@ async def _helm(program: Path, *args: str) -> None:
 
 
 async def _remove(home: Home) -> None:
-    """As `helm uninstall` does; then what was there before."""
+    """As `helm uninstall` does; then what was there before, and the namespaces of the model."""
     async with Kube.connect(home.lab.kubeconfig) as kube:
         if home.helm is not None:
             await _helm(
@@ -295,6 +295,12 @@ async def _remove(home: Home) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while [pod for pod in await kube.list("Pod", NAMESPACE) if _is_driftd(pod)]:
             assert time.monotonic() < deadline, "driftd's pod does not end"
+            await asyncio.sleep(0.1)
+        made = set(compiled_models(home.models).governed)  # another model would be held for what it finds there
+        for name in made:
+            await _delete(kube, {"kind": "Namespace", "metadata": {"name": name}})
+        while made & {body["metadata"]["name"] for body in await kube.list("Namespace")}:
+            assert time.monotonic() < deadline, "the platform's namespaces do not end"
             await asyncio.sleep(0.1)
 
 
