@@ -116,6 +116,33 @@ def test_a_hole_that_opens_only_a_foreign_address_is_seen() -> None:
     assert violation.witness.target == "10.9.0.0"
 
 
+def test_a_hole_is_found_each_time_it_is_made() -> None:
+    right, hole = state(DENY, IN), state(IN)
+    touched = state(DENY, IN, policy("own", "b", podSelector={}, ingress=[]))
+    found = judge(right, right, *(("driftd", hole), ("driftd", right), ("eve", touched), ("eve", right)) * 3)
+    assert [violation.record.id for violation in found] == ["audit-0", "audit-4", "audit-8"]
+
+
+def test_a_repair_that_was_fine_is_none_while_the_other_half_of_a_hole_stands_elsewhere() -> None:
+    spaces = {name: dict[str, str]() for name in ("a", *(f"between-{number}" for number in range(8)), "z")}
+
+    def both(out: list[Body], into: int) -> State:
+        return state(
+            policy("out", "a", podSelector={}, policyTypes=["Ingress", "Egress"], egress=out),
+            policy("in", "z", podSelector={}, policyTypes=["Ingress", "Egress"], ingress=[{"ports": [{"port": into}]}]),
+            namespaces=spaces,
+        )
+
+    way: list[Body] = [{"to": [{"namespaceSelector": {}}], "ports": [{"port": 2}]}]
+    canonical, shut, opened, met = both(way, 1), both([], 1), both([], 2), both(way, 2)
+    repaired = (("eve", shut), ("driftd", canonical))
+    (violation,) = judge(
+        canonical, canonical, *repaired, *repaired, ("eve", opened), ("driftd", met), ("driftd", canonical)
+    )
+    assert violation.record.id == "audit-5"
+    assert (violation.witness.target.split("/")[0], violation.witness.port) == ("z", 2)
+
+
 class TestUnderCalico:
     """Tiers: an order swapped in two writes, a guard lifted for a moment, a tier's default action."""
 

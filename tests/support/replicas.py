@@ -26,6 +26,8 @@ from tests.support.stage import DRIFTD, Body, Stage, compiled_models, install
 
 TAMPERINGS_PER_SECOND = 20
 NAMESPACES = 10
+OPENED = (53, 443, 1024, 5432, 6379, 8080, 8443, 9090, 15_021, 30_000)
+"""The ports that tamperings open, one after the other: some that the model uses, some that it never names."""
 SHIPPED_LEASE = LeaseSettings()
 Policy = tuple[str, str]
 """Namespace and name."""
@@ -176,7 +178,7 @@ async def holder(kube: Kube) -> str:
 
 def opened(number: int) -> Body:
     """A merge patch that lets the selected pods reach, and be reached by, everybody on a port."""
-    rule = {"ports": [{"port": 1 + number % 60_000, "protocol": "TCP"}]}
+    rule = {"ports": [{"port": OPENED[number % len(OPENED)], "protocol": "TCP"}]}
     return {"spec": {"policyTypes": ["Ingress", "Egress"], "ingress": [rule], "egress": [rule]}}
 
 
