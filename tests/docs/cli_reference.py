@@ -44,7 +44,7 @@ as anything could not be read, nothing is called missing.
 
 **Not taken over yet.** An object that is as the model has it, but carries none of driftd's own marks (the annotation
 `driftd.dev/model`, on a Namespace also the label `driftd.dev/tenant`), has never been written by driftd. That is drift
-like any other, and the exit code is 1, since the daemon calls it so: an enforcing one writes the marks once. `check` and
+like any other, with exit code 1, since the daemon calls it so: an enforcing one writes the marks once. `check` and
 `diff` name such objects apart (`unmarked` in the document, a remark on stderr), so that the first look at a cluster
 that is in order can be told from one at a cluster that is not.
 
