@@ -261,7 +261,8 @@ class PagingSettings(_Part):
     routes: tuple[RouteSettings, ...] = Field(
         (),
         description="Other routing keys for some tenants or plans: a JSON list of "
-        '`{"name": "gold", "plans": ["dedicated"], "pagerduty_key_file": "..."}`.',
+        '`{"name": "gold", "tenants": ["acme"], "plans": ["dedicated"], "pagerduty_key_file": "..."}`, where `tenants` '
+        "count before `plans`; a `pagerduty_key` may stand in place of the file.",
     )
     maintenance_file: Path | None = Field(
         None, description="JSON file of maintenance windows, read again when it changes (docs/operations.md)."

@@ -55,12 +55,18 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield f"| `{prefix}{name.upper()}` | {_default(field)} | {text} |"
 
 
-def settings_page() -> str:
-    """The whole page as Markdown."""
-    table = "\n| variable | default | meaning |\n|---|---|---|\n"
-    parts = [HEAD + table + "\n".join(_rows(Settings, "DRIFTD_"))]
-    for name, field in Settings.model_fields.items():
+def _sections(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:
+    """A part's own variables, then its parts', however deep they lie."""
+    if path:
+        yield f"\n## {'.'.join(path)}\n\n{model.__doc__}\n"
+    prefix = "DRIFTD_" + "".join(f"{name.upper()}__" for name in path)
+    yield "\n".join(("| variable | default | meaning |", "|---|---|---|", *_rows(model, prefix)))
+    for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            parts.append(f"\n## {name}\n\n{kind.__doc__}\n{table}" + "\n".join(_rows(kind, f"DRIFTD_{name.upper()}__")))
-    return "\n".join(parts) + "\n"
+            yield from _sections(kind, (*path, name))
+
+
+def settings_page() -> str:
+    """The whole page as Markdown."""
+    return "\n".join((HEAD, *_sections(Settings, ()))) + "\n"
