@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from driftd.cli.flows.documents import FLOW_DOCUMENTS
+from driftd.cli.lab_documents import LAB_DOCUMENTS
 from driftd.documents import API_DOCUMENTS, FindingEntry, GapEntry, LifeEntry, ObjectName
 from driftd.documents import Document as _Document
 from driftd.documents import Part as _Part
@@ -179,6 +180,7 @@ DOCUMENTS: dict[str, type[_Document]] = (
         for one in (DriftReport, LintReport, History, ChainVerification, Adoption, PageTrial, DoctorReport)
     }
     | FLOW_DOCUMENTS
+    | LAB_DOCUMENTS
     | API_DOCUMENTS
 )
 """Every document by its `kind`."""

@@ -4,9 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from driftd.cli import options
+
+if TYPE_CHECKING:
+    from driftd.documents import Document
 
 app = typer.Typer(
     no_args_is_help=True, help="A real control plane on this machine, and nodes with real pods where it allows."
@@ -47,16 +52,17 @@ def up(
     import os
     from dataclasses import replace
 
+    from driftd.cli import lab_documents as documents
     from driftd.lab import KnownLabs, state_folder
     from driftd.lab.authority import write_private
 
     labs = KnownLabs(state_folder(os.environ))
     with _failures_told(), _progress() as say:
-        document = asyncio.run(labs.up(name, os.environ, say, nodes=nodes))
+        lab = asyncio.run(labs.up(name, os.environ, say, nodes=nodes))
         if kubeconfig is not None:
-            write_private(kubeconfig, Path(document.kubeconfig).read_bytes())
-            document = replace(document, kubeconfig=str(kubeconfig.absolute()))
-    _print(document.as_dict(), output)
+            write_private(kubeconfig, Path(lab.kubeconfig).read_bytes())
+            lab = replace(lab, kubeconfig=str(kubeconfig.absolute()))
+    _print(documents.Lab(**lab.as_dict()), output)
 
 
 @app.command()
@@ -69,6 +75,7 @@ def down(
     import asyncio
     import os
 
+    from driftd.cli.lab_documents import LabEnding
     from driftd.lab import KnownLabs, state_folder
 
     labs = KnownLabs(state_folder(os.environ))
@@ -77,7 +84,7 @@ def down(
         for each in names:
             say(f"ending lab {each}")
             asyncio.run(labs.down(each))
-    _print({"ended": list(names)}, output)
+    _print(LabEnding(ended=names), output)
 
 
 @app.command()
@@ -88,16 +95,17 @@ def status(
     import asyncio
     import os
 
+    from driftd.cli.lab_documents import LabList, LabStateEntry
     from driftd.lab import KnownLabs, state_folder
 
     labs = KnownLabs(state_folder(os.environ))
     with _failures_told():
         states = [asyncio.run(labs.state(each)) for each in ((name,) if name is not None else labs.names())]
     if output is Output.JSON:
-        _print([state.as_dict() for state in states], output)
+        _print(LabList(labs=tuple(LabStateEntry(**state.as_dict()) for state in states)), output)
         return
     for state in states:
-        _print(state.as_dict(), output)
+        _print_values(state.as_dict())
     if not states:
         typer.echo("no lab is up; `driftd lab up` starts one", err=True)
 
@@ -110,13 +118,14 @@ def build(
     """Make sure that the programs are there, so that the next `up` takes seconds."""
     import os
 
+    from driftd.cli.lab_documents import LabPrograms
     from driftd.lab import ensure_node_programs, ensure_programs
 
     with _failures_told(), _progress() as say:
         programs = ensure_programs(os.environ, say)
         if nodes:
             ensure_node_programs(os.environ, say)
-    _print({"version": programs.version, "source": programs.source}, output)
+    _print(LabPrograms(version=programs.version, source=programs.source), output)
 
 
 @app.command()
@@ -127,11 +136,12 @@ def packages(output: _Output = Output.TEXT) -> None:
     """
     import os
 
+    from driftd.cli.lab_documents import LabPackages
     from driftd.lab import install_packages
 
     with _failures_told(), _progress() as say:
         installed = install_packages(os.environ, say)
-    _print({"installed": list(installed)}, output)
+    _print(LabPackages(installed=tuple(installed)), output)
 
 
 @app.command()
@@ -139,12 +149,13 @@ def doctor(output: _Output = Output.TEXT) -> None:
     """What this machine allows a lab to do, and what each lack costs. A lack is no failure of this command."""
     import os
 
+    from driftd.cli.lab_documents import LabCheckEntry, LabExamination
     from driftd.lab import examine
 
     with _failures_told():
         checks = examine(os.environ)
     if output is Output.JSON:
-        _print([check.as_dict() for check in checks], output)
+        _print(LabExamination(checks=tuple(LabCheckEntry(**check.as_dict()) for check in checks)), output)
         return
     for check in checks:
         typer.echo(f"{'yes' if check.present else 'NO ':<4} {check.capability:<14} {check.seen}")
@@ -185,13 +196,18 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield shown.update
 
 
-def _print(document: Any, output: Output) -> None:
+def _print(document: "Document", output: Output) -> None:
     if output is Output.JSON:
-        import json
+        from driftd.cli import show
 
-        typer.echo(json.dumps(document, indent=2))
+        show.emit(document, options.Output.JSON)
         return
-    for key, value in document.items():
+    _print_values(document.model_dump(mode="json", exclude={"api_version", "kind"}))
+
+
+def _print_values(values: dict[str, Any]) -> None:
+    """A line a field, for people."""
+    for key, value in values.items():
         if isinstance(value, dict):
             shown = " ".join(f"{name}={item}" for name, item in value.items())
         else:

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from driftd.cli.documents import schema_of
 from driftd.lab import KnownLabs, Lab, LabError, LabNotFoundError, LabOptions, PartFailedError
 from driftd.lab.owner import is_alive
+from tests.support.json_schema import errors
 from tests.support.lab_requests import api
 
 SMALL = LabOptions(controller_manager=False)
@@ -96,14 +98,17 @@ async def test_a_lab_left_running_is_found_and_ended_by_another_process(lab: Lab
     async def cli(*arguments: str) -> Any:
         code, said, told = await asyncio.to_thread(run, *arguments)
         assert code == 0, told
-        return json.loads(said)
+        document = json.loads(said)
+        assert errors(document, schema_of(document["kind"])) == []
+        return document
 
     kubeconfig = tmp_path / "here" / "kubeconfig"
     kubeconfig.parent.mkdir()
     document = await cli("up", "--name", "one", "--kubeconfig", str(kubeconfig), "-o", "json")
     pids = list(document["pids"].values())
     try:
-        assert set(document) == {"name", "kubeconfig", "server", "audit_log", "data_dir", "pids", "nodes"}
+        fields = {"name", "kubeconfig", "server", "audit_log", "data_dir", "pids", "nodes"}
+        assert set(document) == {"apiVersion", "kind", *fields}
         assert document["nodes"] == {}
         assert document["kubeconfig"] == str(kubeconfig)
         assert all(map(is_alive, pids))
@@ -112,10 +117,10 @@ async def test_a_lab_left_running_is_found_and_ended_by_another_process(lab: Lab
         assert Path(document["audit_log"]).stat().st_size > 0
         again = await cli("up", "--name", "one", "-o", "json")
         assert again["pids"] == document["pids"]
-        (state,) = await cli("status", "-o", "json")
+        (state,) = (await cli("status", "-o", "json"))["labs"]
         assert (state["name"], state["state"]) == ("one", "running")
     finally:
-        assert await cli("down", "--all", "-o", "json") == {"ended": ["one"]}
+        assert (await cli("down", "--all", "-o", "json"))["ended"] == ["one"]
     assert not any(map(is_alive, pids))
     assert not Path(document["data_dir"]).exists()
     code, said, told = await asyncio.to_thread(run, "down", "--name", "one")

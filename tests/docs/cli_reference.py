@@ -23,16 +23,19 @@ the same.
 **stdout holds only the document.** Warnings, progress and sums go to stderr. Colours, boxes and progress show on a
 terminal only, and colours not under `NO_COLOR`. `-o json` and `-o yaml` print documents with `apiVersion` and `kind`;
 each has a schema (`driftd schema KIND`), and the schemas lie in
-[deploy/schemas/documents](../deploy/schemas/documents). `driftd compile -o json` is the exception: it prints one
-Kubernetes `List`.
+[deploy/schemas/documents](../deploy/schemas/documents). `driftd compile` is the exception: it prints Kubernetes
+objects, as JSON one `List`.
 
 **Exit codes** are the same everywhere:
 
 | code | meaning |
 |---|---|
 | 0 | Clean: all was looked at, and nothing is wrong. |
-| 1 | Drift; for `lint` an error in the model, for `history --verify` a chain that is not whole. |
-| 2 | Wrong usage. For `check`, `diff`, `compile` and `adopt` also a model with errors. |
+| 1 | Drift. Of `lint`: the model has an error. `impact`: something opens. `matrix --against`: differences. \
+`adopt`: something still differs. `history --verify`: the chain is not whole. \
+`doctor`: something is missing. `page --test`: a destination does not accept. `approve`: a model is held. \
+`demo`: not everything was healed. |
+| 2 | Wrong usage. For `check`, `diff`, `compile`, `adopt`, `explain`, `matrix` and `impact` also a model with errors. |
 | 3 | Could not tell: something was not read, reached or judged. 3 beats 1; what was found is printed all the same. |
 
 Warnings of the model never change an exit code.

@@ -57,4 +57,4 @@ def test_the_command_line_says_what_is_lacking_and_ends_with_exit_code_3(
     assert "This machine cannot have nodes" in ran.err
     doctor = driftd("lab", "doctor", "-o", "json")
     assert doctor.code == 0
-    assert {check["capability"]: check["present"] for check in json.loads(doctor.out)}["node"] is False
+    assert {check["capability"]: check["present"] for check in json.loads(doctor.out)["checks"]}["node"] is False
