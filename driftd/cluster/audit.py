@@ -68,7 +68,6 @@ class Auditor:
     pace: Pace
     grace: float = 5.0
     counts: Counter[tuple[str, Gap]] = field(default_factory=Counter)
-    checked: int = 0
 
     async def check(self, ref: ObjectRef) -> Divergence | None:
         """Compares one object; None if the mirror is right, or its kind is not READY and claims nothing.
@@ -79,7 +78,6 @@ class Auditor:
         resource = self.mirror.resource_of(ref)
         if self.mirror.state(resource) is not KindState.READY:
             return None
-        self.checked += 1
         gap, now = await self._look(ref)
         if gap is None:
             return None

@@ -160,14 +160,6 @@ class Flows:
             return ""
         return first.namespace
 
-    def to_internet(self) -> bool:
-        """Whether a flow leads to public addresses."""
-        return any(_public(self.snapshot, part.targets) for part in self.rectangles)
-
-    def from_internet(self) -> bool:
-        """Whether a flow comes from public addresses."""
-        return any(_public(self.snapshot, part.sources) for part in self.rectangles)
-
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:

@@ -45,10 +45,6 @@ class NamespaceView:
     peers: dict[tuple[int, bool], tuple[int, Reached]] = field(default_factory=dict, init=False)
     """Kept for `Core.peers`, which alone reads and writes it."""
 
-    def effective_labels(self) -> Labels:
-        """The labels as the API server guarantees them."""
-        return effective_labels(self.name, self.labels)
-
     @property
     def empty(self) -> bool:
         return not (self.declared or self.accounts or self.pods or self.policies)

@@ -19,20 +19,17 @@ MOST_PAIRS: Final = 10_000
 class Judgement:
     """What the step between two snapshots means (D5).
 
-    `now` is about endpoints that exist, `future` about pods that could be made; `direction` about both. A change
-    that is NEUTRAL now and not in future is `neutral_now`. `witness` shows what opens, or else what closes.
-    `crosses_tenant`, `egress_to_internet` and `ingress_from_internet` are about what opens; `within` is the namespace
-    between whose pods all of it lies, empty when there is no such namespace or nothing opens.
+    `now` is about endpoints that exist, `direction` about pods that could be made as well. A change that is NEUTRAL
+    now and not with those is `neutral_now`. `witness` shows what opens, or else what closes. `crosses_tenant` is about
+    what opens; `within` is the namespace between whose pods all of it lies, empty when there is no such namespace or
+    nothing opens.
     """
 
     direction: Direction
     now: Direction
-    future: Direction
     witness: Witness | None
     witnesses: tuple[Witness, ...]
     crosses_tenant: bool
-    egress_to_internet: bool
-    ingress_from_internet: bool
     severity: Severity
     dialect: Dialect
     notes: tuple[str, ...] = ()
@@ -54,33 +51,31 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256,
     live = delta(before, after, most)
     now = live.direction if live.complete or live.direction.may_loosen else Direction.UNKNOWN
     found = [live]
-    future, complete = live.direction, True
+    complete = True
     if live.complete and not live.direction.may_loosen:
         imagined = imagine(live.before, after, bound)
         complete = imagined.complete
         if imagined.objects:
             edit = Edit(put=imagined.objects)
             found.append(delta(apply(live.before, edit), apply(after, edit), most))
-            future = found[-1].direction
     both = direction(
         loosens=any(one.direction in (Direction.LOOSENS, Direction.MIXED) for one in found),
         tightens=any(one.direction in (Direction.TIGHTENS, Direction.MIXED) for one in found),
     )
     notes: tuple[str, ...] = ()
     if not complete and not both.may_loosen:
-        both = future = Direction.UNKNOWN
+        both = Direction.UNKNOWN
         notes = (f"more than {bound} kinds of pods could be made that this touches: not all were tried",)
     if not all(one.complete for one in found):
         notes += (f"the change concerns more than {most} pairs of groups of pods: not all were compared",)
         if not both.may_loosen:
             both = Direction.UNKNOWN
-    return _judgement(found, both, (now, future), tenants, notes)
+    return _judgement(found, both, now, tenants, notes)
 
 
 def _judgement(
-    found: list[Delta], both: Direction, when: tuple[Direction, Direction], tenants: Tenancy, notes: tuple[str, ...]
+    found: list[Delta], both: Direction, now: Direction, tenants: Tenancy, notes: tuple[str, ...]
 ) -> Judgement:
-    """`when`: the direction now, and in future."""
     opening = [flows for one in found for flows in (one.added, one.added_surely) if flows]
     closing = [flows for one in found for flows in (one.removed, one.removed_surely) if flows]
     told = opening or closing
@@ -93,13 +88,10 @@ def _judgement(
         severity = Severity.LOW if both is Direction.TIGHTENS else Severity.INFO
     return Judgement(
         direction=both,
-        now=when[0],
-        future=when[1],
+        now=now,
         witness=witnesses[0] if witnesses else None,
         witnesses=witnesses,
         crosses_tenant=crossing,
-        egress_to_internet=any(flows.to_internet() for flows in opening),
-        ingress_from_internet=any(flows.from_internet() for flows in opening),
         severity=severity,
         dialect=found[0].after.dialect,
         notes=notes,
