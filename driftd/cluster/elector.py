@@ -41,7 +41,8 @@ class NotLeading(RuntimeError):
 class LeaseSettings:
     """Seconds, with client-go's defaults. `renew_deadline` must be below `duration`: the gap is the allowed skew.
 
-    `stop` is how long the leader's work may take to end.
+    `stop` is how long the leader's work may take to end. An API server whose answers take longer than a sixth of
+    `duration` costs the leadership: five go by before a term is open, and a renewal waits for three.
     """
 
     duration: float = 15.0
@@ -52,6 +53,11 @@ class LeaseSettings:
     def __post_init__(self) -> None:
         if not 0 < self.retry * 1.2 < self.renew_deadline < self.duration:
             raise ValueError(f"lease settings need retry * 1.2 < renew deadline < duration, got {self}")
+
+    @property
+    def answer(self) -> float:
+        """The longest that is waited for one answer about the Lease: there is time for two more tries."""
+        return self.renew_deadline / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Elector:
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def __post_init__(self) -> None:
-        seconds = min(3.0, self.settings.renew_deadline / 3)
+        seconds = self.settings.answer
         self._lease = LeaseObject(self.session, self.namespace, self.name, Timeouts(seconds, seconds, seconds))
         if self.parameter is None:
             self.parameter = EpochParameter(self.session, self.namespace)
@@ -206,18 +212,16 @@ class Elector:
         """From holding the Lease to leading: a new epoch, first in the fence's parameter, then in the Lease."""
         assert self.parameter is not None  # noqa: S101 (set in __post_init__)
         assert self._record is not None  # noqa: S101 (set by _acquire)
-        async with self._in_time():
+        # Nobody else may take the Lease before its whole duration is over, and what is written here is bound to its
+        # version: a server too slow for the first renewal to be due is no reason to begin anew.
+        slack = self.settings.duration - self.settings.renew_deadline
+        async with asyncio.timeout(max(0.0, self._deadline + slack - self.pace.clock.monotonic())):
             record = self._record
-            epoch = max(await self.known_epoch(), record.epoch, await self.parameter.read()) + 1
-            while (ruling := await self.parameter.raise_to(epoch)) != epoch:
-                epoch = ruling + 1
+            epoch = await self.parameter.raise_above(max(await self.known_epoch(), record.epoch))
             sent = self.pace.clock.monotonic()
             self._record = await self._write(record, {EPOCH: str(epoch)})
         self._epoch, self._deadline, self._leading = epoch, sent + self.settings.renew_deadline, True
         return Term(epoch, record.annotations.get(COMMIT, ""), record.annotations.get(CHAIN_HEAD, ""))
-
-    def _in_time(self) -> asyncio.Timeout:
-        return asyncio.timeout(max(0.0, self._deadline - self.pace.clock.monotonic()))
 
     async def _lead(self, work: Callable[[Term], Awaitable[None]], term: Term) -> bool:
         """Runs the work under a kept lease. True: it ended by itself; False: the lease was lost."""
@@ -294,7 +298,7 @@ class Elector:
         """
         assert self.parameter is not None  # noqa: S101 (set in __post_init__)
         try:
-            async with asyncio.timeout(self._lease.timeouts.total):
+            async with asyncio.timeout(self.settings.answer):
                 ruling = await self.parameter.raise_to(self._epoch)
         except (ClusterError, TimeoutError) as error:
             _log.warning("cluster.fence.unknown", epoch=self._epoch, error=str(error) or "no answer in time")
@@ -351,7 +355,7 @@ class Elector:
         if record is None or record.holder != self.identity:
             return
         try:
-            async with asyncio.timeout(3.0):
+            async with asyncio.timeout(self.settings.answer):
                 self._record = await self._lease.write(record, "", 1, self.pace.clock.now(), {})
         except (ClusterError, TimeoutError) as error:
             _log.info("cluster.lease.release_failed", error=str(error))

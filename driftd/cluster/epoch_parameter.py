@@ -1,5 +1,6 @@
 """The ConfigMap that tells the API server which epoch rules: the parameter of the shipped admission policy (D10)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,21 +40,25 @@ class EpochParameter:
     def _path(self) -> str:
         return f"/api/v1/namespaces/{self.namespace}/configmaps"
 
-    async def read(self) -> int:
-        """The epoch in force; 0 when the ConfigMap is not there or holds no number."""
-        found = await self._get()
-        return 0 if found is None else self._number(found)
+    async def raise_above(self, known: int) -> int:
+        """Raises the parameter above itself and above `known`, as a new term does; the epoch in force afterwards."""
+        return await self._raise(lambda ruling: max(known, ruling) + 1)
 
     async def raise_to(self, epoch: int) -> int:
         """Raises the parameter and returns what is in force afterwards.
 
-        That is `epoch`, or a number at or above it which somebody else has set: then nothing was written.
+        That is `epoch`, or a number above it which somebody else has set: then nothing was written.
         """
+        return await self._raise(lambda ruling: max(epoch, ruling))
+
+    async def _raise(self, wanted: Callable[[int], int]) -> int:
         refused: ClusterError = BadAnswer("PUT", self._path, "not tried")
         for _ in range(_TRIES):
             found = await self._get()
-            if found is not None and self._number(found) >= epoch:
-                return self._number(found)
+            ruling = 0 if found is None else self._number(found)
+            epoch = wanted(ruling)
+            if epoch == ruling:
+                return ruling
             try:
                 await self._put(found, epoch)
             except (Conflict, NotFound) as error:

@@ -172,6 +172,28 @@ async def test_a_standby_looks_four_times_as_often_as_a_leader_renews(
     assert two.running == 0
 
 
+async def test_a_term_that_takes_long_to_open_is_opened_as_long_as_nobody_else_may_take_the_lease(
+    make: Callable[..., Elector], until: Until
+) -> None:
+    elector, work, asked = make("one"), Work(), list[int]()
+
+    async def slow() -> int:
+        asked.append(1)
+        await asyncio.sleep(0.95)  # 11.4 s here: longer than a renewal may take, shorter than the lease
+        return 41
+
+    elector.known_epoch = slow
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        assert elector.state().remaining > 0
+    assert [term.epoch for term in work.terms] == [42]
+
+
+def test_whoever_chooses_a_longer_lease_waits_longer_for_each_answer() -> None:
+    assert LeaseSettings().answer == pytest.approx(10 / 3)
+    assert LeaseSettings(duration=30, renew_deadline=21).answer == 7.0
+
+
 async def test_when_the_server_hangs_leadership_ends_by_the_clock(
     server: ApiServer, make: Callable[..., Elector], until: Until
 ) -> None:
@@ -289,10 +311,19 @@ async def test_a_failure_of_the_work_is_raised_after_the_lease_is_given_back(
 async def test_a_fence_without_a_number_is_given_one_again(server: ApiServer, session: Session) -> None:
     server.put(FENCE, {"metadata": {"name": "driftd-fence"}, "data": {"epoch": "many"}})
     parameter = EpochParameter(session, "driftd")
-    assert await parameter.read() == 0
     assert await parameter.raise_to(7) == 7
     assert await parameter.raise_to(5) == 7
     assert server.objects[FENCE]["data"] == {"epoch": "7"}
+
+
+async def test_a_new_term_is_above_a_fence_that_already_names_the_number_it_would_have_taken(
+    server: ApiServer, session: Session
+) -> None:
+    server.put(FENCE, {"metadata": {"name": "driftd-fence"}, "data": {"epoch": "8"}})
+    parameter = EpochParameter(session, "driftd")
+    assert await parameter.raise_above(7) == 9
+    assert await parameter.raise_above(11) == 12
+    assert server.objects[FENCE]["data"] == {"epoch": "12"}
 
 
 async def test_a_leader_gives_a_fence_that_was_taken_away_its_epoch_again(
