@@ -11,7 +11,7 @@ from driftd.web import Health
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Alive while the loop turns; ready when every scope was judged, or another replica leads."""
+    """Alive while the loop turns; ready when this replica leads and has judged every scope, or another one leads."""
 
     identity: str
     mirror: Mirror
@@ -35,20 +35,22 @@ class Readiness:
         """
         states = {str(resource): state.value for resource, (state, _) in self.mirror.states().items()}
         model = self.models.in_force
+        holder = self.elector.holder
+        stands_by = holder not in ("", self.identity)
         parts = {
             **states,
             **self.workloads.parts(),
             "model": model.commit if model else "none",
             "model_held": "yes" if self.models.status.held else "no",
-            "leading": "yes" if self.elector.leading else f"no, {self.elector.holder or 'nobody'} does",
+            "leading": "yes" if self.elector.leading else f"no, {holder if stands_by else 'nobody'} does",
             "kinds_stopped": ", ".join(one.ref.kind for one in self.stopped.all()) or "none",
             "paused": str(len(self.pauses.all())),
             "judged": "all" if self.loop.swept else "not yet",
             "store": self.store.state.mode.value,
         }
-        stands_by = self.elector.holder not in ("", self.identity)
         unready = self.observer.unready_under(model.compiled.dialect) if model else ()
         if unready:
             parts["kinds_not_ready"] = ", ".join(unready)
-        ok = model is not None and not unready and (self.loop.swept or stands_by)
+        judged = self.elector.leading and self.loop.swept
+        ok = model is not None and not unready and (judged or stands_by)
         return Health(ok=ok, parts=parts)
