@@ -32,7 +32,8 @@ def history(
         str | None, typer.Option("--since", help="Seen open since: 90m, 12h, 7d, 2026-11-22 or 2026-11-22T08:00Z.")
     ] = None,
     direction: Annotated[
-        str | None, typer.Option("--direction", help="Only loosens, tightens, mixed, neutral or unknown.")
+        list[str] | None,
+        typer.Option("--direction", help="Only loosens, tightens, mixed, neutral or unknown. May be repeated."),
     ] = None,
     limit: Annotated[
         int | None,
@@ -75,7 +76,7 @@ def history(
         Filter,
         anchor_of,
         database_of,
-        direction_of,
+        directions_of,
         export_evidence,
         export_lives,
         moment_since,
@@ -89,12 +90,12 @@ def history(
         if evidence and not ndjson:
             raise CommandError("--evidence belongs to --ndjson", Exit.USAGE)
         filters = (tenant, namespace, kind, since, direction, limit)
-        if evidence and any(one is not None for one in filters):
+        if evidence and any(one not in (None, []) for one in filters):
             raise CommandError("--evidence is the whole chain: it goes with no filter", Exit.USAGE)
         file = database_of(data_dir, database)
         most = limit or (100_000 if ndjson else 50)
         asked = Filter(
-            tenant, namespace, kind, moment_since(since, CommandClock().now()), direction_of(direction), most
+            tenant, namespace, kind, moment_since(since, CommandClock().now()), directions_of(direction), most
         )
         if verify:
             checked = verify_chain(file, anchor_of(anchor))

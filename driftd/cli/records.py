@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,13 +30,13 @@ ACTS = frozenset({"model.approved", "namespace.retired", "pause.begun", "pause.e
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lives are asked for; None asks for all."""
+    """Which lives are asked for; None, or no direction, asks for all."""
 
     tenant: str | None
     namespace: str | None
     kind: str | None
     since: datetime | None
-    direction: Direction | None
+    directions: frozenset[Direction]
     limit: int
 
 
@@ -63,14 +63,12 @@ def database_of(data_dir: Path | None, database: Path | None) -> str | Path:
         raise CommandError(f"the settings do not say where the records are: {error}", Exit.USAGE) from error
 
 
-def direction_of(said: str | None) -> Direction | None:
+def directions_of(said: Sequence[str] | None) -> frozenset[Direction]:
     """Raises `CommandError` for a direction that does not exist."""
-    if said is None:
-        return None
-    try:
-        return Direction(said.lower())
-    except ValueError:
-        raise CommandError(f"--direction {said}: expected one of {', '.join(Direction)}", Exit.USAGE) from None
+    for one in said or ():
+        if one.lower() not in tuple(Direction):
+            raise CommandError(f"--direction {one}: expected one of {', '.join(Direction)}", Exit.USAGE)
+    return frozenset(Direction(one.lower()) for one in said or ())
 
 
 def moment_since(said: str | None, now: datetime) -> datetime | None:
@@ -106,12 +104,12 @@ def read_history(database: str | Path, asked: Filter) -> History:
             namespace=asked.namespace,
             kind=asked.kind,
             since=asked.since,
-            direction=asked.direction,
+            directions=asked.directions,
             limit=asked.limit + 1,
         )
         told = tuple(life_entry(past) for past in lives[: asked.limit])
         acts: tuple[ActEntry, ...] = ()
-        if asked.tenant is None and asked.kind is None and asked.direction is None:
+        if asked.tenant is None and asked.kind is None and not asked.directions:
             rows = await archive.notes(ACTS, subject=asked.namespace, since=asked.since, limit=asked.limit)
             acts = tuple(map(_act, rows))
         return History(database=shown(address_of(database)), lives=told, acts=acts, more=len(lives) > asked.limit)

@@ -71,10 +71,13 @@ class Archive:
         namespace: str | None = None,
         kind: str | None = None,
         since: datetime | None = None,
-        direction: Direction | None = None,
+        directions: Collection[Direction] = (),
         limit: int = 100,
     ) -> Sequence[Past]:
-        """Lives of findings, newest first; `since` bounds when they were last seen open, `kind` is the object's."""
+        """Lives of findings, newest first; `since` bounds when they were last seen open, `kind` is the object's.
+
+        Of no `directions` all are asked for.
+        """
         statement = (
             select(findings).order_by(findings.c.opened.desc(), findings.c.id, findings.c.episode.desc()).limit(limit)
         )
@@ -86,8 +89,8 @@ class Archive:
             statement = statement.where(findings.c.kind == kind)
         if since is not None:
             statement = statement.where(findings.c.confirmed >= stamp(since))
-        if direction is not None:
-            statement = statement.where(findings.c.direction == direction.value)
+        if directions:
+            statement = statement.where(findings.c.direction.in_(sorted(one.value for one in directions)))
         return await self._database.read(lambda c: [_past(c, row) for row in c.execute(statement).all()])
 
     async def unsettled_pages(self) -> Sequence[Told]:

@@ -95,6 +95,8 @@ def test_a_life_says_what_the_difference_does_also_when_it_concerns_nobody_yet(t
         (("--kind", "NetworkPolicy", "--limit", "1"), ["globex"]),
         (("--kind", "LimitRange"), []),
         (("--direction", "tightens"), ["globex"]),
+        (("--direction", "tightens", "--direction", "Unknown"), ["globex"]),
+        (("--direction", "tightens", "--direction", "loosens"), ["globex", "acme"]),
         (("--since", "2026-11-22T02:00Z"), ["globex", "acme"]),
         (("--since", "2030-01-01"), []),
     ],
@@ -154,7 +156,13 @@ def test_records_that_are_not_there_or_no_database_are_exit_code_three(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--since", "yesterday"), ("--direction", "sideways"), ("--anchor", "1:2"), ("--verify", "--anchor", "x")]
+    "wrong",
+    [
+        ("--since", "yesterday"),
+        ("--direction", "sideways", "--direction", "tightens"),
+        ("--anchor", "1:2"),
+        ("--verify", "--anchor", "x"),
+    ],
 )
 def test_wrong_filters_are_exit_code_two(tmp_path: Path, wrong: tuple[str, ...]) -> None:
     ran = driftd("history", "--data-dir", tmp_path, *wrong)

@@ -77,7 +77,7 @@ async def test_a_finding_whose_meaning_changes_says_so_in_the_evidence(store: St
     await store.begin([finding(direction=Direction.TIGHTENS)], [])
     await store.begin([finding(direction=Direction.LOOSENS)], [])
     assert (await kinds(store))[-1] == "finding.changed"
-    assert len(await store.history(direction=Direction.LOOSENS)) == 1
+    assert len(await store.history(directions=[Direction.LOOSENS])) == 1
 
 
 async def test_a_difference_that_comes_back_is_a_new_episode(store: Store) -> None:
@@ -149,7 +149,7 @@ async def test_history_is_narrowed_by_each_of_its_questions(store: Store) -> Non
     assert await ids(namespace="globex-prod") == ["b"]
     assert await ids(kind="NetworkPolicy", limit=1) == ["b"]
     assert await ids(kind="Namespace") == []
-    assert await ids(direction=Direction.TIGHTENS) == ["b"]
+    assert await ids(directions=[Direction.TIGHTENS]) == ["b"]
     assert await ids(since=START + timedelta(days=1)) == []
 
 
