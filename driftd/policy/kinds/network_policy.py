@@ -22,6 +22,9 @@ from driftd.values import Body, Resource
 _PEERS = {"ingress": "from", "egress": "to"}
 _KNOWN = frozenset({"podSelector", "policyTypes", "ingress", "egress"})
 _PORT_FIELDS = frozenset({"protocol", "port", "endPort"})
+_MOST_REMEMBERED = 2048
+"""Bytes of a rule that is remembered. What a plan gives is shorter, also the internet with all its exceptions; of a
+tenant's rule of a megabyte there would be ten in memory, a thousand times, long after nobody has it any more."""
 
 
 class NetworkPolicyKind(WholeSpec):
@@ -90,20 +93,28 @@ def canonical_rule(rule: object, direction: str) -> Body:
 
 
 def _rules(value: object, direction: str) -> list[Any]:
-    found = dict(_remembered(_kept(rule), direction) for rule in sequence(value, direction))
+    found = dict(_read(canonical_bytes(rule), direction) for rule in sequence(value, direction))
     return [found[key] for key in sorted(found)]
 
 
-def _kept(rule: object) -> bytes:
-    """Canonical bytes in a block of their own size: those that orjson hands out hold several KiB each."""
-    return bytes(memoryview(canonical_bytes(rule)))
+def _read(written: bytes, direction: str) -> tuple[bytes, Body]:
+    """A rule's canonical bytes and form."""
+    if len(written) > _MOST_REMEMBERED:
+        canonical = canonical_rule(orjson.loads(written), direction)
+        return canonical_bytes(canonical), canonical
+    return _remembered(_compact(written), direction)
+
+
+def _compact(written: bytes) -> bytes:
+    """The bytes in a block of their own size: those that orjson hands out hold several KiB each."""
+    return bytes(memoryview(written))
 
 
 @lru_cache(maxsize=1024)
 def _remembered(written: bytes, direction: str) -> tuple[bytes, Body]:
-    """A rule by its bytes: canonical bytes and form. What a plan gives (DNS, the internet) stands in every policy."""
+    """The same by the rule's bytes. What a plan gives (DNS, the internet) stands in every policy."""
     canonical = canonical_rule(orjson.loads(written), direction)
-    return _kept(canonical), canonical
+    return _compact(canonical_bytes(canonical)), canonical
 
 
 def _peer(peer: object, direction: str) -> Body:
