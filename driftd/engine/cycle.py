@@ -123,7 +123,9 @@ class Cycle:
                 orphaned=scope.namespace in model.orphaned,
                 judge=self._meaning.recall,
             )
-        comparison = self._without(comparison, self._meaning.undecided(governed, comparison))
+        undecided = self._meaning.undecided(governed, comparison)
+        work.again += undecided.values()
+        comparison = self._without(comparison, undecided)
         comparison = self._workloads.added_to(comparison, model.compiled, self._today())
         extra = self._extra(comparison, model.compiled)
         if (pause := self._pauses.of(governed.name)) is not None:

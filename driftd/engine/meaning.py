@@ -24,6 +24,9 @@ _HEAVY = 128 * 1024
 """Bytes of an object that nobody judges: it would be held while it waits, and costs more than a judgement may."""
 _MOST_WAITING = 500
 """Of one tenant."""
+_SETTLING_SECONDS = 600.0
+"""Under a new model, or after a start, all of them wait at once: for so long a namespace's are waited for, or until
+each of them has its judgement."""
 _DECIDING_IN_A_ROW = 4
 """Judgements that something waits for, until one that nothing waits for has its turn."""
 _JUDGED = frozenset(
@@ -91,6 +94,9 @@ class Meaning:
         self._more = asyncio.Event()
         self._queued: set[Key] = set()
         self._sized: tuple[Compiled, bool] | None = None
+        self._settling_under: Compiled | None = None
+        self._settles_at = 0.0
+        self._settled: set[Scope] = set()
         self._turn = asyncio.Lock()
 
     # -- differences ------------------------------------------------------------------------------------------------
@@ -98,14 +104,16 @@ class Meaning:
     def offer(self, finding: Finding, difference: Difference, trace: Trace | None = None) -> None:
         """Have a finding judged when there is time; returns at once. One of too many of its tenant stays UNKNOWN.
 
-        The judgement is told as a late part of `trace`.
+        The judgement is told as a late part of `trace`. One whose judgement is remembered is judged again when it comes
+        back: it has to stand in the world, where others are judged together with it, and others may stand there by now.
         """
         key, owner = key_of(difference), self._owner(finding.scope)
-        known = finding.direction is not Direction.UNKNOWN or key in self._queued
+        remembered = finding.direction is not Direction.UNKNOWN
+        stands = remembered and self._worlds.stands(difference) and not self._queue.waits(owner, difference.ref)
         light = finding.type in _JUDGED and not _is_heavy(difference)
-        if light and not known and self._queue.of(owner) < _MOST_WAITING:
+        if light and not stands and key not in self._queued and self._queue.of(owner) < _MOST_WAITING:
             self._queued.add(key)
-            self._queue.put(owner, key, _Offered(finding, difference, trace))
+            self._queue.put(owner, key, _Offered(finding, difference, None if remembered else trace, again=remembered))
             self._more.set()
 
     def settle(self, ref: ObjectRef) -> None:
@@ -142,24 +150,41 @@ class Meaning:
 
     # -- what is decided by effect ------------------------------------------------------------------------------------
 
-    def undecided(self, governed: GovernedNamespace, comparison: Comparison) -> frozenset[str]:
+    def undecided(self, governed: GovernedNamespace, comparison: Comparison) -> Mapping[str, float]:
         """Ids of the findings whose objects may be tolerated and are not judged yet: nothing is done about them.
 
-        They are offered here. Whatever cannot be judged is not among them, nor what there is no room for.
+        To each the seconds after which it is not waited for any more: look again by then. They are offered here.
+        Whatever cannot be judged is not among them, nor what there is no room for.
         """
         if governed.tenant_policies == "never" and not self._own:
-            return frozenset()
+            return {}
         self._forget_gone(governed, comparison)
-        waiting = set()
+        if self._settling_under is not (compiled := self._compiled()):
+            self._settling_under, self._settles_at = compiled, self._now() + _SETTLING_SECONDS
+            self._settled.clear()
+        waiting: dict[str, float] = {}
+        unanswered = False
         for finding in comparison.findings:
             difference = comparison.differences.get(finding.id)
             if difference is None or not depends_on_effect(governed, difference):
                 continue
-            if _is_heavy(difference) or not self._judges(self._compiled()):
+            if _is_heavy(difference) or not self._judges(compiled):
                 continue
-            if self._waits(comparison.scope, difference):
-                waiting.add(finding.id)
-        return frozenset(waiting)
+            if not self._waits(comparison.scope, difference):
+                self._own.answered(difference.ref)
+                continue
+            unanswered = True
+            left = self._patience(comparison.scope, difference.ref)
+            if left > 0:
+                waiting[finding.id] = left
+        if not unanswered:
+            self._settled.add(comparison.scope)
+        return waiting
+
+    def _patience(self, scope: Scope, ref: ObjectRef) -> float:
+        """Seconds for which an object's judgement is still waited for."""
+        until = self._own.waits_until(ref)
+        return (until if scope in self._settled else max(until, self._settles_at)) - self._now()
 
     def _forget_gone(self, governed: GovernedNamespace, comparison: Comparison) -> None:
         differing = {one.ref for one in comparison.differences.values()}
@@ -174,6 +199,8 @@ class Meaning:
         """Whether what becomes of an object hangs on a judgement to come. A version that is new is judged."""
         own, key, known = self._own.get(difference.ref), key_of(difference), self._is_known(difference)
         if own is not None and key_of(own.difference) == key:
+            if not known:  # or forgotten: others have been judged since
+                self._decide(own)
             return not known
         if not known and self._own.flickers(difference):
             return False
@@ -253,6 +280,7 @@ class Meaning:
         if isinstance(other[1], _Offered):
             await self._judge(other[1])
         elif self._own.get(ref := other[1]) is None:  # else it is back, and has been judged ahead of this
+            self._worlds.standing.pop(ref, None)  # at once: if it comes back from here on, that is judged
             await self._apart(lambda worlds: worlds.settle(ref))
 
     async def _decide_on(self, ref: ObjectRef) -> None:
@@ -305,7 +333,8 @@ class Meaning:
             self._known_under = compiled
             self._known.clear()
         self._known[key_of(difference)] = judgement
-        if len(self._known) > _KEPT:
+        self._known.move_to_end(key_of(difference))
+        if len(self._known) > _KEPT + len(self._own):
             self._known.popitem(last=False)
 
     async def _apart(self, work: Callable[[Worlds], _Answer]) -> _Answer:

@@ -22,6 +22,10 @@ class Turns(Generic[_Key, _Value]):
         """How many wait for this owner's turns."""
         return len(self._waiting.get(owner, ()))
 
+    def waits(self, owner: str, key: _Key) -> bool:
+        """Whether this value has not had its turn yet."""
+        return key in self._waiting.get(owner, ())
+
     def put(self, owner: str, key: _Key, value: _Value) -> None:
         """Have a value wait; of a key that waits already it takes the value's place."""
         waiting = self._waiting.get(owner)

@@ -79,6 +79,11 @@ class Worlds:
         self.standing[difference.ref] = difference
         return judgement
 
+    def stands(self, difference: Difference) -> bool:
+        """Whether this very difference has been judged, and stands in the world since."""
+        standing = self.standing.get(difference.ref)
+        return standing is not None and key_of(standing) == key_of(difference)
+
     def settle(self, ref: ObjectRef) -> None:
         """This object is canonical again."""
         self.standing.pop(ref, None)

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from driftd.compile import Compiled
-from driftd.drift import Backings, Difference, LiveSlice
+from driftd.drift import Backings, Difference, Judgement, LiveScope, LiveSlice
 from driftd.drift.findings import Teller
 from driftd.drift.meaning import UNJUDGED
 from driftd.engine import Meaning
@@ -24,9 +24,9 @@ class Told:
     meaning: Meaning
     found: list[Finding] = field(default_factory=list)
 
-    def offer(self, difference: Difference) -> None:
+    def offer(self, difference: Difference, known: Judgement = UNJUDGED) -> None:
         scope = difference.ref.namespace
-        finding = Teller(self.compiled, self.compiled.governed[scope], Scope(scope)).tell(difference, UNJUDGED)
+        finding = Teller(self.compiled, self.compiled.governed[scope], Scope(scope)).tell(difference, known)
         self.meaning.offer(finding, difference)
 
     async def until(self, count: int) -> None:
@@ -61,6 +61,38 @@ def own(name: str) -> Difference:
     spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
     metadata = {"name": name, "namespace": "acme-prod"}
     return extra({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec})
+
+
+def half(name: str, namespace: str, direction: str, other: str) -> Difference:
+    """A policy that opens nothing alone: its other half is another namespace's."""
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": other}}}
+    end = "to" if direction == "Egress" else "from"
+    spec = {"podSelector": {}, "policyTypes": [direction], direction.lower(): [{end: [peer]}]}
+    metadata = {"name": name, "namespace": namespace}
+    return extra({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec})
+
+
+async def test_what_comes_back_stands_in_the_world_again_though_its_judgement_is_remembered() -> None:
+    out = half("out", "acme-prod", "Egress", "globex-prod")
+    into = half("into", "globex-prod", "Ingress", "acme-prod")
+    compiled = compiled_models(MODELS)
+    strict = {name: replace(one, tenant_policies="never") for name, one in compiled.governed.items()}
+    async with judging(replace(compiled, governed=strict)) as told:
+        told.offer(out)
+        await told.until(1)
+        told.meaning.settle(out.ref)
+        known = told.meaning.recall(told.compiled.governed["acme-prod"], LiveScope(Scope("acme-prod"), {}), [out])
+        told.offer(out, known[out.ref])
+        await told.until(1)
+        told.offer(into)
+        await told.until(2)
+        told.meaning.settle(out.ref)
+        told.offer(out, known[out.ref])
+        await told.until(3)
+    first, second, third = ((one.ref.name, one.direction) for one in told.found)
+    assert first == ("out", Direction.NEUTRAL)
+    assert second == ("into", Direction.LOOSENS)
+    assert third == ("out", Direction.LOOSENS), "with its other half in place it is not what it was"
 
 
 async def test_when_a_world_is_thrown_away_what_lives_is_to_be_told_again_and_what_waits_is_judged() -> None:

@@ -116,7 +116,7 @@ async def test_the_deletion_of_what_may_be_tolerated_waits_until_it_is_judged_an
     meaning, told, waits = await decided(difference)
     assert waits
     assert told == [SCOPE]
-    assert meaning.undecided(TOLERANT, looked(difference)) == frozenset()
+    assert meaning.undecided(TOLERANT, looked(difference)) == {}
     known = meaning.recall(TOLERANT, LiveScope(SCOPE, {}), [difference])
     assert known[difference.ref].direction is Direction.NEUTRAL
 
@@ -174,11 +174,47 @@ async def test_a_policy_that_is_another_one_at_every_look_is_not_waited_for() ->
 async def test_where_nothing_of_their_own_may_stand_nothing_waits() -> None:
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
     never = replace(ACME, tenant_policies="never")
-    assert meaning.undecided(never, looked(own({"podSelector": {}}))) == frozenset()
+    assert meaning.undecided(never, looked(own({"podSelector": {}}))) == {}
 
 
 async def _nobody(_finding: Finding) -> None:
     return
+
+
+async def test_what_waits_too_long_for_its_judgement_is_told_as_it_is_and_does_not_wait_again_at_once() -> None:
+    seconds = [0.0]
+    meaning = Meaning(
+        compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None, now=lambda: seconds[0]
+    )
+    early, late = own(INERT, "early"), own({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}, "late")
+    found = looked(early, late).findings[1]
+    assert list(meaning.undecided(TOLERANT, looked(early)).values()) == [600.0], "at first all of them wait at once"
+    await idle(meaning)
+    assert meaning.undecided(TOLERANT, looked(early)) == {}
+    assert meaning.undecided(TOLERANT, looked(early, late)) == {found.id: 5.0}
+    seconds[0] += 4.0
+    other = own({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": []}]}, "late")
+    assert meaning.undecided(TOLERANT, looked(early, other)) == {found.id: 1.0}, "another version does not begin anew"
+    seconds[0] += 1.0
+    assert meaning.undecided(TOLERANT, looked(early, other)) == {}
+    assert meaning.undecided(TOLERANT, looked(early)) == {}, "it is gone"
+    assert meaning.undecided(TOLERANT, looked(early, late)) == {}, "and back"
+    seconds[0] += 60.0
+    assert meaning.undecided(TOLERANT, looked(early)) == {}
+    assert meaning.undecided(TOLERANT, looked(early, late)) == {found.id: 5.0}
+
+
+async def test_a_judgement_that_was_forgotten_is_made_again() -> None:
+    told: list[Scope] = []
+    meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=told.append)
+    mine = own(INERT)
+    assert meaning.undecided(TOLERANT, looked(mine))
+    await idle(meaning)
+    meaning._known.clear()
+    assert meaning.undecided(TOLERANT, looked(mine))
+    await idle(meaning)
+    assert meaning.undecided(TOLERANT, looked(mine)) == {}
+    assert told == [SCOPE, SCOPE]
 
 
 # -- one tenant beside others ------------------------------------------------------------------------------------------
@@ -251,7 +287,7 @@ async def test_of_policies_of_its_own_a_namespace_has_so_many_and_the_first_ones
     many = [own(INERT, f"p{number:03}") for number in range(MOST_OWN + 5)]
     assert len(meaning.undecided(TOLERANT, looked(*many))) == MOST_OWN
     await idle(meaning)
-    assert meaning.undecided(TOLERANT, looked(*many)) == frozenset()
+    assert meaning.undecided(TOLERANT, looked(*many)) == {}
     known = meaning.recall(TOLERANT, LiveScope(SCOPE, {}), many)
     assert {ref.name for ref in known} == {one.ref.name for one in many[:MOST_OWN]}
     elsewhere = own(INERT, "one", "globex-prod")
@@ -302,6 +338,6 @@ async def test_what_is_too_large_to_be_held_while_it_waits_is_not_judged_and_doe
     assert small.live is not None
     hollow = replace(small, live=replace(small.live, abridged=True, hollow=True))
     for one in (heavy, hollow):
-        assert meaning.undecided(TOLERANT, looked(one)) == frozenset()
+        assert meaning.undecided(TOLERANT, looked(one)) == {}
         meaning.offer(unlabelled(one), one)
     assert meaning.idle
