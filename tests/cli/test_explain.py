@@ -226,3 +226,36 @@ def test_a_service_of_the_model_without_pods_says_which_pods_it_would_have(model
     assert ran.code == 2
     assert "no known pod is of this service of the model (labels app.kubernetes.io/name=api and service" in ran.err
     assert ran.err.endswith("account api); acme-prod has no pods\n")
+
+
+ADMIN = """\
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: AdminNetworkPolicy
+metadata: {name: no-databases}
+spec:
+  priority: 5
+  subject: {pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: db}}}}
+  ingress:
+  - {name: shut, action: Deny, from: [{namespaces: {}}]}
+---
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: BaselineAdminNetworkPolicy
+metadata: {name: default}
+spec:
+  subject: {namespaces: {}}
+  ingress:
+  - {name: shut, action: Deny, from: [{namespaces: {}}]}
+"""
+
+
+def test_an_admin_policy_decides_before_network_policies_and_the_baseline_where_there_are_none(manifests: Path) -> None:
+    ends = ("shop/web", "shop/db:pg"), ("shop/db", "shop/web:http")
+    for source, target in ends:
+        assert "is allowed" in driftd("explain", source, target, "--manifests", manifests).out
+    (manifests / "admin.yaml").write_text(ADMIN)
+    first, last = (driftd("explain", source, target, "--manifests", manifests) for source, target in ends)
+    assert (first.code, last.code) == (0, 0)
+    assert "TCP/5432 is blocked" in first.out
+    assert "without ingress rule 1 of AdminNetworkPolicy no-databases it would be allowed" in first.out
+    assert "TCP/8080 is blocked" in last.out
+    assert "without ingress rule 1 of BaselineAdminNetworkPolicy default it would be allowed" in last.out

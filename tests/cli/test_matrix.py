@@ -202,3 +202,51 @@ def test_of_very_many_workloads_the_document_leaves_out_what_the_dialect_leaves_
     document = driftd("matrix", "--manifests", "-", "-o", "json", stdin=few).json()
     assert document["cells"], "between few pods it is told"
     assert not any("only TCP" in note for note in document["notes"])
+
+
+def admin_policy(action: str) -> dict[str, Any]:
+    """For every pod, both ways, before any NetworkPolicy."""
+    everybody: list[dict[str, Any]] = [{"namespaces": {}}]
+    spec = {
+        "priority": 1,
+        "subject": {"namespaces": {}},
+        "ingress": [{"name": "all", "action": action, "from": everybody}],
+        "egress": [{"name": "all", "action": action, "to": everybody}],
+    }
+    head = {"apiVersion": "policy.networking.k8s.io/v1alpha1", "kind": "AdminNetworkPolicy"}
+    return {**head, "metadata": {"name": "everybody"}, "spec": spec}
+
+
+def web_pods() -> list[dict[str, Any]]:
+    return [pod("w", space, "default", **{"app.kubernetes.io/name": "web"}) for space in ("acme-prod", "globex-prod")]
+
+
+def test_what_an_admin_policy_lets_through_crosses_tenants_though_every_network_policy_is_the_models(
+    models: Path,
+) -> None:
+    def crossings(*more: dict[str, Any]) -> dict[tuple[str, str], str]:
+        text = dump(models, lambda items: items.extend([*web_pods(), *more]))
+        ran = driftd("matrix", "--manifests", "-", "--by", "tenant", "-o", "json", stdin=text)
+        assert ran.code == 0, ran.err
+        crossing = {(one["source"], one["target"]) for one in ran.json()["cells"] if one["crossesTenants"]}
+        return {pair: text for pair, text in cells(ran.json()).items() if pair in crossing and text != "none"}
+
+    assert crossings() == {}
+    assert crossings(admin_policy("Allow")) == {("acme", "globex"): "all", ("globex", "acme"): "all"}
+
+
+def test_beside_a_model_admin_policies_stand_on_both_sides(models: Path) -> None:
+    def hole(items: Items) -> None:
+        items += [policy("in", "globex-prod", OPEN), policy("out", "acme-prod", OPEN), *web_pods()]
+
+    def shut(items: Items) -> None:
+        hole(items)
+        items.append(admin_policy("Deny"))
+
+    def pairs(tamper: Callable[[Items], Any]) -> list[dict[str, Any]]:
+        ran = driftd("matrix", "--manifests", "-", "--against", models, "-o", "json", stdin=dump(models, tamper))
+        found: list[dict[str, Any]] = ran.json()["pairs"]
+        return found
+
+    assert ("acme-prod/w", "globex-prod/w") in {(one["source"], one["target"]) for one in pairs(hole)}
+    assert pairs(shut) == []
