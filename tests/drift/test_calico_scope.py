@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from driftd.drift import Difference, LiveScope, World, compare
-from driftd.values import CLUSTER, Body, Direction, FindingType, ObjectRef, Scope
+from driftd.values import CLUSTER, Body, Delete, Direction, FindingType, ObjectRef, Scope
 from tests.support.drift_scope import TODAY, compiled_of, governed_of, live_of, scope_of_bodies
 from tests.support.stage import ROOT, compiled_models
-from tests.support.tiered_scope import calico, home, tiered_model
+from tests.support.tiered_scope import TieredStore, calico, home, tiered_model
 
 TIER = calico("Tier", "driftd", {"order": 100, "defaultAction": "Pass"})
 GUARD = calico("GlobalNetworkPolicy", "driftd.acme", {"tier": "driftd", "order": 100, "ingress": [{"action": "Pass"}]})
@@ -85,6 +86,25 @@ def test_either_spelling_of_a_name_is_the_policy_and_both_are_one_too_many() -> 
     assert found(named("default.web", ingress=ALLOW)) == [("modified", "default.web")]
     assert found(named("web"), named("default.web", ingress=ALLOW)) == [("unexpected", "default.web")]
     assert found() == [("missing", "web")]
+
+
+@pytest.mark.parametrize("order", [1e300, -1e300, 2.0**64])
+def test_a_policy_at_a_place_beyond_all_integers_is_put_back_and_keeps_no_other_from_being_put_back(
+    order: float,
+) -> None:
+    """Calico's CRDs take any number for a place."""
+
+    def named(name: str, **spec: Any) -> Body:
+        return calico("NetworkPolicy", name, {"types": ["Ingress"], "order": 10, **spec}, "acme")
+
+    governed = governed_of([home("acme"), named("web"), named("db", ingress=ALLOW)], name="acme")
+    store = TieredStore([home("acme"), named("web", order=order), named("db")], Scope("acme"))
+    assert [one.ref.name for one in store.look(governed).findings] == ["db", "web"]
+    for write in store.plan(governed).writes:
+        assert not isinstance(write, Delete)
+        orjson.dumps(write.body)  # as it is sent
+        store.execute(write)
+    assert store.look(governed).clean
 
 
 def test_kinds_that_are_not_served_are_unknown_where_calico_rules_and_nothing_elsewhere() -> None:

@@ -19,6 +19,7 @@ DEFAULT_TIER = "default"
 _FLAGS = ("preDNAT", "doNotTrack", "applyOnForward")
 _OPTIONAL = ("namespaceSelector", "serviceAccountSelector")
 _CLOSING = frozenset({"Deny"})
+_LAST_INTEGER = 2**53
 
 
 class CalicoPolicy(WholeSpec):
@@ -110,11 +111,14 @@ def default_types(spec: Body, *, stored: bool) -> list[Any]:
 
 
 def order(value: object) -> int | float:
-    """An order in one spelling: a whole number without its point."""
+    """An order in one spelling: a whole number without its point, as far as a float can tell whole numbers apart.
+
+    Calico reads it as a float, and its CRDs let 1e300 in: no JSON writer has an integer for that.
+    """
     if type(value) not in (int, float):
         raise MalformedObjectError("spec.order", "a number", value)
-    number: int | float = value  # type: ignore[assignment]
-    return int(number) if float(number).is_integer() else number
+    number = float(value)  # type: ignore[arg-type]
+    return int(number) if number.is_integer() and abs(number) <= _LAST_INTEGER else number
 
 
 def _text(spec: Body, key: str) -> str:

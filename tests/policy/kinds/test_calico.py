@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.policy.kinds import CALICO, KINDS, Coverage, OpenWorldError, digest_of, other_spelling, same_policy
+from driftd.policy.kinds import (
+    CALICO,
+    KINDS,
+    Coverage,
+    MalformedObject,
+    OpenWorldError,
+    digest_of,
+    other_spelling,
+    same_policy,
+)
 from driftd.values import Body, ObjectRef
 from tests.support.tiered_clusters import calico_policies
 
@@ -38,6 +47,8 @@ def same(one: Body, other: Body) -> bool:
             {"types": ["Egress", "Ingress"], "ingress": [{"action": "Deny"}], "egress": [{"action": "Deny"}]},
         ),
         ({"order": 10.0, "selector": ""}, {"order": 10, "selector": "all()"}),
+        ({"order": 1e300}, {"order": 10.0**300}),
+        ({"order": 2**63}, {"order": 2.0**63}),
         ({"order": None, "preDNAT": False, "serviceAccountSelector": ""}, {}),
         (
             {"ingress": [{"action": "Allow", "source": {}, "destination": {"ports": [443, "80"]}, "metadata": {}}]},
@@ -46,6 +57,18 @@ def same(one: Body, other: Body) -> bool:
         (
             {"ingress": [{"action": "Allow", "source": {"nets": ["10.1.2.3/8", "2001:DB8::/32"]}}]},
             {"ingress": [{"action": "Allow", "source": {"nets": ["2001:db8::/32", "10.0.0.0/8"]}}]},
+        ),
+        (
+            {"egress": [{"action": "Deny", "source": {"services": {"name": ""}}, "metadata": {"annotations": {}}}]},
+            {"egress": [{"action": "Deny", "source": {"serviceAccounts": {"names": []}}, "icmp": {"type": None}}]},
+        ),
+        (
+            {"egress": [{"action": "Deny", "source": {"serviceAccounts": {"selector": " has(x)"}}}]},
+            {"egress": [{"action": "Deny", "source": {"serviceAccounts": {"selector": "has(x)"}}}]},
+        ),
+        (
+            {"egress": [{"action": "Allow", "http": {"methods": [], "paths": None}}]},
+            {"egress": [{"action": "Allow", "http": {}}]},
         ),
     ],
 )
@@ -58,17 +81,32 @@ def test_these_spellings_are_one_policy(spec: Body, written: Body) -> None:
     [
         ({"ingress": [{"action": "Deny"}, {"action": "Pass"}]}, {"ingress": [{"action": "Pass"}, {"action": "Deny"}]}),
         ({"order": 10}, {"order": 11}),
+        ({"order": -1e300}, {"order": 1e300}),
+        ({"order": 2**53}, {"order": 2**53 - 1}),
         ({}, {"order": 1000}),
         ({"tier": "default"}, {"tier": "platform"}),
         ({"namespaceSelector": "all()"}, {}),
         ({"types": ["Ingress"]}, {"types": ["Ingress", "Egress"]}),
         ({"ingress": [{"action": "Allow", "source": {"selector": "all()"}}]}, {"ingress": [{"action": "Allow"}]}),
+        ({"ingress": [{"action": "Allow", "http": {}}]}, {"ingress": [{"action": "Allow"}]}),
+        (
+            {"ingress": [{"action": "Allow", "metadata": {"annotations": {"a": ""}}}]},
+            {"ingress": [{"action": "Allow"}]},
+        ),
         ({"doNotTrack": True}, {}),
         ({"ofTheFuture": 1}, {}),
     ],
 )
 def test_these_are_two(one: Body, other: Body) -> None:
     assert not same(policy(one), policy(other))
+
+
+def test_a_rule_that_is_nested_without_end_is_no_policy() -> None:
+    deep: Body = {}
+    for _ in range(900):
+        deep = {"source": deep}
+    with pytest.raises(MalformedObject):
+        digest(policy({"ingress": [{"action": "Allow", **deep}]}))
 
 
 def test_a_stored_policy_without_types_is_enforced_both_ways() -> None:
