@@ -82,13 +82,13 @@ class Writer:
     epoch: int
 
     def check(self, repair: Repair) -> None:
-        """See that the live object can be read as one of its kind.
+        """See that the live object can be read as one of its kind, and written again.
 
         Raises:
             MalformedObject: it cannot, so no write of it can be made.
         """
         if repair.live is not None:
-            repair.kind.covered(repair.live.body(), self.coverage)
+            digest_of(repair.kind, repair.live.body(), self.coverage)
 
     def create(self, repair: Repair) -> Create:
         wanted = repair.wanted()

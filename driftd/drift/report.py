@@ -41,11 +41,11 @@ def report(finding: Finding, desired: Desired | None, live: Live | None, coverag
     kind = kind_of(finding.ref)
     try:
         sides = _sides(kind, finding.type, desired, live, coverage)
+        pruned = None if sides is None else _pruned(kind, *sides)
     except MalformedObject as fault:
         return replace(finding, summary=f"{finding.summary}; it cannot be read: {shown(str(fault))}")
-    if sides is None:
+    if pruned is None:
         return finding
-    pruned = _pruned(kind, *sides)
     changes, beyond = _changes(pruned)
     omitted = pruned.omitted + beyond
     return replace(finding, changes=changes, omitted=omitted, summary=_summary(finding.summary, changes, omitted))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from driftd.cluster import Mirror
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import switched_on
-from driftd.policy.kinds import KINDS, Coverage, World, digest_of
+from driftd.policy.kinds import KINDS, Coverage, MalformedObject, World, digest_of
 from driftd.values import Live
 
 
@@ -25,5 +25,9 @@ def _written_over(live: Live, governed: GovernedNamespace, coverage: Coverage) -
     desired = governed.objects.get(live.ref)
     if desired is None:
         return governed.closed and kind.world is World.CLOSED
-    # What is hollow has the digest of the coverage until now, which only counts for Namespaces: none of these is.
-    return (live.digest if live.hollow else digest_of(kind, live.body(), coverage)) != desired.digest
+    try:
+        # What is hollow has the digest of the coverage until now, which only counts for Namespaces: none of these is.
+        now = live.digest if live.hollow else digest_of(kind, live.body(), coverage)
+    except MalformedObject:
+        return True  # nobody can read it: whatever it is, it is not what the model has
+    return now != desired.digest

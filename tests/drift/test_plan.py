@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from driftd.compile import Mode
 from driftd.drift import Judgement, LiveScope, compare, plan
 from driftd.drift.stages import MOST_WRITES
@@ -248,11 +250,12 @@ def test_an_account_on_its_way_out_is_waited_for() -> None:
     assert "cannot be made again until it is gone" in found.held[0]
 
 
-def test_one_unreadable_object_does_not_stop_the_others() -> None:
+@pytest.mark.parametrize("odd", [b'"podSelector":7', b'"podSelector":{},"deep":' + b"[" * 300 + b"]" * 300])
+def test_one_unreadable_object_does_not_stop_the_others(odd: bytes) -> None:
     broken = scope_of_bodies([policy("rogue", DENY), policy("rogue-2", OPEN), *MODEL])
     rogue = broken.objects[policy_ref("rogue")]
     objects = dict(broken.objects)
-    raw = rogue.raw.replace(b'"podSelector":{}', b'"podSelector":7')
+    raw = rogue.raw.replace(b'"podSelector":{}', odd)
     objects[rogue.ref] = type(rogue)(rogue.ref, raw, rogue.digest, rogue.uid, rogue.resource_version, False, ())
     known = governed_of(MODEL)
     live = LiveScope(broken.scope, objects)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,6 +178,17 @@ def test_a_hostile_policy_costs_little_and_is_counted(egress: list[Body]) -> Non
     assert len(result.changes) + result.omitted == len(egress) + 1
     assert least < 0.6, f"{least:.3f} s"
     print(f"{least * 1000:.0f} ms")
+
+
+def test_an_object_that_no_canonical_form_can_be_made_of_is_told_as_such() -> None:
+    """JSON may be nested deeper than it can be written again."""
+    found = live_of(policy("web", WEB))
+    found = replace(found, raw=found.raw.replace(b'"spec":{', b'"spec":{"deep":' + b"[" * 300 + b"]" * 300 + b","))
+    finding = Finding(
+        "f", FindingType.MODIFIED, found.ref, Scope(NAME), "acme", Direction.UNKNOWN, Severity.CRITICAL, "it differs"
+    )
+    summary = report(finding, desired_of(policy("web", WEB)), found, COVERAGE).summary
+    assert summary.startswith("it differs; it cannot be read: ")
 
 
 json_values = st.recursive(
