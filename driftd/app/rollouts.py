@@ -52,8 +52,8 @@ class Rollouts:
 
 
 def _objects(model: InForce | None) -> Mapping[ObjectRef, Desired]:
-    governed = model.compiled.governed.values() if model else ()
-    return {ref: desired for one in governed for ref, desired in one.objects.items()}
+    scopes = model.compiled.every_scope() if model else ()
+    return {ref: desired for one in scopes for ref, desired in one.objects.items()}
 
 
 def _digest(desired: Desired | None) -> Digest | None:

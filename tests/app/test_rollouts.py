@@ -1,11 +1,14 @@
 """A commit of one's own wakes nobody; what somebody does to the cluster does, also during a rollout."""
 
+from dataclasses import replace
+
 from driftd.app.rollouts import Rollouts
 from driftd.compile import Compiled
 from driftd.engine import InForce
-from driftd.values import Body, Finding, Live, ObjectRef
+from driftd.values import CLUSTER, Body, Finding, Live, ObjectRef
 from tests.support.drift_scope import compiled_of, governed_of, live_of, namespace, policy, policy_ref
 from tests.support.paging import HandClock, drift
+from tests.support.tiered_scope import calico, ref, tiered_model
 
 DENY: Body = {"podSelector": {}, "policyTypes": ["Egress", "Ingress"]}
 OPEN: Body = {**DENY, "egress": [{}]}
@@ -51,6 +54,14 @@ def test_an_object_that_no_model_named_before_waits_for_its_turn() -> None:
     assert Cluster(None, model("a", DENY), OPEN).covers(), (
         "the controllers make a ServiceAccount `default` of their own"
     )
+
+
+def test_a_new_object_of_the_whole_cluster_waits_for_its_turn_like_any_other() -> None:
+    guard = calico("GlobalNetworkPolicy", "driftd.acme", {"tier": "driftd", "ingress": [{"action": "Pass"}]})
+    before, after = (InForce(tiered_model(governed_of(wide, name="")), str(len(wide))) for wide in ([], [guard]))
+    rollouts = Rollouts(lambda _ref: None, HandClock())
+    rollouts.accepted(before, after)
+    assert rollouts.covers(replace(drift(), ref=ref(guard), scope=CLUSTER))
 
 
 def test_an_object_that_is_like_neither_model_has_drifted() -> None:
