@@ -326,7 +326,7 @@ class Parts:
     def _rewind(self) -> None:
         """The API server's history went back: nothing that is known counts any more."""
         self.watching.watchers.rewind()
-        self.workloads.watchers.relist()
+        self.workloads.watchers.rewind()
 
     def _kind_stopped(self, why: str) -> None:
         """A kind is not written any more, or again: every scope may hold objects of it."""

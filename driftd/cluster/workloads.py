@@ -6,7 +6,7 @@ is kept, where labels, accounts and ports that many pods share are stored once; 
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -56,7 +56,7 @@ class _Store:
     why: str = "not listed yet"
     watermark: str = ""
     values: dict[Name, Value] = field(default_factory=dict)
-    outdated: bool = False  # what is held is not of the namespaces of interest
+    outdated: bool = False  # what is held is of other namespaces, or of another past
     relisting: bool = False  # and the list under way will be
 
 
@@ -137,9 +137,9 @@ class WorkloadMirror:
         store = self._stores[resource]
         store.relisting = store.outdated
 
-    def outdate(self, resource: Resource) -> None:
-        """Other namespaces are of interest: unknown until a list that begins after this is whole."""
-        self.mark(resource, KindState.SYNCING, "other namespaces are of interest")
+    def outdate(self, resource: Resource, why: str) -> None:
+        """What is held is not what is asked for: unknown until a list that begins after this is whole."""
+        self.mark(resource, KindState.SYNCING, why)
         store = self._stores[resource]
         store.outdated, store.relisting = True, False
 
@@ -232,8 +232,15 @@ class WorkloadWatchers:
 
     def relist(self) -> None:
         """List again now: other namespaces are of interest than before. Unknown until that is done."""
-        for resource in (POD, SERVICE):
-            self.mirror.outdate(resource)
+        self._list_again((POD, SERVICE), "other namespaces are of interest")
+
+    def rewind(self) -> None:
+        """The server's history went back: list every kind again now. Unknown until that is done."""
+        self._list_again(WORKLOADS, "the server's history went back")
+
+    def _list_again(self, resources: Iterable[Resource], why: str) -> None:
+        for resource in resources:
+            self.mirror.outdate(resource, why)
             self._again[resource].set()
 
     async def _keep(self, resource: Resource) -> None:

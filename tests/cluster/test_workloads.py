@@ -122,6 +122,27 @@ async def test_other_namespaces_of_interest_are_listed_and_unknown_until_then(
         assert ("b", "p") in mirror.pods
 
 
+async def test_after_history_went_back_every_kind_is_listed_and_unknown_until_then(
+    server: ApiServer, session: Session, pace: Pace, until: Until
+) -> None:
+    """The watch goes on in a past that is another one: it tells nothing of what is no longer there."""
+    kept, lost = at("a", "kept"), at("a", "lost")
+    service, slice_ = "/api/v1/namespaces/a/services/s", "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/s"
+    server.put(kept, pod("a", "kept"))
+    server.put(lost, pod("a", "lost"))
+    server.put(service, {"kind": "Service", "metadata": {"name": "s", "namespace": "a"}, "spec": {}})
+    server.put(slice_, {"kind": "EndpointSlice", "metadata": {"name": "s", "namespace": "a"}, "endpoints": []})
+    async with watching(session, pace, {"a"}) as (mirror, watchers):
+        await until(lambda: not mirror.not_ready)
+        assert (len(mirror.pods), len(mirror.services), len(mirror.slices)) == (2, 1, 1)
+        for path in (lost, service, slice_):
+            server.remove(path, silently=True)
+        watchers.rewind()
+        assert mirror.not_ready == ("Pod", "Service", "EndpointSlice")
+        await until(lambda: not mirror.not_ready)
+        assert (list(mirror.pods), len(mirror.services), len(mirror.slices)) == ([("a", "kept")], 0, 0)
+
+
 async def test_without_rights_the_kind_is_blind_and_what_was_seen_stays(
     server: ApiServer, session: Session, pace: Pace, until: Until
 ) -> None:
