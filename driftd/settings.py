@@ -72,6 +72,10 @@ class AuditSettings(_Part):
     heartbeat_bound_seconds: Seconds = Field(10.0, description="How soon its watch event must be here.")
 
 
+_LONGEST_PAUSE = 1.2
+"""The longest pause between two renewals, as a multiple of `retry_seconds`: replicas do not all ask at once."""
+
+
 class LeaseSettings(_Part):
     """Leader election (D10)."""
 
@@ -86,8 +90,11 @@ class LeaseSettings(_Part):
 
     @model_validator(mode="after")
     def _ordered(self) -> "LeaseSettings":
-        if not self.retry_seconds < self.renew_deadline_seconds < self.duration_seconds:
-            raise ValueError("retry_seconds < renew_deadline_seconds < duration_seconds must hold")
+        if not self.retry_seconds * _LONGEST_PAUSE < self.renew_deadline_seconds < self.duration_seconds:
+            raise ValueError(
+                f"retry_seconds * {_LONGEST_PAUSE} < renew_deadline_seconds < duration_seconds must hold "
+                "(a pause between renewals may take a fifth longer)"
+            )
         return self
 
 
