@@ -1,12 +1,12 @@
 """Policy kinds that nobody here understands, installed while driftd runs: seen, told, never touched."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from driftd.lab import Lab
 from tests.support.faulty import Scene
+from tests.support.loose_kinds import loose_kind
 from tests.support.shared_stage import Standing, on, quiet, standing, told
 from tests.support.stage import Body
 
@@ -25,46 +25,8 @@ async def scene(driftd: Standing) -> AsyncIterator[Scene]:
         yield one
 
 
-@asynccontextmanager
-async def installed(
-    scene: Scene, kind: str, *, group: str = "cilium.io", scope: str = "Namespaced"
-) -> AsyncIterator[str]:
-    """A CRD without a schema worth the name; yields the path of its collection without a namespace."""
-    plural = {"CiliumNetworkPolicy": "ciliumnetworkpolicies"}.get(kind, f"{kind.lower()}s")
-    crd: Body = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": scope,
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
-            "versions": [
-                {
-                    "name": "v2",
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-                }
-            ],
-        },
-    }
-    await scene.kube.create(crd)
-
-    async def established() -> bool:
-        live = await scene.kube.get("CustomResourceDefinition", "", f"{plural}.{group}")
-        conditions = (live.get("status") or {}).get("conditions") or []  # null in the first moment
-        return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
-
-    try:
-        await scene.until("the CRD is established", established, 30.0)
-        yield f"apis/{group}/v2/{{where}}{plural}"
-    finally:
-        await scene.kube.delete("CustomResourceDefinition", "", f"{plural}.{group}")
-
-
 async def test_an_instance_of_a_late_policy_kind_over_a_governed_namespace_is_told_and_left_alone(scene: Scene) -> None:
-    async with installed(scene, "CiliumNetworkPolicy") as collection:
+    async with loose_kind(scene.kube, "CiliumNetworkPolicy", group="cilium.io", version="v2") as collection:
         path = collection.format(where="namespaces/acme-prod/")
         body: Body = {
             "apiVersion": "cilium.io/v2",
@@ -90,13 +52,13 @@ async def test_an_instance_of_a_late_policy_kind_over_a_governed_namespace_is_to
 
 
 async def test_a_kind_of_a_policy_group_that_no_table_lists_is_a_finding_itself(scene: Scene) -> None:
-    async with installed(scene, "CiliumTimeTravelPolicy", scope="Cluster"):
+    async with loose_kind(scene.kube, "CiliumTimeTravelPolicy", group="cilium.io", version="v2", scope="Cluster"):
         await told(scene, "unknown-kind", "(the kind itself)", "", 30.0)
         assert scene.attempts() == []
 
 
 async def test_a_kind_outside_of_policy_groups_is_none_of_driftds_business(scene: Scene) -> None:
-    async with installed(scene, "Gadget", group="example.com") as collection:
+    async with loose_kind(scene.kube, "Gadget", group="example.com", version="v2") as collection:
         path = collection.format(where="namespaces/acme-prod/")
         body: Body = {"apiVersion": "example.com/v2", "kind": "Gadget", "metadata": {"name": "mine"}}
         await scene.kube.request("POST", path, body=body)

@@ -18,6 +18,7 @@ import yaml
 from driftd.lab import Lab
 from tests.support.cli import Ran, driftd, write_model
 from tests.support.kube import Kube
+from tests.support.loose_kinds import loose_kind
 from tests.support.model_texts import environment
 
 pytestmark = pytest.mark.control_plane
@@ -105,6 +106,34 @@ async def test_the_matrix_shows_only_what_differs_from_the_model(scene: Scene) -
     assert found["crossesTenants"]
     assert found["opened"]["must"]["all"]
     assert {cause["object"]["name"] for cause in found["causes"]} == {"hole"}
+
+
+async def test_an_admin_policy_of_the_cluster_decides_before_its_network_policies(scene: Scene) -> None:
+    everybody: list[dict[str, Any]] = [{"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": SHOP}}}]
+    admin = {
+        "apiVersion": "policy.networking.k8s.io/v1alpha1",
+        "kind": "AdminNetworkPolicy",
+        "metadata": {"name": "shop-is-shut-out"},
+        "spec": {
+            "priority": 7,
+            "subject": {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": DESK}}},
+            "ingress": [{"name": "shut", "action": "Deny", "from": everybody}],
+        },
+    }
+    question = ("explain", f"{SHOP}/web-1", f"{DESK}/web-1:http")
+    await hole(scene, SHOP, egress=[{}])
+    await hole(scene, DESK, ingress=[{}])
+    assert "TCP/8080 is allowed" in (await scene.driftd(*question)).out
+    kind = loose_kind(
+        scene.kube, "AdminNetworkPolicy", group="policy.networking.k8s.io", version="v1alpha1", scope="Cluster"
+    )
+    async with kind as collection:
+        await scene.kube.request("POST", collection.format(where=""), body=admin)
+        async with asyncio.timeout(30):  # discovery learns of a new kind a moment after it is served
+            while "TCP/8080 is allowed" in (ran := await scene.driftd(*question)).out:
+                await asyncio.sleep(0.2)
+        assert "TCP/8080 is blocked" in ran.out, ran.err
+        assert "without ingress rule 1 of AdminNetworkPolicy shop-is-shut-out it would be allowed" in ran.out
 
 
 async def blind_account(scene: Scene) -> Path:
