@@ -47,6 +47,8 @@ class AuditLoop:
         self._audited = audited
         self._metrics = metrics
         self._rolling = RollingCheck(auditor, expected, self._found, rolling_rate) if rolling_rate > 0 else None
+        for _group, kind in KINDS:
+            metrics.divergence.labels(kind)  # a counter that begins with its first event hides it from increase()
 
     async def run(self) -> None:
         """Until cancelled."""
