@@ -131,7 +131,7 @@ class Paging:
             destinations=destinations_of(settings, lambda: inside.cluster, inside.clock),
             conditions=inside.conditions,
             active=lambda: inside.paging,
-            rollout=self.rollouts.covers,
+            rollouts=self.rollouts,
         )
 
     async def run(self) -> None:

@@ -111,19 +111,25 @@ class Machine:
         """A finding is open: new, again, or still. `rollout`: only the model has changed."""
         self.advance(now)
         case = self._case(about_object(finding.ref, finding.tenant), now)
-        rollout = rollout or self._still_rolling(case, finding.id, now)
         self._raise(case, reason_of(finding, since or now.wall, trace, rollout=rollout), now)
 
-    def reported(self, finding: Finding, now: Instant) -> None:
-        """More is known of a finding; counts only while its page is not over."""
+    def reported(self, finding: Finding, now: Instant, *, rollout: bool = False) -> None:
+        """More is known of a finding; counts only while its page is not over.
+
+        `rollout`: it still shows only that the model has changed. What is open and shows more than that by now counts
+        from this moment on.
+        """
         self.advance(now)
         case = self._by_reason.get(finding.id)
         if case is None:
             return
         timed = case.timed[finding.id]
         before = timed.reason
-        after = reason_of(finding, before.opened, before.trace, rollout=before.rollout)
+        rollout = before.rollout and (rollout or timed.closed is not None)
+        after = reason_of(finding, before.opened, before.trace, rollout=rollout)
         timed.reason = replace(after, closed=before.closed, times=before.times)
+        if before.rollout and not rollout:
+            timed.opened = now.monotonic
         if timed.reason == before:
             return
         # Who was woken by "nobody knows yet" is told once what it is.
@@ -237,14 +243,6 @@ class Machine:
         case.quiet = None
         self._snapshot(case, quiet=None)
         self._look(case, now)
-
-    def _still_rolling(self, case: _Case, id: str, now: Instant) -> bool:
-        """Whether the object waited for a rollout a moment ago: it was missing, and somebody else made it first."""
-        return any(
-            one.reason.rollout and (one.closed is None or now.monotonic - one.closed <= self._windows.steady)
-            for other, one in case.timed.items()
-            if other != id
-        )
 
     def _look(self, case: _Case, now: Instant) -> None:
         """Move a life on as far as it goes at this moment, and note when to look again."""

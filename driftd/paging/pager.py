@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -35,6 +36,18 @@ _LOOK_SECONDS = 0.5
 _FAULT_SECONDS = 1.0
 
 
+class Rollouts(Protocol):
+    """Whoever knows what a new model has changed itself."""
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether a finding that has just been opened shows only that. Asked once a finding that is opened."""
+        ...
+
+    def holds(self, finding: Finding) -> bool:
+        """Whether one that was covered still shows no more."""
+        ...
+
+
 class Pager:
     """Pages of one daemon; the store's companion.
 
@@ -45,7 +58,7 @@ class Pager:
         destinations: by name of route, whom its pages are told.
         conditions: asked twice a second what is wrong with driftd itself.
         active: whether this replica is the one to page.
-        rollout: whether a new finding shows only that the model has changed.
+        rollouts: tells what a new model asks for from what somebody has done; without, nothing is a rollout.
     """
 
     def __init__(
@@ -58,7 +71,7 @@ class Pager:
         destinations: Mapping[str, Sequence[tuple[Destination, Pacing]]],
         conditions: Callable[[], Collection[Condition]],
         active: Callable[[], bool],
-        rollout: Callable[[Finding], bool] = lambda _: False,
+        rollouts: Rollouts | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -66,7 +79,7 @@ class Pager:
         self._machine = machine
         self._conditions = conditions
         self._active = active
-        self._rollout = rollout
+        self._rollouts = rollouts
         self._poked = asyncio.Event()
         self._taking_over = asyncio.Lock()
         self._taken_over = False
@@ -93,11 +106,12 @@ class Pager:
             match act:
                 case Begin(findings=findings):
                     for finding in findings:
-                        rollout = self._rollout(finding)
+                        rollout = self._rollouts is not None and self._rollouts.covers(finding)
                         self._machine.opened(finding, now, trace=current_trace_id(), rollout=rollout)
                 case Finish(reports=reports):
                     for finding in reports:
-                        self._machine.reported(finding, now)
+                        rollout = self._rollouts is not None and self._rollouts.holds(finding)
+                        self._machine.reported(finding, now, rollout=rollout)
                 case Close(ids=ids):
                     self._machine.closed(ids, now)
                 case _:
