@@ -326,7 +326,8 @@ class Mirror:
         if before is not None:
             store.budget.release(before)
         live = store.budget.admit(live)
-        if live.abridged and store.budget.abridged[live.ref.namespace] == 1:
+        newly = live.abridged and not (before is not None and before.abridged)
+        if newly and store.budget.abridged[live.ref.namespace] == 1:
             _log.warning("cluster.namespace.oversized", kind=str(store.resource), namespace=live.ref.namespace)
         if before is not None:
             live = replace(live, ref=before.ref)  # one ref object for key, value and index

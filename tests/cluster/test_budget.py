@@ -6,6 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from driftd.cluster import Mirror, Pace, completed
 from driftd.cluster.budget import LITTLE, Budget, abridged
@@ -74,6 +75,20 @@ def test_where_there_is_room_again_an_object_that_was_read_is_kept_whole(watched
     for number in (1, 2, 3):
         watched.bury(NETPOL.ref("a", f"p{number}"), f"uid-p{number}")
     assert watched.abridged() == {}
+
+
+def test_a_namespace_beyond_its_budget_is_told_once_and_not_at_each_version_of_its_object(watched: Mirror) -> None:
+    with capture_logs() as logs:
+        for version in range(1, 6):
+            watched.apply(NETPOL, big("a", "p", 20_000, version))
+        watched.apply(NETPOL, big("a", "q", 20_000))
+        told = [one["namespace"] for one in logs if one["event"] == "cluster.namespace.oversized"]
+        assert told == ["a"]
+        for name in "pq":
+            watched.bury(NETPOL.ref("a", name), f"uid-{name}")
+        watched.apply(NETPOL, big("a", "r", 20_000))
+    told = [one["namespace"] for one in logs if one["event"] == "cluster.namespace.oversized"]
+    assert told == ["a", "a"], "it was within its budget meanwhile"
 
 
 def test_namespaces_are_always_whole(watched: Mirror) -> None:
