@@ -223,3 +223,18 @@ async def test_a_mass_deletion_is_held_writes_nothing_and_is_done_once_approved(
     assert not any("web" in name for name in left)
     assert scene.loosened() == []
     await scene.mark()
+
+
+async def test_a_model_that_opens_too_much_at_once_is_held_and_writes_nothing(scene: Scene) -> None:
+    known = len(events(scene, "model.held"))
+    plans = scene.models / "plans.yaml"
+    text = plans.read_text()
+    opened = text.replace("https: none", "https: public").replace("podSecurity: restricted", "podSecurity: privileged")
+    assert opened != text
+    plans.write_text(opened)  # at once: a reading between two changes is a model of its own
+    said = await held(scene, known, "would loosen")
+    assert f"`driftd approve {said['newest']}`" in said["why"]
+    await quiet()
+    assert scene.writes() == []
+    await healed(scene, "acme-stage")
+    await scene.mark()

@@ -248,6 +248,19 @@ async def test_switching_enforcement_on_over_many_differing_objects_is_held(scen
     assert await scene.offer({**BASE, "cluster.yaml": enforcing}, ACME) == ""
 
 
+async def test_a_model_that_opens_too_much_at_once_is_held_until_that_revision_is_approved(scene: Scene) -> None:
+    await scene.offer(BASE, MANY)
+    before = scene.loop.status.commit
+    opened = {**BASE, "plans.yaml": PLAN + "spec: {egress: {https: public}}\n"}
+    held = await scene.offer(opened, MANY)
+    assert "the model would loosen" in held
+    assert f"`driftd approve {scene.loop.status.newest}`" in held
+    assert scene.loop.status.commit == before
+    await scene.loop.approve(scene.loop.status.newest, "alice", "CHG-7")
+    await scene.loop.consider()
+    assert (scene.loop.status.held, scene.loop.status.commit != before) == ("", True)
+
+
 async def test_a_new_replica_takes_a_revision_that_was_in_force_for_what_it_is_however_much_differs(
     tmp_path: Path, store: Store
 ) -> None:
