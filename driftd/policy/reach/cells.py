@@ -17,6 +17,7 @@ ABSENT: Final = "absent"
 
 
 _FEW: Final = 48
+_NOBODY: Final = NamespaceView("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +103,31 @@ class Cells:
             self._compare(old_views.get(name), new_views.get(name))
 
     def _compare(self, old: NamespaceView | None, new: NamespaceView | None) -> None:
-        was = old.classes if old else {}
-        now = new.classes if new else {}
-        stays = dict(new.counts) if new else {}
+        old, new = old or _NOBODY, new or _NOBODY
+        was, now = old.classes, new.classes
+        # What is left of a class when those who came to it are taken off, where that is not what it was.
+        left = {position: new.counts.get(position, 0) for position, _ in old.plans.items() ^ new.plans.items()}
         gone: Counter[tuple[int | None, int | None]] = Counter()
         for name in sorted({name for name, _ in was.items() ^ now.items()}):
             pair = (was.get(name), now.get(name))
             gone[pair] += 1
             if pair[1] is not None:
-                stays[pair[1]] -= 1
-            view = new if new and name in new.pods else old
-            if view is not None and pair not in self._names:
+                left[pair[1]] = left.get(pair[1], new.counts[pair[1]]) - 1
+            if pair not in self._names:
+                view = new if name in new.pods else old
                 self._names[pair] = f"{view.name}/{view.pods[name].workload}"
-        old_live, new_live = (old.live if old else 0), (new.live if new else 0)
-        alone = self._appearing(gone, old_live, new_live)
+        left.update(self._appearing(gone, old.live, new.live))
+        apart = 0
         groups: dict[tuple[Plans | None, Plans | None], int] = {}
-        for position, count in (*stays.items(), *alone.items()):
-            if not count:
-                continue
-            self._counts[position] = count
-            pair_of_plans = (
-                old.plans.get(position, NO_PLANS) if old and position in old.counts else None,
-                new.plans.get(position, NO_PLANS) if new and position in new.counts else None,
-            )
-            groups[pair_of_plans] = groups.get(pair_of_plans, 0) | (1 << position)
+        for position, count in left.items():
+            apart |= 1 << position
+            if count:
+                self._counts[position] = count
+                pair_of_plans = (old.plans.get(position), new.plans.get(position))
+                groups[pair_of_plans] = groups.get(pair_of_plans, 0) | (1 << position)
+        for plans, bits in new.groups.items():
+            if bits & ~apart:
+                groups[plans, plans] = groups.get((plans, plans), 0) | (bits & ~apart)
         for (plans_before, plans_after), bits in groups.items():
             group = Group(plans_before, plans_after, bits)
             self._loud.append(group)

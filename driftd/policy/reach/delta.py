@@ -12,7 +12,7 @@ from driftd.policy.reach.cells import ABSENT, Cells, Facing, Group, Moved
 from driftd.policy.reach.edits import align
 from driftd.policy.reach.flows import Flows, Rectangle
 from driftd.policy.reach.inventory import Plans
-from driftd.policy.reach.policies import Policy
+from driftd.policy.reach.policies import Flow, Policy
 from driftd.policy.reach.ports import NONE, PortSet
 from driftd.policy.reach.relation import EMPTY, Relation, at, joint, kinds
 from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
@@ -221,13 +221,13 @@ class _Comparison:
 
     def _moved_against_shared(self, moved: Moved) -> None:
         before, after = self._plans(moved)
-        watching = self._watching(moved)
+        looking = self._looking(moved)
         outside = ~self.core.endpoints.labels.everything
         is_pod = before is not NO_PLANS or after is not NO_PLANS or not self._is_outside(moved)
         for side in (1, 0):
             mine = self._both(before, after, side)
             changed = _changed(mine)
-            told = watching
+            told = watching = looking[1 - side]
             for group in self.cells.changed:
                 if not _same(group.before, group.after, 1 - side):
                     told |= group.bits
@@ -314,21 +314,22 @@ class _Comparison:
         at = moved.after if moved.after is not None else moved.before
         return at is not None and not self.core.endpoints.labels.everything >> at & 1
 
-    def _watching(self, moved: Moved) -> int:
-        """Shared classes under a policy, in force both before and after, that can tell the two classes apart."""
+    def _looking(self, moved: Moved) -> tuple[int, int]:
+        """Shared classes whose rules for what comes in, and for what goes out, can tell the two classes apart."""
         if moved.before is None or moved.after is None:
-            return 0
+            return 0, 0
         endpoints, peers = self.core.endpoints, self.core.matcher.peers
         classes = (endpoints.classes[moved.before], endpoints.classes[moved.after])
         local = self.core.matcher.local_sources
         if (local >> moved.before ^ local >> moved.after) & 1:
-            return self.cells.shared
-        found = 0
+            return self.cells.shared, self.cells.shared
+        found = dict.fromkeys(Flow, 0)
         alike = endpoints.placed_alike(moved.before, moved.after)
-        for policy in self.core.watch.telling_apart(peers, moved.before, moved.after, classes, placed_alike=alike):
+        uses = self.core.watch.telling_apart(peers, moved.before, moved.after, classes, placed_alike=alike)
+        for policy, flow in uses:
             if self._in_force(policy):
-                found |= peers.bits(policy.subject, self.cells.shared.bit_length())[1]
-        return found & self.cells.shared
+                found[flow] |= peers.bits(policy.subject, self.cells.shared.bit_length())[1]
+        return found[Flow.INGRESS] & self.cells.shared, found[Flow.EGRESS] & self.cells.shared
 
     def _in_force(self, policy: Policy) -> bool:
         for snapshot in (self.cells.before, self.cells.after):

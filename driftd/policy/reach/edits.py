@@ -11,7 +11,8 @@ from driftd.policy.reach.endpoints import Labels, Surroundings, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans, effective_labels
 from driftd.policy.reach.planning import grouped, plans_for
 from driftd.policy.reach.pods import Pod
-from driftd.policy.reach.policies import Policy, label_keys, peers_of, ranges_of
+from driftd.policy.reach.policies import Block, Leaf, Pods, leaves, peers_of
+from driftd.policy.reach.selectors import keys_of
 from driftd.policy.reach.snapshot import Core, Edit, Snapshot
 from driftd.values import Body
 
@@ -57,7 +58,8 @@ def _finish(before: Snapshot, draft: Draft) -> Snapshot:
     fresh = [policy for policy in draft.changed() if policy in draft.in_force]
     for policy in fresh:
         core.watch.add(policy)
-    keys, edges = _mention(draft, fresh), _cut(draft, fresh)
+    said = {leaf for policy in fresh for peer in peers_of(policy) for leaf in leaves(peer)}
+    keys, edges = _mention(draft, said), _cut(draft, said)
     live = before.live
     if edges is not before.edges:
         live = (live & core.endpoints.labels.everything) | core.endpoints.outside()
@@ -79,10 +81,10 @@ def _finish(before: Snapshot, draft: Draft) -> Snapshot:
     return Snapshot(core, views, cluster, live, keys, edges)
 
 
-def _mention(draft: Draft, policies: Iterable[Policy]) -> frozenset[str]:
-    """Let the label keys of policies count, mark pods that carry newly counting ones, and return all that count."""
+def _mention(draft: Draft, said: Iterable[Leaf]) -> frozenset[str]:
+    """Let the label keys of conditions count, mark pods that carry newly counting ones, and return all that count."""
     before = draft.before
-    new = {key for policy in policies for peer in peers_of(policy) for key in label_keys(peer)} - before.keys
+    new = {key for leaf in said if isinstance(leaf, Pods) for key in keys_of(leaf.labels)} - before.keys
     if not new:
         return before.keys
     draft.core.endpoints.keys |= new
@@ -93,10 +95,10 @@ def _mention(draft: Draft, policies: Iterable[Policy]) -> frozenset[str]:
     return before.keys | new
 
 
-def _cut(draft: Draft, policies: Iterable[Policy]) -> frozenset[int]:
-    """Let the CIDR edges of policies, and nodes, count; mark pods they may tell apart; return all that count."""
+def _cut(draft: Draft, said: Iterable[Leaf]) -> frozenset[int]:
+    """Let the CIDR edges of conditions, and nodes, count; mark pods they may tell apart; return all that count."""
     before, endpoints = draft.before, draft.core.endpoints
-    ranges = {found for policy in policies for peer in peers_of(policy) for found in ranges_of(peer)}
+    ranges = {leaf.ranges for leaf in said if isinstance(leaf, Block)}
     hosts = {ip for space in draft.spaces.values() for name in space.moved for ip in _node_ips(space, name)}
     if hosts:
         nodes = of_ranges((at, at) for at in map(address, hosts))
@@ -152,16 +154,15 @@ def _view(
     if space.everything_moved or space.moved:
         classes = _placed(core, before, space)
         counts = Counter(classes.values())
-        live = 0
-        for position in counts:
-            live |= 1 << position
+        for position in counts.keys() ^ before.counts.keys():
+            live ^= 1 << position
     dirty = live if everywhere else (live & ~before.live) | (live & cluster_bits)
     if not everywhere:
         for policy in space.changed:
             dirty |= core.matcher.peers.bits(policy.subject)[1] & live
     plans: Mapping[int, Plans] = before.plans
     if live != before.live:
-        plans = {position: pair for position, pair in plans.items() if live >> position & 1}
+        plans = {position: pair for position, pair in plans.items() if position in counts}
     if dirty:
         plans = {**plans, **plans_for(core, chain(space.policies.values(), cluster.policies.values()), cluster, dirty)}
     return NamespaceView(

@@ -32,6 +32,12 @@ class PodClass:
     host_network: bool
     ports: NamedPorts
 
+    @property
+    def but_for_labels(self) -> tuple[object, ...]:
+        """All but the labels."""
+        place = (self.namespace, self.namespace_labels, self.account, self.account_labels)
+        return (*place, self.host_network, self.ports)
+
     def __str__(self) -> str:
         labels = ",".join(f"{key}={value}" for key, value in self.labels)
         return f"{self.namespace}/[{labels}]"
@@ -70,6 +76,7 @@ class Endpoints:
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self.classes: list[EndpointClass] = []
+        self.size = 0
         self.labels = LabelIndex()
         self.namespaces = LabelIndex()
         self.accounts = LabelIndex()
@@ -101,7 +108,8 @@ class Endpoints:
 
     def _append(self, endpoint: EndpointClass) -> int:
         self.classes.append(endpoint)
-        return len(self.classes) - 1
+        self.size += 1
+        return self.size - 1
 
     def meet_nodes(self, found: Ranges) -> bool:
         """Remember addresses of nodes; whether any is new."""
@@ -234,15 +242,21 @@ class Endpoints:
                 current.append(self._append(Outside(low, after - 1)))
         self._starts, self._current = starts, current
 
+    def points(self, places: Iterable[int]) -> list[int] | None:
+        """The addresses of some classes, ascending; None where one is a range, or none is known of one."""
+        found: list[int] = []
+        for place in places:
+            addresses = self._addresses.get(place)
+            if not addresses:
+                return None
+            found.extend(addresses)
+        return sorted(found)
+
     def placed_alike(self, left: int, right: int) -> bool:
         """Whether no range in use tells the addresses of two pod classes apart."""
         return self._alike(self._addresses.get(left, ()), self._addresses.get(right, ()))
 
     # -- asking ----------------------------------------------------------------------------------------------------
-
-    @property
-    def size(self) -> int:
-        return len(self.classes)
 
     def outside(self) -> int:
         """The current outside classes."""

@@ -9,7 +9,7 @@ from driftd.policy.reach.addresses import of_ranges
 from driftd.policy.reach.dialects import Answer, Reading
 from driftd.policy.reach.endpoints import Endpoints
 from driftd.policy.reach.policies import Action, Anyone, Block, Both, Either, Hosts, Nobody, Peer, Perhaps, Pods, Unless
-from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector
+from driftd.policy.reach.selectors import Always, LabelIndex, Selector
 
 Bits: TypeAlias = tuple[int, int]
 """(must, may): the first is within the second; both may be without an end (negative)."""
@@ -53,7 +53,8 @@ class Matcher:
                 return hosts, hosts
             case Either(parts):
                 found = [self.bits(part) for part in (*parts, *_together(parts))]
-                return reduce(or_, (must for must, _ in found), 0), reduce(or_, (may for _, may in found), 0)
+                may = reduce(or_, [may for _, may in found], 0)
+                return may if all(must is may for must, may in found) else reduce(or_, [must for must, _ in found]), may
             case Both(parts):
                 found = [self.bits(part) for part in parts]
                 return reduce(and_, (must for must, _ in found), -1), reduce(and_, (may for _, may in found), -1)
@@ -72,14 +73,14 @@ class Matcher:
     def _pods(self, peer: Pods) -> Bits:
         endpoints = self._endpoints
         found = endpoints.by_namespace.get(peer.namespace, 0) if peer.namespace else endpoints.labels.everything
-        if found and peer.namespaces != ALWAYS:
+        if found and not isinstance(peer.namespaces, Always):
             found &= endpoints.in_namespaces(endpoints.namespaces.match(peer.namespaces))
         if found and peer.accounts:
             found &= reduce(or_, (endpoints.by_account.get(account, 0) for account in peer.accounts))
-        if found and peer.account_labels != ALWAYS:
+        if found and not isinstance(peer.account_labels, Always):
             found &= endpoints.in_accounts(endpoints.accounts.match(peer.account_labels))
         must = may = found
-        if found and peer.labels != ALWAYS:
+        if found and not isinstance(peer.labels, Always):
             labelled = (self._calico if peer.calico else endpoints.labels).match(peer.labels)
             must = may = found & labelled
             if peer.serving is Action.ALLOW:

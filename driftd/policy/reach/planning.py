@@ -1,7 +1,6 @@
 """Which policies apply to which class, and the shared plan that follows."""
 
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 
 from driftd.policy.reach.inventory import ClusterView, Plans
 from driftd.policy.reach.policies import ANYONE, Flow, Policy, Rule, Tier
@@ -9,18 +8,18 @@ from driftd.policy.reach.relation import positions
 from driftd.policy.reach.rules import PLAIN, Near
 from driftd.policy.reach.snapshot import NO_PLANS, Core
 from driftd.policy.reach.tiers import tier_named
-from driftd.policy.reach.walk import Applied, Plan, Stage
+from driftd.policy.reach.walk import Applied, Plan
 
 
 def plans_for(core: Core, policies: Iterable[Policy], cluster: ClusterView, classes: int) -> dict[int, Plans]:
     """The plans of each class of the bitset, all within one namespace, under those of the policies that apply to it."""
-    ingress: dict[int, list[tuple[Tier, Applied]]] = {}
-    egress: dict[int, list[tuple[Tier, Applied]]] = {}
+    ingress: dict[int, list[Applied]] = {}
+    egress: dict[int, list[Applied]] = {}
     for tier, policy, must, may in _selecting(core, policies, cluster, classes):
         for members, certain in ((must, True), (may & ~must, False)):
             if not members:
                 continue
-            entry = (tier, _applied(core, policy, certain=certain))
+            entry = _applied(core, policy, tier, certain=certain)
             for position in positions(members):
                 if policy.ingress is not None:
                     ingress.setdefault(position, []).append(entry)
@@ -58,32 +57,27 @@ def _order(one: tuple[Tier, Policy, int, int]) -> tuple[float, str, tuple[float,
     return tier.order, tier.name, policy.rank
 
 
-def _applied(core: Core, policy: Policy, *, certain: bool) -> Applied:
-    key = (policy, certain)
+def _applied(core: Core, policy: Policy, tier: Tier, *, certain: bool) -> Applied:
+    key = (policy, certain, tier)
     found = core.applied.get(key)
     if found is None:
-        found = core.applied[key] = Applied(policy, certain)
+        found = core.applied[key] = Applied(policy, certain, tier)
     return found
 
 
-def _plan(core: Core, flow: Flow, entries: list[tuple[Tier, Applied]] | None, position: int) -> Plan | None:
-    if entries is None:
+def _plan(core: Core, flow: Flow, applied: list[Applied] | None, position: int) -> Plan | None:
+    if applied is None:
         return None
-    stages: tuple[Stage, ...] = tuple(
-        (tier, tuple(applied for _, applied in members))
-        for tier, members in groupby(entries, key=lambda entry: entry[0])
-    )
-    near = _near(core, flow, (applied.policy for _, applied in entries), position)
-    return core.plan(flow, stages, near)
+    return core.plan(flow, tuple(applied), _near(core, flow, applied, position))
 
 
-def _near(core: Core, flow: Flow, policies: Iterable[Policy], position: int) -> Near:
+def _near(core: Core, flow: Flow, applied: Iterable[Applied], position: int) -> Near:
     """What of the class itself its plan depends on; nothing, for most."""
     named = False
     narrowed: list[tuple[Rule, bool]] = []
     missed: set[Rule] = set()
-    for policy in policies:
-        names, conditioned = _traits(core, policy, flow)
+    for one in applied:
+        names, conditioned = _traits(core, one.policy, flow)
         named = named or names
         for rule in conditioned:
             must, may = core.matcher.peers.bits(rule.near, position + 1)

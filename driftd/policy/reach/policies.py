@@ -1,13 +1,14 @@
 """The one form every policy kind is read into: a tier, a subject, and per direction ordered rules."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from operator import is_
 from typing import Final, Protocol, TypeAlias
 
-from driftd.policy.reach.addresses import NOWHERE, Ranges
+from driftd.policy.reach.addresses import Ranges
 from driftd.policy.reach.ports import ALL, NONE, PortSet
-from driftd.policy.reach.selectors import ALWAYS, Selector, keys_of
+from driftd.policy.reach.selectors import ALWAYS, Selector
 from driftd.values import ObjectRef
 
 
@@ -143,6 +144,7 @@ class Perhaps:
         return f"perhaps {self.part} ({self.why})"
 
 
+Leaf: TypeAlias = Pods | Block | Hosts
 Peer: TypeAlias = Anyone | Nobody | Pods | Block | Hosts | Both | Either | Unless | Perhaps
 ANYONE: Final = Anyone()
 NOBODY: Final = Nobody()
@@ -302,27 +304,15 @@ def peers_of(policy: Policy) -> tuple[Peer, ...]:
     return tuple(found)
 
 
-def label_keys(peer: Peer) -> frozenset[str]:
-    """The pod label keys the expression can tell apart."""
+def leaves(peer: Peer) -> Iterator[Leaf]:
+    """The conditions that an expression is made of."""
     match peer:
-        case Pods():
-            return keys_of(peer.labels)
+        case Pods() | Block() | Hosts():
+            yield peer
         case Both(parts) | Either(parts):
-            return frozenset().union(*(label_keys(part) for part in parts))
+            for part in parts:
+                yield from leaves(part)
         case Unless(part) | Perhaps(part, _):
-            return label_keys(part)
-        case Anyone() | Nobody() | Block() | Hosts():
-            return frozenset()
-
-
-def ranges_of(peer: Peer) -> tuple[Ranges, ...]:
-    """The address sets the expression can tell apart."""
-    match peer:
-        case Block(ranges):
-            return (ranges,) if ranges != NOWHERE else ()
-        case Both(parts) | Either(parts):
-            return tuple(found for part in parts for found in ranges_of(part))
-        case Unless(part) | Perhaps(part, _):
-            return ranges_of(part)
-        case Anyone() | Nobody() | Pods() | Hosts():
-            return ()
+            yield from leaves(part)
+        case Anyone() | Nobody():
+            return

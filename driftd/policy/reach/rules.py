@@ -8,7 +8,7 @@ from driftd.policy.reach.dialects import Answer, Reading
 from driftd.policy.reach.endpoints import Endpoints
 from driftd.policy.reach.matching import Matcher
 from driftd.policy.reach.pods import NamedPorts
-from driftd.policy.reach.policies import ANYONE, Flow, PortMatch, Rule
+from driftd.policy.reach.policies import ANYONE, HOSTS, Flow, PortMatch, Rule
 from driftd.policy.reach.ports import NONE, PortSet, ports
 
 Pairs: TypeAlias = tuple[tuple[PortSet, int], ...]
@@ -61,8 +61,7 @@ class RuleMatcher:
     @property
     def local_sources(self) -> int:
         """Sources that may be a pod's own node, from which traffic is always let in (kubelet probes)."""
-        endpoints = self.endpoints
-        return endpoints.host | endpoints.outside_in(endpoints.nodes)
+        return self.peers.bits(HOSTS)[1]
 
     @property
     def local_targets(self) -> int:
@@ -73,28 +72,16 @@ class RuleMatcher:
         """The rule's rectangles for a protected class; the far end is the source (ingress) or destination (egress)."""
         must_bits, may_bits = self.peers.bits(rule.far)
         match = rule.ports
-        if not match.names and not match.not_names:
-            traffic = match.numbers - match.not_numbers
-            may: Pairs = ((traffic, may_bits),)
-            if not rule.certain or rule.request is not None:
-                return Match((), may)
-            doubtful = self._doubtful(match)
-            if must_bits == may_bits and not doubtful:
-                return Match(may, may)
-            return Match(((traffic - doubtful, must_bits),), may)
-        must_pairs: list[tuple[PortSet, int]] = []
-        may_pairs: list[tuple[PortSet, int]] = []
-        for sure, perhaps, members in (
-            [(*self.resolve(match, near.ports), -1)] if flow is Flow.INGRESS else self._split(match)
-        ):
-            must_pairs.append((sure, must_bits & members))
-            may_pairs.append((perhaps, may_bits & members))
+        if flow is Flow.EGRESS and (match.names or match.not_names):
+            split = self._split(match)
+        else:
+            split = [(*self.resolve(match, near.ports), -1)]
+        may = tuple([(perhaps, may_bits & members if members != -1 else may_bits) for _, perhaps, members in split])
         if not rule.certain or rule.request is not None:
-            return Match((), tuple(may_pairs))
-        if must_pairs == may_pairs:
-            pairs = tuple(may_pairs)
-            return Match(pairs, pairs)
-        return Match(tuple(must_pairs), tuple(may_pairs))
+            return Match((), may)
+        if must_bits == may_bits and all(sure == perhaps for sure, perhaps, _ in split):
+            return Match(may, may)
+        return Match(tuple([(sure, must_bits & members) for sure, _, members in split]), may)
 
     def _split(self, match: PortMatch) -> list[tuple[PortSet, PortSet, int]]:
         """Destinations by what the match means for them: (surely, perhaps, who). Addresses have no port names."""
@@ -120,6 +107,9 @@ class RuleMatcher:
 
     def resolve(self, match: PortMatch, names: NamedPorts) -> tuple[PortSet, PortSet]:
         """The traffic a port match means for a destination with these port names: (surely, perhaps)."""
+        if not match.names and not match.not_names:
+            numbers = match.numbers - match.not_numbers
+            return numbers - self._doubtful(match), numbers
         sure, perhaps = self._named(match.names, dict(names))
         sure_not, perhaps_not = self._named(match.not_names, dict(names))
         return (

@@ -241,6 +241,8 @@ class LabelIndex:
         match selector:
             case In(key, values):
                 by_value = self.by_value(key)
+                if len(values) == 1:
+                    return by_value.get(values[0], 0)
                 return _union(by_value.get(value, 0) for value in values)
             case Has(key):
                 return self.having(key)

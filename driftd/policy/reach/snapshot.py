@@ -9,12 +9,12 @@ from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.endpoints import Endpoints, Outside, PodClass, Surroundings
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
 from driftd.policy.reach.pods import Pod
-from driftd.policy.reach.policies import Flow, Policy, Rule
+from driftd.policy.reach.policies import Flow, Policy, Rule, Tier
 from driftd.policy.reach.ports import ALL, NONE, PortSet
 from driftd.policy.reach.relation import Reached
 from driftd.policy.reach.rules import Near, RuleMatcher
-from driftd.policy.reach.walk import UNRESTRICTED, Applied, Plan, Stage, Verdict
-from driftd.policy.reach.watch import Watch
+from driftd.policy.reach.walk import UNRESTRICTED, Applied, Plan, Verdict
+from driftd.policy.reach.watch import Use, Watch
 from driftd.values import Body, ObjectRef
 
 NO_PLANS: Final[Plans] = (None, None)
@@ -67,24 +67,23 @@ class Core:
         self.endpoints = Endpoints(surroundings)
         self.matcher = RuleMatcher(self.endpoints, self.reading, governed or frozenset())
         self.distrusts = governed is not None
-        self.plans: dict[tuple[Flow, tuple[Stage, ...], object], Plan] = {}
+        self.plans: dict[tuple[Flow, tuple[Applied, ...], Near], Plan] = {}
         self.traits: dict[tuple[Policy, Flow], tuple[bool, tuple[Rule, ...]]] = {}
         self.watch = Watch()
-        self.applied: dict[tuple[Policy, bool], Applied] = {}
-        self._plans_of: dict[Policy, list[Plan]] = {}
+        self.applied: dict[tuple[Policy, bool, Tier], Applied] = {}
+        self._plans_of: dict[Use, list[Plan]] = {}
         self._met = 0
         self._age = 0
         self._ages: dict[str, int] = {}
 
-    def plan(self, flow: Flow, stages: tuple[Stage, ...], near: Near) -> Plan:
-        """The one plan of that content."""
-        key = (flow, stages, near)
+    def plan(self, flow: Flow, applied: tuple[Applied, ...], near: Near) -> Plan:
+        """The one plan of that content; policies in the order in which they are asked."""
+        key = (flow, applied, near)
         found = self.plans.get(key)
         if found is None:
-            found = self.plans[key] = Plan(flow, stages, near)
-            for _, applied in stages:
-                for one in applied:
-                    self._plans_of.setdefault(one.policy, []).append(found)
+            found = self.plans[key] = Plan(flow, applied, near)
+            for one in applied:
+                self._plans_of.setdefault((one.policy, flow), []).append(found)
         return found
 
     def verdict(self, plan: Plan | None) -> Verdict:
@@ -122,17 +121,16 @@ class Core:
         new class unless some rule of the plan matches that class, or resolves its port names.
         """
         endpoints, known = self.endpoints, self._met
-        fresh = endpoints.classes[known:]
-        bits = (1 << endpoints.size) - (1 << known)
         self._met = endpoints.size
         if not known:
             return  # no verdict has been asked for yet
-        if bits & self.matcher.local_sources:
+        if self.matcher.local_sources >> known:
             self.forget()
             return
-        for policy in self.watch.concerned(self.matcher.peers, fresh, bits):
-            for plan in self._plans_of.get(policy, ()):
+        for use in self.watch.concerned(self.matcher.peers, endpoints, known):
+            for plan in self._plans_of.get(use, ()):
                 plan.forget()
+            policy = use[0]
             if policy.namespace:
                 self._ages[policy.namespace] = self._ages.get(policy.namespace, 0) + 1
             else:

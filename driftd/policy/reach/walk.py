@@ -22,6 +22,7 @@ class Applied:
 
     policy: Policy
     certain: bool
+    tier: Tier
 
 
 Stage = tuple[Tier, tuple[Applied, ...]]
@@ -59,9 +60,11 @@ class Plan:
 
     __slots__ = ("_verdict", "flow", "near", "stages")
 
-    def __init__(self, flow: Flow, stages: tuple[Stage, ...], near: Near) -> None:
+    def __init__(self, flow: Flow, applied: tuple[Applied, ...], near: Near) -> None:
         self.flow = flow
-        self.stages = stages
+        self.stages: tuple[Stage, ...] = tuple(
+            (tier, tuple(members)) for tier, members in groupby(applied, key=lambda one: one.tier)
+        )
         self.near = near
         self._verdict: Verdict | None = None
 

@@ -1,23 +1,30 @@
 """Who looks at whom: from a peer expression to the policies that use it, to find what tells two classes apart."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from typing import TypeAlias
 
-from driftd.policy.reach.endpoints import EndpointClass, PodClass
+from driftd.policy.reach.addresses import Ranges
+from driftd.policy.reach.endpoints import EndpointClass, Endpoints, PodClass
 from driftd.policy.reach.matching import Matcher
 from driftd.policy.reach.policies import (
     Anyone,
+    Block,
     Both,
     Either,
-    Nobody,
+    Flow,
+    Leaf,
     Peer,
     Perhaps,
     Pods,
     Policy,
     Unless,
-    label_keys,
+    leaves,
 )
-from driftd.policy.reach.selectors import In
+from driftd.policy.reach.selectors import In, keys_of
+
+Use: TypeAlias = tuple[Policy, Flow]
+"""The rules of a policy in one direction."""
 
 
 class _Shelf:
@@ -26,37 +33,37 @@ class _Shelf:
     __slots__ = ("bare", "by_label", "every", "intricate")
 
     def __init__(self) -> None:
-        self.every: dict[Peer, list[Policy]] = {}
-        self.by_label: dict[tuple[str, str], list[Peer]] = {}
-        self.intricate: list[tuple[Peer, frozenset[str]]] = []
-        self.bare: list[Peer] = []
+        self.every: dict[Leaf, list[Use]] = {}
+        self.by_label: dict[tuple[str, str], list[Leaf]] = {}
+        self.intricate: list[tuple[Leaf, frozenset[str]]] = []
+        self.bare: list[Leaf] = []
 
-    def add(self, peer: Peer, policy: Policy) -> None:
+    def add(self, peer: Leaf, use: Use) -> None:
         users = self.every.get(peer)
         if users is not None:
-            users.append(policy)
+            users.append(use)
             return
-        self.every[peer] = [policy]
+        self.every[peer] = [use]
         if isinstance(peer, Pods) and isinstance(peer.labels, In) and not peer.calico:
             for value in peer.labels.values:
                 self.by_label.setdefault((peer.labels.key, value), []).append(peer)
             if peer.serving is not None:
                 self.bare.append(peer)  # in a stranger's namespace it may match whatever the labels
-        elif keys := label_keys(peer):
+        elif isinstance(peer, Pods) and (keys := keys_of(peer.labels)):
             self.intricate.append((peer, keys))
         else:
             self.bare.append(peer)
 
-    def meeting(self, labels: Iterable[tuple[str, str]]) -> set[Peer]:
+    def meeting(self, labels: Iterable[tuple[str, str]]) -> set[Leaf]:
         """Peers that may match a class with some of these labels: all but those that ask for another one."""
         found = {*self.bare, *(peer for peer, _ in self.intricate)}
         for label in labels:
             found.update(self.by_label.get(label, ()))
         return found
 
-    def telling(self, differing: set[tuple[str, str]]) -> set[Peer]:
+    def telling(self, differing: set[tuple[str, str]]) -> set[Leaf]:
         """Peers that can tell apart two pods with these labels on one of them only."""
-        found: set[Peer] = set()
+        found: set[Leaf] = set()
         for label in differing:
             found.update(self.by_label.get(label, ()))
         keys = {key for key, _ in differing}
@@ -70,26 +77,26 @@ class Watch:
     def __init__(self) -> None:
         self._local: dict[str, _Shelf] = {}
         self._wide = _Shelf()
-        self._naming: list[Policy] = []
-        self._naming_of_anyone: list[Policy] = []
+        self._naming: list[Use] = []
+        self._naming_of_anyone: list[Use] = []
 
     def add(self, policy: Policy) -> None:
         """Take in a policy, once."""
-        named = of_anyone = False
-        seen: set[Peer] = set()
-        for rules in (policy.ingress, policy.egress):
-            for rule in rules or ():
-                if rule.ports.names or rule.ports.not_names:
+        for flow in Flow:
+            use, seen = (policy, flow), set[Leaf]()
+            named = of_anyone = False
+            for rule in policy.rules(flow) or ():
+                if flow is Flow.EGRESS and (rule.ports.names or rule.ports.not_names):
                     named, of_anyone = True, of_anyone or _open_ended(rule.far)
-                seen.update(_leaves(rule.far))
-        for peer in seen:
-            self._shelf_of(peer).add(peer, policy)
-        if named:
-            self._naming.append(policy)
-        if of_anyone:
-            self._naming_of_anyone.append(policy)
+                seen.update(leaves(rule.far))
+            for peer in seen:
+                self._shelf_of(peer).add(peer, use)
+            if named:
+                self._naming.append(use)
+            if of_anyone:
+                self._naming_of_anyone.append(use)
 
-    def _shelf_of(self, peer: Peer) -> _Shelf:
+    def _shelf_of(self, peer: Leaf) -> _Shelf:
         if not isinstance(peer, Pods) or not peer.namespace:
             return self._wide
         found = self._local.get(peer.namespace)
@@ -97,12 +104,11 @@ class Watch:
             found = self._local[peer.namespace] = _Shelf()
         return found
 
-    def concerned(self, matcher: Matcher, fresh: Sequence[EndpointClass], bits: int) -> set[Policy]:
-        """Policies with a rule that matches one of some new classes, or that names ports of whomever it is asked about.
-
-        `bits` are the positions of those classes.
-        """
-        found: set[Policy] = set()
+    def concerned(self, matcher: Matcher, endpoints: Endpoints, known: int) -> set[Use]:
+        """Uses of rules that match one of the classes from `known` on, or that name ports of whomever they are for."""
+        fresh = endpoints.classes[known:]
+        at, points = -1 << known, endpoints.points(range(known, endpoints.size))
+        found: set[Use] = set()
         worn: dict[str, set[tuple[str, str]]] = {}
         for one in fresh:
             if isinstance(one, PodClass):
@@ -111,7 +117,9 @@ class Watch:
         met += [(self._local[home], worn[home]) for home in sorted(worn.keys() & self._local.keys())]
         for shelf, labels in met:
             for peer in shelf.meeting(labels):
-                if matcher.bits(peer)[1] & bits:
+                if isinstance(peer, Block) and points is not None and not _holds_any(peer.ranges, points):
+                    continue
+                if matcher.bits(peer)[1] & at:
                     found.update(shelf.every[peer])
         if any(isinstance(one, PodClass) and one.ports for one in fresh):
             found.update(self._naming_of_anyone)
@@ -125,13 +133,13 @@ class Watch:
         classes: tuple[EndpointClass, EndpointClass],
         *,
         placed_alike: bool,
-    ) -> set[Policy]:
-        """Policies with a rule for whose far end it could matter which of two classes stands there.
+    ) -> set[Use]:
+        """Uses of rules for whose far end it could matter which of two classes stands there.
 
         `placed_alike`: no range of addresses in use tells them apart.
         """
         one, other = classes
-        found: set[Policy] = set()
+        found: set[Use] = set()
         shelves = [self._wide]
         shelves += [
             self._local[home]
@@ -143,11 +151,11 @@ class Watch:
             isinstance(one, PodClass)
             and isinstance(other, PodClass)
             and placed_alike
-            and replace(one, labels=()) == replace(other, labels=())
+            and one.but_for_labels == other.but_for_labels
         ):
             differing = set(one.labels) ^ set(other.labels)
         for shelf in shelves:
-            peers: Iterable[Peer] = shelf.every if differing is None else shelf.telling(differing)
+            peers: Iterable[Leaf] = shelf.every if differing is None else shelf.telling(differing)
             for peer in peers:
                 must, may = matcher.bits(peer, max(left, right) + 1)
                 if (must >> left ^ must >> right) & 1 or (may >> left ^ may >> right) & 1:
@@ -172,13 +180,10 @@ def _open_ended(peer: Peer) -> bool:
             return False
 
 
-def _leaves(peer: Peer) -> Iterable[Peer]:
-    match peer:
-        case Both(parts) | Either(parts):
-            return [leaf for part in parts for leaf in _leaves(part)]
-        case Unless(part) | Perhaps(part, _):
-            return _leaves(part)
-        case Anyone() | Nobody():
-            return ()
-        case _:
-            return (peer,)
+def _holds_any(ranges: Ranges, points: Sequence[int]) -> bool:
+    """Whether any of the points, which ascend, is in the ranges."""
+    for low, high in ranges.spans:
+        first = bisect_left(points, low)
+        if first < len(points) and points[first] <= high:
+            return True
+    return False
