@@ -25,7 +25,7 @@ from driftd.policy.reach.policies import (
     Rule,
     either,
 )
-from driftd.policy.reach.ports import PortSet, of_spans, ports, protocol
+from driftd.policy.reach.ports import NONE, of_spans, ports, protocol
 from driftd.policy.reach.selectors import ALWAYS, MalformedSelector, Selector, kubernetes_selector
 from driftd.values import Body, ObjectRef
 
@@ -35,6 +35,7 @@ _SPEC: Final = frozenset(("podSelector", "ingress", "egress", "policyTypes"))
 _PEER: Final = frozenset(("ipBlock", "podSelector", "namespaceSelector"))
 _BLOCK: Final = frozenset(("cidr", "except"))
 _PORT: Final = frozenset(("protocol", "port", "endPort"))
+_FEW: Final = 32
 _RULE: Final = {"from": frozenset(("from", "ports")), "to": frozenset(("to", "ports"))}
 RANK: Final = 1000.0
 """Where Calico places NetworkPolicy within its default tier (`conversion.go`)."""
@@ -46,7 +47,7 @@ def read_network_policy(body: Body) -> Policy:
     namespace = sys.intern(str(metadata.get("namespace") or "default"))
     name = sys.intern(str(metadata.get("name") or ""))
     reader = _Reader()
-    subject = reader.pods(namespace, spec.get("podSelector"), "spec.podSelector")
+    subject = reader.pods(namespace, spec.get("podSelector"), "spec")
     surely = reader.known(spec, _SPEC, "spec")
     kinds = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
     for kind in kinds:
@@ -97,7 +98,7 @@ class _Reader:
         far: Peer = ANYONE
         if peers:
             far = either(tuple([self.peer(peer, f"{where}.{ends}[{i}]", namespace) for i, peer in enumerate(peers)]))
-        match, known_ports = self.ports(item.get("ports"), f"{where}.ports")
+        match, known_ports = self.ports(item.get("ports"), where)
         note = "; ".join(self.notes[before:])
         return Rule(Action.ALLOW, far, where, match, certain=certain and known_ports, note=note)
 
@@ -120,9 +121,9 @@ class _Reader:
             self.notes.append(f"{where}: an empty peer is invalid; the API server refuses it")
             return NOBODY
         if namespaces is None:
-            return self.pods(namespace, pods, f"{where}.podSelector")
-        labels = self.selector(pods, f"{where}.podSelector")
-        where_from = self.selector(namespaces, f"{where}.namespaceSelector")
+            return self.pods(namespace, pods, where)
+        labels = self.selector(pods, where, "podSelector")
+        where_from = self.selector(namespaces, where, "namespaceSelector")
         if labels is None or where_from is None:
             return Perhaps(
                 Pods(namespaces=where_from or ALWAYS, labels=labels or ALWAYS), f"{where}: malformed selector"
@@ -131,16 +132,16 @@ class _Reader:
         return _pods(name, labels) if name else Pods(namespaces=where_from, labels=labels)
 
     def pods(self, namespace: str, selector: Body | None, where: str) -> Peer:
-        labels = self.selector(selector, where)
+        labels = self.selector(selector, where, "podSelector")
         if labels is None:
-            return Perhaps(Pods(namespace=namespace), f"{where}: malformed selector")
+            return Perhaps(Pods(namespace=namespace), f"{where}.podSelector: malformed selector")
         return _pods(namespace, labels)
 
-    def selector(self, body: Body | None, where: str) -> Selector | None:
+    def selector(self, body: Body | None, where: str, name: str) -> Selector | None:
         try:
             return kubernetes_selector(body)
         except MalformedSelector as problem:
-            self.notes.append(f"{where}: {problem}")
+            self.notes.append(f"{where}.{name}: {problem}")
             return None
 
     def ip_block(self, body: Body, where: str) -> Peer:
@@ -154,30 +155,50 @@ class _Reader:
         """The traffic of a rule's `ports`, and whether all of it was understood."""
         if not items:
             return ANY_PORT, True
-        numbers: list[PortSet] = []
-        firsts: list[PortSet] = []
-        names: list[tuple[str, str]] = []
+        found: list[PortMatch] = []
         certain = True
         for index, item in enumerate(items):
-            place = f"{where}[{index}]"
-            certain = self.known(item, _PORT, place) and certain
+            if not item.keys() <= _PORT:
+                certain = self.known(item, _PORT, f"{where}.ports[{index}]")
             try:
-                name = _port_name(item)
-                if name is None:
-                    numbers.append(_port_numbers(item))
-                    firsts.append(_port_numbers({**item, "endPort": None}) if "endPort" in item else numbers[-1])
-                else:
-                    names.append(name)
-            except ValueError as problem:
-                self.notes.append(f"{place}: {problem}")
-        found = _union(numbers)
-        return _port_match(found, tuple(sorted(set(names))), found - _union(firsts)), certain
+                found.append(_port(item.get("protocol"), item.get("port"), item.get("endPort")))
+            except (ValueError, TypeError) as problem:
+                self.notes.append(f"{where}.ports[{index}]: {problem}")
+        if len(found) == 1:
+            return found[0], certain
+        # A stranger's thousand ports are not remembered.
+        together = _any_of if len(found) <= _FEW else _any_of.__wrapped__
+        return together(tuple(found)), certain
 
 
-@lru_cache(maxsize=4096)
-def _port_match(numbers: PortSet, names: tuple[tuple[str, str], ...], ranged: PortSet) -> PortMatch:
-    """One value for all the rules that speak of this traffic."""
-    return PortMatch(numbers, names, ranged=ranged)
+@lru_cache(maxsize=4_096, typed=True)
+def _port(spoken: str | None, port: object, end: object) -> PortMatch:
+    """What one entry of `ports` means. Raises ValueError, or TypeError for a list or object in it, if nothing."""
+    protocol_name = spoken or "TCP"
+    if protocol_name not in ("TCP", "UDP", "SCTP"):
+        raise ValueError(f"protocol {protocol_name!r} is none of TCP, UDP, SCTP")
+    if isinstance(port, str):
+        if end is not None:
+            raise ValueError("endPort beside a port name is invalid: a range needs a number to start from")
+        return PortMatch(NONE, ((protocol_name, port),))
+    if port is None:
+        if end is not None:
+            raise ValueError("endPort without port is invalid: a range needs a number to start from")
+        return PortMatch(protocol(protocol_name))
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
+        raise ValueError(f"port {port!r} is neither a name nor a number within 1..65535")
+    if end is not None and (isinstance(end, bool) or not isinstance(end, int)):
+        raise ValueError(f"endPort {end!r} is not a number")
+    numbers = ports(protocol_name, port, end)
+    return PortMatch(numbers, ranged=numbers - ports(protocol_name, port))
+
+
+@lru_cache(maxsize=4_096)
+def _any_of(matches: tuple[PortMatch, ...]) -> PortMatch:
+    """What several entries of `ports` mean together; one value for all the rules that speak of this traffic."""
+    numbers = of_spans(span for one in matches for span in one.numbers.spans)
+    firsts = of_spans(span for one in matches for span in (one.numbers - one.ranged).spans)
+    return PortMatch(numbers, tuple(sorted({name for one in matches for name in one.names})), ranged=numbers - firsts)
 
 
 @lru_cache(maxsize=4_096)
@@ -212,36 +233,3 @@ def _named_namespace(selector: Body) -> str:
     if labels.keys() == {"kubernetes.io/metadata.name"} and not selector.get("matchExpressions"):
         return str(labels["kubernetes.io/metadata.name"])
     return ""
-
-
-def _port_name(item: Body) -> tuple[str, str] | None:
-    port = item.get("port")
-    if not isinstance(port, str):
-        return None
-    if item.get("endPort") is not None:
-        raise ValueError("endPort beside a port name is invalid: a range needs a number to start from")
-    return _protocol(item), port
-
-
-def _port_numbers(item: Body) -> PortSet:
-    name, port, end = _protocol(item), item.get("port"), item.get("endPort")
-    if port is None:
-        if end is not None:
-            raise ValueError("endPort without port is invalid: a range needs a number to start from")
-        return protocol(name)
-    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
-        raise ValueError(f"port {port!r} is neither a name nor a number within 1..65535")
-    if end is not None and (isinstance(end, bool) or not isinstance(end, int)):
-        raise ValueError(f"endPort {end!r} is not a number")
-    return ports(name, port, end)
-
-
-def _union(parts: list[PortSet]) -> PortSet:
-    return parts[0] if len(parts) == 1 else of_spans(span for part in parts for span in part.spans)
-
-
-def _protocol(item: Body) -> str:
-    name = item.get("protocol") or "TCP"
-    if name not in ("TCP", "UDP", "SCTP"):
-        raise ValueError(f"protocol {name!r} is none of TCP, UDP, SCTP")
-    return str(name)

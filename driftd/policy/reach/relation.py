@@ -10,13 +10,16 @@ from functools import lru_cache
 from operator import and_, or_
 from typing import Final, TypeAlias
 
-from driftd.policy.reach.ports import ALL, LAST, NONE, PORTED, PortSet, of_spans, spanned
+from driftd.policy.reach.ports import ALL, LAST, NONE, PORTED, PortSet, of_spans
 from driftd.policy.reach.spans import Span
 
 Relation: TypeAlias = tuple[tuple[PortSet, int], ...]
 
 FULL: Final[Relation] = ((ALL, -1),)
 EMPTY: Final[Relation] = ((ALL, 0),)
+_FEW: Final = 64
+"""Spans of ports that are remembered together."""
+_Parts: TypeAlias = tuple[tuple[PortSet, tuple[int, ...]], ...]
 
 
 def of_pairs(pairs: Iterable[tuple[PortSet, int]]) -> Relation:
@@ -25,14 +28,14 @@ def of_pairs(pairs: Iterable[tuple[PortSet, int]]) -> Relation:
     for ports, bits in pairs:
         if bits:
             by_ports[ports] = _union(by_ports.get(ports, 0), bits)
-    covers = [(low, high + 1, bits) for ports, bits in by_ports.items() for low, high in ports.spans]
-    edges = sorted({0, LAST + 1, *[cover[0] for cover in covers], *[cover[1] for cover in covers]})
-    place = {edge: index for index, edge in enumerate(edges)}
-    pieces = [0] * (len(edges) - 1)
-    for low, end, bits in covers:
-        for at in range(place[low], place[end]):
-            pieces[at] = _union(pieces[at], bits)
-    return _gathered((bits, [(edges[at], edges[at + 1] - 1)]) for at, bits in enumerate(pieces))
+    members = list(by_ports.values())
+    parts: list[tuple[PortSet, int]] = []
+    for ports, holders in _refined(tuple(by_ports)):
+        bits = 0
+        for holder in holders:
+            bits = _union(bits, members[holder])
+        parts.append((ports, bits))
+    return _gathered(parts)
 
 
 def _union(have: int, more: int) -> int:
@@ -40,46 +43,55 @@ def _union(have: int, more: int) -> int:
     return have | more if have and more else have or more
 
 
-def _gathered(parts: Iterable[tuple[int, list[Span]]]) -> Relation:
-    """The relation of disjoint parts that are in order of their first points; those with equal endpoints become one."""
+def _refined(sets: tuple[PortSet, ...]) -> _Parts:
+    """All traffic cut by some sets of it: each part, by its first point, with the numbers of the sets that hold it."""
+    few = sum([len(ports.spans) for ports in sets]) <= _FEW
+    return _refined_once(sets) if few else _cut(sets)
+
+
+@lru_cache(maxsize=8_192)
+def _refined_once(sets: tuple[PortSet, ...]) -> _Parts:
+    """Remembered, because the ports that rules speak of are few, whomever they are for; large sets are a stranger's."""
+    return _cut(sets)
+
+
+def _cut(sets: tuple[PortSet, ...]) -> _Parts:
+    edges = {0, LAST + 1, *[edge for ports in sets for low, high in ports.spans for edge in (low, high + 1)]}
+    cuts = sorted(edges)
+    place = {edge: index for index, edge in enumerate(cuts)}
+    holders = [0] * (len(cuts) - 1)
+    for number, ports in enumerate(sets):
+        for low, high in ports.spans:
+            for at in range(place[low], place[high + 1]):
+                holders[at] |= 1 << number
     found: dict[int, list[Span]] = {}
-    for bits, spans in parts:
-        have = found.get(bits)
-        if have is None:
-            found[bits] = spans
-        else:
-            have += spans
-    if len(found) == 1:
-        return tuple((ALL, bits) for bits in found)
-    return tuple((of_spans(spans) if len(spans) > 1 else spanned((spans[0],)), bits) for bits, spans in found.items())
+    for at, numbers in enumerate(holders):
+        found.setdefault(numbers, []).append((cuts[at], cuts[at + 1] - 1))
+    return tuple((of_spans(spans), tuple(positions(numbers))) for numbers, spans in found.items())
 
 
-def _overlaps(left: Relation, right: Relation) -> dict[tuple[int, int], list[Span]]:
-    """The traffic in which a part of one relation, by its number, meets one of the other; in order of first points."""
-    mine, theirs = _line(left), _line(right)
-    found: dict[tuple[int, int], list[Span]] = {}
-    start = j = 0
-    for _, high, one in mine:
-        while start <= high:
-            _, other_high, other = theirs[j]
-            last = min(high, other_high)
-            found.setdefault((one, other), []).append((start, last))
-            start = last + 1
-            if last == other_high:
-                j += 1
-    return found
+def _gathered(parts: Iterable[tuple[PortSet, int]]) -> Relation:
+    """The relation of disjoint parts that are in order of their first points; those with equal endpoints become one."""
+    found: dict[int, list[PortSet]] = {}
+    for ports, bits in parts:
+        found.setdefault(bits, []).append(ports)
+    return tuple(
+        (one[0] if len(one) == 1 else of_spans(span for ports in one for span in ports.spans), bits)
+        for bits, one in found.items()
+    )
 
 
-def _line(relation: Relation) -> list[tuple[int, int, int]]:
-    """The spans of all parts in order, each with the number of its part: they leave no gap."""
-    return sorted([(low, high, part) for part, (ports, _) in enumerate(relation) for low, high in ports.spans])
+def _overlaps(left: Relation, right: Relation) -> list[tuple[PortSet, int, int]]:
+    """Wherever parts of both meet: the traffic, and the endpoints of either; in order of first points."""
+    both = (*left, *right)
+    return [
+        (ports, both[one][1], both[other][1]) for ports, (one, other) in _refined(tuple([ports for ports, _ in both]))
+    ]
 
 
 def combine(left: Relation, right: Relation, operation: Callable[[int, int], int]) -> Relation:
     """The relation whose endpoints at each traffic point are `operation` of both sides' endpoints there."""
-    return _gathered(
-        (operation(left[one][1], right[other][1]), spans) for (one, other), spans in _overlaps(left, right).items()
-    )
+    return _gathered([(ports, operation(one, other)) for ports, one, other in _overlaps(left, right)])
 
 
 def join(left: Relation, right: Relation) -> Relation:
@@ -147,10 +159,7 @@ def joint(before: Relation, after: Relation) -> tuple[tuple[PortSet, int, int], 
     """The common refinement: every traffic part with its endpoints before and after."""
     if before is after:
         return tuple((ports, bits, bits) for ports, bits in before)
-    return tuple(
-        (spanned(tuple(spans)), before[one][1], after[other][1])
-        for (one, other), spans in _overlaps(before, after).items()
-    )
+    return tuple(_overlaps(before, after))
 
 
 def positions(bits: int) -> list[int]:

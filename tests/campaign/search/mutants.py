@@ -47,8 +47,8 @@ MUTANTS = (
     Mutant(
         "endPort is not part of its range",
         "network_policy.py",
-        "return ports(name, port, end)",
-        "return ports(name, port, max(port, end - 1) if end else end)",
+        "numbers = ports(protocol_name, port, end)",
+        "numbers = ports(protocol_name, port, max(port, end - 1) if end else end)",
     ),
     Mutant(
         "everybody reads endPort",
@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "a protocol without a port means every protocol",
         "network_policy.py",
-        "        return protocol(name)\n",
-        "        return protocol('TCP') | protocol('UDP') | protocol('SCTP')\n",
+        "return PortMatch(protocol(protocol_name))",
+        "return PortMatch(protocol('TCP') | protocol('UDP') | protocol('SCTP'))",
     ),
     Mutant(
         "egress rules alone do not isolate",
