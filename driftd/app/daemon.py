@@ -15,9 +15,7 @@ from driftd.app.parts import Parts
 from driftd.app.retention import keep_days
 from driftd.app.rights import warn_of_guards, warn_of_rights
 from driftd.app.system import SystemClock
-from driftd.cluster import (
-    Term,
-)
+from driftd.cluster import Term
 from driftd.settings import Settings
 from driftd.source import SourceError
 from driftd.store import StoreError

@@ -113,6 +113,7 @@ class Parts:
         self.pauses = Pauses(store=store, clock=clock, metrics=self.metrics, changed=self._pause_changed)
         self._stopped = StoppedKinds(self.metrics, self._kind_stopped)
         self.models = self._model_loop(store)
+        self._judging()
         self._loop = self._scope_loop(store)
         self.audits = self._audit_loop(session, pace)
         self.leadership = Leadership(
@@ -238,28 +239,15 @@ class Parts:
         if self.recovered:
             self.paging.rollouts.accepted(before, after)
 
-    def _scope_loop(self, store: Store) -> ScopeLoop:
-        settings = self.settings.engine
+    def _model_in_force(self) -> InForce:
+        assert self.models.in_force is not None  # noqa: S101 - no scope is dirty without a model
+        return self.models.in_force
 
-        def in_force() -> InForce:
-            assert self.models.in_force is not None  # noqa: S101 - no scope is dirty without a model
-            return self.models.in_force
-
-        setbacks = Setbacks(first_seconds=settings.retry_min_seconds, longest_seconds=settings.retry_max_seconds)
-        writer = Writer(self.session, self._truth.reader_of, self.elector.state)
-        self._defaults = Defaults(
-            session=self.session,
-            writer=writer,
-            stopped=self._stopped,
-            namespace=self.settings.namespace,
-            epoch=lambda: self.elector.epoch,
-            compiled=lambda: in_force().compiled,
-            clock=self.clock,
-            again_seconds=settings.relearn_seconds,
-        )
+    def _judging(self) -> None:
+        """Who says what differences and live workloads mean."""
         self._meaning = Meaning(
-            compiled=lambda: in_force().compiled,
-            policies=settings.judged_policies,
+            compiled=lambda: self._model_in_force().compiled,
+            policies=self.settings.engine.judged_policies,
             judged=self._judged,
             decided=lambda scope: self._loop.dirty.mark(scope, "judged"),
         )
@@ -277,6 +265,22 @@ class Parts:
             judged=self._judged,
             metrics=self.metrics,
         )
+
+    def _scope_loop(self, store: Store) -> ScopeLoop:
+        """The loop, and who learns the server's defaults through the same writer."""
+        settings = self.settings.engine
+        setbacks = Setbacks(first_seconds=settings.retry_min_seconds, longest_seconds=settings.retry_max_seconds)
+        writer = Writer(self.session, self._truth.reader_of, self.elector.state)
+        self._defaults = Defaults(
+            session=self.session,
+            writer=writer,
+            stopped=self._stopped,
+            namespace=self.settings.namespace,
+            epoch=lambda: self.elector.epoch,
+            compiled=lambda: self._model_in_force().compiled,
+            clock=self.clock,
+            again_seconds=settings.relearn_seconds,
+        )
         actor = Actor(
             writer=writer,
             store=store,
@@ -285,11 +289,11 @@ class Parts:
             metrics=self.metrics,
             new_id=new_id,
             epoch=lambda: self.elector.epoch,
-            commit=lambda: in_force().commit,
+            commit=lambda: self._model_in_force().commit,
             told=Teller(self.recorder).told,
         )
         recording = Recording(
-            in_force=in_force,
+            in_force=self._model_in_force,
             store=store,
             findings=self._findings,
             breaker=self._breaker,
@@ -298,7 +302,7 @@ class Parts:
             metrics=self.metrics,
         )
         cycle = Cycle(
-            in_force=in_force,
+            in_force=self._model_in_force,
             observer=self._observer,
             actor=actor,
             recording=recording,
