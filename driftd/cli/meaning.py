@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from driftd.compile import Compiled
-from driftd.drift import Difference, Judgement, World
-from driftd.drift.meaning import judgeable
-from driftd.drift.repair import bears_flows
+from driftd.drift import Difference, Judgement, World, bears_flows, judgeable
 from driftd.policy.reach import Dialect
 from driftd.values import FindingType, ObjectRef
 

@@ -6,7 +6,7 @@ from driftd.compile.internet import public_internet
 from driftd.compile.mesh_ports import control_plane_egress
 from driftd.compile.peers import addresses, peer_rule, pods_of, tcp, udp
 from driftd.model import Cluster, Plan
-from driftd.policy.kinds.limit_range import LimitRangeKind
+from driftd.policy.kinds import KINDS, Coverage
 from driftd.values import Body
 
 _NODE_LOCAL_PORT = 53
@@ -67,4 +67,6 @@ def _limits(plan: Plan) -> Body:
     amounts = {name: dict(sorted(amount.items())) for name, amount in stated.items() if amount}
     if not amounts:
         return {}
-    return LimitRangeKind().canonical_spec({"limits": [{"type": "Container", **amounts}]})
+    stating: Body = {"spec": {"limits": [{"type": "Container", **amounts}]}}
+    spec: Body = KINDS["", "LimitRange"].covered(stating, Coverage())["spec"]
+    return spec

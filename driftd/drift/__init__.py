@@ -9,10 +9,11 @@ from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.inputs import label_inputs, labels_of, pod_inputs
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.loosening import loosened
-from driftd.drift.meaning import Difference, Judge, Judgement, severity
+from driftd.drift.meaning import UNJUDGED, Difference, Judge, Judgement, judgeable, severity
 from driftd.drift.paused import paused
 from driftd.drift.plan import plan
 from driftd.drift.relabelled import relabelled_others, relabelled_pods
+from driftd.drift.repair import bears_flows
 from driftd.drift.report import report
 from driftd.drift.served import Backings
 from driftd.drift.state import KindState, LiveScope
@@ -23,6 +24,7 @@ from driftd.drift.world import World
 __all__ = [
     "FIELD_MANAGER",
     "KIND_ITSELF",
+    "UNJUDGED",
     "Backings",
     "Comparison",
     "Difference",
@@ -38,6 +40,7 @@ __all__ = [
     "LiveSlice",
     "ServicePort",
     "World",
+    "bears_flows",
     "blocked",
     "compare",
     "decides_flows",
@@ -48,6 +51,7 @@ __all__ = [
     "exposed",
     "finding_id",
     "guard",
+    "judgeable",
     "label_inputs",
     "labels_of",
     "loosened",

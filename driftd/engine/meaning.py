@@ -10,8 +10,17 @@ from typing import TypeVar
 import structlog
 
 from driftd.compile import Compiled, GovernedNamespace
-from driftd.drift import Comparison, Difference, Judgement, LiveScope, World, depends_on_effect, severity, tolerates
-from driftd.drift.meaning import UNJUDGED
+from driftd.drift import (
+    UNJUDGED,
+    Comparison,
+    Difference,
+    Judgement,
+    LiveScope,
+    World,
+    depends_on_effect,
+    severity,
+    tolerates,
+)
 from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
 from driftd.engine.turns import Turns
 from driftd.engine.worlds import Worlds

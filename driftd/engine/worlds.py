@@ -6,8 +6,7 @@ from typing import TypeVar
 import structlog
 
 from driftd.compile import Compiled
-from driftd.drift import Difference, Judgement, World
-from driftd.drift.meaning import judgeable
+from driftd.drift import Difference, Judgement, World, judgeable
 from driftd.engine.own_policies import Key, key_of
 from driftd.policy.reach import Dialect
 from driftd.values import ObjectRef
