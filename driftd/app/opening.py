@@ -34,7 +34,7 @@ class Outside:
 async def open_outside(
     settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, stop: asyncio.Event
 ) -> Outside:
-    """Open it all; `stack` closes it. Raises `StoreError`, `ClusterError`."""
+    """Open it all; `stack` closes it. Raises `StoreError`."""
     store = await store_when_free(settings, clock, stop)
     stack.push_async_callback(store.close)
     credentials: Credentials = default_credentials(

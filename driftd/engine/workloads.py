@@ -74,9 +74,9 @@ class _Changes:
 
 @dataclass(frozen=True, slots=True)
 class _Live:
-    """A copy of what is known, for the thread. `labelled` has the objects that changed, None for those gone.
+    """A copy of what is known, for the thread. `at` is the monotonic second of the copy.
 
-    `at` is the monotonic second of the copy.
+    `labelled` has every object whose labels may count, and those that changed; None for those gone.
     """
 
     compiled: Compiled
