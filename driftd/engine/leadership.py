@@ -1,7 +1,7 @@
 """One term of leadership: take over what is open, settle what was cut off, then work until the lease is gone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import structlog
 
@@ -15,7 +15,7 @@ from driftd.engine.pauses import Pauses
 from driftd.engine.record import OpenFindings
 from driftd.store import Store, StoreError, StoreGone
 from driftd.telemetry import Metrics
-from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result, scope_of
+from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result, Seen, scope_of
 
 _log = structlog.get_logger()
 
@@ -79,6 +79,7 @@ class Leadership:
         self._in_force = in_force
         self._clock = clock
         self._metrics = metrics
+        self._past_known = False
 
     async def lead(self, term: Term) -> None:
         """Work as the leader of this term until cancelled."""
@@ -91,8 +92,7 @@ class Leadership:
         await self._catch_up(term.commit)
         await self._publish()
         await self._learn()
-        await self._pauses.load()
-        await self._take_over(epoch)
+        await self._take_over(epoch, self._findings.load)
         for scope in self._findings.scopes():
             self._loop.dirty.mark(scope, "open finding", urgent=False)
         self._loop.sweep("leadership")
@@ -100,7 +100,7 @@ class Leadership:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._loop.run(), name="scope-loop")
-                group.create_task(self._housekeeping(), name="housekeeping")
+                group.create_task(self._housekeeping(epoch), name="housekeeping")
                 group.create_task(self._anchor(), name="anchor")
                 group.create_task(self._pauses.run(), name="pauses")
                 group.create_task(self._judge(), name="meaning")
@@ -122,20 +122,35 @@ class Leadership:
         _log.error("leadership.other_model", lease=commit, here=here)
         await self._note("leadership.other_model", {"lease": commit, "here": here})
 
-    async def _take_over(self, epoch: int) -> None:
-        """What the store knows of the past. Without it the present is judged all the same (D9)."""
+    async def _take_over(self, epoch: int, findings: Callable[[Sequence[Seen]], None]) -> None:
+        """What the store knows of the past. Without it the present is judged all the same (D9).
+
+        What a store that journals can tell may be less than all: it is asked again when it is back.
+        """
+        self._past_known = self._store.durable
+        await self._pauses.load()
         try:
             await self._store.remember(EPOCH_KEY, str(epoch))
-            self._findings.load(await self._store.open_findings())
+            findings(await self._store.open_findings())
             await self._namespaces.load(self._store)
-            await self._settle()
+            await self._settle(epoch)
         except StoreError as error:
+            self._past_known = False
             _log.error("store.past_unknown", why=str(error))
 
-    async def _settle(self) -> None:
-        """Give every intent without an outcome one, by what the cluster holds now (D9)."""
+    async def _take_over_late(self, epoch: int) -> None:
+        """The store is back: findings that were open before the term may be over, and paused is who was paused."""
+        await self._take_over(epoch, self._findings.join)
+        if self._past_known:
+            _log.info("store.past_known", epoch=epoch)
+            self._loop.sweep("past")
+
+    async def _settle(self, epoch: int) -> None:
+        """Give every intent of former terms without an outcome one, by what the cluster holds now (D9)."""
         outcomes = []
         for intent in await self._store.unsettled():
+            if intent.epoch >= epoch:  # its write is under way
+                continue
             try:
                 live = await self._observer.refresh(intent.ref)
             except ClusterError as error:
@@ -168,12 +183,14 @@ class Leadership:
         desired = governed.objects.get(intent.ref) if governed else None
         return Result.DONE if desired is not None and desired.digest == live.digest else Result.UNKNOWN
 
-    async def _housekeeping(self) -> None:
-        """What may wait a second: namespace uids into the store, fights that have gone quiet."""
+    async def _housekeeping(self, epoch: int) -> None:
+        """What may wait a second: a past that the store could not tell, namespace uids, fights that have gone quiet."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            if not self._past_known and self._store.durable:
+                await self._take_over_late(epoch)
             unsaved = self._namespaces.unsaved()
-            if unsaved:
+            if unsaved and self._past_known:  # a uid of before must not be overwritten unseen
                 try:
                     await self._store.remember_all(unsaved)
                     self._namespaces.saved(unsaved)

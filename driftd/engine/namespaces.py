@@ -23,8 +23,11 @@ class KnownNamespaces:
         return self._uids.get(namespace)
 
     async def load(self, store: Store) -> None:
+        """Take over what the store remembers; another uid that was seen meanwhile is told by the next look."""
         values = await store.recall_all(KEY)
-        self._uids = {key.removeprefix(KEY): orjson.loads(value) for key, value in values.items()}
+        stored = {key.removeprefix(KEY): orjson.loads(value) for key, value in values.items()}
+        self._unsaved = {name: uid for name, uid in self._unsaved.items() if name not in stored}
+        self._uids = {**self._unsaved, **stored}
 
     def saw(self, scope: Scope, live: LiveScope, comparison: Comparison) -> bool:
         """Take note of the namespace's uid once the comparison has told of a change; True when it is a new one.

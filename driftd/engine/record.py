@@ -28,8 +28,12 @@ class OpenFindings:
     def load(self, seen: Iterable[Seen]) -> None:
         """Take over what the store holds open, at the start of a term."""
         self._by_scope.clear()
+        self.join(seen)
+
+    def join(self, seen: Iterable[Seen]) -> None:
+        """The same during a term: what is known already is newer. What is over ends with its scope's next look."""
         for one in seen:
-            self._by_scope.setdefault(one.finding.scope, {})[one.finding.id] = one.finding
+            self._by_scope.setdefault(one.finding.scope, {}).setdefault(one.finding.id, one.finding)
         self._count()
 
     def of(self, scope: Scope) -> Mapping[str, Finding]:

@@ -50,8 +50,15 @@ class FrailDatabase(Database):
         return answer
 
 
-async def open_frail(folder: Path, clock: Clock) -> tuple[Store, FrailDatabase]:
-    database = FrailDatabase(folder / "s.db", clock, busy_ms=QUICK.busy_ms, deadline_seconds=QUICK.deadline_seconds)
+Frail = TypeVar("Frail", bound=FrailDatabase)
+
+
+async def open_frail(
+    folder: Path,
+    clock: Clock,
+    kind: type[Frail] = FrailDatabase,  # type: ignore[assignment]
+) -> tuple[Store, Frail]:
+    database = kind(folder / "s.db", clock, busy_ms=QUICK.busy_ms, deadline_seconds=QUICK.deadline_seconds)
     journal = Journal(folder / "store.journal", QUICK.journal_bytes)
     scribe = Scribe(database, journal, Anchor(folder / "store.head"), clock, QUICK)
     await scribe.start()

@@ -1,0 +1,164 @@
+"""What a term knows of the past that the store could not tell when it began."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from sqlalchemy import Connection
+
+from driftd.cluster import Term
+from driftd.drift import FightBreaker
+from driftd.engine.leadership import Leadership
+from driftd.engine.namespaces import KEY as NAMESPACE_UIDS
+from driftd.engine.namespaces import KnownNamespaces
+from driftd.engine.pauses import KEY as PAUSED
+from driftd.engine.pauses import Pauses
+from driftd.engine.record import OpenFindings
+from driftd.store import Store
+from driftd.store.errors import StoreUnreadable
+from driftd.telemetry import Metrics
+from driftd.values import Intent, Live, ObjectRef
+from tests.support.frail_store import FrailDatabase, T, open_frail
+from tests.support.records import SteppingClock, finding, intent
+
+EPOCH = 4
+"""`intent` writes under epoch 3."""
+
+
+class DeafDatabase(FrailDatabase):
+    """One that can be asked nothing either while it refuses."""
+
+    async def read(self, body: Callable[[Connection], T]) -> T:
+        if self.refusals:
+            raise StoreUnreadable("refused")
+        return await super().read(body)
+
+
+class Loop:
+    """Works nothing off; its `swept` are the reasons given for looking at everything again."""
+
+    def __init__(self) -> None:
+        self.swept: list[str] = []
+        self.dirty = SimpleNamespace(mark=lambda *_args, **_more: None)
+
+    def sweep(self, why: str) -> None:
+        self.swept.append(why)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Replica:
+    """A leader over a store; the cluster holds nothing."""
+
+    def __init__(self, store: Store, clock: SteppingClock) -> None:
+        metrics = Metrics()
+        self.store, self.loop, self.findings, self.namespaces = store, Loop(), OpenFindings(metrics), KnownNamespaces()
+        self.pauses = Pauses(store=store, clock=clock, metrics=metrics, changed=lambda _namespace: None)
+
+        async def nothing() -> None:
+            return
+
+        async def absent(_ref: ObjectRef) -> Live | None:
+            return None
+
+        async def here(_commit: str) -> bool:
+            return True
+
+        self.leadership = Leadership(
+            store=store,
+            loop=cast(Any, self.loop),
+            findings=self.findings,
+            namespaces=self.namespaces,
+            pauses=self.pauses,
+            observer=cast(Any, SimpleNamespace(refresh=absent)),
+            breaker=FightBreaker(),
+            in_force=lambda: None,
+            reaches=here,
+            publish=nothing,
+            learn=nothing,
+            relearn=nothing,
+            judge=nothing,
+            clock=clock,
+            metrics=metrics,
+        )
+
+    @property
+    def known(self) -> set[str]:
+        return {one.id for one in self.findings.all()}
+
+
+async def past(folder: Path, clock: SteppingClock) -> None:
+    """What a former leader left: an open finding, a write without an outcome, a namespace's uid, a pause."""
+    store, _ = await open_frail(folder, clock)
+    about = finding("old")
+    await store.begin([about], [intent("unsettled", about)])
+    now = clock.now().isoformat()
+    pause = (
+        f'{{"namespace":"globex-prod","begun":"{now}","until":"{now.replace("T02", "T03")}","by":"ann","reason":"x"}}'
+    )
+    await store.remember_all({NAMESPACE_UIDS + "acme-prod": '"uid-of-before"', PAUSED + "globex-prod": pause})
+    await store.close()
+
+
+@asynccontextmanager
+async def leading(folder: Path, clock: SteppingClock, *, away: bool) -> AsyncIterator[tuple[Replica, DeafDatabase]]:
+    store, database = await open_frail(folder, clock, DeafDatabase)
+    if away:
+        database.refusals = 10**9
+        await store.note("anything", "driftd", {})
+        assert not store.durable
+    replica = Replica(store, clock)
+    term = asyncio.create_task(replica.leadership.lead(Term(EPOCH, "", "")))
+    try:
+        yield replica, database
+    finally:
+        term.cancel()
+        await asyncio.gather(term, return_exceptions=True)
+        await store.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def knows_it_all(replica: Replica) -> None:
+    await until(lambda: "old" in replica.known and replica.pauses.of("globex-prod") is not None)
+    await until(lambda: replica.namespaces.uid_of("acme-prod") == "uid-of-before")
+
+    async def settled() -> list[Intent]:
+        return [one for one in await replica.store.unsettled() if one.epoch < EPOCH]
+
+    async with asyncio.timeout(15):
+        while await settled():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_term_that_begins_with_its_store_knows_what_a_former_one_left(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    await past(tmp_path, clock)
+    async with leading(tmp_path, clock, away=False) as (replica, _):
+        await knows_it_all(replica)
+        assert replica.loop.swept == ["leadership"]
+
+
+async def test_a_term_that_begins_without_its_store_learns_what_a_former_one_left_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    clock = SteppingClock()
+    await past(tmp_path, clock)
+    async with leading(tmp_path, clock, away=True) as (replica, database):
+        await until(lambda: replica.loop.swept == ["leadership"])
+        assert replica.known == set()
+        mine = finding("mine", name="other")
+        await replica.store.begin([mine], [replace(intent("mine", mine), epoch=EPOCH)])
+        database.refusals = 0
+        await knows_it_all(replica)
+        assert "past" in replica.loop.swept, "what is over by now ends with its scope's next look"
+        assert [one.id for one in await replica.store.unsettled()] == ["mine"], "that write is under way"
