@@ -70,6 +70,12 @@ async def freeze_watches(one: Scene, chance: Random) -> None:
     one.proxy.thaw()
 
 
+async def slow_answers(one: Scene, chance: Random) -> None:
+    one.proxy.slow(0.5 + 2 * chance.random())
+    await asyncio.sleep(2 + 4 * chance.random())
+    one.proxy.slow(0)
+
+
 async def lose_answers(one: Scene, chance: Random) -> None:
     rule = one.proxy.rule(is_repair, after=cutting, times=chance.randrange(1, 5))
     await asyncio.sleep(1.0)
@@ -138,6 +144,7 @@ GENTLE: tuple[Fault, ...] = (
     cut_lines,
     cut_inside_events,
     freeze_watches,
+    slow_answers,
     lose_answers,
     refuse_with_429,
     lock_database,

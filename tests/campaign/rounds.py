@@ -106,6 +106,7 @@ async def _quiet(one: Scene) -> None:
     """Nothing in the way any more, and a daemon that runs."""
     one.proxy.rules.clear()
     one.proxy.thaw()
+    one.proxy.slow(0)
     one.proxy.refuse(refusing=False)
     await revive(one)
     await one.daemon.wait_ready()

@@ -98,6 +98,7 @@ class Scene(Stage):
         if self.through is not None:
             self.through.rules.clear()
             self.through.thaw()
+            self.through.slow(0)
             self.through.refuse(refusing=False)
         await self.canonical(60.0)
         found = await self.evidence()

@@ -124,6 +124,7 @@ class Proxy:
         self._frozen: Callable[[Request], bool] | None = None
         self._moved = asyncio.Event()
         self._refusing = False
+        self._delay = 0.0
         self.rules: list[Rule] = []
         self.requests: list[Request] = []
         self.url = ""
@@ -180,6 +181,10 @@ class Proxy:
         if refusing:
             for link in list(self._links):
                 link.abort()
+
+    def slow(self, seconds: float) -> None:
+        """Let all that the server says from now on take so much longer, answers and streams, in its order."""
+        self._delay = seconds
 
     def watching(self, plural: str) -> int:
         """How many open watches of a kind go through here just now."""
@@ -250,14 +255,15 @@ class Proxy:
         return True
 
     async def _return(self, link: _Link, upstream: asyncio.StreamReader) -> None:
+        said: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        hearing = asyncio.ensure_future(self._hear(upstream, said))
         try:
-            while data := await upstream.read(65_536):
+            while data := await self._due(link, said):
                 deeds, link.after = link.after, []
                 for deed in deeds:
                     assert link.request is not None
                     if await deed(link.request) is Fate.CUT:
                         return
-                data += await self._held_while_frozen(link, upstream)
                 if link.cut_next_line and (part := _half_a_line(data)):
                     link.client.write(part)
                     await link.client.drain()
@@ -268,25 +274,27 @@ class Proxy:
         except (OSError, ssl.SSLError):
             pass  # either side hung up
         finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
             link.client.close()
 
-    async def _held_while_frozen(self, link: _Link, upstream: asyncio.StreamReader) -> bytes:
-        """Whatever the server says until the thaw: taken off its hands, as a middlebox does, and kept back."""
-        held = b""
-        while self._frozen is not None and link.request is not None and self._frozen(link.request):
-            moved = asyncio.ensure_future(self._moved.wait())
-            more = asyncio.ensure_future(upstream.read(65_536))
+    async def _hear(self, upstream: asyncio.StreamReader, said: asyncio.Queue[tuple[float, bytes]]) -> None:
+        """Take everything off the server's hands at once, as a middlebox does; empty for its end."""
+        data = b"."
+        while data:
             try:
-                await asyncio.wait({moved, more}, return_when=asyncio.FIRST_COMPLETED)
-                if more.done():
-                    held += (said := more.result())
-                    if not said:
-                        await moved
-            finally:
-                for task in (moved, more):
-                    task.cancel()
-                await asyncio.gather(moved, more, return_exceptions=True)
-        return held
+                data = await upstream.read(65_536)
+            except (OSError, ssl.SSLError):
+                data = b""
+            said.put_nowait((asyncio.get_running_loop().time() + self._delay, data))
+
+    async def _due(self, link: _Link, said: asyncio.Queue[tuple[float, bytes]]) -> bytes:
+        """What the server said next, when its time has come and nothing is frozen."""
+        due, data = await said.get()
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
+        while self._frozen is not None and link.request is not None and self._frozen(link.request):
+            await self._moved.wait()
+        return data
 
     def _move(self) -> None:
         self._moved.set()
