@@ -8,9 +8,9 @@ import orjson
 from pydantic import ValidationError
 
 from driftd.model.explanations import closest, explain
+from driftd.model.fast_yaml import read_plainly
 from driftd.model.manifests import read_manifest
 from driftd.model.places import place_of
-from driftd.model.plain_yaml import read_plainly
 from driftd.model.problems import Manifest, Problem, SourceFile
 from driftd.model.scalars import Value
 from driftd.model.schema import API_VERSION, DOCUMENT_KINDS, AnyDocument

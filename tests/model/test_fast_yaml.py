@@ -5,7 +5,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from driftd.model.plain_yaml import read_plainly
+from driftd.model.fast_yaml import read_plainly
 from driftd.model.strict_yaml import MAX_BYTES, MAX_DEPTH, read_yaml
 
 PLAIN = st.recursive(
