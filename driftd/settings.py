@@ -80,7 +80,10 @@ class LeaseSettings(_Part):
     """Leader election (D10)."""
 
     name: str = Field("driftd", min_length=1, max_length=63, description="Name of the Lease in driftd's namespace.")
-    duration_seconds: Seconds = Field(15.0, description="How long a lease holds without renewal.")
+    duration_seconds: Seconds = Field(
+        15.0,
+        description="How long a lease holds without renewal: six times what an answer of the API server takes, or more.",
+    )
     renew_deadline_seconds: Seconds = Field(
         10.0, description="A leader that could not renew for so long stops writing."
     )
