@@ -19,6 +19,7 @@ from driftd.store import Store, StoreOptions
 from driftd.values import Direction, Finding, Witness
 from tests.support.cli import Ran, driftd
 from tests.support.json_schema import errors
+from tests.support.postgres import PASSWORD, Server
 from tests.support.records import START, SteppingClock, change, finding, intent, outcome
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -34,13 +35,19 @@ async def fill(store: Store) -> None:
 
 
 def recorded(
-    folder: Path, during: Callable[[], Awaitable[None]] | None = None, and_then: Sequence[Finding] = ()
+    folder: Path,
+    during: Callable[[], Awaitable[None]] | None = None,
+    and_then: Sequence[Finding] = (),
+    address: str = "",
 ) -> Path:
-    """A data folder with the records of `fill` and then more; `during` runs while the daemon's store is still open."""
+    """A data folder with the records of `fill` and then more; `during` runs while the daemon's store is still open.
+
+    With an `address` the records lie there.
+    """
 
     async def run() -> None:
         options = StoreOptions(journal_bytes=1 << 20, idle_seconds=0.0)
-        store = await Store.open(folder / "driftd.sqlite", SteppingClock(), folder / "journal", options)
+        store = await Store.open(address or folder / "driftd.sqlite", SteppingClock(), folder / "journal", options)
         try:
             await fill(store)
             if and_then:
@@ -191,8 +198,12 @@ def test_lives_are_exported_one_a_line_with_the_same_filters(tmp_path: Path) -> 
 
 def test_exported_evidence_can_be_checked_without_driftd(tmp_path: Path) -> None:
     ran = driftd("history", "--data-dir", recorded(tmp_path), "--ndjson", "--evidence")
-    rows = [json.loads(line) for line in ran.out.splitlines()]
-    assert len(rows) > 5
+    assert len(checked_chain(ran.out)) > 5
+
+
+def checked_chain(exported: str) -> list[str]:
+    """The kinds of rows of exported evidence, which must be one whole chain."""
+    rows = [json.loads(line) for line in exported.splitlines()]
     previous = "0" * 64
     for row in rows:
         content = [row[key] for key in ("seq", "at", "epoch", "kind", "subject", "payload")]
@@ -200,6 +211,7 @@ def test_exported_evidence_can_be_checked_without_driftd(tmp_path: Path) -> None
         assert row["prevHash"] == previous
         assert hashlib.sha256(text.encode()).hexdigest() == row["hash"]
         previous = row["hash"]
+    return [row["kind"] for row in rows]
 
 
 @pytest.mark.parametrize("wrong", [("--evidence",), ("--evidence", "--ndjson", "--tenant", "acme")])
@@ -214,3 +226,40 @@ def test_the_settings_of_the_daemon_say_where_the_records_are(tmp_path: Path) ->
     ran = driftd("history", env=gone)
     assert ran.code == 3, "a database by URL comes before the file of the data directory"
     assert "secret" not in ran.out + ran.err
+
+
+def test_the_records_of_a_postgresql_are_told_filtered_exported_and_verified_like_those_of_a_file(
+    tmp_path: Path, server: Server
+) -> None:
+    url = server.new_database()
+    recorded(tmp_path / "postgresql", address=url)
+    file = {"DRIFTD_DATA_DIR": str(recorded(tmp_path / "file"))}
+
+    def both(*arguments: str) -> tuple[Ran, Ran]:
+        return driftd("history", *arguments, env=file), driftd("history", *arguments, env={"DRIFTD_STORE__URL": url})
+
+    questions: list[tuple[str, ...]] = [
+        (),
+        ("--tenant", "globex"),
+        ("--namespace", "acme-prod"),
+        ("--kind", "NetworkPolicy", "--limit", "1"),
+        ("--direction", "tightens", "--direction", "unknown"),
+        ("--since", "2026-11-22T02:00Z"),
+        ("--since", "2030-01-01"),
+    ]
+    sizes = []
+    for question in questions:
+        told, there = both(*question, "-o", "json")
+        assert there.code == 0, there.err
+        assert {**there.json(), "database": ""} == {**told.json(), "database": ""}
+        lines, lines_there = both(*question, "--ndjson")
+        assert [json.loads(one) for one in lines_there.out.splitlines()] == there.json()["lives"]
+        assert lines_there.out == lines.out
+        sizes.append(len(there.json()["lives"]))
+    assert sizes == [2, 1, 1, 1, 1, 2, 0]
+    evidence, evidence_there = both("--ndjson", "--evidence")
+    kinds = checked_chain(evidence_there.out)
+    assert kinds == checked_chain(evidence.out) != []
+    verified = both("--verify", "-o", "json")[1]
+    assert (verified.code, verified.json()["rows"]) == (0, len(kinds))
+    assert PASSWORD not in "".join(one.out + one.err for one in (told, there, verified))

@@ -1,18 +1,10 @@
 """The databases that the store's contract is held against."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import Server, postgres
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """One PostgreSQL for all tests; one that stops it must start it again."""
-    with postgres() as one:
-        yield one
+from tests.support.postgres import Server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
