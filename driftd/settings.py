@@ -82,7 +82,7 @@ class LeaseSettings(_Part):
     name: str = Field("driftd", min_length=1, max_length=63, description="Name of the Lease in driftd's namespace.")
     duration_seconds: Seconds = Field(
         15.0,
-        description="How long a lease holds without renewal; six times what the API server takes for an answer, or more.",
+        description="How long a lease holds without renewal: six times the slowest answers of the API server, or more.",
     )
     renew_deadline_seconds: Seconds = Field(
         10.0, description="A leader that could not renew for so long stops writing."
