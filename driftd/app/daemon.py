@@ -81,7 +81,6 @@ class Daemon:
             await parts.api.start()
             _log.info("api.listening", port=parts.api.port)
             await parts.models.recover()
-            parts.recovered = True
             async with asyncio.TaskGroup() as group:
                 feeding = group.create_task(parts.watching.run(), name="watching")
                 following = group.create_task(self._follow_workloads(), name="workloads")

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from driftd.app.rollouts import Rollouts
-from driftd.app.sight import blind_kinds, missing_workloads, oversized, stuck_judge
+from driftd.app.sight import blind_kinds, missing_workloads, oversized, stuck_judge, unheld_orphans
 from driftd.app.system import SystemClock
 from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import Elector, Mirror
@@ -105,7 +105,9 @@ class Inside:
         state = self.store.state
         if state.mode is not StoreMode.OK:
             found.append(Condition(PageClass.STORE, _STORE, f"{state.mode.value}: {line(state.reason, 160)}"))
-        return found
+        orphans, model = self.models.orphans, self.models.in_force
+        lost = [name for name in orphans.unusable if model is None or model.governed(Scope(name)) is None]
+        return [*found, *unheld_orphans(orphans.unknown, lost)]
 
 
 _MODEL = About("model", "Model", "newest revision")

@@ -138,7 +138,6 @@ class Parts:
             self.mirror, self.workloads, self.models, self._breaker, self.pauses, store, self.elector, clock
         )
         self.paging = Paging(settings.paging, inside, self.metrics)
-        self.recovered = False
         health = Readiness(
             identity=settings.identity,
             mirror=self.mirror,
@@ -236,7 +235,7 @@ class Parts:
         for scope in changed_scopes(before, after):
             self._loop.dirty.mark(scope, "model", urgent=before is not None)
         self.workloads.model_changed(after.compiled)
-        if self.recovered:
+        if not self.models.known and (before is None or before.commit != after.commit):
             self.paging.rollouts.accepted(before, after)
 
     def _model_in_force(self) -> InForce:

@@ -1,6 +1,6 @@
 """What driftd cannot see, or cannot come to a judgement about, as conditions that wake somebody."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from driftd.drift import KindState
@@ -12,6 +12,7 @@ STUCK_SECONDS: Final = 120.0
 
 _KINDS = About("kinds", "Cluster", "kinds")
 _JUDGE = About("judge", "Cluster", "judge")
+_ORPHANS = About("orphans", "Store", "orphaned namespaces")
 
 
 def blind_kinds(states: Mapping[Resource, tuple[KindState, str]]) -> Iterator[Condition]:
@@ -56,3 +57,15 @@ def stuck_judge(differences: float, workloads: float) -> Iterator[Condition]:
                 f"{what} has not been judged for {STUCK_SECONDS:g} s: directions stay unknown, which ranks as loosening"
             )
             yield Condition(PageClass.BLIND, _JUDGE, summary, what)
+
+
+def unheld_orphans(unknown: str, unusable: Iterable[str]) -> Iterator[Condition]:
+    """Where the store cannot tell which namespaces are held although the model has them no more: they stand unwatched.
+
+    `unknown`: why none of them can be read; `unusable`: those whose record makes no sense.
+    """
+    if unknown:
+        summary = f"which there are cannot be read, so that nobody holds them: {line(unknown, 160)}"
+        yield Condition(PageClass.STORE, _ORPHANS, summary)
+    for name in sorted(unusable):
+        yield Condition(PageClass.STORE, _ORPHANS, f"what {name} was held at cannot be read: nobody holds it", name)

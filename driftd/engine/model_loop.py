@@ -1,21 +1,22 @@
 """The model loop: a new revision is read, admitted, compiled and guarded before any of it is in force (D8)."""
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
 
-from driftd.compile import Compiled, CompileError, GovernedNamespace, compile_model
+from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import guard, loosened, orphans
 from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
+from driftd.engine.candidate import Candidate, candidate_of
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce
-from driftd.engine.orphans import KEY as ORPHANED
-from driftd.engine.orphans import NotOrphaned, dump, remembered
-from driftd.model import Admitted, Model, Parser, Problem, SourceFile, admit
+from driftd.engine.orphans import NotOrphaned, Orphans
+from driftd.model import Problem, SourceFile
 from driftd.source import LastGood, Revision, Source, SourceError
 from driftd.store import Store, StoreError, StoreGone
 from driftd.telemetry import Metrics
@@ -24,6 +25,7 @@ from driftd.values import Clock
 _log = structlog.get_logger()
 _SHOWN_PROBLEMS = 50
 _REMEMBERED_COMMITS = 256
+_RECALL_SECONDS = 1.0
 
 IN_FORCE = "model"
 """Under this the store remembers which revision was accepted last: replicas that share a store share that."""
@@ -44,17 +46,10 @@ class ModelStatus:
     approvable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A revision as far as it can be judged without the cluster."""
-
-    revision: Revision
-    admitted: Admitted
-    compiled: Compiled | None
-
-
 class ModelLoop:
     """Decides which model is in force and tells `accepted` of each change.
+
+    `known`: the revision in force was so before this replica had it, so that others have rolled it out.
 
     Args:
         pending: counts, for each namespace that a model newly enforces, the live objects it would write over.
@@ -97,7 +92,9 @@ class ModelLoop:
         self._files: tuple[SourceFile, ...] | None = None
         self._entered = asyncio.Event()
         self._commits: deque[str] = deque(maxlen=_REMEMBERED_COMMITS)
+        self.orphans = Orphans(store, clock)
         self.in_force: InForce | None = None
+        self.known = False
         self.status = ModelStatus()
 
     async def recover(self) -> None:
@@ -109,7 +106,7 @@ class ModelLoop:
             return
         compiled = await self._cache.load(kept.revision.commit)
         if compiled is None:
-            candidate = await asyncio.to_thread(self._judge, kept.revision, None)
+            candidate = await self._judged(kept.revision, None)
             if candidate.compiled is None:
                 why = candidate.admitted.held or _first(candidate.admitted.problems)
                 _log.error("model.last_good.unusable", why=why)
@@ -117,13 +114,18 @@ class ModelLoop:
             compiled = candidate.compiled
             await self._cache.keep(kept.revision.commit, compiled)
         self._files = kept.revision.files
-        await self._enter(InForce(compiled, kept.revision.commit, await remembered(self._store)))
+        left: Mapping[str, GovernedNamespace] = {}
+        with contextlib.suppress(StoreError):  # told, and asked again
+            left = orphans(None, compiled, await self.orphans.recall())
+        self.known = True
+        await self._enter(InForce(compiled, kept.revision.commit, left))
 
     async def run(self) -> None:
         """Consider each change of the source, and a held model again when poked, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="model-source")
             group.create_task(self._again(), name="model-again")
+            group.create_task(self._recall(), name="model-orphans")
 
     def poke(self) -> None:
         """Something else than the source has changed (the store is back): look at a held model again."""
@@ -147,20 +149,35 @@ class ModelLoop:
         return True
 
     async def _forget_retired(self) -> None:
-        """Let go of the namespaces that another replica was told to retire: the store has them no more."""
+        """Let go of the namespaces that another replica was told to retire."""
         if self.in_force is None or not self.in_force.orphaned:
             return
         async with self._turn:
-            before = self.in_force
-            try:
-                known = await self._store.recall_all(ORPHANED)
-            except StoreError as error:
-                _log.error("store.past_unknown", why=str(error))
-                return
-            self.in_force = replace(
-                before, orphaned={name: one for name, one in before.orphaned.items() if ORPHANED + name in known}
-            )
+            self._hold_orphans(await self.orphans.still(self.in_force.orphaned))
+
+    def _hold_orphans(self, left: Mapping[str, GovernedNamespace]) -> None:
+        before = self.in_force
+        if before is not None and left.keys() != before.orphaned.keys():
+            self.in_force = replace(before, orphaned=left)
             self._accepted(before, self.in_force)
+
+    async def _recall(self) -> None:
+        while True:
+            await asyncio.sleep(_RECALL_SECONDS)
+            if self.orphans.unknown:
+                await self.recall_orphans()
+
+    async def recall_orphans(self) -> None:
+        """Ask the store once more for the orphans that it could not tell before."""
+        async with self._turn:
+            try:
+                found = await self.orphans.recall()
+            except StoreError:
+                return
+            if self.in_force is not None:
+                found |= self.in_force.orphaned
+                self._hold_orphans(orphans(None, self.in_force.compiled, found))
+        self.poke()  # a model may be held for it
 
     async def _is_past(self, commit: str) -> bool:
         if commit in self._commits:
@@ -198,14 +215,8 @@ class ModelLoop:
             if before is None or namespace not in before.orphaned:
                 raise NotOrphaned(namespace, governed=before is not None and namespace in before.compiled.governed)
             kept = before.orphaned[namespace]
-            detail = {"by": by, "reason": reason, "tenant": kept.tenant, "objects": str(len(kept.objects))}
-            await asyncio.gather(
-                self._store.remember_all({ORPHANED + namespace: None}),
-                self._store.note("namespace.retired", namespace, detail),
-            )
-            left = {name: one for name, one in before.orphaned.items() if name != namespace}
-            self.in_force = replace(before, orphaned=left)
-            self._accepted(before, self.in_force)
+            detail = await self.orphans.retire(kept, by, reason)
+            self._hold_orphans({name: one for name, one in before.orphaned.items() if name != namespace})
         _log.warning("namespace.retired", namespace=namespace, **detail)
         return kept
 
@@ -235,33 +246,14 @@ class ModelLoop:
         if self.in_force is not None and revision.commit == self.in_force.commit:
             self._settle(ModelStatus(commit=revision.commit, newest=revision.commit))
             return
-        candidate = await asyncio.to_thread(self._judge, revision, self._files)
-        await self._decide(candidate)
+        await self._decide(await self._judged(revision, self._files))
 
-    # -- judging: pure, in a thread -------------------------------------------------------------------------------
-
-    def _judge(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> _Candidate:
-        compiled: dict[int, Compiled] = {}
-
-        def faults(model: Model) -> Sequence[Problem]:
-            """What the compiler has against a model: blamed on a tenant like any other error."""
-            try:
-                compiled[id(model)] = compile_model(model)
-            except CompileError as error:
-                return error.problems
-            return ()
-
-        today = self._clock.now().date()
-        # A parser that remembers 1,000 environments holds 15 MB for good; reading them anew takes this thread 0.7 s.
-        admitted = admit(revision.files, last_good, parser=Parser(), today=today, further=faults)
-        if admitted.held or admitted.model is None:
-            return _Candidate(revision, admitted, None)
-        known = compiled.get(id(admitted.model))
-        return _Candidate(revision, admitted, known or compile_model(admitted.model))
+    async def _judged(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> Candidate:
+        return await asyncio.to_thread(candidate_of, revision, last_good, self._clock.now().date())
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
-    async def _decide(self, candidate: _Candidate) -> None:
+    async def _decide(self, candidate: Candidate) -> None:
         commit, admitted = candidate.revision.commit, candidate.admitted
         problems = tuple(admitted.problems)
         self._tell(problems)
@@ -270,12 +262,13 @@ class ModelLoop:
             return
         before = self.in_force
         was = before.compiled if before else None
+        known = await self._was_in_force(commit)
         held = guard(
             was,
             candidate.compiled,
             self._own_namespace,
             platform=frozenset(admitted.model.cluster.spec.platform_namespaces) if admitted.model else frozenset(),
-            pending={} if await self._was_in_force(commit) else self._pending(was, candidate.compiled),
+            pending={} if known else self._pending(was, candidate.compiled),
             loosened=await self._loosened(was, candidate.compiled),
         )
         if held is not None and not (held.approvable and commit == self._approvals.commit):
@@ -287,7 +280,7 @@ class ModelLoop:
                 commit, "the store is away, and a changed model must be recorded before it is in force", problems
             )
             return
-        await self._accept(candidate, problems)
+        await self._accept(candidate, problems, known=known)
 
     async def _was_in_force(self, commit: str) -> bool:
         """Whether nothing is switched on: this replica is new, and others had this very revision in force before it.
@@ -307,11 +300,16 @@ class ModelLoop:
         """How many objects open something; counted only as far as the guard lets pass at most."""
         return 0 if before is None else await asyncio.to_thread(loosened, before, after, before.mass_objects)
 
-    async def _accept(self, candidate: _Candidate, problems: tuple[Problem, ...]) -> None:
+    async def _accept(self, candidate: Candidate, problems: tuple[Problem, ...], *, known: bool) -> None:
         assert candidate.compiled is not None  # noqa: S101 - _decide has seen to it
         revision = replace(candidate.revision, files=candidate.admitted.files)
         before = self.in_force
-        carried = before.orphaned if before else await remembered(self._store)
+        try:
+            carried = before.orphaned if before and not self.orphans.unknown else await self.orphans.recall()
+        except StoreError as error:
+            why = f"which namespaces are held since their environments left the model cannot be read: {error}"
+            self._hold(revision.commit, why, problems)
+            return
         left = orphans(before.compiled if before else None, candidate.compiled, carried)
         after = InForce(candidate.compiled, revision.commit, left)
         try:
@@ -322,7 +320,7 @@ class ModelLoop:
             return
         await self._approvals.spend()
         await self._cache.keep(revision.commit, after.compiled)
-        self._files = revision.files
+        self._files, self.known = revision.files, known
         await self._enter(after)
         quarantined = tuple(candidate.admitted.quarantined)
         self._settle(ModelStatus(revision.commit, revision.commit, "", problems, quarantined))
@@ -342,9 +340,7 @@ class ModelLoop:
         was: Mapping[str, GovernedNamespace],
         quarantined: tuple[str, ...],
     ) -> None:
-        values: dict[str, str | None] = {ORPHANED + name: None for name in was if name not in after.orphaned}
-        values |= {ORPHANED + name: dump(one) for name, one in after.orphaned.items() if name not in was}
-        await self._store.remember_all({**values, IN_FORCE: _named(after.commit)})
+        await self._store.remember_all({**self.orphans.changes(was, after.orphaned), IN_FORCE: _named(after.commit)})
         detail = {
             "before": before.commit if before else "",
             "namespaces": str(len(after.compiled.governed)),

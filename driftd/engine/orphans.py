@@ -1,6 +1,9 @@
-"""Orphaned namespaces as remembered values: their environment left the model, their last canonical state is kept."""
+"""Orphaned namespaces: their environment left the model, their last canonical state is kept, in the store as well."""
 
+import asyncio
 import sys
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -8,12 +11,14 @@ import structlog
 
 from driftd.compile import GovernedNamespace, Mode, Workload
 from driftd.store import Store, StoreError
-from driftd.values import Desired, ObjectRef, Origin
+from driftd.values import Clock, Desired, ObjectRef, Origin
 
 _log = structlog.get_logger()
 
 KEY = "orphaned/"
 """Prefix of the remembered values; the rest is the namespace's name."""
+RETIRED = "namespace.retired"
+"""The kind of evidence that somebody has let go of one on purpose."""
 
 
 class NotOrphaned(LookupError):
@@ -103,17 +108,79 @@ def load(value: str) -> GovernedNamespace:
         raise UnreadableOrphan(f"a remembered orphaned namespace cannot be read: {error}") from error
 
 
-async def remembered(store: Store) -> dict[str, GovernedNamespace]:
-    """The orphans that the store has, by name; what it cannot give, and what cannot be read, is told and left out."""
-    found = {}
-    try:
-        values = await store.recall_all(KEY)
-    except StoreError as error:
-        _log.error("store.past_unknown", why=str(error))
-        return {}
-    for key, value in values.items():
+class Orphans:
+    """Which namespaces are held as orphans: what this replica holds, kept in step with what the store has.
+
+    `unknown` says why the store could not tell, empty where it could: then namespaces may stand that nobody governs.
+    `unusable` are those of which it has a record that cannot be read.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._since: dict[str, datetime] = {}
+        self.unknown = ""
+        self.unusable: frozenset[str] = frozenset()
+
+    async def recall(self) -> dict[str, GovernedNamespace]:
+        """The orphans that the store has, by name. Raises `StoreError`, and `unknown` says so until it answers."""
+        now = self._clock.now()
         try:
-            found[key.removeprefix(KEY)] = load(value)
-        except UnreadableOrphan as error:
-            _log.error("model.orphan.unusable", namespace=key.removeprefix(KEY), why=str(error))
-    return found
+            values = await self._store.recall_all(KEY)
+        except StoreError as error:
+            if not self.unknown:
+                _log.error("model.orphans.unknown", why=str(error))
+            self.unknown = str(error)
+            raise
+        self.unknown = ""
+        found, unusable = {}, set()
+        for key, value in values.items():
+            name = key.removeprefix(KEY)
+            try:
+                found[name] = load(value)
+                self._since.setdefault(name, now)
+            except UnreadableOrphan as error:
+                unusable.add(name)
+                _log.error("model.orphan.unusable", namespace=name, why=str(error))
+        self.unusable = frozenset(unusable)
+        return found
+
+    def changes(
+        self, was: Mapping[str, GovernedNamespace], now: Mapping[str, GovernedNamespace]
+    ) -> dict[str, str | None]:
+        """What the store has to remember, and to forget, when `now` takes the place of `was`."""
+        self._since |= dict.fromkeys(now.keys() - was.keys(), self._clock.now())
+        self.unusable -= now.keys()
+        gone: dict[str, str | None] = {KEY + name: None for name in was if name not in now}
+        return gone | {KEY + name: dump(one) for name, one in now.items() if name not in was}
+
+    async def retire(self, kept: GovernedNamespace, by: str, reason: str) -> dict[str, str]:
+        """Forget one for good, with the evidence that every other replica goes by. Raises `StoreGone`."""
+        detail = {"by": by, "reason": reason, "tenant": kept.tenant, "objects": str(len(kept.objects))}
+        await asyncio.gather(
+            self._store.remember_all({KEY + kept.name: None}), self._store.note(RETIRED, kept.name, detail)
+        )
+        return detail
+
+    async def still(self, held: Mapping[str, GovernedNamespace]) -> Mapping[str, GovernedNamespace]:
+        """Those of `held` that nobody has retired.
+
+        One that the store has no more counts as retired only where its evidence says so. Else the store was replaced,
+        or put back from a backup: it is given back what it lost.
+        """
+        try:
+            known = await self._store.recall_all(KEY)
+            lost = [name for name in held if KEY + name not in known]
+            retired = {name for name in lost if await self._was_retired(name)}
+            kept = {KEY + name: dump(held[name]) for name in lost if name not in retired}
+            if kept:
+                _log.error("model.orphans.kept", namespaces=[name.removeprefix(KEY) for name in kept])
+                await self._store.remember_all(kept)
+        except StoreError as error:
+            _log.error("store.past_unknown", why=str(error))
+            return held
+        return {name: one for name, one in held.items() if name not in retired}
+
+    async def _was_retired(self, name: str) -> bool:
+        """Whether somebody has retired it since it is held here."""
+        return bool(await self._store.notes([RETIRED], subject=name, since=self._since.get(name), limit=1))

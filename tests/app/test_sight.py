@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftd.app.sight import STUCK_SECONDS, blind_kinds, missing_workloads, oversized, stuck_judge
+from driftd.app.sight import STUCK_SECONDS, blind_kinds, missing_workloads, oversized, stuck_judge, unheld_orphans
 from driftd.cluster import POD, SERVICE, SLICE
 from driftd.drift import KindState
 from driftd.paging import PageClass
@@ -42,3 +42,12 @@ def test_a_governed_namespace_that_is_too_large_is_told_and_no_other() -> None:
     found = list(oversized(sizes, {"acme": "acme-inc"}.get))
     assert len(found) == len({one.id for one in found}) == 2
     assert {(one.about.namespace, one.about.tenant) for one in found} == {("acme", "acme-inc")}
+
+
+def test_orphans_that_nobody_can_name_are_told_and_so_is_one_whose_record_makes_no_sense() -> None:
+    assert list(unheld_orphans("", ())) == []
+    (unknown,) = unheld_orphans("disk\ngone", ())
+    assert (unknown.cls, unknown.summary.endswith(": disk gone")) == (PageClass.STORE, True)
+    lost = list(unheld_orphans("", ["b", "a"]))
+    assert [one.part for one in lost] == ["a", "b"]
+    assert {one.about for one in lost} == {unknown.about}

@@ -19,9 +19,11 @@ from driftd.engine import (
 )
 from driftd.source import LastGood, Revision, SourceError, SourceUnreadable, content_name
 from driftd.source.git import CommitNotSigned, HistoryRewritten
-from driftd.store import Store
+from driftd.store import Store, StoreUnreadable
 from driftd.telemetry import Metrics
+from driftd.values import Clock
 from tests.support.model_texts import CLUSTER, PLAN, environment, files
+from tests.support.records import SteppingClock
 
 BASE = {"cluster.yaml": CLUSTER, "plans.yaml": PLAN}
 ACME = {"acme.yaml": environment("acme-prod", "acme")}
@@ -35,6 +37,17 @@ class FixedClock:
 
     def monotonic(self) -> float:
         return 0.0
+
+
+class FrailStore(Store):
+    """A store that cannot be read for a while."""
+
+    unreadable = ""
+
+    async def recall_all(self, prefix: str) -> dict[str, str]:
+        if self.unreadable:
+            raise StoreUnreadable(self.unreadable)
+        return await super().recall_all(prefix)
 
 
 class Scripted:
@@ -61,7 +74,8 @@ class Scripted:
 class Scene:
     """A model loop on a real store, and what it accepted."""
 
-    def __init__(self, folder: Path, store: Store, source: Scripted) -> None:
+    def __init__(self, folder: Path, store: Store, source: Scripted, clock: Clock | None = None) -> None:
+        clock = clock or FixedClock()
         self.source = source
         self.accepted: list[tuple[str, str]] = []
         self.pending: dict[str, int] = {}
@@ -70,10 +84,10 @@ class Scene:
             last_good=LastGood(folder),
             cache=CompiledCache(folder),
             store=store,
-            clock=FixedClock(),
+            clock=clock,
             metrics=Metrics(),
             own_namespace="driftd",
-            approvals=Approvals(store, FixedClock()),
+            approvals=Approvals(store, clock),
             pending=self._pending,
             prepare=self._prepare,
             accepted=self._accepted,
@@ -102,8 +116,8 @@ class Scene:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "driftd.sqlite", FixedClock(), tmp_path / "journal")
+async def store(tmp_path: Path) -> AsyncIterator[FrailStore]:
+    store = await FrailStore.open(tmp_path / "driftd.sqlite", FixedClock(), tmp_path / "journal")
     yield store
     await store.close()
 
@@ -297,6 +311,93 @@ async def test_a_standby_lets_go_of_what_the_leader_was_told_to_retire_when_it_l
     assert await standby.loop.reaches(standby.loop.in_force.commit, 1.0)
     assert standby.orphaned() == []
     assert len(standby.accepted) == 3, "its scope is looked at again"
+
+
+async def test_an_orphan_that_the_store_has_lost_is_kept_and_given_back_unless_somebody_retired_it_since(
+    tmp_path: Path,
+) -> None:
+    """A store put back from a backup took every orphan for retired, without a word."""
+    clock = SteppingClock()
+    store = await Store.open(tmp_path / "driftd.sqlite", clock, tmp_path / "journal")
+    leader, standby = (Scene(tmp_path / name, store, Scripted({}), clock) for name in ("one", "two"))
+    for texts in ((BASE, ACME, GLOBEX), (BASE, GLOBEX), (BASE, ACME, GLOBEX), (BASE, GLOBEX)):
+        for one in (leader, standby):
+            await one.offer(*texts)
+        if one.orphaned() and len(one.accepted) == 2:
+            await leader.loop.retire("acme-prod", "ann", "of a life before")
+    assert standby.orphaned() == ["acme-prod"]
+    row = await store.recall("orphaned/acme-prod")
+    await store.remember_all({"orphaned/acme-prod": None})
+    assert standby.loop.in_force is not None
+    assert await standby.loop.reaches(standby.loop.in_force.commit, 1.0)
+    assert standby.orphaned() == ["acme-prod"]
+    assert await store.recall("orphaned/acme-prod") == row is not None
+    await leader.loop.retire("acme-prod", "ann", "of this one")
+    assert await standby.loop.reaches(standby.loop.in_force.commit, 1.0)
+    assert standby.orphaned() == []
+    await store.close()
+
+
+async def test_orphans_that_the_store_cannot_tell_at_the_start_are_held_as_soon_as_it_can(
+    scene: Scene, tmp_path: Path, store: FrailStore
+) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    await scene.offer(BASE, GLOBEX)
+    store.unreadable = "the disk is gone"
+    again = await restarted(scene, tmp_path, store)
+    assert (again.governed(), again.orphaned()) == (["globex-prod"], [])
+    assert again.loop.orphans.unknown.startswith("the database cannot be read: the disk")
+    assert "the disk is gone" in await again.offer(BASE, GLOBEX, dict(list(MANY.items())[:1]))
+    store.unreadable = ""
+    await again.loop.recall_orphans()
+    assert (again.orphaned(), again.loop.orphans.unknown) == (["acme-prod"], "")
+    assert again.accepted[-1] == (again.loop.status.commit,) * 2, "its scope is looked at"
+    await again.loop.consider()
+    assert again.loop.status.held == ""
+    assert again.orphaned() == ["acme-prod"]
+
+
+async def test_a_new_replica_waits_with_its_first_model_while_the_store_cannot_tell_the_orphans(
+    tmp_path: Path, store: FrailStore
+) -> None:
+    store.unreadable = "the disk is gone"
+    new = Scene(tmp_path, store, Scripted({}))
+    assert "the disk is gone" in await new.offer(BASE, GLOBEX)
+    assert new.governed() == []
+    store.unreadable = ""
+    running = asyncio.create_task(new.loop.run())
+    async with asyncio.timeout(10):
+        while not new.governed():
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_an_orphan_whose_record_makes_no_sense_is_named_until_it_is_governed_again(
+    scene: Scene, tmp_path: Path, store: Store
+) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    await scene.offer(BASE, GLOBEX)
+    await store.remember("orphaned/acme-prod", "[]")
+    again = await restarted(scene, tmp_path, store)
+    assert (again.orphaned(), again.loop.orphans.unusable) == ([], frozenset({"acme-prod"}))
+    await again.offer(BASE, ACME, GLOBEX)
+    await again.offer(BASE, GLOBEX)
+    assert (again.orphaned(), again.loop.orphans.unusable) == (["acme-prod"], frozenset())
+    assert (await restarted(again, tmp_path, store)).orphaned() == ["acme-prod"]
+
+
+async def test_what_was_in_force_before_a_replica_had_it_is_known_to_have_been_rolled_out(
+    tmp_path: Path, store: Store
+) -> None:
+    """Else a hole of the time between two leaders is taken for a rollout, and nobody is told."""
+    one, new = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "two"))
+    known = []
+    for scene, texts in ((one, (BASE, ACME)), (new, (BASE, ACME)), (new, (BASE, ACME, GLOBEX))):
+        await scene.offer(*texts)
+        known.append(scene.loop.known)
+    known.append((await restarted(new, tmp_path / "two", store)).loop.known)
+    assert known == [False, True, False, True]
 
 
 async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and_comes_back(
