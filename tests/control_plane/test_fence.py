@@ -131,13 +131,20 @@ async def test_while_the_parameter_has_no_number_driftd_is_refused_and_nobody_el
 
 
 async def test_a_parameter_that_is_taken_away_stops_nobody_elses_writes(held: Login) -> None:
+    dry, stale = POLICIES + "?dryRun=All", held.policy("free", held.epoch - 1, namespace=HOME)
+    assert FENCE in await held.refusal("POST", dry, stale)
     try:
         await held.admin.delete("ConfigMap", "driftd", "driftd-fence")
+        async with asyncio.timeout(10):
+            while said := await held.said("POST", dry, stale):  # let in: the server has noticed
+                assert FENCE in said
         for _ in range(20):
-            await held.admin.request("POST", POLICIES + "?dryRun=All", body=held.policy("free", None, namespace=HOME))
+            await held.admin.request("POST", dry, body=held.policy("free", None, namespace=HOME))
             await asyncio.sleep(0.02)
+        assert not await held.said("POST", dry, stale), "the parameter was back: this test proves nothing"
     finally:
         held.epoch = await raised(held.admin, by=held.epoch)
+        await held.until_refused(POLICIES, stale, FENCE)
 
 
 async def test_installing_again_never_sets_the_epoch_back(held: Login) -> None:
