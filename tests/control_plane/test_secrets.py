@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,17 @@ import pytest
 import yaml
 
 from driftd.lab import Lab
+from driftd.lab.authority import Authority, write_key_pair
 from tests.support.cli import Ran, driftd
 from tests.support.collector import Collector
 from tests.support.daemon import Daemon
 from tests.support.faulty import OPEN, STEADY_LEASE, allow_all
-from tests.support.git_server import PASSWORD, USER, HttpsServer, Upstream, https_server
+from tests.support.git_server import PASSWORD, USER, HttpsServer, Upstream, https_server, ssh_server
 from tests.support.leaks import Planted
 from tests.support.pagerduty import StandIn
 from tests.support.people import account, run_as
+from tests.support.postgres import PASSWORD as DATABASE_PASSWORD
+from tests.support.postgres import Server
 from tests.support.stage import MODELS, Stage, stage
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(240)]
@@ -209,3 +213,80 @@ async def a_database_that_is_away(scene: Scene, tmp_path: Path) -> list[tuple[st
 
 async def _true(value: bool) -> bool:
     return value
+
+
+def line_of(key: Path) -> str:
+    """A line of a key's file, which is found wherever the key stands, however its lines are joined."""
+    return key.read_text().splitlines()[2]
+
+
+async def test_no_private_key_and_no_password_of_a_database_that_works_shows_anywhere(
+    lab: Lab, tmp_path: Path, server: Server
+) -> None:
+    """The model over ssh, the API over TLS, the records in PostgreSQL: in use, then each of them taken away."""
+    upstream = Upstream(tmp_path / "git")
+    shutil.copytree(MODELS, upstream.work / "models")
+    upstream.record("first")
+    authority = Authority.open(tmp_path, "authority")
+    tls = write_key_pair(tmp_path, "api", authority.server("api", ("127.0.0.1",)))
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    url, data = server.new_database(), tmp_path / "data"
+    with ssh_server(upstream) as git:
+        planted = Planted(
+            {
+                "the ssh key": line_of(git.key),
+                "the API's key": line_of(tls.key),
+                "the database's password": DATABASE_PASSWORD,
+                "an unknown token": STRANGER,
+            }
+        )
+        assert [planted.in_(one) for one in planted.secrets.values()] == [[name] for name in planted.secrets]
+        env = {
+            **STEADY_LEASE,
+            "DRIFTD_MODEL__GIT__URL": f"ssh://{git.user}@127.0.0.1:{git.port}{git.root}/model.git",
+            "DRIFTD_MODEL__GIT__FOLDER": "models",
+            "DRIFTD_MODEL__GIT__SSH_KEY_FILE": str(git.key),
+            "DRIFTD_MODEL__GIT__KNOWN_HOSTS_FILE": str(git.known_hosts),
+            "DRIFTD_MODEL__GIT__POLL_SECONDS": "0.5",
+            "DRIFTD_WEB__API_CERTIFICATE_FILE": str(tls.certificate),
+            "DRIFTD_WEB__API_KEY_FILE": str(tls.key),
+            "DRIFTD_STORE__URL": url,
+            "DRIFTD_LOG__LEVEL": "debug",
+        }
+        async with stage(lab, data, models=upstream.work / "models", env=env) as one:
+            await one.kube.create(allow_all("acme-prod", "planted"))
+            await one.canonical(60.0)
+            answers = await asked_over_tls(one, tmp_path / "ca.crt")
+            tls.key.write_text("-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----\n")
+            (git.key.parent / "authorized").write_text("")
+            await one.until("the git server's refusal is told", lambda: _said(one, "model.held"), 60.0)
+            answers += await asked_over_tls(one, tmp_path / "ca.crt")
+            own = str(await lab.service_account_kubeconfig("driftd", "driftd"))
+            commands = {**env, "DRIFTD_DATA_DIR": str(data), "DRIFTD_API__KUBECONFIG": own}
+            for command in (("history", "-o", "json"), ("history", "--verify"), ("doctor",), ("page",)):
+                ran = await asyncio.to_thread(driftd, *command, env=commands)
+                answers.append((f"driftd {command[0]}", f"{ran.out}\n{ran.err}"))
+            places = [*answers, ("metrics", await one.daemon.metrics())]
+            assert await one.daemon.stop() == 0
+    tables = server.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", url.rpartition("/")[2])
+    places += [(name, server.sql(f'SELECT * FROM "{name}"', url.rpartition("/")[2])) for name in tables.splitlines()]
+    places += [(str(file), file.read_bytes()) for file in data.rglob("*") if file.is_file()]
+    assert {"findings", "audit"} <= {name for name, text in places if text}
+    assert planted.leaks(places) == []
+
+
+async def asked_over_tls(one: Stage, trusted: Path) -> list[tuple[str, str | bytes]]:
+    """What the API says to nobody in particular."""
+    context = ssl.create_default_context(cafile=str(trusted))
+    address = one.daemon.api.replace("http://", "https://")
+    headers = {"Authorization": f"Bearer {STRANGER}"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{address}/api/model", headers=headers, ssl=context) as answer,
+    ):
+        assert answer.status == 401
+        return [("/api/model", await answer.read())]
+
+
+async def _said(one: Stage, event: str) -> bool:
+    return any(known.get("event") == event for known in one.daemon.events())
