@@ -73,6 +73,7 @@ def delta(before: Snapshot, after: Snapshot, most: int | None = None) -> Delta:
         raise DifferentDialects(f"{before.dialect} against {after.dialect}: build both snapshots with one dialect")
     if before.core is not after.core:
         before = align(before, onto=after)
+    before, after = before.outside_as_cut(), after.outside_as_cut()
     cells = Cells(before, after)
     may = _Comparison(cells, most, surely=False)
     may.run()

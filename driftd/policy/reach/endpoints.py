@@ -260,10 +260,7 @@ class Endpoints:
 
     def outside(self) -> int:
         """The current outside classes."""
-        found = 0
-        for position in self._current:
-            found |= 1 << position
-        return found
+        return _bitset(self._current, self.size)
 
     def outside_at(self, point: int, live: int) -> int:
         """The outside class among `live` that holds an address."""

@@ -13,6 +13,7 @@ from typing import Final
 from driftd.policy.reach.inventory import NamespaceView, effective_labels
 from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
 from driftd.policy.reach.policies import Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
+from driftd.policy.reach.relation import positions
 from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector, values_of
 from driftd.policy.reach.snapshot import Snapshot
 from driftd.values import Body, ObjectRef
@@ -22,6 +23,9 @@ MARK: Final = "any pod"
 SOMEWHERE: Final = "any-other-namespace"
 _OTHER: Final = "any-other-value"
 _FIRST_PORT: Final = 40_000
+_MOST_TRIED: Final = 32_768
+"""Ways of labelling that are looked at, whether or not anything selects them. A selector of twenty labels has
+thousands of millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class _Dreamer:
     def __init__(self, snapshot: Snapshot, bound: int) -> None:
         self._snapshot = snapshot
         self._left = bound
+        self._untried = _MOST_TRIED
         self.complete = True
         self._found: dict[tuple[str, tuple[tuple[str, str], ...], str, NamedPorts], None] = {}
         self._namespaces: dict[str, dict[str, str]] = {}
@@ -98,6 +103,9 @@ class _Dreamer:
     def dream(self, peer: Pods, ports: NamedPorts) -> None:
         """Imagine pods that the expression matches, in each kind of namespace in which it may find them."""
         account = peer.accounts[0] if peer.accounts else "default"
+        if self._left <= 0:
+            self.complete = False
+            return
         for namespace, view in self._places(peer):
             for labels in self._labellings(peer.labels, view):
                 for names in dict.fromkeys(((), ports)):
@@ -130,7 +138,7 @@ class _Dreamer:
 
     def _invent(self, selector: Selector) -> str | None:
         """A namespace that does not exist yet and that the selector matches."""
-        for labels in _assignments(values_of(selector)):
+        for labels in self._tried(_assignments(values_of(selector))):
             name = labels.pop("kubernetes.io/metadata.name", SOMEWHERE)
             index = LabelIndex()
             index.add({**labels, "kubernetes.io/metadata.name": name})
@@ -143,27 +151,33 @@ class _Dreamer:
 
     def _labellings(self, selector: Selector, view: NamespaceView | None) -> Iterator[tuple[tuple[str, str], ...]]:
         """Label sets that the selector matches, told apart by what else is looked at there."""
-        own = values_of(selector)
-        context = {key: values for key, values in self._context(view).items() if key not in own}
-        for key, values in self._context(view).items():
-            if key in own:
-                own[key] |= values
-        choices = list(_assignments(own))
+        own, context = values_of(selector), self._context(view)
+        for key in own.keys() & context.keys():
+            own[key] |= context.pop(key)
+        choices = list(self._tried(_assignments(own)))
         index = LabelIndex()
         for labels in choices:
             index.add(labels)
-        matched = index.match(selector)
+        matching = [choices[position] for position in positions(index.match(selector))]
         wide = prod((len(values) + 1 for values in context.values()), start=1)
         surroundings: Iterable[dict[str, str]]
-        if wide * max(matched.bit_count(), 1) > self._left:
+        if wide * max(len(matching), 1) > self._left:
             self.complete = False
             surroundings = [{}, *({key: value} for key, values in context.items() for value in sorted(values))]
         else:
             surroundings = _assignments(context, other=False)
         for extra in surroundings:
-            for position, labels in enumerate(choices):
-                if matched >> position & 1:
-                    yield tuple(sorted({**extra, **labels}.items()))
+            for labels in matching:
+                yield tuple(sorted({**extra, **labels}.items()))
+
+    def _tried(self, ways: Iterator[dict[str, str]]) -> Iterator[dict[str, str]]:
+        """The first of them, as many as may still be looked at."""
+        for one in ways:
+            if self._untried <= 0:
+                self.complete = False
+                return
+            self._untried -= 1
+            yield one
 
     def _context(self, view: NamespaceView | None) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}

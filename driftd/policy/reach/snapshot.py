@@ -1,6 +1,6 @@
 """A snapshot: everything that decides who can reach whom, immutable, with point queries; edits give new ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from driftd.policy.reach import relation
@@ -170,6 +170,12 @@ class Snapshot:
     @property
     def dialect(self) -> Dialect:
         return self.core.dialect
+
+    def outside_as_cut(self) -> "Snapshot":
+        """The same, with addresses outside told apart as finely as by any snapshot of the lineage."""
+        endpoints = self.core.endpoints
+        live = (self.live & endpoints.labels.everything) | endpoints.outside()
+        return self if live == self.live else replace(self, live=live)
 
     def plans_of(self, position: int) -> Plans:
         """The plans of a class that is live in this snapshot."""

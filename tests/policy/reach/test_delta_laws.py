@@ -80,7 +80,7 @@ def check(found: Delta, before: Snapshot, after: Snapshot, old: Cluster, new: Cl
     for bound, (added, removed) in enumerate(
         ((found.added_surely, found.removed_surely), (found.added, found.removed))
     ):
-        expect(added, was, now, bound, classes(after, live_pods(new), addresses))
+        expect(added, was, now, bound, classes(found.after, live_pods(new), addresses))
         expect(removed, now, was, bound, classes(found.before, live_pods(old), addresses))
 
 

@@ -286,6 +286,17 @@ def test_beyond_the_bound_the_direction_is_unknown_and_says_so() -> None:
     assert "not all were tried" in found.notes[0]
 
 
+@pytest.mark.parametrize("where", ["podSelector", "peer", "namespaces"])
+def test_a_selector_of_very_many_labels_is_unknown_and_not_tried_for_ever(where: str) -> None:
+    """Seen: with a peer of thirty labels a judgement did not end."""
+    many: Body = {"matchLabels": {f"k{n}": "v" for n in range(40)}}
+    spec: Body = {"podSelector": many, "policyTypes": ["Ingress"]}
+    if where != "podSelector":
+        peer: Body = {"podSelector": many} if where == "peer" else {"namespaceSelector": many}
+        spec = {"podSelector": {}, "ingress": [{"from": [peer]}]}
+    assert judged([SHUT], network_policy("a/p", **spec))[0] is Direction.UNKNOWN
+
+
 def test_a_namespace_that_is_not_listed_is_a_stranger_and_the_platform_is_none() -> None:
     assert TENANTS.apart("a", "unheard-of")
     assert not TENANTS.apart("a", "kube-system")

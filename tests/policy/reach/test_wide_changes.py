@@ -1,5 +1,7 @@
 """Changes that concern many: exact, or bounded where they concern everybody; and a small part of the long search."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from driftd.policy.reach import (
@@ -50,6 +52,22 @@ def test_a_comparison_that_is_cut_short_says_so_and_holds_nothing_that_is_not_so
     assert whole.complete
     assert not some.complete
     assert set(some.added.pairs()) < set(whole.added.pairs())
+
+
+def test_ranges_that_others_cut_are_not_compared_one_by_one() -> None:
+    """Seen: a second policy of 500 addresses took minutes, since each piece of the outside was held against all."""
+    before = cluster()
+    apply(before, Edit((_out("n1/many", range(50)),)))
+    found = delta(before, apply(before, Edit((_out("n2/one", [7]),))), most=10)
+    assert found.complete
+    web = found.before.class_of(found.before.pod("n2", "web"))
+    closed = {part: found.removed.between(web, found.before.class_of(part)) for part in ("9.7.1.1", "9.8.1.1")}
+    assert closed == {"9.7.1.1": NONE, "9.8.1.1": ALL}
+
+
+def _out(name: str, blocks: Iterable[int]) -> Body:
+    peers = [{"ipBlock": {"cidr": f"9.{one}.0.0/16"}} for one in blocks]
+    return network_policy(name, podSelector={}, policyTypes=["Egress"], egress=[{"to": peers}])
 
 
 def test_what_a_bounded_judgement_has_not_compared_counts_as_crossing_borders() -> None:
