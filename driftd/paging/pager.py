@@ -1,7 +1,9 @@
 """The pager: the machine between the store and the destinations. What happens is kept before anybody is told of it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -34,6 +36,8 @@ _log = structlog.get_logger()
 _LOOK_SECONDS = 0.5
 """How often conditions are asked for, at least."""
 _FAULT_SECONDS = 1.0
+_AGAIN_SECONDS = 60.0
+"""How often a finding is offered again whose page could not be made."""
 
 
 class Rollouts(Protocol):
@@ -89,6 +93,8 @@ class Pager:
         self._ended: dict[tuple[str, int], Page] = {}
         self._superseded: list[DeliveryRow] = []
         self._settled: list[PageRow] = []
+        self._odd: dict[str, tuple[Finding, datetime]] = {}
+        self._again_at = 0.0
         self._deliverers: dict[str, Deliverer] = {}
         self._routes = {
             route: [self._deliverer(one, pacing).outbox for one, pacing in found]
@@ -101,32 +107,62 @@ class Pager:
 
     def pages_for(self, act: Act) -> tuple[PageRow, ...]:
         """The pages that belong into the transaction of an act."""
-        try:
-            now = self._now()
-            match act:
-                case Begin(findings=findings):
-                    for finding in findings:
-                        rollout = self._rollouts is not None and self._rollouts.covers(finding)
-                        self._machine.opened(finding, now, trace=current_trace_id(), rollout=rollout)
-                case Finish(reports=reports):
-                    for finding in reports:
-                        rollout = self._rollouts is not None and self._rollouts.holds(finding)
-                        self._machine.reported(finding, now, rollout=rollout)
-                case Close(ids=ids):
-                    self._machine.closed(ids, now)
-                case _:
-                    pass
-            return self._rows()
-        except Exception:  # noqa: BLE001 - the border to the engine: a fault of paging must not cost a repair
-            _log.exception("page.fault")
-            return ()
+        now = self._now()
+        match act:
+            case Begin(findings=findings):
+                for finding in findings:
+                    self._opened(finding, now)
+            case Finish(reports=reports):
+                for finding in reports:
+                    self._reported(finding, now)
+            case Close(ids=ids):
+                for id in ids:
+                    self._closed(id, now)
+            case _:
+                pass
+        return self._rows()
 
     def recorded(self, pages: Sequence[PageRow]) -> None:
         """Pages are kept: destinations may be told."""
         for row in pages:
             if not row.gone:
-                self._offer(page_of(row))
+                with _contained(page=row.key):
+                    self._offer(page_of(row))
         self._poked.set()
+
+    def _opened(self, finding: Finding, now: Instant) -> None:
+        with self._kept_if_odd(finding, now.wall):
+            rollout = self._rollouts is not None and self._rollouts.covers(finding)
+            self._machine.opened(finding, now, trace=current_trace_id(), rollout=rollout)
+
+    def _reported(self, finding: Finding, now: Instant) -> None:
+        if finding.id in self._odd:
+            self._odd[finding.id] = finding, self._odd[finding.id][1]
+            return
+        with self._kept_if_odd(finding, now.wall):
+            rollout = self._rollouts is not None and self._rollouts.holds(finding)
+            self._machine.reported(finding, now, rollout=rollout)
+
+    def _closed(self, id: str, now: Instant) -> None:
+        self._odd.pop(id, None)
+        with _contained(finding=id):
+            self._machine.closed([id], now)
+
+    @contextlib.contextmanager
+    def _kept_if_odd(self, finding: Finding, since: datetime) -> Iterator[None]:
+        """A finding whose page cannot be made is offered again later; the others go on."""
+        self._odd[finding.id] = finding, since
+        with _contained(finding=finding.id):
+            yield
+            del self._odd[finding.id]
+
+    def _offer_odd_ones(self, now: Instant) -> None:
+        if now.monotonic < self._again_at:
+            return
+        self._again_at = now.monotonic + _AGAIN_SECONDS
+        for finding, since in tuple(self._odd.values()):
+            with self._kept_if_odd(finding, since):
+                self._machine.opened(finding, now, since=since)
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -151,6 +187,7 @@ class Pager:
             return
         await self.activate()
         now = self._now()
+        self._offer_odd_ones(now)
         self._machine.conditions(self._conditions(), now)
         await self._keep()
         self._count()
@@ -205,7 +242,12 @@ class Pager:
                 known.append((page_of(one.page), one.deliveries))
             except msgspec.MsgspecError as error:
                 _log.error("page.unreadable", page=one.page.key, life=one.page.life, why=str(error))
-        self._machine.load([page for page, _ in known], None if self._past_unknown else seen, self._now())
+        try:
+            self._machine.load([page for page, _ in known], None if self._past_unknown else seen, self._now())
+        except Exception:  # noqa: BLE001 - the border to the engine: nobody could lead while one finding is odd
+            _log.exception("page.fault")
+            self._odd |= {one.finding.id: (one.finding, one.opened) for one in seen}
+            self._again_at = 0.0  # one by one, at the next look
         for page, deliveries in known:
             self._offer(page, {one.destination: one for one in deliveries})
         await self._keep()
@@ -222,6 +264,7 @@ class Pager:
         self._ended.clear()
         self._superseded.clear()
         self._settled.clear()
+        self._odd.clear()
         for deliverer in self._deliverers.values():
             deliverer.outbox.forget()
 
@@ -259,10 +302,12 @@ class Pager:
         return row_of(page, settled=True)
 
     def _rows(self) -> tuple[PageRow, ...]:
-        pages = self._machine.take()
-        for page in pages:
-            self._say(page)
-        return tuple(row_of(page, settled=page.over and not self._hearers(page)) for page in pages)
+        rows: list[PageRow] = []
+        for page in self._machine.take():
+            with _contained(page=page.key):
+                rows.append(row_of(page, settled=page.over and not self._hearers(page)))
+                self._say(page)
+        return tuple(rows)
 
     def _say(self, page: Page) -> None:
         """Log what people are told of, once; what is told as part of a storm, or not at all, shows in `driftd page`."""
@@ -314,6 +359,15 @@ class Pager:
 
     def _now(self) -> Instant:
         return Instant(self._clock.monotonic(), self._clock.now())
+
+
+@contextlib.contextmanager
+def _contained(**about: str) -> Iterator[None]:
+    """The border to the engine: a fault of paging must not cost a repair, nor an odd finding the pages of others."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - said above
+        _log.exception("page.fault", **about)
 
 
 def _about(page: Page) -> dict[str, object]:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from driftd.paging import About, Condition, NotAccepted, PageClass, PageState, Step, recent
+from driftd.paging import About, Condition, NotAccepted, PageClass, PageState, Rules, Step, recent
 from driftd.store import StoreMode
 from tests.support.frail_store import until_back
 from tests.support.pager import Fuse, Killed, Run, Service, begin
@@ -128,6 +129,49 @@ async def test_who_leads_again_goes_on_with_what_the_other_one_left(tmp_path: Pa
     await run.pass_(60)
     assert one.said == ["trigger", "resolve"]
     await run.store.close()
+
+
+class Odd:
+    """Rules that trip over one namespace, until they are mended."""
+
+    broken = True
+
+    def plan_of(self, namespace: str) -> str:
+        if self.broken and namespace == "odd":
+            raise LookupError(namespace)
+        return "shared"
+
+
+async def test_an_odd_finding_costs_no_page_but_its_own_and_is_offered_again(tmp_path: Path) -> None:
+    one, odd = Scripted(), Odd()
+    run = await begin(tmp_path, HandClock(), one, rules=Rules(plan_of=odd.plan_of))
+    with capture_logs() as logs:
+        await run.store.begin([drift("f1", namespace="odd"), drift("f2"), drift("f3", namespace="odd", name="x")], [])
+        await run.store.finish([], [drift("f1", namespace="odd", summary="it is worse"), drift("f2", summary="worse")])
+    assert [entry["finding"] for entry in logs if entry["event"] == "page.fault"] == ["f1", "f3"]
+    await run.pass_(1)
+    assert [(step, page.about.namespace) for step, page in one.accepted] == [("trigger", "acme-prod")]
+    await run.store.close_findings(["f3"], "driftd", START)
+    await run.pass_(59)
+    odd.broken = False
+    await run.pass_(61)
+    await run.pass_(1)
+    told = [(step, page.about.namespace, page.reasons[0].summary) for step, page in one.accepted[1:]]
+    assert told == [("trigger", "odd", "it is worse")], "with what is known by now; what is over by then wakes nobody"
+    await run.store.close()
+
+
+async def test_an_odd_finding_keeps_nobody_from_taking_over(tmp_path: Path) -> None:
+    clock, one, odd = HandClock(), Scripted(), Odd()
+    run = await begin(tmp_path, clock, rules=Rules(plan_of=odd.plan_of))
+    await run.store.begin([drift("f1", namespace="odd"), drift("f2")], [])
+    await run.die()
+    again = await begin(tmp_path, clock, one, rules=Rules(plan_of=odd.plan_of))
+    await again.pager.activate()
+    await again.pass_(60, steps=2)
+    await again.pass_(1)
+    assert [page.about.namespace for _, page in one.accepted] == ["acme-prod"]
+    await again.store.close()
 
 
 async def test_while_the_database_is_away_people_are_told_and_nothing_is_told_twice(tmp_path: Path) -> None:
