@@ -9,7 +9,7 @@ import structlog
 from driftd.cluster import Answer, ClusterError, Writer, completed
 from driftd.engine.observe import Observer
 from driftd.store import EntryRefused, Store, StoreGone
-from driftd.telemetry import Attributes, Metrics, Trace
+from driftd.telemetry import Attributes, Metrics, Trace, names
 from driftd.values import (
     Clock,
     Condemn,
@@ -107,9 +107,9 @@ class Actor:
                 acts.waiting_for_store = True
                 break
             ready = _bound(write, versions)
-            with trace.stage("driftd.write", _named(ready, intent)) as stage:
+            with trace.stage(names.WRITE, _named(ready, intent)) as stage:
                 answer = await self._write(ready, epoch, abridged)
-                stage.note({"driftd.result": answer.result.value})
+                stage.note({names.RESULT: answer.result.value})
             self._account(acts, ready, intent, answer)
             await self._mirror(ready, answer, versions)
             if answer.result is not Result.DONE and not _is_held(ready, answer):
@@ -192,12 +192,12 @@ class Actor:
 
 def _named(write: Write, intent: Intent) -> Attributes:
     return {
-        "k8s.namespace.name": write.ref.namespace,
-        "driftd.object.kind": write.ref.kind,
-        "driftd.object.name": write.ref.name,
-        "driftd.verb": intent.verb,
-        "driftd.finding.id": write.finding,
-        "driftd.epoch": intent.epoch,
+        names.NAMESPACE: write.ref.namespace,
+        names.OBJECT_KIND: write.ref.kind,
+        names.OBJECT_NAME: write.ref.name,
+        names.VERB: intent.verb,
+        names.FINDING: write.finding,
+        names.EPOCH: intent.epoch,
     }
 
 

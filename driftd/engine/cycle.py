@@ -24,7 +24,7 @@ from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
 from driftd.engine.workloads import WorkloadDrift
-from driftd.telemetry import Metrics, Trace
+from driftd.telemetry import Metrics, Trace, names
 from driftd.values import CLUSTER, Clock, Finding, ObjectRef, Result, Scope, kind_name
 
 _log = structlog.get_logger()
@@ -112,9 +112,9 @@ class Cycle:
         governed = model.governed(scope)
         if governed is None:
             return None
-        with work.trace.stage("driftd.verify" if work.outcomes else "driftd.observe"):
+        with work.trace.stage(names.VERIFY if work.outcomes else names.OBSERVE):
             live = self._observer.look(scope, work.proved, work.whole)
-        with work.trace.stage("driftd.diff"):
+        with work.trace.stage(names.DIFF):
             comparison = compare(
                 model.compiled,
                 governed,
@@ -161,7 +161,7 @@ class Cycle:
     async def _prove(self, comparison: Comparison, work: Work) -> bool:
         """Ask etcd for what the mirror lacks; False when nothing could be learned."""
         try:
-            with work.trace.stage("driftd.prove", {"driftd.objects": len(comparison.to_prove)}):
+            with work.trace.stage(names.PROVE, {names.OBJECTS: len(comparison.to_prove)}):
                 work.proved |= await self._observer.prove(comparison.to_prove)
         except ClusterError as error:
             _log.warning("observe.failed", scope=str(comparison.scope), why=str(error))
@@ -208,7 +208,7 @@ class Cycle:
             comparison, work.conflicts, self._clock.monotonic(), open_everywhere=self._recording.open_everywhere
         )
         work.again += left.again
-        with work.trace.stage("driftd.decide") as decide:
+        with work.trace.stage(names.DECIDE) as decide:
             decided = partial(
                 plan,
                 comparison,
@@ -221,14 +221,14 @@ class Cycle:
             )
             large = len(comparison.findings) > _LARGE
             planned = await asyncio.to_thread(decided) if large else decided()
-            decide.note({"driftd.writes": len(planned.writes), "driftd.waiting": len(left.waiting) + len(left.stuck)})
+            decide.note({names.WRITES: len(planned.writes), names.WAITING: len(left.waiting) + len(left.stuck)})
         if self._in_force() is not model:  # it changed meanwhile: this plan is of the past
             await self._recording.begin(fresh)
             return True
         if not planned.writes:
             await self._recording.begin(fresh)
             return False
-        with work.trace.stage("driftd.remediate"):
+        with work.trace.stage(names.REMEDIATE):
             abridged = {one.live.ref for one in comparison.differences.values() if one.live and one.live.abridged}
             acts = await self._actor.execute(planned, fresh, work.trace, abridged)
         self._learn(ticket, acts, work)

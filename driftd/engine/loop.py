@@ -10,7 +10,7 @@ from driftd.drift import KindState
 from driftd.engine.cycle import Cycle
 from driftd.engine.dirty import DirtyScopes, Ticket
 from driftd.engine.inforce import InForce
-from driftd.telemetry import Metrics, Traces
+from driftd.telemetry import Metrics, Traces, names
 from driftd.values import CLUSTER, Clock, Live, ObjectRef, Resource, Scope, scope_of
 
 _log = structlog.get_logger()
@@ -85,7 +85,7 @@ class ScopeLoop:
     async def _judge(self, ticket: Ticket) -> None:
         began = self._clock.monotonic()
         trace = self._traces.begin(
-            "driftd.reconcile", {"k8s.namespace.name": ticket.scope.namespace, "driftd.trigger": ticket.trigger}
+            names.RECONCILE, {names.NAMESPACE: ticket.scope.namespace, names.TRIGGER: ticket.trigger}
         )
         try:
             end = await self._cycle.run(ticket, trace)

@@ -24,7 +24,7 @@ from driftd.drift import (
 from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
 from driftd.engine.turns import Turns
 from driftd.engine.worlds import Worlds
-from driftd.telemetry import Trace
+from driftd.telemetry import Trace, names
 from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, kind_name, scope_of
 
 _log = structlog.get_logger()
@@ -333,7 +333,7 @@ class Meaning:
         if offered.trace is None:
             await self._judged(finding)
             return
-        offered.trace.late("driftd.judge", began_ns, {"driftd.direction": judgement.direction.value})
+        offered.trace.late(names.JUDGE, began_ns, names.meaning(finding))
         with offered.trace.resumed():
             await self._judged(finding)
 

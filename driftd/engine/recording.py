@@ -11,8 +11,8 @@ from driftd.engine.meaning import Meaning
 from driftd.engine.record import OpenFindings, Sift
 from driftd.engine.work import Work
 from driftd.store import EntryRefused, Store, StoreGone
-from driftd.telemetry import Metrics
-from driftd.values import Clock, Digest, Finding, FindingType, ObjectRef, Scope
+from driftd.telemetry import Metrics, names
+from driftd.values import Clock, Digest, Direction, Finding, FindingType, ObjectRef, Scope
 
 _log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class Recording:
         """Write down how the cycle ended: its last look is what is open now."""
         sift = self._sift(comparison)
         unbegun = [one for one in sift.opened if one.id not in work.opened]  # a last look that nothing followed
-        with work.trace.stage("driftd.report"):
+        with work.trace.stage(names.REPORT):
             reports = await self._reports(sift, comparison, work)
         here = {finding.id for finding in comparison.findings}
         passed = [finding for id, finding in work.opened.items() if id not in here]
@@ -81,17 +81,20 @@ class Recording:
         recordings += [self._store.finish(work.outcomes, reports)] if work.outcomes or reports else []
         recordings += [self._store.note("fight.known", str(ref), {}) for ref in work.fights]
         by = "its namespace is gone" if _is_homeless(comparison, work) else "elsewhere"
-        with work.trace.stage("driftd.record"):
+        with work.trace.stage(names.RECORD):
             await self._record(*recordings, *self._closings(gone.values(), work.repaired, by))
         self._findings.take(comparison.scope, sift)
         work.trace.note(
             {
-                "driftd.model.revision": self._in_force().commit,
-                "driftd.drift.count": len(work.opened),
-                "driftd.drift.open": len(comparison.findings),
-                "driftd.repaired.count": len(work.repaired),
+                names.REVISION: self._in_force().commit,
+                names.DRIFT_COUNT: len(work.opened),
+                names.DRIFT_OPEN: len(comparison.findings),
+                names.REPAIRED_COUNT: len(work.repaired),
             }
         )
+        known = [finding for finding in work.opened.values() if finding.direction is not Direction.UNKNOWN]
+        if known:  # the others' meaning comes with their judgement
+            work.trace.note(names.meaning(min(known, key=lambda finding: finding.severity.rank)))
         now = self._clock.monotonic()
         differing = {one.ref for one in comparison.differences.values()}
         for finding in gone.values():

@@ -1,5 +1,6 @@
 """Logs, metrics and spans: names and attributes in one place."""
 
+from driftd.telemetry import names
 from driftd.telemetry.logs import configure_logs
 from driftd.telemetry.metrics import Metrics
 from driftd.telemetry.traces import Attributes, Recorder, Span, Stage, Trace, Traces, current_trace_id
@@ -14,4 +15,5 @@ __all__ = [
     "Traces",
     "configure_logs",
     "current_trace_id",
+    "names",
 ]

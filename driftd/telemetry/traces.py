@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import structlog
 
 Attributes = Mapping[str, str | int | float | bool]
 
+OUTCOME: Final = "driftd.outcome"
+STAGES_LEFT_OUT: Final = "driftd.stages.left_out"
 _TRACE: ContextVar[str] = ContextVar("driftd_trace", default="")
 
 MOST_STAGES = 512
@@ -164,9 +166,9 @@ class Trace:
             self.keep()
         if self.root is None:
             return
-        self._attributes["driftd.outcome"] = outcome
+        self._attributes[OUTCOME] = outcome
         if self._left_out:
-            self._attributes["driftd.stages.left_out"] = self._left_out
+            self._attributes[STAGES_LEFT_OUT] = self._left_out
         self.root.end(time.time_ns(), self._attributes, failed)
         _TRACE.set("")
         structlog.contextvars.unbind_contextvars("trace_id", "span_id")

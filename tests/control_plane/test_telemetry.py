@@ -92,6 +92,9 @@ async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_n
     assert write.attributes["driftd.verb"] == "replace"
     assert write.attributes["driftd.object.name"] == "default-deny"
     assert write.attributes["driftd.result"] == "done"
+    judgement = by_name["driftd.judge"].attributes
+    assert (judgement["driftd.direction"], judgement["driftd.severity"]) == (judged["direction"], judged["severity"])
+    assert "acme-prod/" in judgement["driftd.witness"]
 
     assert f'trace_id="{trace_id}"' in await scene.daemon.metrics()
     rows = (await evidence(tmp_path / "data")).rows

@@ -11,7 +11,9 @@ from driftd.drift.meaning import UNJUDGED
 from driftd.drift.state import LiveScope
 from driftd.engine import Meaning
 from driftd.engine.own_policies import MOST_OWN
+from driftd.telemetry import Trace, Traces
 from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Scope
+from tests.support.spans import InMemory
 from tests.support.stage import MODELS, compiled_models
 
 COMPILED = compiled_models(MODELS)
@@ -24,7 +26,9 @@ def finding(difference: Difference = GONE) -> Finding:
     return Teller(COMPILED, ACME, Scope("acme-prod")).tell(difference, UNJUDGED)
 
 
-async def judged(policies: int, difference: Difference = GONE) -> tuple[Meaning, list[Finding]]:
+async def judged(
+    policies: int, difference: Difference = GONE, trace: Trace | None = None
+) -> tuple[Meaning, list[Finding]]:
     told: list[Finding] = []
 
     async def take(found: Finding) -> None:
@@ -32,7 +36,7 @@ async def judged(policies: int, difference: Difference = GONE) -> tuple[Meaning,
 
     meaning = Meaning(compiled=lambda: COMPILED, policies=policies, judged=take, decided=lambda _scope: None)
     running = asyncio.create_task(meaning.run())
-    meaning.offer(finding(difference), difference)
+    meaning.offer(finding(difference), difference, trace)
     async with asyncio.timeout(20):
         while not (told or meaning.idle):
             await asyncio.sleep(0.01)
@@ -44,6 +48,26 @@ async def test_an_offered_finding_comes_back_with_its_direction() -> None:
     _, told = await judged(2000)
     assert [found.direction for found in told] == [Direction.LOOSENS]
     assert told[0].id == finding().id
+
+
+async def test_the_span_of_a_judgement_says_what_the_page_says() -> None:
+    spans = InMemory()
+    trace = Traces(spans).begin("driftd.reconcile", {})
+    trace.keep()
+    trace.end("repaired", eventful=True)
+    _, (found,) = await judged(2000, trace=trace)
+    assert found.witness is not None
+    assert [(one.name, one.parent, one.attributes) for one in spans.made[1:]] == [
+        (
+            "driftd.judge",
+            trace.root,
+            {
+                "driftd.direction": "loosens",
+                "driftd.severity": found.severity.value,
+                "driftd.witness": str(found.witness),
+            },
+        )
+    ]
 
 
 async def test_what_was_judged_once_is_known_at_the_next_comparison() -> None:

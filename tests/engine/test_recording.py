@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from driftd.drift import Comparison, FightBreaker, compare
+from driftd.drift import Comparison, FightBreaker, Judgement, compare
 from driftd.engine import InForce, Meaning, OpenFindings
 from driftd.engine.recording import Recording
 from driftd.engine.work import Work
 from driftd.store import Past, Store
 from driftd.telemetry import Metrics, Traces
-from driftd.values import Body, Finding, Scope
+from driftd.values import Body, Direction, Finding, Scope, Witness
 from tests.support.drift_scope import (
     HOME,
     NAME,
@@ -25,8 +25,10 @@ from tests.support.drift_scope import (
     policy_ref,
     scope_of_bodies,
 )
+from tests.support.spans import InMemory
 
 DENY: Body = {"podSelector": {}, "policyTypes": ["Egress", "Ingress"]}
+FLOW = Witness("acme-prod/web", "globex-prod/db", "TCP", "5432")
 MODEL = [namespace(), policy("default-deny", DENY)]
 GOVERNED = governed_of(MODEL)
 COMPILED = compiled_of(GOVERNED)
@@ -140,3 +142,29 @@ async def test_what_only_the_last_look_shows_is_begun_like_any_other_also_when_i
     lives = await scene.lives("default-deny")
     assert [life.episode for life in lives] == [2, 1]
     assert all(life.seen.closed for life in lives)
+
+
+@pytest.mark.parametrize(
+    ("direction", "told"),
+    [
+        (
+            Direction.LOOSENS,
+            {"driftd.direction": "loosens", "driftd.severity": "critical", "driftd.witness": str(FLOW)},
+        ),
+        (Direction.UNKNOWN, {}),
+    ],
+)
+async def test_the_span_of_a_cycle_says_what_its_worst_finding_means_where_that_is_known(
+    scene: Scene, direction: Direction, told: dict[str, str]
+) -> None:
+    spans = InMemory()
+    trace = Traces(spans).begin("driftd.reconcile", {})
+    known = {policy_ref("default-deny"): Judgement(direction, crosses_tenant=True, witness=FLOW)}
+    bodies = scope_of_bodies([namespace(), opened(egress=[{}])])
+    comparison = compare(COMPILED, GOVERNED, bodies, TODAY, judge=lambda _governed, _live, _asked: known)
+    work = Work(trace, 99.0)
+    await scene.recording.begin(scene.recording.open_fresh(comparison, work))
+    await scene.recording.conclude(comparison, work)
+    trace.end("drift", eventful=True)
+    meaning = {"driftd.direction", "driftd.severity", "driftd.witness"}
+    assert {key: value for key, value in spans.made[0].attributes.items() if key in meaning} == told

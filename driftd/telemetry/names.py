@@ -1,0 +1,55 @@
+"""What spans are called and what stands on them: each name once, as docs/telemetry.md lists them."""
+
+from typing import Final
+
+from driftd.telemetry.traces import OUTCOME, STAGES_LEFT_OUT, Attributes
+from driftd.values import Finding
+
+RECONCILE: Final = "driftd.reconcile"
+OBSERVE: Final = "driftd.observe"
+PROVE: Final = "driftd.prove"
+DIFF: Final = "driftd.diff"
+DECIDE: Final = "driftd.decide"
+REMEDIATE: Final = "driftd.remediate"
+WRITE: Final = "driftd.write"
+VERIFY: Final = "driftd.verify"
+REPORT: Final = "driftd.report"
+RECORD: Final = "driftd.record"
+JUDGE: Final = "driftd.judge"
+SPANS: Final = (RECONCILE, OBSERVE, PROVE, DIFF, DECIDE, REMEDIATE, WRITE, VERIFY, REPORT, RECORD, JUDGE)
+
+NAMESPACE: Final = "k8s.namespace.name"
+TRIGGER: Final = "driftd.trigger"
+REVISION: Final = "driftd.model.revision"
+DRIFT_COUNT: Final = "driftd.drift.count"
+DRIFT_OPEN: Final = "driftd.drift.open"
+REPAIRED_COUNT: Final = "driftd.repaired.count"
+OBJECTS: Final = "driftd.objects"
+WRITES: Final = "driftd.writes"
+WAITING: Final = "driftd.waiting"
+VERB: Final = "driftd.verb"
+RESULT: Final = "driftd.result"
+OBJECT_KIND: Final = "driftd.object.kind"
+OBJECT_NAME: Final = "driftd.object.name"
+FINDING: Final = "driftd.finding.id"
+EPOCH: Final = "driftd.epoch"
+DIRECTION: Final = "driftd.direction"
+SEVERITY: Final = "driftd.severity"
+WITNESS: Final = "driftd.witness"
+ATTRIBUTES: Final = (
+    NAMESPACE, TRIGGER, OUTCOME, REVISION, DRIFT_COUNT, DRIFT_OPEN, REPAIRED_COUNT, STAGES_LEFT_OUT, OBJECTS, WRITES,
+    WAITING, VERB, RESULT, OBJECT_KIND, OBJECT_NAME, FINDING, EPOCH, DIRECTION, SEVERITY, WITNESS,
+)  # fmt: skip
+
+_WITNESS_CHARACTERS = 256
+
+
+def meaning(finding: Finding) -> Attributes:
+    """What a finding means, as a page tells it too: its direction, how bad that is, and the flow that shows it."""
+    found: dict[str, str | int | float | bool] = {
+        DIRECTION: finding.direction.value,
+        SEVERITY: finding.severity.value,
+    }
+    if finding.witness is not None:
+        found[WITNESS] = str(finding.witness)[:_WITNESS_CHARACTERS]
+    return found
