@@ -24,10 +24,14 @@ T = TypeVar("T")
 _WRITERS: Final = 0x6472_6966_7464  # "driftd": every transaction that appends to the chain
 _MIGRATION_SECONDS: Final = 900.0
 _READ_SECONDS: Final = 30.0
+_RECONNECT_SECONDS: Final = 15.0
+"""While the journal serves, a server may take its time to let us in. Whatever somebody waits for may not."""
 _TERMINATION_SECONDS: Final = 3.0
 """A driver waits two seconds for a connection to end in good order before it cuts it."""
 _AWAY: Final = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that tell of the database, not of what was asked: connection, role, deadlock, resources, end."""
+_TAKEN: Final = "55P03"
+"""Another replica's turn took longer than `busy_ms`."""
 _NO_TABLE: Final = frozenset({"42P01", "42501"})
 """A table that is missing, or that this role may not touch: somebody changed the database under us."""
 
@@ -56,7 +60,10 @@ class Postgres:
 
     async def open(self) -> None:
         """Migrate if need be, one replica at a time, the tables copied first."""
-        if await self._transact(migrate.version, self._deadline) != migrate.HEAD:
+        await self._open(self._deadline)
+
+    async def _open(self, seconds: float) -> None:
+        if await self._transact(migrate.version, seconds) != migrate.HEAD:
             await self._transact(lambda connection: _migrate(connection, self.name), _MIGRATION_SECONDS, patient=True)
 
     async def write(self, body: Callable[[Connection], T]) -> T:
@@ -106,7 +113,7 @@ class Postgres:
     async def _reconnect(self) -> None:
         old, self._engine = self._engine, self._made()
         self._leave(old.dispose())
-        await self.open()
+        await self._open(_RECONNECT_SECONDS)
 
     def _made(self) -> AsyncEngine:
         settings = {
@@ -121,7 +128,7 @@ class Postgres:
             pool_timeout=self._deadline,
             pool_pre_ping=True,
             hide_parameters=True,  # a failing statement's values must not end up in logs
-            connect_args={"timeout": self._deadline, "server_settings": settings},
+            connect_args={"timeout": _RECONNECT_SECONDS, "server_settings": settings},
         )
 
     async def _transact(self, body: Callable[[Connection], T], seconds: float, *, patient: bool = False) -> T:
@@ -192,7 +199,7 @@ def unavailable(error: BaseException) -> DatabaseUnavailable | None:
     if error.connection_invalidated or not state:
         return None if _is_ours(error) else DatabaseUnavailable(f"{type(error.orig).__name__}: the connection is gone")
     if state[:2] in _AWAY or state in _NO_TABLE:
-        return DatabaseUnavailable(f"{state}: {_words(error)}")
+        return DatabaseUnavailable(f"{state}: {_words(error)}", taken=state == _TAKEN)
     return None
 
 

@@ -36,6 +36,9 @@ _log = structlog.get_logger("driftd.store")
 _GROUP = 256
 """Entries in one transaction."""
 
+_TURNS_WAITED_FOR = 12
+"""Each for as long as a repair would wait (`busy_ms`): 3 s."""
+
 _DIVERTING_ROUNDS = 3
 """Readings of the journal during one replay after which newcomers may still be added to it."""
 
@@ -86,14 +89,21 @@ class Scribe:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the database, replay what waits, begin to serve. A database that is away is no error."""
+        """Open the database, replay what waits, begin to serve. A database that is away is no error.
+
+        One that other replicas write to is not away, and nobody waits for a record yet: their turns are waited for.
+        """
         for entry in (await self._in_journal_thread(self._journal.read, 0)).entries:
             self._overlay_with(entry)
-        try:
-            await self._database.open()
-            await self._come_back()
-        except DatabaseUnavailable as error:
-            self._degrade(error.reason)
+        for turns_left in range(_TURNS_WAITED_FOR, -1, -1):
+            try:
+                await self._database.open()
+                await self._come_back()
+                break
+            except DatabaseUnavailable as error:
+                if not (error.taken and turns_left):
+                    self._degrade(error.reason)
+                    break
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     async def stop(self) -> None:

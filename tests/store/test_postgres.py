@@ -10,6 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import URL
+from structlog.testing import capture_logs
 
 import driftd.store.migrate as migration
 from driftd.store import ReadOnly, Store, StoreMode, StoreOptions, StoreUnreadable, address_of, shown
@@ -30,6 +31,37 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def late_relay(port: int, seconds: float) -> AsyncIterator[int]:
+    """A port that leads to another, for whoever waits so long first."""
+    pairs: set[asyncio.StreamWriter] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass  # either side hung up
+        finally:
+            writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pairs.add(writer)
+        await asyncio.sleep(seconds)
+        inward, outward = await asyncio.open_connection("127.0.0.1", port)
+        pairs.add(outward)
+        await asyncio.gather(pump(reader, outward), pump(inward, writer))
+
+    relay = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield int(relay.sockets[0].getsockname()[1])
+    finally:
+        relay.close()
+        for one in pairs:
+            one.close()
 
 
 async def until(store: Store, mode: StoreMode) -> None:
@@ -155,6 +187,30 @@ async def test_somebody_who_holds_the_writers_turn_delays_nothing_but_the_databa
         await other.close()
         await until(store, StoreMode.OK)
         assert len(await store.unsettled()) == 1
+
+
+async def test_a_store_that_opens_while_others_write_waits_for_its_turn(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    other = await asyncpg.connect(url)
+    await other.execute("SELECT pg_advisory_lock($1)", 0x6472_6966_7464)
+    leaving = asyncio.get_running_loop().call_later(0.6, lambda: asyncio.ensure_future(other.close()))
+    with capture_logs() as logs:
+        async with opened(url, tmp_path) as store:
+            assert store.state.mode is StoreMode.OK
+            await store.note("here", "", {})
+    assert leaving.when() < asyncio.get_running_loop().time()
+    assert "store.mode" not in {entry["event"] for entry in logs}
+
+
+async def test_a_server_that_lets_nobody_in_quickly_is_back_all_the_same(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with late_relay(server.port, QUICK.deadline_seconds + 0.5) as port:
+        store = await Store.open(url.replace(f":{server.port}/", f":{port}/"), SteppingClock(), tmp_path, QUICK)
+        assert store.state.mode is StoreMode.JOURNALLING
+        await store.begin([finding()], [])
+        await until(store, StoreMode.OK)
+        assert len(await store.open_findings()) == 1
+        await store.close()
 
 
 async def test_driftds_sessions_are_ended_when_they_stand_still_in_a_transaction(server: Server) -> None:
