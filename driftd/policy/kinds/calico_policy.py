@@ -18,7 +18,7 @@ from driftd.values import Body, Resource
 DEFAULT_TIER = "default"
 _FLAGS = ("preDNAT", "doNotTrack", "applyOnForward")
 _OPTIONAL = ("namespaceSelector", "serviceAccountSelector")
-_CLOSING = frozenset({"Deny"})
+_CLOSING = ("Deny",)
 _LAST_INTEGER = 2**53
 
 
@@ -74,7 +74,8 @@ class CalicoPolicy(WholeSpec):
     def emptied_spec(self, spec: Body) -> Body:
         kept = {key: value for key, value in spec.items() if key not in ("ingress", "egress")}
         for direction in ("ingress", "egress"):
-            closing = [rule for rule in spec.get(direction) or () if mapping(rule, direction).get("action") in _CLOSING]
+            rules = sequence(spec.get(direction), f"spec.{direction}")
+            closing = [rule for rule in rules if mapping(rule, direction).get("action") in _CLOSING]
             if closing:
                 kept[direction] = closing
         return kept

@@ -173,6 +173,12 @@ def test_a_sets_addresses_are_a_set_and_its_labels_are_covered(nets: list[str]) 
     assert repaired["metadata"]["labels"] == {"role": "partner"}
 
 
+@pytest.mark.parametrize("rules", [7, 1e300, True, "Deny", ["Deny"], {"action": "Deny"}])
+def test_what_has_no_rules_that_could_be_read_cannot_be_emptied(rules: Any) -> None:
+    with pytest.raises(MalformedObject):
+        POLICIES["NetworkPolicy"].emptied(policy({"ingress": rules}, kind="NetworkPolicy"))
+
+
 def test_a_tier_has_an_order_and_a_default_and_is_never_emptied() -> None:
     def tier(**spec: Any) -> Body:
         return {"apiVersion": V3, "kind": "Tier", "metadata": {"name": "t"}, "spec": spec}
