@@ -2,7 +2,8 @@
 
 Rules are a list in order, and the first that matches decides; within a rule everything given must hold, and the entries
 of a field (`nets`, `ports`, `names`) are a set. A field that is empty says nothing, so it is left out: Calico's API
-server writes `source: {}` where its CRDs do not. Selectors stay as they are spelled, like all texts.
+server writes `source: {}` where its CRDs do not. Only `http` says something by being there: a match of requests that
+names none is one all the same, and hands the rule to a proxy above layer 4. Selectors stay as they are spelled.
 Source: `api/pkg/apis/projectcalico/v3/globalnetworkpolicy.go` (Rule, EntityRule) and `numorstring`.
 """
 
@@ -10,11 +11,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from driftd.policy.kinds.addresses import cidr
-from driftd.policy.kinds.canonical import MalformedObjectError, as_set, by_text, mapping, sequence
+from driftd.policy.kinds.canonical import MalformedObjectError, as_set, by_text, sequence
 from driftd.values import Body
 
 _SETS = frozenset({"nets", "notNets", "ports", "notPorts"})
+_NAMES = frozenset({"names", "methods", "paths"})
 _SELECTORS = ("selector", "namespaceSelector", "notSelector")
+_DEEPEST = 2  # rule, source, serviceAccounts: what is deeper is not the API's, and a hostile body has no end
 _LONGEST = 160
 _FEW = 3
 
@@ -28,39 +31,28 @@ def canonical_rule(rule: object, where: str) -> Body:
     """One rule without what says nothing, its sets sorted; unknown fields word for word."""
     if type(rule) is not dict:
         raise MalformedObjectError(where, "a rule (a map with an action)", rule)
+    return _said(rule, where, _DEEPEST)
+
+
+def _said(parts: Body, where: str, deeper: int) -> Body:
     canonical: Body = {}
-    for key, value in rule.items():
-        if _says_nothing(value):
-            continue
-        canonical[key] = value
-        if key in ("source", "destination"):
-            canonical[key] = _entity(value, f"{where}.{key}")
-            if not canonical[key]:
-                del canonical[key]
-        elif key == "http":
-            http = {field: _set(part, f"{where}.http") for field, part in mapping(value, where).items()}
-            canonical[key] = http
+    for key, value in parts.items():
+        part = _part(key, value, f"{where}.{key}", deeper)
+        if part is not None and (key == "http" or part not in ("", [], {})):
+            canonical[key] = part
     return canonical
 
 
-def _entity(value: object, where: str) -> Body:
-    canonical: Body = {}
-    for key, part in mapping(value, where).items():
-        if _says_nothing(part):
-            continue
-        if key in _SETS:
-            canonical[key] = as_set([_entry(one) for one in sequence(part, f"{where}.{key}")])
-        elif key == "serviceAccounts":
-            accounts = {
-                field: _set(found, f"{where}.{key}")
-                for field, found in mapping(part, where).items()
-                if not _says_nothing(found)
-            }
-            if accounts:
-                canonical[key] = accounts
-        else:
-            canonical[key] = part.strip(" \t") if key in _SELECTORS and type(part) is str else part
-    return canonical
+def _part(key: str, value: object, where: str, deeper: int) -> object:
+    if key in _SETS:
+        return as_set([_entry(one) for one in sequence(value, where)])
+    if key in _NAMES:
+        return as_set([_part("", one, where, deeper) for one in sequence(value, where)])
+    if key in _SELECTORS and type(value) is str:
+        return value.strip(" \t")
+    if type(value) is dict and deeper and key != "annotations":
+        return _said(value, where, deeper - 1)
+    return value
 
 
 def _entry(one: object) -> object:
@@ -68,14 +60,6 @@ def _entry(one: object) -> object:
     if type(one) is not str:
         return one
     return int(one) if one.isascii() and one.isdigit() and len(one) <= 5 else cidr(one)
-
-
-def _set(part: object, where: str) -> object:
-    return as_set(sequence(part, where)) if type(part) is list else part
-
-
-def _says_nothing(value: object) -> bool:
-    return value is None or value in ("", [], {})
 
 
 def keyed_rules(rules: list[Any], peers: str) -> tuple[Body, str]:
