@@ -11,7 +11,8 @@ import pytest
 from driftd.lab import Lab
 from driftd.policy.kinds import CALICO
 from driftd.values import ObjectRef
-from tests.support.calico import MODEL, TieredScene, calico, calico_objects, installed, listed, path
+from tests.support.calico import MODEL, TieredScene, calico, calico_objects, listed
+from tests.support.calico_crds import installed, path
 from tests.support.kube import Kube
 from tests.support.shared_stage import quiet, sound, told
 from tests.support.stage import Body, compiled_models, stage
@@ -56,7 +57,7 @@ async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[TieredScene]:
         await one.daemon.start(ready=False)
         here = TieredScene(lab, one.kube, one.daemon, models, data=tmp_path / "data")
         await _says_what_is_not_served(here)
-        async with installed(here):
+        async with installed(here.kube):
             await here.canonical(60.0)
             await here.daemon.wait_ready(60.0)
             await here.mark()

@@ -1,7 +1,5 @@
-"""Calico's storage CRDs on a lab, written from the published reference, and a scene that knows the objects in them."""
+"""Calico's objects on a lab, and a scene that knows them."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,70 +17,14 @@ from tests.oracle.replay import CALICO as RESOURCES
 from tests.oracle.replay import NAMESPACES, NETWORK_POLICIES, Key, State, replay
 from tests.oracle.universe import Flow, identity
 from tests.oracle.worlds import Allowed
+from tests.support.calico_crds import API, GROUP, PLURALS, path
 from tests.support.faulty import Scene
-from tests.support.kube import Kube, KubeError
+from tests.support.kube import Kube
 from tests.support.stage import DRIFTD, compiled_models
 
 Body = dict[str, Any]
-GROUP = "crd.projectcalico.org"
-API = f"{GROUP}/v1"
 MODEL = Path(__file__).resolve().parents[1] / "models" / "calico"
-PLURALS = {
-    "Tier": "tiers",
-    "GlobalNetworkPolicy": "globalnetworkpolicies",
-    "GlobalNetworkSet": "globalnetworksets",
-    "NetworkPolicy": "networkpolicies",
-    "NetworkSet": "networksets",
-}
-_NAMESPACED = ("NetworkPolicy", "NetworkSet")
 _OTHER_POLICY = f"NetworkPolicy.{CALICO}"
-_FIELDS: dict[str, Body] = {
-    "order": {"type": "number"},
-    "tier": {"type": "string"},
-    "selector": {"type": "string"},
-    "namespaceSelector": {"type": "string"},
-    "defaultAction": {"enum": ["Pass", "Deny"], "type": "string"},
-    "types": {"type": "array", "items": {"type": "string"}},
-    "nets": {"type": "array", "items": {"type": "string"}},
-}
-
-
-def crd(kind: str) -> Body:
-    """The definition of a kind: the fields that the tests change are typed, the others are kept as they come."""
-    spec = {"type": "object", "properties": _FIELDS, "x-kubernetes-preserve-unknown-fields": True}
-    schema = {
-        "type": "object",
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": spec,
-        },
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURALS[kind]}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced" if kind in _NAMESPACED else "Cluster",
-            "names": {
-                "kind": kind,
-                "plural": PLURALS[kind],
-                "singular": kind.lower(),
-                "listKind": f"{kind}List",
-            },
-            "preserveUnknownFields": False,
-            "versions": [
-                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}},
-            ],
-        },
-    }
-
-
-def path(kind: str, namespace: str = "", name: str = "") -> str:
-    where = f"namespaces/{namespace}/" if namespace else ""
-    return f"apis/{API}/{where}{PLURALS[kind]}" + (f"/{name}" if name else "")
 
 
 def calico(kind: str, name: str, spec: Body, namespace: str = "", **metadata: Any) -> Body:
@@ -100,29 +42,6 @@ async def listed(kube: Kube) -> dict[ObjectRef, Body]:
             ref = ObjectRef(CALICO, kind, meta.get("namespace", ""), meta["name"])
             found[ref] = {"apiVersion": API, "kind": kind, **item}
     return found
-
-
-@asynccontextmanager
-async def installed(scene: Scene) -> AsyncIterator[None]:
-    """The five CRDs, established; taken away again, with all there is of them."""
-    for kind in PLURALS:
-        await scene.kube.create(crd(kind))
-
-    async def serves() -> bool:
-        try:
-            await listed(scene.kube)
-        except KubeError as error:
-            if error.status not in (404, 429):  # not established, or its storage is just being opened
-                raise
-            return False
-        return True
-
-    try:
-        await scene.until("Calico's CRDs are served", serves, 30.0)
-        yield
-    finally:
-        for plural in PLURALS.values():
-            await scene.kube.delete("CustomResourceDefinition", "", f"{plural}.{GROUP}")
 
 
 def calico_objects(compiled: Compiled) -> dict[ObjectRef, Body]:
@@ -149,7 +68,7 @@ class TieredScene(Scene):
 
     async def differing(self) -> list[str]:
         compiled = compiled_models(self.models)
-        found = [one for one in await super().differing() if not one.startswith((*_NAMESPACED[1:], _OTHER_POLICY))]
+        found = [one for one in await super().differing() if not one.startswith(("NetworkSet", _OTHER_POLICY))]
         lives = await listed(self.kube)
         wanted: dict[ObjectRef, Desired] = {}
         for governed in compiled.every_scope():
