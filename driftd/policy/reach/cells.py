@@ -88,11 +88,9 @@ class Cells:
 
     def _views(self) -> None:
         old_views, new_views = self.before.namespaces, self.after.namespaces
-        if old_views is new_views:
-            noisy = []
-        else:
-            noisy = [name for name, new in new_views.items() if old_views.get(name) is not new]
-            noisy += [name for name in old_views if name not in new_views]
+        noisy = (
+            sorted({name for name, _ in old_views.items() ^ new_views.items()}) if old_views is not new_views else []
+        )
         self._noisy.update(noisy)
         changing = 0
         for name in noisy:
@@ -125,15 +123,12 @@ class Cells:
                 self._counts[position] = count
                 pair_of_plans = (old.plans.get(position), new.plans.get(position))
                 groups[pair_of_plans] = groups.get(pair_of_plans, 0) | (1 << position)
-        for plans, bits in new.groups.items():
-            if bits & ~apart:
-                groups[plans, plans] = groups.get((plans, plans), 0) | (bits & ~apart)
-        for (plans_before, plans_after), bits in groups.items():
-            group = Group(plans_before, plans_after, bits)
-            self._loud.append(group)
-            self.shared |= bits
-            if plans_before != plans_after:
-                self.changed.append(group)
+        found = [Group(*plans, bits) for plans, bits in groups.items()]
+        self.changed += [group for group in found if group.before != group.after]
+        found += [Group(plans, plans, bits & ~apart) for plans, bits in new.groups.items() if bits & ~apart]
+        self._loud += found
+        for group in found:
+            self.shared |= group.bits
 
     def _appearing(self, gone: Counter[tuple[int | None, int | None]], old_live: int, new_live: int) -> dict[int, int]:
         """Of the endpoints that do not stay: those that a class of their own can stand for; the rest is `moved`."""

@@ -242,6 +242,13 @@ class Endpoints:
                 current.append(self._append(Outside(low, after - 1)))
         self._starts, self._current = starts, current
 
+    def worn(self, places: Iterable[int]) -> set[tuple[str, str]]:
+        """The labels that any of some pod classes carries, of those that count."""
+        found: set[tuple[str, str]] = set()
+        for place in places:
+            found.update(getattr(self.classes[place], "labels", ()))
+        return found
+
     def points(self, places: Iterable[int]) -> list[int] | None:
         """The addresses of some classes, ascending; None where one is a range, or none is known of one."""
         found: list[int] = []

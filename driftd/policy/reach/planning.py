@@ -1,11 +1,13 @@
 """Which policies apply to which class, and the shared plan that follows."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from driftd.policy.reach.inventory import ClusterView, Plans
-from driftd.policy.reach.policies import ANYONE, Flow, Policy, Rule, Tier
+from driftd.policy.reach.policies import ANYONE, Flow, Peer, Pods, Policy, Rule, Tier
 from driftd.policy.reach.relation import positions
 from driftd.policy.reach.rules import PLAIN, Near
+from driftd.policy.reach.selectors import In
 from driftd.policy.reach.snapshot import NO_PLANS, Core
 from driftd.policy.reach.tiers import tier_named
 from driftd.policy.reach.walk import Applied, Plan
@@ -41,8 +43,11 @@ def _selecting(
 ) -> list[tuple[Tier, Policy, int, int]]:
     """The policies that apply to any of the classes, in the order in which they are asked: to which surely, perhaps."""
     peers, within = core.matcher.peers, classes.bit_length()
+    worn = core.endpoints.worn(positions(classes))
     found: list[tuple[Tier, Policy, int, int]] = []
     for policy in policies:
+        if _asks_for_another(policy.subject, worn):
+            continue
         must, may = peers.bits(policy.subject, within)
         may &= classes
         if may:
@@ -50,6 +55,14 @@ def _selecting(
             found.append((tier, policy, must & may if policy.certain and tier.certain else 0, may))
     found.sort(key=_order)
     return found
+
+
+def _asks_for_another(subject: Peer, worn: AbstractSet[tuple[str, str]]) -> bool:
+    """Whether it selects only pods with a label that nobody here wears."""
+    if not isinstance(subject, Pods) or subject.calico or not isinstance(subject.labels, In):
+        return False
+    key = subject.labels.key
+    return not any((key, value) in worn for value in subject.labels.values)
 
 
 def _order(one: tuple[Tier, Policy, int, int]) -> tuple[float, str, tuple[float, str]]:
@@ -61,7 +74,7 @@ def _applied(core: Core, policy: Policy, tier: Tier, *, certain: bool) -> Applie
     key = (policy, certain, tier)
     found = core.applied.get(key)
     if found is None:
-        found = core.applied[key] = Applied(policy, certain, tier)
+        found = core.applied[key] = Applied(policy, certain, tier, _minding(policy))
     return found
 
 
@@ -73,13 +86,16 @@ def _plan(core: Core, flow: Flow, applied: list[Applied] | None, position: int) 
 
 def _near(core: Core, flow: Flow, applied: Iterable[Applied], position: int) -> Near:
     """What of the class itself its plan depends on; nothing, for most."""
+    if not any(one.minding for one in applied):
+        return PLAIN
     named = False
     narrowed: list[tuple[Rule, bool]] = []
     missed: set[Rule] = set()
     for one in applied:
-        names, conditioned = _traits(core, one.policy, flow)
-        named = named or names
-        for rule in conditioned:
+        for rule in one.policy.rules(flow) or ():
+            named = named or (flow is Flow.INGRESS and _names_ports(rule))
+            if rule.near is ANYONE:
+                continue
             must, may = core.matcher.peers.bits(rule.near, position + 1)
             if not may >> position & 1:
                 missed.add(rule)
@@ -92,15 +108,14 @@ def _near(core: Core, flow: Flow, applied: Iterable[Applied], position: int) -> 
     return Near(own_ports, tuple(narrowed), frozenset(missed))
 
 
-def _traits(core: Core, policy: Policy, flow: Flow) -> tuple[bool, tuple[Rule, ...]]:
-    """Whether the policy's rules name ports of the protected pod, and its rules with a condition on that pod."""
-    key = (policy, flow)
-    found = core.traits.get(key)
-    if found is None:
-        rules = policy.rules(flow) or ()
-        names = flow is Flow.INGRESS and any(rule.ports.names or rule.ports.not_names for rule in rules)
-        found = core.traits[key] = (names, tuple(rule for rule in rules if rule.near is not ANYONE))
-    return found
+def _minding(policy: Policy) -> bool:
+    """Whether rules of it name ports of the pod that they protect, or have a condition on that pod."""
+    ingress, egress = policy.ingress or (), policy.egress or ()
+    return any(map(_names_ports, ingress)) or any(rule.near is not ANYONE for rule in (*ingress, *egress))
+
+
+def _names_ports(rule: Rule) -> bool:
+    return bool(rule.ports.names or rule.ports.not_names)
 
 
 def grouped(plans: Mapping[int, Plans]) -> dict[Plans, int]:

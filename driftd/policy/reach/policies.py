@@ -1,6 +1,5 @@
 """The one form every policy kind is read into: a tier, a subject, and per direction ordered rules."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from operator import is_
@@ -304,15 +303,14 @@ def peers_of(policy: Policy) -> tuple[Peer, ...]:
     return tuple(found)
 
 
-def leaves(peer: Peer) -> Iterator[Leaf]:
+def leaves(peer: Peer) -> tuple[Leaf, ...]:
     """The conditions that an expression is made of."""
     match peer:
         case Pods() | Block() | Hosts():
-            yield peer
+            return (peer,)
         case Both(parts) | Either(parts):
-            for part in parts:
-                yield from leaves(part)
+            return tuple([leaf for part in parts for leaf in leaves(part)])
         case Unless(part) | Perhaps(part, _):
-            yield from leaves(part)
+            return leaves(part)
         case Anyone() | Nobody():
-            return
+            return ()

@@ -9,7 +9,7 @@ from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.endpoints import Endpoints, Outside, PodClass, Surroundings
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
 from driftd.policy.reach.pods import Pod
-from driftd.policy.reach.policies import Flow, Policy, Rule, Tier
+from driftd.policy.reach.policies import Flow, Policy, Tier
 from driftd.policy.reach.ports import ALL, NONE, PortSet
 from driftd.policy.reach.relation import Reached
 from driftd.policy.reach.rules import Near, RuleMatcher
@@ -68,7 +68,6 @@ class Core:
         self.matcher = RuleMatcher(self.endpoints, self.reading, governed or frozenset())
         self.distrusts = governed is not None
         self.plans: dict[tuple[Flow, tuple[Applied, ...], Near], Plan] = {}
-        self.traits: dict[tuple[Policy, Flow], tuple[bool, tuple[Rule, ...]]] = {}
         self.watch = Watch()
         self.applied: dict[tuple[Policy, bool, Tier], Applied] = {}
         self._plans_of: dict[Use, list[Plan]] = {}

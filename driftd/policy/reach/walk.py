@@ -18,11 +18,15 @@ from driftd.policy.reach.rules import Near, RuleMatcher
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Applied:
-    """A policy as it applies to a class: surely, or (`certain` False) perhaps. Interned; compared by identity."""
+    """A policy as it applies to a class: surely, or (`certain` False) perhaps. Interned; compared by identity.
+
+    `minding`: what it says depends on the class itself, besides that it is selected.
+    """
 
     policy: Policy
     certain: bool
     tier: Tier
+    minding: bool
 
 
 Stage = tuple[Tier, tuple[Applied, ...]]

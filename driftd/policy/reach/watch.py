@@ -1,7 +1,7 @@
 """Who looks at whom: from a peer expression to the policies that use it, to find what tells two classes apart."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from driftd.policy.reach.addresses import Ranges
@@ -30,12 +30,13 @@ Use: TypeAlias = tuple[Policy, Flow]
 class _Shelf:
     """Peers with the policies that use them; those with one plain label condition also by that label."""
 
-    __slots__ = ("bare", "by_label", "every", "intricate")
+    __slots__ = ("bare", "blocks", "by_label", "every", "intricate")
 
     def __init__(self) -> None:
         self.every: dict[Leaf, list[Use]] = {}
         self.by_label: dict[tuple[str, str], list[Leaf]] = {}
         self.intricate: list[tuple[Leaf, frozenset[str]]] = []
+        self.blocks: list[Block] = []
         self.bare: list[Leaf] = []
 
     def add(self, peer: Leaf, use: Use) -> None:
@@ -51,15 +52,21 @@ class _Shelf:
                 self.bare.append(peer)  # in a stranger's namespace it may match whatever the labels
         elif isinstance(peer, Pods) and (keys := keys_of(peer.labels)):
             self.intricate.append((peer, keys))
+        elif isinstance(peer, Block):
+            self.blocks.append(peer)
         else:
             self.bare.append(peer)
 
-    def meeting(self, labels: Iterable[tuple[str, str]]) -> set[Leaf]:
-        """Peers that may match a class with some of these labels: all but those that ask for another one."""
-        found = {*self.bare, *(peer for peer, _ in self.intricate)}
+    def meeting(self, labels: Iterable[tuple[str, str]], points: Sequence[int] | None) -> Iterator[Leaf]:
+        """Peers that may match a class with some of these labels and addresses; None: they are not known."""
+        yield from self.bare
+        for peer, _ in self.intricate:
+            yield peer
         for label in labels:
-            found.update(self.by_label.get(label, ()))
-        return found
+            yield from self.by_label.get(label, ())
+        for block in self.blocks:
+            if points is None or _holds_any(block.ranges, points):
+                yield block
 
     def telling(self, differing: set[tuple[str, str]]) -> set[Leaf]:
         """Peers that can tell apart two pods with these labels on one of them only."""
@@ -116,9 +123,7 @@ class Watch:
         met = [(self._wide, set().union(*worn.values()))]
         met += [(self._local[home], worn[home]) for home in sorted(worn.keys() & self._local.keys())]
         for shelf, labels in met:
-            for peer in shelf.meeting(labels):
-                if isinstance(peer, Block) and points is not None and not _holds_any(peer.ranges, points):
-                    continue
+            for peer in shelf.meeting(labels, points):
                 if matcher.bits(peer)[1] & at:
                     found.update(shelf.every[peer])
         if any(isinstance(one, PodClass) and one.ports for one in fresh):
