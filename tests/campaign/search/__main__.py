@@ -5,11 +5,12 @@ Prints progress, writes its part of docs/campaign.md, exits 1 at the first disag
 """
 
 import argparse
+import json
 import secrets
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from pprint import pformat
@@ -54,6 +55,19 @@ class Tally:
         self.shapes[str(one.shape)] += 1
         self.features += features(one)
 
+    def keep(self, file: Path) -> None:
+        """Write down how far it came."""
+        kept = {**asdict(self), "shapes": dict(self.shapes), "features": dict(self.features)}
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(kept, indent=1))
+        part.replace(file)
+
+    @classmethod
+    def kept(cls, file: Path) -> "Tally":
+        """What `keep` wrote."""
+        found = json.loads(file.read_text())
+        return cls(**{**found, "shapes": Counter(found["shapes"]), "features": Counter(found["features"])})
+
     def page(self) -> str:
         """The part of docs/campaign.md."""
         counted = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.features.items()))
@@ -81,20 +95,22 @@ def failure(one: Case) -> str:
     return ""
 
 
-def search(seed: str, numbers: range, minutes: float) -> tuple[Tally, Case | None]:
-    """Go through the cases of a seed until one fails, which is returned, or time is over."""
-    tally, began = Tally(seed), time.monotonic()
+def search(tally: Tally, numbers: range, minutes: float, kept: Path | None = None) -> Case | None:
+    """Go through cases of a seed until one fails, which is returned, or time is over; `kept` is written on the way."""
+    began = time.monotonic() - tally.seconds
     for number in numbers:
-        one = case(seed, number)
+        one = case(tally.seed, number)
         if failure(one):
-            return tally, one
+            return one
         tally.add(one)
         tally.seconds = time.monotonic() - began
         if tally.cases % _EVERY == 0:
             print(f"{tally.cases:,} cases, {tally.seconds:.0f} s", flush=True)
+            if kept is not None:
+                tally.keep(kept)
         if tally.seconds > minutes * 60:
             break
-    return tally, None
+    return None
 
 
 def tell(one: Case) -> None:
@@ -125,11 +141,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=120.0, help="begin no case after so many minutes")
     parser.add_argument("--plain", action="store_true", help="write no page and leave a failure as large as it is")
     parser.add_argument("--quick", action="store_true", help="write no page")
+    parser.add_argument("--kept", type=Path, help="a file to write down in how far it came, and to go on from if there")
     arguments = parser.parse_args()
-    seed = arguments.seed or secrets.token_hex(4)
-    numbers = range(arguments.cases) if arguments.case is None else range(arguments.case, arguments.case + 1)
-    print(f"seed {seed}: {len(numbers):,} cases of {len(SHAPES)} shapes", flush=True)
-    tally, failed = search(seed, numbers, arguments.minutes)
+    tally = Tally(arguments.seed or secrets.token_hex(4))
+    if arguments.kept is not None and arguments.kept.exists():
+        tally = Tally.kept(arguments.kept)
+    first = tally.cases if arguments.case is None else arguments.case
+    numbers = range(first, arguments.cases if arguments.case is None else first + 1)
+    print(f"seed {tally.seed}: {len(numbers):,} cases of {len(SHAPES)} shapes", flush=True)
+    failed = search(tally, numbers, arguments.minutes, arguments.kept)
     if failed is not None:
         if not arguments.plain:
             tell(failed)
