@@ -16,7 +16,12 @@ T = TypeVar("T")
 
 
 class Backend(Protocol):
-    """Runs transaction bodies and names what goes wrong; see `Database` and `Postgres`."""
+    """Runs transaction bodies and names what goes wrong; see `Database` and `Postgres`.
+
+    `hurry`: whether somebody waits for what is written, so that another process's turn is not waited for long.
+    """
+
+    hurry: bool
 
     @property
     def name(self) -> str:

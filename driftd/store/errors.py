@@ -77,12 +77,11 @@ class DatabaseUnavailable(StoreError):
     """A transaction failed for reasons of the database (locked, full, read-only, I/O, gone, corrupt).
 
     Whether its commit landed is unknown. `corrupt` says that the file itself cannot be trusted any more, `suspect`
-    that it should be checked before it is used again, `taken` that the database is well and another replica writes.
+    that it should be checked before it is used again.
     """
 
-    def __init__(self, reason: str, *, corrupt: bool = False, suspect: bool = False, taken: bool = False) -> None:
+    def __init__(self, reason: str, *, corrupt: bool = False, suspect: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.corrupt = corrupt
-        self.taken = taken
         self.suspect = suspect

@@ -26,12 +26,12 @@ _MIGRATION_SECONDS: Final = 900.0
 _READ_SECONDS: Final = 30.0
 _RECONNECT_SECONDS: Final = 15.0
 """While the journal serves, a server may take its time to let us in. Whatever somebody waits for may not."""
+_PATIENT_SECONDS: Final = 5.0
+"""Turns are given in the order of asking: who asks again each 250 ms, while a busy leader writes, never has one."""
 _TERMINATION_SECONDS: Final = 3.0
 """A driver waits two seconds for a connection to end in good order before it cuts it."""
 _AWAY: Final = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that tell of the database, not of what was asked: connection, role, deadlock, resources, end."""
-_TAKEN: Final = "55P03"
-"""Another replica's turn took longer than `busy_ms`."""
 _NO_TABLE: Final = frozenset({"42P01", "42501"})
 """A table that is missing, or that this role may not touch: somebody changed the database under us."""
 
@@ -42,6 +42,7 @@ class Postgres:
     """One database by URL. `busy_ms` bounds the wait for another replica's transaction, the deadline everything."""
 
     shared = True
+    hurry = True
 
     def __init__(self, url: URL, *, busy_ms: int, deadline_seconds: float) -> None:
         self.name = f"postgresql {url.host}/{url.database}"
@@ -63,12 +64,12 @@ class Postgres:
         await self._open(self._deadline)
 
     async def _open(self, seconds: float) -> None:
-        if await self._transact(migrate.version, seconds) != migrate.HEAD:
+        if await self._transact(migrate.version, seconds, turn=False) != migrate.HEAD:
             await self._transact(lambda connection: _migrate(connection, self.name), _MIGRATION_SECONDS, patient=True)
 
     async def write(self, body: Callable[[Connection], T]) -> T:
         """One durable transaction, in turn with every other replica's."""
-        return await self._transact(body, self._deadline)
+        return await self._transact(body, self._deadline if self.hurry else _PATIENT_SECONDS, patient=not self.hurry)
 
     async def read(self, body: Callable[[Connection], T]) -> T:
         """One reading of one moment."""
@@ -131,10 +132,15 @@ class Postgres:
             connect_args={"timeout": _RECONNECT_SECONDS, "server_settings": settings},
         )
 
-    async def _transact(self, body: Callable[[Connection], T], seconds: float, *, patient: bool = False) -> T:
+    async def _transact(
+        self, body: Callable[[Connection], T], seconds: float, *, turn: bool = True, patient: bool = False
+    ) -> T:
+        """One transaction, in turn with other replicas unless it only looks; `patient` waits for the turn."""
+
         async def writing() -> T:
             async with self._engine.connect() as connection, connection.begin():
-                await _take_turn(connection, patient=patient)
+                if turn:
+                    await _take_turn(connection, patient=patient)
                 return await connection.run_sync(body)
 
         try:
@@ -180,7 +186,7 @@ def _observed(task: "asyncio.Task[Any]") -> None:
 
 
 async def _take_turn(connection: AsyncConnection, *, patient: bool) -> None:
-    if patient:  # a migration of another replica takes as long as it takes
+    if patient:
         await connection.execute(text("SET LOCAL lock_timeout = 0"))
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
 
@@ -199,7 +205,7 @@ def unavailable(error: BaseException) -> DatabaseUnavailable | None:
     if error.connection_invalidated or not state:
         return None if _is_ours(error) else DatabaseUnavailable(f"{type(error.orig).__name__}: the connection is gone")
     if state[:2] in _AWAY or state in _NO_TABLE:
-        return DatabaseUnavailable(f"{state}: {_words(error)}", taken=state == _TAKEN)
+        return DatabaseUnavailable(f"{state}: {_words(error)}")
     return None
 
 

@@ -36,9 +36,6 @@ _log = structlog.get_logger("driftd.store")
 _GROUP = 256
 """Entries in one transaction."""
 
-_TURNS_WAITED_FOR = 12
-"""Each for as long as a repair would wait (`busy_ms`): 3 s."""
-
 _DIVERTING_ROUNDS = 3
 """Readings of the journal during one replay after which newcomers may still be added to it."""
 
@@ -91,19 +88,17 @@ class Scribe:
     async def start(self) -> None:
         """Open the database, replay what waits, begin to serve. A database that is away is no error.
 
-        One that other replicas write to is not away, and nobody waits for a record yet: their turns are waited for.
+        Nobody waits for a record yet: the others' turns may take their time.
         """
         for entry in (await self._in_journal_thread(self._journal.read, 0)).entries:
             self._overlay_with(entry)
-        for turns_left in range(_TURNS_WAITED_FOR, -1, -1):
-            try:
-                await self._database.open()
-                await self._come_back()
-                break
-            except DatabaseUnavailable as error:
-                if not (error.taken and turns_left):
-                    self._degrade(error.reason)
-                    break
+        self._database.hurry = False
+        try:
+            await self._database.open()
+            await self._come_back()
+        except DatabaseUnavailable as error:
+            self._degrade(error.reason)
+        self._database.hurry = True
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     async def stop(self) -> None:
@@ -263,6 +258,7 @@ class Scribe:
         self._enter(StoreMode.JOURNALLING, reason)
 
     async def _try_to_come_back(self) -> None:
+        self._database.hurry = bool(self._queue) or self._journal.used > 0  # else there is nothing to be late with
         try:
             await self._database.recover()
             await self._come_back()
@@ -270,6 +266,7 @@ class Scribe:
             self._head_known = False
             self.state = replace(self.state, reason=str(error))
         finally:
+            self._database.hurry = True
             self._retry_after = min(self._retry_after * 2, self._options.retry_last_seconds)
             self._retry_at = self._clock.monotonic() + self._retry_after
 

@@ -189,17 +189,33 @@ async def test_somebody_who_holds_the_writers_turn_delays_nothing_but_the_databa
         assert len(await store.unsettled()) == 1
 
 
-async def test_a_store_that_opens_while_others_write_waits_for_its_turn(server: Server, tmp_path: Path) -> None:
-    url = server.new_database()
-    other = await asyncpg.connect(url)
-    await other.execute("SELECT pg_advisory_lock($1)", 0x6472_6966_7464)
-    leaving = asyncio.get_running_loop().call_later(0.6, lambda: asyncio.ensure_future(other.close()))
-    with capture_logs() as logs:
-        async with opened(url, tmp_path) as store:
+async def test_a_store_that_opens_while_others_write_all_the_time_waits_for_its_turns(
+    server: Server, tmp_path: Path
+) -> None:
+    """Two who take turns of 0.2 s leave no moment in which nobody has one."""
+    url, over = server.new_database(), asyncio.Event()
+    async with opened(url, tmp_path / "first"):
+        pass
+
+    async def write() -> None:
+        other = await asyncpg.connect(url)
+        while not over.is_set():
+            async with other.transaction():
+                await other.execute("SELECT pg_advisory_xact_lock($1)", 0x6472_6966_7464)
+                await asyncio.sleep(0.2)
+        await other.close()
+
+    writers = [asyncio.create_task(write()) for _ in range(2)]
+    try:
+        await asyncio.sleep(0.5)
+        with capture_logs() as logs:
+            store = await Store.open(url, SteppingClock(), tmp_path / "second", StoreOptions())
             assert store.state.mode is StoreMode.OK
-            await store.note("here", "", {})
-    assert leaving.when() < asyncio.get_running_loop().time()
-    assert "store.mode" not in {entry["event"] for entry in logs}
+            assert "store.mode" not in {entry["event"] for entry in logs}
+    finally:
+        over.set()
+        await asyncio.gather(*writers)
+    await store.close()
 
 
 async def test_a_server_that_lets_nobody_in_quickly_is_back_all_the_same(server: Server, tmp_path: Path) -> None:
