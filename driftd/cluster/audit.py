@@ -80,6 +80,8 @@ class Auditor:
             return None
         gap, now = await self._look(ref)
         if gap is None:
+            if now is not None:
+                self.mirror.correct(now)  # the version that is known, perhaps shown otherwise: no watch tells of that
             return None
         if gap is not Gap.WENT_BACK:
             await self.pace.sleep(self.grace)

@@ -309,9 +309,10 @@ class Mirror:
             return False
         if known is not None:
             if known.resource_version == live.resource_version and known.uid == live.uid:
-                self._complete(store, known, live)
-                return False
-            if not authoritative and older(live.resource_version, known.resource_version):
+                if not _served_otherwise(known, live):
+                    self._complete(store, known, live)
+                    return False
+            elif not authoritative and older(live.resource_version, known.resource_version):
                 return False
         self._put(store, live)
         return True
@@ -375,6 +376,15 @@ class Mirror:
             return True
         known = store.objects.get(ref)
         return known is not None and passed(known.resource_version, version)
+
+
+def _served_otherwise(known: Live, live: Live) -> bool:
+    """Whether the server shows the same version of an object with other content than before.
+
+    A CRD or a server that learns a default fills it in at each read: nothing is stored anew, and no watch tells. Both
+    bytes and digest have to differ: digests alone do while the coverage changes, bytes alone mean nothing.
+    """
+    return not (known.abridged or live.abridged) and known.raw != live.raw and known.digest != live.digest
 
 
 def _digest_of(reader: ObjectReader, live: Live) -> Digest:

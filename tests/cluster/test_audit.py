@@ -50,6 +50,20 @@ def told(server: ApiServer, mirror: Mirror, *names: str) -> list[Live]:
     return [reader.live(orjson.dumps(server.put(POLICIES.format("a", n), policy("a", n)))) for n in names]
 
 
+async def test_content_that_the_server_shows_otherwise_at_the_same_version_is_taken_over_and_no_divergence(
+    server: ApiServer, ready: Mirror, auditor: Auditor
+) -> None:
+    (before,) = told(server, ready, "filled")
+    body = {**before.body(), "spec": {"podSelector": {"matchLabels": {"known": "before"}}}}
+    known = ready.reader(NETPOL).live(orjson.dumps(body))
+    ready.replace_all(NETPOL, [known], str(server.version))
+    assert await auditor.check(before.ref) is None
+    held = ready.get(before.ref)
+    assert held is not None
+    assert held.digest == before.digest
+    assert auditor.counts.total() == 0
+
+
 async def test_each_gap_is_found_healed_and_counted(server: ApiServer, ready: Mirror, auditor: Auditor) -> None:
     before = told(server, ready, "same", "changed", "deleted")
     ready.replace_all(NETPOL, before, str(server.version))

@@ -5,6 +5,7 @@ import gc
 import hashlib
 import tracemalloc
 import uuid
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -67,6 +68,21 @@ def test_a_list_makes_the_missing_vanish_and_tells_the_subscribers(watched: Mirr
     watched.replace_all(NETPOL, [told(watched, "a", "y", 2)], "9")
     assert heard == [("x", False, True), ("y", False, True), ("x", True, False)]
     assert [ref.name for ref in watched.scope(Scope("a"))] == ["y"]
+
+
+def test_an_object_that_the_server_shows_otherwise_at_the_same_version_is_taken_as_it_shows_it_now(
+    watched: Mirror,
+) -> None:
+    """A CRD that learns a default fills it in when it reads; nothing is stored, so the version stays."""
+    heard: list[str] = []
+    watched.replace_all(NETPOL, [told(watched, "a", "x", 1), told(watched, "a", "y", 2)], "5")
+    watched.subscribe(lambda ref, _before, _after: heard.append(ref.name))
+    filled = told(watched, "a", "x", 1, assumed="yes")
+    watched.replace_all(NETPOL, [filled, told(watched, "a", "y", 2)], "9")
+    assert heard == ["x"]
+    assert watched.get(filled.ref) == filled
+    assert watched.correct(told(watched, "a", "x", 1)), "and back, when the CRD forgets it"
+    assert not watched.correct(replace(filled, raw=told(watched, "a", "x", 1).raw)), "a digest of another coverage"
 
 
 def test_an_answer_to_our_own_write_outlives_a_list_that_is_older(watched: Mirror) -> None:
