@@ -12,6 +12,8 @@ import pytest_asyncio
 
 from driftd.lab import Lab
 from tests.oracle.replay import Key, read
+from tests.support.calico import calico
+from tests.support.calico_crds import PLURALS, installed, path
 from tests.support.daemon import Daemon
 from tests.support.faulty import OPEN, Scene, allow_all, scene
 from tests.support.kube import Body, Kube
@@ -77,6 +79,17 @@ async def test_every_governed_kind_is_fenced(held: Login, kind: str, spec: Body)
         meta["namespace"] = HOME
     body = {"apiVersion": group, "kind": kind, "metadata": meta, **spec}
     assert FENCE in await held.refusal("POST", Kube.path(kind, HOME), body)
+
+
+async def test_calicos_kinds_are_fenced_like_the_others(held: Login) -> None:
+    async with installed(held.admin):
+        for kind in PLURALS:
+            where = "" if kind.startswith("Global") or kind == "Tier" else HOME
+            for epoch, fenced in ((held.epoch - 1, True), (held.epoch, False)):
+                marks = {EPOCH: str(epoch)}
+                body = calico(kind, f"{kind.lower()}-of-old", {}, where, annotations=marks)
+                said = await held.said("POST", path(kind, where) + "?dryRun=All", body)
+                assert (FENCE in said) is fenced, f"{kind} of epoch {epoch}: {said}"
 
 
 async def test_an_older_epoch_may_neither_replace_nor_condemn_nor_delete(held: Login, lab: Lab) -> None:
