@@ -1,10 +1,12 @@
 """What a difference means for isolation: the seam for whoever judges it, and the severity that follows (D5)."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from driftd.compile import GovernedNamespace
+from driftd.drift.repair import bears_flows
 from driftd.drift.state import LiveScope
 from driftd.policy.reach import Dialect, snapshot_of
 from driftd.values import Body, Desired, Direction, FindingType, Live, ObjectRef, Severity, Witness
@@ -40,35 +42,56 @@ class Judgement:
 UNJUDGED = Judgement(Direction.UNKNOWN)
 """The judgement of a difference that nobody has judged. It ranks as loosening across tenants."""
 
-MOST_WORK = 512
-"""What a judgement may cost. A policy of 400 rules with exceptions and ports of their own takes seconds in which nobody
-else's drift is judged; what is beyond is told as UNKNOWN, which ranks as loosening."""
+MOST_WORK = 96
+"""Values that a judgement takes in of one object, beyond those of the model's own. Every address and every label makes
+all that comes later costlier, for everybody. What is beyond is told as UNKNOWN, which ranks as loosening."""
+
+MOST_STANDING = 384
+"""The same of all objects of a tenant that stand open together: each is judged beside all others."""
+
+_TEXT = 32
+"""Characters of one value: a selector of Calico's is a text of any length."""
 
 
 def work_of(difference: Difference) -> int:
-    """How much there is to judge: the peers and exceptions of the live side's rules, times the ports of each."""
-    spec = difference.live.body().get("spec") if difference.live is not None else None
-    rules = [rule for flow in ("ingress", "egress") for rule in (spec or {}).get(flow) or ()]
-    return sum(_width(rule) for rule in rules)
+    """How much there is to judge: what stands in the live side (addresses, ports, labels) and not in the model's.
+
+    A part that says nothing counts as well, for an empty rule allows everything.
+    """
+    live, desired = difference.live, difference.desired
+    if live is None or not bears_flows(difference.ref):
+        return 0
+    known = Counter() if desired is None else _values(desired.body())
+    return (_values(live.body()) - known).total()
 
 
 def judgeable(difference: Difference, dialect: Dialect) -> bool:
     """Whether the engine can read the live side, at a bearable cost; a strange shape shows where it stands alone."""
     if difference.live is None:
         return True
+    if work_of(difference) > MOST_WORK:
+        return False  # before anything of it is read: the engine remembers what it reads
     try:
         snapshot_of((difference.live.body(),), dialect)
-        return work_of(difference) <= MOST_WORK
     except (AttributeError, LookupError, TypeError, ValueError):
         return False
+    return True
 
 
-def _width(rule: Body) -> int:
-    ends = [*(rule.get("from") or ()), *(rule.get("to") or ())]
-    ends += [rule[end] for end in ("source", "destination") if rule.get(end)]
-    peers = sum(1 + sum(len(one.get(key) or ()) for key in ("nets", "notNets", "ports", "notPorts")) for one in ends)
-    excepted = sum(len((one.get("ipBlock") or {}).get("except") or ()) for one in ends)
-    return max(1, peers + excepted) * max(1, len(rule.get("ports") or ()))
+def _values(body: Body) -> Counter[tuple[str, str]]:
+    """What stands in the spec, by field."""
+    found: Counter[tuple[str, str]] = Counter()
+    left: list[tuple[str, object]] = [("spec", body.get("spec"))]
+    while left:
+        field, value = left.pop()
+        if isinstance(value, dict) and value:
+            left += value.items()
+        elif isinstance(value, list) and value:
+            left += ((field, one) for one in value)
+        else:
+            text = str(value)
+            found[field, text] += 1 + len(text) // _TEXT
+    return found
 
 
 Judge: TypeAlias = Callable[[GovernedNamespace, LiveScope, Sequence[Difference]], Mapping[ObjectRef, Judgement]]

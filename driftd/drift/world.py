@@ -8,7 +8,7 @@ from operator import or_
 from driftd.compile import Compiled
 from driftd.drift.entitled import Input
 from driftd.drift.foreign import Found, sets_of_others
-from driftd.drift.meaning import UNJUDGED, Difference, Judgement
+from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, work_of
 from driftd.drift.modelled import BORNE, objects_of
 from driftd.drift.pod_security import lowered
 from driftd.drift.served import Backed, Backings, Name
@@ -55,6 +55,7 @@ class World:
         self._labelled = self._canonical
         self._standing = self._canonical
         self._open: dict[ObjectRef, Edit] = {}
+        self._work: dict[ObjectRef, int] = {}
         self._astray: set[str] = set()
         self._others: dict[ObjectRef, Input] = {}
         self._backings: Backings | None = None
@@ -74,7 +75,7 @@ class World:
         fresh._astray, fresh._others = self._astray, self._others
         fresh._backings, fresh._sets, fresh._taken = self._backings, self._sets, self._taken
         for ref, edit in self._open.items():
-            fresh._stand(ref, edit)
+            fresh._stand(ref, edit, self._work[ref])
         return fresh
 
     def observe(self, inputs: Sequence[Input]) -> None:
@@ -180,22 +181,37 @@ class World:
         return Judgement(found.direction, witness, found.crosses_tenant, dialect, found.within, found.neutral_now)
 
     def judge(self, differences: Iterable[Difference]) -> dict[ObjectRef, Judgement]:
-        """What each difference does: alone, and together with all that stand open (a hole may need two of them)."""
+        """What each difference does: alone, and together with all that stand open (a hole may need two of them).
+
+        Of those for which there is no room beside others of the same tenant nothing is known, and they do not stand.
+        """
         wanted = [one for one in differences if one.type is not FindingType.UNDELETABLE]
-        for one in wanted:
-            edit = _edit(one)
-            if edit is not None:
-                self._stand(one.ref, edit)
+        beyond = self.stand(wanted)
         if any(_is_calicos(one.ref) for one in wanted):
             self._take_in()
-        return {one.ref: self._judged(one) for one in wanted}
+        return {one.ref: UNJUDGED if one.ref in beyond else self._judged(one) for one in wanted}
 
-    def stand(self, differences: Iterable[Difference]) -> None:
-        """Have differences stand that were judged before."""
+    def stand(self, differences: Iterable[Difference]) -> frozenset[ObjectRef]:
+        """Have differences stand; those for which there is no room."""
+        beyond = set()
         for one in differences:
             edit = _edit(one)
-            if edit is not None:
-                self._stand(one.ref, edit)
+            if edit is None:
+                continue
+            work = work_of(one)
+            if work and work + self._standing_beside(one.ref) > MOST_STANDING:
+                self.settle([one.ref])  # an earlier version of it, if any
+                beyond.add(one.ref)
+            else:
+                self._stand(one.ref, edit, work)
+        return frozenset(beyond)
+
+    def _standing_beside(self, ref: ObjectRef) -> int:
+        """The work of all else that stands open of the tenant of an object."""
+        mine = self.tenancy.tenant(ref.namespace)
+        return sum(
+            work for other, work in self._work.items() if other != ref and self.tenancy.tenant(other.namespace) == mine
+        )
 
     def opens(self, difference: Difference) -> bool:
         """Have it stand; whether that opens anything between pods that are there. Pods to come are left out."""
@@ -203,7 +219,7 @@ class World:
         if edit is None:
             return False
         before = self._standing
-        self._stand(difference.ref, edit)
+        self._stand(difference.ref, edit, 0)
         if self._goes_by_the_unknown(difference):
             return True
         return delta(before, self._standing).direction.may_loosen
@@ -212,14 +228,16 @@ class World:
         """These objects are canonical again."""
         for ref in refs:
             if self._open.pop(ref, None) is not None:
+                del self._work[ref]
                 self._standing = apply(self._standing, self._settled(ref)) if self._open else self._labelled
                 if _is_calicos(ref):
                     self._take_in()
 
-    def _stand(self, ref: ObjectRef, edit: Edit) -> None:
+    def _stand(self, ref: ObjectRef, edit: Edit, work: int) -> None:
         self._standing = apply(self._standing, edit)
         self._open[ref] = edit
-        self.edits += 1
+        self._work[ref] = work
+        self.edits += 1 + work // _WEAR
 
     def _judged(self, difference: Difference) -> Judgement:
         own = _own_meaning(difference)
@@ -268,6 +286,8 @@ class _Taken:
         return {**self.backed.inputs, **self.found.inputs}
 
 
+_WEAR = 4
+"""Addresses, labels and the like that wear the engine's caches out as much as a step does."""
 _NOTHING_TAKEN = _Taken(Backed({}, frozenset()), Found({}))
 
 
@@ -283,7 +303,7 @@ def _width(one: Input) -> int:
     """How far an input wears the caches out: each address is told apart from all others for good."""
     spec = (one.live or {}) if not isinstance(one.live, Pod) else {}
     addresses = sum(len(end.get("addresses") or ()) for end in spec.get("endpoints") or ())
-    return (addresses + len((spec.get("spec") or {}).get("nets") or ())) // 4
+    return (addresses + len((spec.get("spec") or {}).get("nets") or ())) // _WEAR
 
 
 def worse(one: Judgement, other: Judgement) -> Judgement:
