@@ -25,6 +25,7 @@ _SERVER_SET = (
     "finalizers",
 )
 _OURS = (PROVENANCE, EPOCH, CONDEMNED)
+_NAME_LABEL = "kubernetes.io/metadata.name"
 _CALICO_STORAGE = "crd.projectcalico.org"
 """Known by name only, so that a manifest of that group is told which one to write."""
 
@@ -97,6 +98,10 @@ def _identity(kind: ManifestKind, metadata: Mapping[str, Value], report: _Report
     if not kind.namespaced:
         if namespace is not None:
             report.add(("metadata", "namespace"), f"a {kind.kind} has no namespace", "delete it")
+        labels = metadata.get("labels")
+        if kind.kind == "Namespace" and isinstance(labels, dict) and labels.get(_NAME_LABEL, name) != name:
+            message = f"{_NAME_LABEL} says another name, and the API server keeps it equal to the namespace's"
+            report.add(("metadata", "labels", _NAME_LABEL), message, "delete it")
         return name, ""
     if not isinstance(namespace, str) or not is_dns_label(namespace):
         report.add(("metadata", "namespace"), "`metadata.namespace` is missing or no namespace", "name the namespace")

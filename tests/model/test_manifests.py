@@ -50,6 +50,11 @@ def test_origins_of_manifests_are_found_by_namespace_and_name() -> None:
             "driftd alone",
         ),
         (NAMESPACE.replace("name: legacy", "name: legacy, namespace: x"), "metadata.namespace", "no namespace"),
+        (
+            NAMESPACE.replace("driftd.dev/tenant: acme", "kubernetes.io/metadata.name: other"),
+            "metadata.labels['kubernetes.io/metadata.name']",
+            "another name",
+        ),
         ("apiVersion: v1\nkind: Namespace\n", "metadata", "missing"),
         ("apiVersion: 1\nkind: Namespace\nmetadata: {name: a}\n", "kind", "strings"),
     ],
