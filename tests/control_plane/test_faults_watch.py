@@ -126,6 +126,22 @@ async def test_a_write_that_never_arrives_is_made_after_a_fresh_look(wired: Scen
     assert len(found.about("lost")) == 1
 
 
+async def test_a_rival_who_is_first_each_time_costs_a_conflict_and_a_fresh_look_each_time(wired: Scene) -> None:
+    ports = iter(range(2, 100))
+
+    async def overtake(_request: Request) -> Fate:
+        hole = {"spec": {"egress": [{"ports": [{"port": next(ports), "protocol": "TCP"}]}]}}
+        await wired.kube.merge("NetworkPolicy", "acme-prod", "default-deny", hole)
+        return Fate.PASS
+
+    wired.proxy.rule(is_repair, before=overtake, times=3)
+    await wired.kube.merge("NetworkPolicy", "acme-prod", "default-deny", OPEN)
+    found = await wired.sound()
+    mine = [(record.key.name, record.code) for record in wired.attempts()]
+    assert mine == [("default-deny", 409)] * 3 + [("default-deny", 200)]
+    assert found.about("default-deny", "acme-prod")
+
+
 async def test_a_slow_line_does_not_turn_into_double_work(wired: Scene) -> None:
     async def slowly(_request: Request) -> Fate:
         await asyncio.sleep(0.15)

@@ -11,7 +11,7 @@ from driftd.lab import Lab
 from tests.oracle.replay import read
 from tests.support.faulty import Scene, allow_all
 from tests.support.kube import KubeError
-from tests.support.shared_stage import Standing, gone, on, quiet, sound, standing, told
+from tests.support.shared_stage import Standing, gone, on, quiet, sound, standing, told, types_about
 from tests.support.stage import DRIFTD, Body, compiled_models
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]  # judging every state costs CPU
@@ -185,16 +185,23 @@ async def test_a_condemned_mark_of_somebody_else_condemns_nothing(scene: Scene) 
 
 
 async def test_an_owner_that_does_not_exist_is_taken_off_or_the_object_made_again(scene: Scene) -> None:
-    """The garbage collector deletes what has only such owners: driftd and it race, and either way the policy stands."""
+    """The garbage collector deletes what has only such owners: driftd and it race, and either way the object stands."""
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "00000000-0000-0000-0000-000000000001"}
-    names = ["default-deny", "web-ingress", "web-egress"]
-    for name in names:
-        await scene.kube.merge("NetworkPolicy", "acme-prod", name, {"metadata": {"ownerReferences": [owner]}})
-    await quiet(2.0)
-    await sound(scene)
-    for name in names:
-        live = await scene.kube.get("NetworkPolicy", "acme-prod", name)
-        assert "ownerReferences" not in live["metadata"]
+    orphaned = [("NetworkPolicy", name) for name in ("default-deny", "web-ingress", "web-egress")]
+    orphaned += [("ResourceQuota", "quota"), ("LimitRange", "limits"), ("ServiceAccount", "api")]
+    for kind, name in orphaned:
+        await scene.kube.merge(kind, "acme-prod", name, {"metadata": {"ownerReferences": [owner]}})
+
+    async def nobodys() -> bool:
+        lives = [await scene.kube.find(kind, "acme-prod", name) for kind, name in orphaned]
+        return all(live is not None and "ownerReferences" not in live["metadata"] for live in lives)
+
+    await scene.until("all are there and have no owner", nobodys, 60.0)
+    await quiet(2.0)  # a deletion that was under way is made good as well
+    found = await sound(scene)
+    assert await nobodys()
+    for _, name in orphaned:
+        assert types_about(found, name, "acme-prod") & {"modified", "missing"}, name
 
 
 async def test_every_finding_is_in_the_audit_with_who_claims_it_and_the_chain_holds(scene: Scene) -> None:
