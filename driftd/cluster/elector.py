@@ -335,12 +335,13 @@ class Elector:
 
     async def _finish(self, task: "asyncio.Future[None]") -> None:
         """Ends the work and waits for it: the old leader's hands must be still before anything else happens."""
-        if task.done():
-            return
-        task.cancel()
-        await asyncio.wait({task}, timeout=self.settings.stop)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=self.settings.stop)
         if not task.done():
             raise WorkOutlivedLease(f"the leader's work did not end within {self.settings.stop} s; ending the process")
+        if not task.cancelled() and (fault := _fault(task.exception())) is not None:
+            _log.error("cluster.lease.work_failed", epoch=self._epoch, exc_info=fault)
 
     async def _stop_and_release(self, task: "asyncio.Future[None]") -> None:
         async def stop() -> None:
@@ -361,3 +362,10 @@ class Elector:
             _log.info("cluster.lease.release_failed", error=str(error))
         else:
             _log.info("cluster.lease.released", epoch=self._epoch)
+
+
+def _fault(error: BaseException | None) -> BaseException | None:
+    """What went wrong in the leader's work, but for what it was told by `publish` when its lease was lost."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(NotLeading)[1]
+    return None if isinstance(error, NotLeading) else error

@@ -2,12 +2,14 @@
 # ruff: noqa: PLR0917 (fixtures are arguments)
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from driftd.cluster import (
     Elector,
@@ -271,6 +273,33 @@ async def test_a_publication_that_loses_the_lease_fails(
         server.fail("PUT", "leases", answer(500, status(500, "InternalError")), times=10**6)
         with pytest.raises(NotLeading):
             await elector.publish(commit="abc")
+
+
+async def test_work_that_was_publishing_when_the_lease_was_lost_is_no_fault(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    elector, ended, heard = make("one"), asyncio.Event(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
+
+    async def publish() -> None:
+        while True:
+            await elector.publish(commit="abc")
+
+    async def work(_term: Term) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(publish())
+        finally:
+            ended.set()
+
+    with capture_logs() as logs:
+        async with running(elector, work):
+            await until(lambda: elector.leading)
+            server.fail("PUT", "leases", answer(500, status(500, "InternalError")), times=10**6)
+            await asyncio.wait_for(ended.wait(), 15)
+        gc.collect()
+    assert heard == []
+    assert "cluster.lease.work_failed" not in {entry["event"] for entry in logs}
 
 
 async def test_work_that_does_not_end_with_the_lease_is_fatal(
