@@ -12,7 +12,7 @@ import aiohttp
 
 from tests.campaign.faults import Fault, revive
 from tests.campaign.tamperings import Tampering, commit, draw
-from tests.support.faulty import Scene
+from tests.support.faulty import PATIENCE, Scene
 from tests.support.kube import Kube
 
 IDLE_SECONDS = 1.0
@@ -109,7 +109,7 @@ async def _quiet(one: Scene) -> None:
     one.proxy.slow(0)
     one.proxy.refuse(refusing=False)
     await revive(one)
-    await one.daemon.wait_ready()
+    await one.daemon.wait_ready(PATIENCE)
     for namespace in ("acme-prod", "globex-prod", "initech-prod"):
         for body in await one.kube.list("NetworkPolicy", namespace):
             if body["metadata"].get("finalizers") and body["metadata"]["name"].startswith("rogue-"):
