@@ -40,9 +40,21 @@ MANIFEST_KINDS: Mapping[tuple[str, str], ManifestKind] = {
 """The governed kinds by (group, kind). A kind of a further layer is added here together with its compiler."""
 
 
+TOLD_KINDS: Mapping[str, str] = {
+    "Pod": "",
+    "ReplicationController": "",
+    "Service": "",
+    "EndpointSlice": "discovery.k8s.io",
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), "apps"),
+    **dict.fromkeys(("Job", "CronJob"), "batch"),
+}
+"""Kinds that are not governed and of whose objects there are findings, with their groups."""
+
+
 def group_of(kind: str) -> str | None:
-    """The group in which driftd governs a kind, or None for a kind that it does not govern."""
-    return next((known.group for known in MANIFEST_KINDS.values() if known.kind == kind), None)
+    """The group of a kind that driftd governs or has findings of, or None for any other."""
+    governed = (known.group for known in MANIFEST_KINDS.values() if known.kind == kind)
+    return next(governed, TOLD_KINDS.get(kind))
 
 
 def governed_kinds() -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from functools import cache
 from typing import TypeVar
 
 import orjson
+import pytest
 
-from driftd.cluster import POD, SLICE, WORKLOADS, Mirror, Pace, WorkloadMirror
+from driftd.cluster import POD, SERVICE, SLICE, WORKLOADS, Mirror, Pace, WorkloadMirror
 from driftd.compile import Compiled, Exempt, compile_model
-from driftd.drift import Comparison, KindState, LiveSlice, World
+from driftd.drift import Comparison, KindState, LiveService, LiveSlice, World
 from driftd.engine import OpenFindings, WorkloadDrift
 from driftd.policy.kinds import CALICO, KINDS
 from driftd.policy.reach import Pod
@@ -57,9 +58,9 @@ spec:
 
 
 @cache
-def tiered() -> Compiled:
+def tiered(more: str = "") -> Compiled:
     cluster = CLUSTER.replace("spec:\n", "spec:\n  cni: {dialect: calico}\n", 1)
-    return compile_model(model(cluster=cluster, shop=environment("shop", "acme") + BY_NAME))
+    return compile_model(model(cluster=cluster, shop=environment("shop", "acme") + BY_NAME + more))
 
 
 @dataclass
@@ -214,6 +215,29 @@ async def test_an_exemption_names_the_object_and_is_heeded() -> None:
             exempt = Exempt(ref, until, "me", "why")
             found = stand.found(replace(compiled(), exemptions=(exempt,)))
             assert len(found) == count
+
+
+EXEMPT = """\
+---
+apiVersion: driftd.dev/v1alpha1
+kind: Exemption
+metadata: {name: spared}
+spec: {object: {kind: KIND, namespace: shop, name: NAME}, until: 2027-01-01, owner: me, reason: why}
+"""
+
+
+@pytest.mark.parametrize(("kind", "name"), [("EndpointSlice", "db-1"), ("Service", "db")])
+async def test_the_models_exemption_of_a_slice_or_of_a_service_is_heeded(kind: str, name: str) -> None:
+    ways_in = LiveService("shop", "db", "LoadBalancer", {}, (), ())
+    exempt = EXEMPT.replace("KIND", kind).replace("NAME", name)
+    (heeded,) = tiered(exempt).exemptions
+    async with standing(model_=tiered) as stand:
+        stand.ready()
+        stand.listed("203.0.113.9")
+        stand.workloads._put(SERVICE, ("shop", "db"), ways_in)
+        await stand.until(lambda: len(stand.found()) == 2)
+        spared = {one.ref for one in stand.found()} - {one.ref for one in stand.found(tiered(exempt))}
+        assert spared == {heeded.ref}
 
 
 async def test_for_how_long_nothing_comes_to_a_judgement_can_be_asked() -> None:

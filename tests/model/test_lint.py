@@ -5,6 +5,8 @@ from datetime import date
 import pytest
 
 from driftd.model import Problem, lint
+from driftd.model.kinds import TOLD_KINDS
+from driftd.values import ObjectRef
 from tests.support.model_texts import CLUSTER, LOGS, environment, linted, model
 
 BASE = """\
@@ -221,6 +223,19 @@ spec: {object: {kind: NetworkPolicy, namespace: one, name: debug}, until: 2026-1
     odd = model(a=environment("one", "acme"), x=text.replace("NetworkPolicy", "NetworkPolcy"))
     assert only(lint(odd), "warning").remedy == 'did you mean "NetworkPolicy"?'
     assert "not governed" in only(linted(x=text), "warning").message
+
+
+@pytest.mark.parametrize("kind", sorted(TOLD_KINDS))
+def test_an_exemption_of_what_there_are_findings_of_needs_no_group(kind: str) -> None:
+    text = """\
+apiVersion: driftd.dev/v1alpha1
+kind: Exemption
+metadata: {name: x}
+spec: {object: {kind: KIND, namespace: one, name: debug}, until: 2026-12-01, owner: p, reason: r}
+""".replace("KIND", kind)
+    found = model(a=environment("one", "acme"), x=text)
+    assert lint(found) == ()
+    assert found.exemptions[0].ref == ObjectRef(TOLD_KINDS[kind], kind, "one", "debug")
 
 
 def test_a_port_that_nothing_reaches_is_a_warning() -> None:

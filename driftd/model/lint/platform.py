@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from driftd.model.explanations import closest
-from driftd.model.kinds import governed_kinds
+from driftd.model.kinds import TOLD_KINDS, governed_kinds
 from driftd.model.lint.finding import Linted
 from driftd.model.places import Path
 from driftd.model.problems import Problem
@@ -94,14 +94,14 @@ def rule_files_exist(linted: Linted) -> Iterator[Problem]:
 
 def exemptions_hold(linted: Linted) -> Iterator[Problem]:
     """An exemption that has ended, or that nothing will ever ask for, is clutter that looks like a decision."""
-    known = governed_kinds()
+    known = (*governed_kinds(), *TOLD_KINDS)
     for exemption in linted.model.exemptions:
         subject = exemption.spec.object
         if linted.today is not None and exemption.spec.until < linted.today:
             message = f"this exemption ended on {exemption.spec.until.isoformat()} and holds no longer"
             yield linted.tell("warning", exemption, ("spec", "until"), message, "delete it, or have it prolonged")
         if subject.kind not in known and subject.group is None:
-            message = f"{subject.kind!r} is no kind that driftd governs, and no `group` is said"
+            message = f"{subject.kind!r} is no kind that driftd governs or has findings of, and no `group` is said"
             yield linted.tell("warning", exemption, ("spec", "object", "kind"), message, closest(subject.kind, known))
         elif subject.namespace is not None and subject.namespace not in linted.governed:
             message = f"the namespace {subject.namespace!r} is not governed: nothing there is compared"

@@ -17,7 +17,7 @@ class ExemptObject(Part):
     kind: KindName = Field(description="Kind of the object.")
     group: GroupName | None = Field(
         default=None,
-        description='API group. Unset: the group in which driftd governs that kind (`""` is the core group).',
+        description='API group. Unset: the group in which driftd governs the kind, or has findings of it (`""`: core).',
     )
     namespace: DnsLabel | None = Field(default=None, description="Its namespace; unset for an object without one.")
     name: Subdomain = Field(description="Its name.")
