@@ -135,11 +135,29 @@ async def test_calicos_objects_are_kept_whatever_is_done_to_them(scene: TieredSc
         "NetworkPolicy",
         "NetworkSet",
     }
+    await _left_to_others(scene, wanted)
     await _each_field_changed(scene, wanted)
     await _all_deleted(scene, wanted)
     await _too_many(scene)
     await _of_others(scene)
     await _referred_to(scene)
+
+
+async def _left_to_others(scene: TieredScene, wanted: dict[ObjectRef, Body]) -> None:
+    """Foreign labels count where rules go by them: on sets."""
+    before = {ref: body for ref, body in (await listed(scene.kube)).items() if ref in wanted}
+    labels = {ref: {} if ref.kind.endswith("Set") else {"team": "x"} for ref in wanted}
+    for ref in wanted:
+        notes = {"note": "y", "driftd.dev/epoch": "0"}
+        await patched(scene.kube, ref, {"metadata": {"annotations": notes, "labels": labels[ref]}})
+    await quiet()
+    assert scene.attempts() == []
+    lives = await listed(scene.kube)
+    for ref, body in before.items():
+        assert lives[ref]["spec"] == body["spec"]
+        assert lives[ref]["metadata"]["annotations"]["note"] == "y"
+        none = {"annotations": {"note": None}, "labels": dict.fromkeys(labels[ref])}
+        await patched(scene.kube, ref, {"metadata": none})
 
 
 async def _each_field_changed(scene: TieredScene, wanted: dict[ObjectRef, Body]) -> None:

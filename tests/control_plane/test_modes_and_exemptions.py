@@ -107,6 +107,7 @@ async def test_report_mode_tells_and_writes_nothing(
         "driftd wrote in report mode"
     )
     assert not [record for record in scene.attempts() if record.key.name in reported]
+    assert enforced or scene.attempts() == [], "a cluster that is only reported is not written at all"
     for namespace in reported:
         assert await scene.kube.find("NetworkPolicy", namespace, "extra")
     for namespace in enforced:
