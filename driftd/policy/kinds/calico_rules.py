@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from driftd.policy.kinds.addresses import cidr
-from driftd.policy.kinds.canonical import MalformedObjectError, as_set, by_text, sequence
+from driftd.policy.kinds.canonical import MalformedObjectError, as_set, by_text, mapping, sequence
 from driftd.values import Body
 
 _SETS = frozenset({"nets", "notNets", "ports", "notPorts"})
 _NAMES = frozenset({"names", "methods", "paths"})
+_MAPS = frozenset({"source", "destination", "serviceAccounts", "services", "http"})
 _SELECTORS = ("selector", "namespaceSelector", "notSelector")
 _DEEPEST = 2  # rule, source, serviceAccounts: what is deeper is not the API's, and a hostile body has no end
 _LONGEST = 160
@@ -44,6 +45,8 @@ def _said(parts: Body, where: str, deeper: int) -> Body:
 
 
 def _part(key: str, value: object, where: str, deeper: int) -> object:
+    if key in _MAPS and value is not None:
+        value = mapping(value, where)
     if key in _SETS:
         return as_set([_entry(one) for one in sequence(value, where)])
     if key in _NAMES:

@@ -109,6 +109,19 @@ def test_a_rule_that_is_nested_without_end_is_no_policy() -> None:
         digest(policy({"ingress": [{"action": "Allow", **deep}]}))
 
 
+@pytest.mark.parametrize("odd", [5, "x", ["x"], True])
+def test_a_rule_whose_ends_are_no_maps_is_no_policy(odd: Any) -> None:
+    """A report makes words of them."""
+    for part in (
+        {"source": odd},
+        {"http": odd},
+        {"destination": {"services": odd}},
+        {"source": {"serviceAccounts": odd}},
+    ):
+        with pytest.raises(MalformedObject):
+            digest(policy({"ingress": [{"action": "Allow", **part}]}))
+
+
 def test_a_stored_policy_without_types_is_enforced_both_ways() -> None:
     """Felix reads so what was written past the API's defaulting."""
     assert not same(policy({}), policy({}, STORED))
