@@ -40,6 +40,7 @@ campaign: setup ## the long searches and faults (seeded), results in docs/campai
 	.venv/bin/python -m tests.campaign.search
 	.venv/bin/python -m tests.campaign
 	.venv/bin/python -m tests.campaign.replicas
+	.venv/bin/python -m tests.campaign.digests
 	.venv/bin/python -m tests.campaign.slow
 	.venv/bin/python -m tests.bench --large memory start compare heal load --output build/bench-large.json
 

@@ -1,4 +1,4 @@
-"""docs/campaign.md has two writers: each replaces its own part and leaves the other's as it is."""
+"""docs/campaign.md has several writers: each replaces its own part and leaves the others' as they are."""
 
 from pathlib import Path
 

@@ -8,7 +8,9 @@ import pytest
 
 from driftd.lab import Lab
 from driftd.policy.kinds import KINDS
-from tests.oracle.sameness import KindId
+from driftd.policy.kinds.calico_tier import TierKind
+from driftd.values import Body
+from tests.oracle.sameness import TIER, KindId
 from tests.support.control_plane import run_apart
 from tests.support.digest_law import clear, hold, prepare
 from tests.support.kube import Kube
@@ -46,3 +48,17 @@ async def test_a_stored_change_has_another_digest_unless_it_means_the_same_or_is
     assert not tally.faults, "\n".join(tally.faults[:5])
     assert not tally.lacking, "\n".join(tally.lacking)
     assert tally.respelled > 0
+
+
+class Forgetful(TierKind):
+    """A kind that does not look at a field."""
+
+    def canonical_spec(self, spec: Body) -> Body:
+        return {**super().canonical_spec(spec), "defaultAction": "Deny"}
+
+
+async def test_a_kind_that_forgets_a_field_is_found_out(kinds: Lab) -> None:
+    async with Kube.connect(Path(kinds.kubeconfig)) as kube:
+        tally = await hold(kube, SUBJECTS[TIER], Random(1), chains=0, kind=Forgetful())
+    assert any("two states, one digest" in fault for fault in tally.faults)
+    assert [one.partition(":")[0] for one in tally.lacking] == ["spec.defaultAction"]

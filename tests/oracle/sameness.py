@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from ipaddress import ip_network
 from typing import Any, TypeAlias
 
@@ -75,11 +76,13 @@ SERVERS_OF: Mapping[KindId, Mapping[str, str]] = {
 }
 
 
+@cache
 def why_not(kind: KindId, path: Path) -> str:
     """The reason why a field does not count; empty if it does."""
     return _listed(path, FOREIGN, FOREIGN_OF.get(kind, {})) or servers(kind, path)
 
 
+@cache
 def servers(kind: KindId, path: Path) -> str:
     """The reason why nobody who writes the object can set a field; empty if one can."""
     return _listed(path, SERVERS, SERVERS_OF.get(kind, {}))

@@ -111,11 +111,15 @@ class Changes:
             there = (*place, key)
             if key in value:
                 yield Change(there, removed=True)
-                if self.wide and not mark:  # in a map of texts null is the empty text
+                if self._may_be_null(below):
                     yield Change(there, None)
                 yield from self._within(part, below, there, value[key])
             else:
                 yield from (Change(there, one) for one in self._some(part, below))
+
+    def _may_be_null(self, path: Path) -> bool:
+        """In a map of texts null is the empty text, and metadata with nulls is nothing that a model may say."""
+        return self.wide and path[-1] != "*" and path[0] != "metadata"
 
     def _of_list(self, element: Node, path: Path, place: Place, value: list[Any]) -> Iterator[Change]:
         below = (*path, "[]")
@@ -146,6 +150,8 @@ class Changes:
             needed = {name: next(self._fresh(node.parts[name], (*path, name))) for name in sorted(node.required)}
             yield needed
             for name, part in node.parts.items():
+                if servers(self.kind, (*path, name)):
+                    continue
                 for one in self._fresh(part, (*path, name)):
                     if {**needed, name: one} != needed:
                         yield {**needed, name: one}

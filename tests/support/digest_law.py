@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from driftd.policy.kinds import KINDS, digest_of
+from driftd.policy.kinds import KINDS, Kind, digest_of
 from driftd.values import Digest
 from tests.oracle.sameness import SETS, KindId, Path, meaning, servers, why_not
 from tests.support import calico_crds
@@ -35,6 +35,7 @@ class State:
     change: str
     sent: Body
     stored: Body
+    digest: Digest
 
     @property
     def spelling(self) -> str:
@@ -62,10 +63,13 @@ class Tally:
     lacking: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def name(self) -> str:
+        return ".".join(part for part in reversed(self.kind) if part)
+
     def __str__(self) -> str:
-        name = ".".join(part for part in reversed(self.kind) if part)
         return (
-            f"{name}: {self.states} states stored, {self.refused} refused; {self.fields} fields, "
+            f"{self.name}: {self.states} states stored, {self.refused} refused; {self.fields} fields, "
             f"{self.meanings} meanings, {self.respelled} states spelled otherwise than another of their meaning"
         )
 
@@ -84,12 +88,23 @@ async def clear(kube: Kube) -> None:
             await kube.delete("Namespace", "", one)
 
 
-async def hold(kube: Kube, subject: Subject, chance: Random, *, chains: int, few: int = 1, wide: bool = False) -> Tally:
+async def hold(
+    kube: Kube,
+    subject: Subject,
+    chance: Random,
+    *,
+    chains: int,
+    few: int = 1,
+    wide: bool = False,
+    kind: Kind | None = None,
+) -> Tally:
     """Store what follows from a subject's bases and hold the law.
 
     `few` and `wide` as for `Changes`; changes of other bases than the rich ones come in `chains` alone unless `wide`.
+    `kind` is who makes the digests, the registry's unless said.
     """
-    run = _Run(kube, subject, Changes(subject.kind, await _served(kube, subject), subject.words, few, wide))
+    changes = Changes(subject.kind, await _served(kube, subject), subject.words, few, wide)
+    run = _Run(kube, subject, changes, kind or KINDS[subject.kind])
     await run.store_bases()
     await run.store(run.single_changes())
     await run.store(run.chains(chains, chance))
@@ -107,11 +122,11 @@ async def _served(kube: Kube, subject: Subject, seconds: float = 60.0) -> Node:
 
 
 class _Run:
-    def __init__(self, kube: Kube, subject: Subject, changes: Changes) -> None:
+    def __init__(self, kube: Kube, subject: Subject, changes: Changes, kind: Kind) -> None:
         self._kube = kube
         self._subject = subject
         self._changes = changes
-        self._kind = KINDS[subject.kind]
+        self._kind = kind
         self._bases: list[State] = []
         self._states: list[State] = []
         self._numbers = itertools.count()
@@ -171,7 +186,7 @@ class _Run:
             if error.status not in _REFUSED:
                 raise
             return None
-        return State(index, told, sent, stored)
+        return State(index, told, sent, stored, self._digest(stored))
 
     async def read_again_and_remove(self) -> list[str]:
         """What a later read, and one while a deletion is under way, has another digest for."""
@@ -180,7 +195,7 @@ class _Run:
         for deed in ("GET", "DELETE"):
             for live in await self._after(deed):
                 held = known.get(live["metadata"]["uid"])
-                if held is not None and self._digest(live) != self._digest(held.stored):
+                if held is not None and self._digest(live) != held.digest:
                     faults.append(f"after {deed} another digest: {held}")
         for live in await self._after("GET"):
             await self._kube.request(
@@ -212,9 +227,12 @@ class _Run:
         by_meaning: dict[Any, tuple[Digest, State]] = {}
         spellings: dict[Any, set[str]] = defaultdict(set)
         for state in self._states:
-            digest, means = self._digest(state.stored), meaning(self._subject.kind, state.stored, NAMED)
+            digest, means = state.digest, meaning(self._subject.kind, state.stored, NAMED)
             if digest != self._digest(state.sent):
                 tally.faults.append(f"stored with another digest than it was sent with: {state}\n  {state.sent}")
+            base = self._bases[state.base]
+            if self._digest(self._kind.merged(state.stored, base.sent, COVERAGE)) != base.digest:
+                tally.faults.append(f"a repair does not make it as base {state.base} is: {state}")
             seen_as, same = by_digest.setdefault(digest, (means, state))
             if seen_as != means:
                 tally.faults.append(f"two states, one digest:\n  {same}\n  {state}")
@@ -232,9 +250,9 @@ class _Run:
         changed: set[Path] = set()
         left: set[Path] = set()
         for state in self._states:
-            base = self._bases[state.base].stored
-            if (path := self._changes.between(base, state.stored)) is not None:
-                (left if self._digest(base) == self._digest(state.stored) else changed).add(path)
+            base = self._bases[state.base]
+            if (path := self._changes.between(base.stored, state.stored)) is not None:
+                (left if base.digest == state.digest else changed).add(path)
         for path in self._changes.schema.leaves():
             if servers(self._subject.kind, path):
                 continue
