@@ -29,11 +29,6 @@ class Backend(Protocol):
         ...
 
     @property
-    def shared(self) -> bool:
-        """Whether other processes write to it too, so that nothing known of the chain's head outlives a transaction."""
-        ...
-
-    @property
     def setbacks(self) -> tuple[Setback, ...]:
         """What the records suffered and is not yet in the evidence."""
         ...
@@ -47,7 +42,10 @@ class Backend(Protocol):
         ...
 
     async def write(self, body: Callable[[Connection], T]) -> T:
-        """One durable transaction. Raises `DatabaseUnavailable` (commit unknown) or `EntryRefused` (rolled back)."""
+        """One durable transaction.
+
+        Raises `DatabaseUnavailable` (commit unknown), `EntryRefused` (rolled back), `Overtaken` where others write too.
+        """
         ...
 
     async def read(self, body: Callable[[Connection], T]) -> T:

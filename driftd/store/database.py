@@ -24,7 +24,6 @@ T = TypeVar("T")
 class Database:
     """Runs bodies on the file's threads and names what goes wrong."""
 
-    shared = False
     hurry = True
 
     def __init__(self, path: Path, clock: Clock, *, busy_ms: int, deadline_seconds: float) -> None:

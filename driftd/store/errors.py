@@ -85,3 +85,10 @@ class DatabaseUnavailable(StoreError):
         self.reason = reason
         self.corrupt = corrupt
         self.suspect = suspect
+
+
+class Overtaken(StoreError):
+    """A transaction was rolled back because another replica has appended to the chain since its head was read."""
+
+    def __init__(self) -> None:
+        super().__init__("another replica has appended to the evidence since its head was read; read it again")

@@ -4,7 +4,7 @@ Rows of a whole group of entries go with one `executemany` a table: the time bef
 hole stays open. Applying is idempotent: an intent is written and settled once, what is open does not open again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,9 +32,6 @@ from driftd.store.entries import (
 )
 from driftd.store.told import DeliveryRow, PageRow
 from driftd.values import Finding, Intent, ObjectRef, Outcome
-
-_CHUNK = 500
-"""Names in one IN list: far below every database's bound on parameters."""
 
 
 @dataclass(slots=True)
@@ -298,7 +295,7 @@ def _flush(connection: Connection, group: _Group) -> None:
 
 
 def _flush_state(connection: Connection, values: Mapping[str, tuple[str | None, str]]) -> None:
-    known = {row.key for chunk in _chunks(values) for row in connection.execute(sql.SELECT_STATE, {"ids": chunk})}
+    known = {row.key for chunk in sql.chunks(values) for row in connection.execute(sql.SELECT_STATE, {"ids": chunk})}
     gone = [{"at_key": key} for key, (value, _) in values.items() if value is None and key in known]
     kept = {key: (value, at) for key, (value, at) in values.items() if value is not None}
     changed = [{"at_key": key, "new": value, "since": at} for key, (value, at) in kept.items() if key in known]
@@ -334,7 +331,7 @@ def _lives(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Life]
             case _:
                 pass
     lives: dict[str, _Life] = {}
-    for chunk in _chunks(sorted(ids)):
+    for chunk in sql.chunks(sorted(ids)):
         for row in connection.execute(sql.SELECT_LIVES, {"ids": chunk}):
             lives[row.id] = _Life(
                 finding_from(row.body), row.episode, row.opened, row.confirmed, row.closed, row.closed_by
@@ -354,7 +351,7 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, _Known
                 pass
     return {
         row.id: _Known(ObjectRef(row.group, row.kind, row.namespace, row.name), row.result is not None)
-        for chunk in _chunks(sorted(ids))
+        for chunk in sql.chunks(sorted(ids))
         for row in connection.execute(sql.SELECT_INTENTS, {"ids": chunk})
     }
 
@@ -392,9 +389,3 @@ def _finding_update(life: _Life) -> dict[str, Any]:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value, order="sorted").decode()
-
-
-def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
-    every = list(ids)
-    for start in range(0, len(every), _CHUNK):
-        yield every[start : start + _CHUNK]

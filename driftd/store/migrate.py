@@ -20,8 +20,7 @@ def version(connection: Connection) -> str:
     """The revision the database is at; empty for a database without tables."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
-    table = Table("alembic_version", MetaData(), autoload_with=connection)
-    return str(connection.execute(select(table.c.version_num)).scalar_one_or_none() or "")
+    return str(connection.execute(select(_stamp(MetaData()).c.version_num)).scalar_one_or_none() or "")
 
 
 def holds_anything(connection: Connection) -> bool:
@@ -50,7 +49,7 @@ def create(connection: Connection) -> None:
     that Alembic costs.
     """
     own = MetaData()
-    stamp = Table("alembic_version", own, Column("version_num", String(32), primary_key=True))
+    stamp = _stamp(own)
     metadata.create_all(connection)
     own.create_all(connection)
     connection.execute(stamp.insert().values(version_num=HEAD))
@@ -66,3 +65,8 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _stamp(where: MetaData) -> Table:
+    """Alembic's own table. Known here: a server answers ten questions before it has described it."""
+    return Table("alembic_version", where, Column("version_num", String(32), primary_key=True))

@@ -5,9 +5,11 @@ that applying it twice is the same as once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_
+from sqlalchemy import Connection, Executable, Row, Table, bindparam, delete, select, tuple_
 
 from driftd.store.entries import moment, stamp
 from driftd.store.schema import deliveries, pages
@@ -17,35 +19,37 @@ _CHUNK = 200
 """Pairs in one IN list."""
 
 _DELETE_PAGE = delete(pages).where(pages.c.key == bindparam("at_key"), pages.c.life == bindparam("at_life"))
-_DELETE_DELIVERY = delete(deliveries).where(
-    deliveries.c.key == bindparam("at_key"),
-    deliveries.c.life == bindparam("at_life"),
-    deliveries.c.destination == bindparam("at_destination"),
-)
 _FORGET_DELIVERIES = delete(deliveries).where(
     deliveries.c.key == bindparam("at_key"), deliveries.c.life == bindparam("at_life")
 )
-_INSERT_PAGE = insert(pages)
-_INSERT_DELIVERY = insert(deliveries)
 
 
 def write(connection: Connection, page_rows: Iterable[PageRow], delivery_rows: Iterable[DeliveryRow]) -> None:
     """Make these rows what the tables hold; of several for one life the last counts."""
     last = {(row.key, row.life): row for row in page_rows}
     told = {(row.key, row.life, row.destination): row for row in delivery_rows}
-    if last:
-        connection.execute(_DELETE_PAGE, [{"at_key": key, "at_life": life} for key, life in last])
-        forgotten = [{"at_key": key, "at_life": life} for (key, life), row in last.items() if row.gone]
-        if forgotten:
-            connection.execute(_FORGET_DELIVERIES, forgotten)
-        kept = [_page_values(row) for row in last.values() if not row.gone]
-        if kept:
-            connection.execute(_INSERT_PAGE, kept)
+    dialect = connection.dialect.name
+    forgotten = [{"at_key": key, "at_life": life} for (key, life), row in last.items() if row.gone]
+    if forgotten:
+        connection.execute(_DELETE_PAGE, forgotten)
+        connection.execute(_FORGET_DELIVERIES, forgotten)
+    kept = [_page_values(row) for row in last.values() if not row.gone]
+    if kept:
+        connection.execute(_put(pages, dialect), kept)
     if told:
-        connection.execute(
-            _DELETE_DELIVERY, [{"at_key": key, "at_life": life, "at_destination": to} for key, life, to in told]
-        )
-        connection.execute(_INSERT_DELIVERY, [_delivery_values(row) for row in told.values()])
+        connection.execute(_put(deliveries, dialect), [_delivery_values(row) for row in told.values()])
+
+
+@cache
+def _put(table: Table, dialect: str) -> Executable:
+    """Insert a row, or let it take the place of the one with its key: one statement, in the words of each database."""
+    # Whoever uses the one need not have the other in memory.
+    insert = import_module(f"sqlalchemy.dialects.{dialect}").insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    whole: Executable = statement.on_conflict_do_update(index_elements=keys, set_=others)
+    return whole
 
 
 def unsettled(connection: Connection) -> Sequence[Told]:

@@ -1,27 +1,33 @@
 """PostgreSQL: the same transaction bodies over asyncpg, for several replicas that share one set of records.
 
-Writers take turns by one advisory lock a transaction, so each sees the chain's head as the one before left it; the
-unique previous hash is the second line behind that. A replica that freezes inside a transaction is cut off by the
-server (`idle_in_transaction_session_timeout`), or nobody else could write.
+Writers take turns by one advisory lock a transaction, so each sees what the one before left. Who wrote last does not
+ask for the chain's head again: the chain's unique keys tell whoever is wrong about it (`Overtaken`), and are the second
+line behind the turns. A replica that freezes inside a transaction is cut off by the server
+(`idle_in_transaction_session_timeout`), or nobody else could write.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import structlog
-from sqlalchemy import URL, Connection, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from asyncpg import InterfaceError, PostgresError  # type: ignore[import-untyped]
+from sqlalchemy import URL, Connection, event, text
+from sqlalchemy.engine import AdaptedConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from driftd.store import migrate
-from driftd.store.errors import DatabaseUnavailable, EntryRefused, StoreError, StoreUnreadable
+from driftd.store.errors import DatabaseUnavailable, EntryRefused, Overtaken, StoreError, StoreUnreadable
 from driftd.store.schema import metadata
 from driftd.store.sqlite import Setback
 
 T = TypeVar("T")
 
 _WRITERS: Final = 0x6472_6966_7464  # "driftd": every transaction that appends to the chain
+_TURN: Final = f"SELECT pg_advisory_xact_lock({_WRITERS})"
+_PATIENT_TURN: Final = f"SET LOCAL lock_timeout = 0; {_TURN}"
 _MIGRATION_SECONDS: Final = 900.0
 _READ_SECONDS: Final = 30.0
 _RECONNECT_SECONDS: Final = 15.0
@@ -32,6 +38,9 @@ _TERMINATION_SECONDS: Final = 3.0
 """A driver waits two seconds for a connection to end in good order before it cuts it."""
 _AWAY: Final = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that tell of the database, not of what was asked: connection, role, deadlock, resources, end."""
+_TWICE: Final = "23505"
+_CHAIN: Final = ("audit_pkey", "audit_prev_hash_key")
+"""What holds the chain together: the server's names of the unique keys of its rows."""
 _NO_TABLE: Final = frozenset({"42P01", "42501"})
 """A table that is missing, or that this role may not touch: somebody changed the database under us."""
 
@@ -41,7 +50,6 @@ _log = structlog.get_logger("driftd.store")
 class Postgres:
     """One database by URL. `busy_ms` bounds the wait for another replica's transaction, the deadline everything."""
 
-    shared = True
     hurry = True
 
     def __init__(self, url: URL, *, busy_ms: int, deadline_seconds: float) -> None:
@@ -122,15 +130,16 @@ class Postgres:
             "lock_timeout": str(max(self._busy_ms, 1)),
             "idle_in_transaction_session_timeout": "10000",
         }
-        return create_async_engine(
+        engine = create_async_engine(
             self._url,
             pool_size=2,  # one writes, one reads
             max_overflow=2,
             pool_timeout=self._deadline,
-            pool_pre_ping=True,
             hide_parameters=True,  # a failing statement's values must not end up in logs
             connect_args={"timeout": _RECONNECT_SECONDS, "server_settings": settings},
         )
+        event.listen(engine.sync_engine, "checkout", _must_be_open)
+        return engine
 
     async def _transact(
         self, body: Callable[[Connection], T], seconds: float, *, turn: bool = True, patient: bool = False
@@ -138,10 +147,10 @@ class Postgres:
         """One transaction, in turn with other replicas unless it only looks; `patient` waits for the turn."""
 
         async def writing() -> T:
-            async with self._engine.connect() as connection, connection.begin():
-                if turn:
-                    await _take_turn(connection, patient=patient)
-                return await connection.run_sync(body)
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                async with _transaction(connection, (_PATIENT_TURN if patient else _TURN) if turn else ""):
+                    return await connection.run_sync(body)
 
         try:
             return await self._within(seconds, writing())
@@ -152,6 +161,8 @@ class Postgres:
             if condition is not None:
                 raise condition from error
             cause = error.orig if isinstance(error, DBAPIError) else error
+            if _is_overtaken(cause):
+                raise Overtaken from error
             raise EntryRefused("an entry", f"{type(cause).__name__}: {str(cause)[:256]}") from error
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
@@ -185,10 +196,34 @@ def _observed(task: "asyncio.Task[Any]") -> None:
         task.exception()
 
 
-async def _take_turn(connection: AsyncConnection, *, patient: bool) -> None:
-    if patient:
-        await connection.execute(text("SET LOCAL lock_timeout = 0"))
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+@asynccontextmanager
+async def _transaction(connection: AsyncConnection, turn: str) -> AsyncIterator[None]:
+    """A transaction on a connection that begins none itself: its beginning and the wait for the turn are one message.
+
+    What a transaction takes is its ways to the server and back: eight, and fifteen where the driver is left to itself.
+    """
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None  # noqa: S101 - a pool hands out none that is not connected
+    over = False
+    try:
+        await raw.execute(f"BEGIN; {turn}")
+        yield
+        await raw.execute("COMMIT")
+        over = True
+    except Exception:
+        with suppress(PostgresError, InterfaceError, OSError):
+            await raw.execute("ROLLBACK")
+            over = True
+        raise
+    finally:
+        if not over:
+            raw.terminate()  # nobody else gets it; what it was doing is the server's to end
+
+
+def _must_be_open(pooled: AdaptedConnection, _record: object, _proxy: object) -> None:
+    """A connection that the server has ended meanwhile is known to be; one that only stands still meets a deadline."""
+    if pooled.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable | None:
@@ -197,26 +232,37 @@ def unavailable(error: BaseException) -> DatabaseUnavailable | None:
         return DatabaseUnavailable("no answer in time")
     if isinstance(error, OSError):
         return DatabaseUnavailable(f"{type(error).__name__}: {error.strerror or 'no connection'}")
-    if not isinstance(error, SQLAlchemyError):
+    said: BaseException | None = error  # the driver's own, where a transaction begins and ends
+    if isinstance(error, SQLAlchemyError):
+        if not isinstance(error, DBAPIError):
+            return DatabaseUnavailable(type(error).__name__)
+        said = error.orig
+    elif not isinstance(error, PostgresError | InterfaceError):
         return None
-    if not isinstance(error, DBAPIError):
-        return DatabaseUnavailable(type(error).__name__)
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    if error.connection_invalidated or not state:
-        return None if _is_ours(error) else DatabaseUnavailable(f"{type(error.orig).__name__}: the connection is gone")
+    state = str(getattr(said, "sqlstate", None) or "")
+    if not state or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return None if _is_ours(error) else DatabaseUnavailable(f"{type(said).__name__}: the connection is gone")
     if state[:2] in _AWAY or state in _NO_TABLE:
-        return DatabaseUnavailable(f"{state}: {_words(error)}")
+        return DatabaseUnavailable(f"{state}: {_words(said)}")
     return None
 
 
-def _is_ours(error: DBAPIError) -> bool:
+def _is_overtaken(cause: BaseException | None) -> bool:
+    """Whether the chain has a row already where one was to be appended."""
+    said = str(cause)
+    return getattr(cause, "sqlstate", None) == _TWICE and any(f'"{name}"' in said for name in _CHAIN)
+
+
+def _is_ours(error: BaseException) -> bool:
     """A value that the driver could not even send: without a SQLSTATE, and the connection is well."""
+    if not isinstance(error, DBAPIError):
+        return False
     names = {kind.__name__ for kind in type(error.orig).__mro__}
     return not error.connection_invalidated and bool(names & {"DataError", "ProgrammingError", "IntegrityError"})
 
 
-def _words(error: DBAPIError) -> str:
-    return str(error.orig).rsplit(">: ", 1)[-1].splitlines()[0][:200]
+def _words(said: object) -> str:
+    return str(said).rsplit(">: ", 1)[-1].splitlines()[0][:200]
 
 
 def _migrate(connection: Connection, name: str) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -23,7 +24,7 @@ from driftd.store.backend import Backend
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
 from driftd.store.entries import Act, Entry, Note, Remember, Tell, stamp
-from driftd.store.errors import DatabaseUnavailable, EntryRefused, StoreGone
+from driftd.store.errors import DatabaseUnavailable, EntryRefused, Overtaken, StoreGone
 from driftd.store.journal import Journal, JournalRefused
 from driftd.store.told import Overlay, PageRow
 from driftd.telemetry import current_trace_id
@@ -197,13 +198,18 @@ class Scribe:
 
     async def _apply(self, entries: Sequence[Entry]) -> int:
         """Commit those of `entries` that are not applied yet; returns how many that were."""
-        sure = self._head_known and not self._database.shared
-        known, self._head_known = (self.head if sure else None), False
+        known, self._head_known = (self.head if self._head_known else None), False
+
+        if known is not None:
+            # With a known head nothing was ever uncertain, so nothing of these entries can be there already.
+            with suppress(Overtaken):
+                self.head = await self._database.write(lambda one: ledger.apply(one, entries, known))
+                self._head_known = True
+                return len(entries)
 
         def body(connection: Connection) -> tuple[Head, int]:
-            # With a known head nothing was ever uncertain, so nothing of these entries can be there already.
-            left = entries if known is not None else ledger.unapplied(connection, entries)
-            return ledger.apply(connection, left, known or ledger.head_of(connection)), len(left)
+            left = ledger.unapplied(connection, entries)
+            return ledger.apply(connection, left, ledger.head_of(connection)), len(left)
 
         self.head, count = await self._database.write(body)
         self._head_known = True

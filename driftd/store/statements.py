@@ -3,6 +3,7 @@
 Bind names differ from column names wherever an UPDATE needs both its row's key and new values.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import BindParameter, and_, bindparam, case, delete, func, insert, select, update
@@ -76,3 +77,14 @@ UPDATE_WRITER = (
     .values(applied=bindparam("n"), head_seq=bindparam("seq"), head_hash=bindparam("head"), at=bindparam("since"))
 )
 INSERT_WRITER = insert(writers)
+
+_CHUNK = 512
+"""Names in one IN list: far below every database's bound on parameters."""
+
+
+def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Parts of a list for `ids`, each filled up to a power of two: a server prepares a statement for each length."""
+    every = list(ids)
+    for start in range(0, len(every), _CHUNK):
+        part = every[start : start + _CHUNK]
+        yield part + part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
