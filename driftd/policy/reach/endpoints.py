@@ -99,7 +99,7 @@ class Endpoints:
         self._edges: list[int] = []
         self._starts: list[int] = []
         self._current: list[int] = []
-        self._split: list[int] = []
+        self._split: list[tuple[int, int, int]] = []
         for low, high in (IPV4.spans[0], IPV6.spans[0]):
             self._starts.append(low)
             self._current.append(self._append(Outside(low, high)))
@@ -235,7 +235,7 @@ class Endpoints:
                 starts.append(self._starts[index])
                 current.append(old)
                 continue
-            self._split.append(old)
+            insort(self._split, (endpoint.low, endpoint.high, old))
             bounds = [endpoint.low, *edges, endpoint.high + 1]
             for low, after in pairwise(bounds):
                 starts.append(low)
@@ -274,9 +274,8 @@ class Endpoints:
         current = self._current[bisect_right(self._starts, point) - 1]
         if live >> current & 1:
             return current
-        for old in reversed(self._split):
-            endpoint = self.classes[old]
-            if live >> old & 1 and isinstance(endpoint, Outside) and endpoint.low <= point <= endpoint.high:
+        for low, high, old in self._split:
+            if live >> old & 1 and low <= point <= high:
                 return old
         return current
 
@@ -291,6 +290,7 @@ class Endpoints:
     def outside_in(self, ranges: Ranges) -> int:
         """Outside classes, older ones too, that lie wholly within the addresses."""
         found = 0
+        others: list[int] = []
         for low, high in ranges.spans:
             first = bisect_left(self._starts, low)
             last = bisect_right(self._starts, high)
@@ -298,13 +298,10 @@ class Endpoints:
             if members and members[-1] - members[0] == len(members) - 1:
                 found |= ((1 << len(members)) - 1) << members[0]
             else:
-                for position in members:
-                    found |= 1 << position
-        for position in self._split:
-            endpoint = self.classes[position]
-            if isinstance(endpoint, Outside) and ranges.covers(Ranges(((endpoint.low, endpoint.high),))):
-                found |= 1 << position
-        return found
+                others += members
+            older = self._split[bisect_left(self._split, (low, 0, 0)) : bisect_left(self._split, (high + 1, 0, 0))]
+            others += [position for _, end, position in older if end <= high]
+        return found | _bitset(others, self.size) if others else found
 
     def pods_in(self, ranges: Ranges, *, listed: bool = False) -> tuple[int, int]:
         """Pod classes by address: those with every address within, and those with at least one, perhaps, within.

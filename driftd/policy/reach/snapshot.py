@@ -171,10 +171,15 @@ class Snapshot:
         return self.core.dialect
 
     def outside_as_cut(self) -> "Snapshot":
-        """The same, with addresses outside told apart as finely as by any snapshot of the lineage."""
+        """The same, with addresses outside told apart as finely as by any snapshot of the lineage.
+
+        One that knows fewer nodes than the lineage stays as it is: to it, those addresses are nobody's.
+        """
         endpoints = self.core.endpoints
         live = (self.live & endpoints.labels.everything) | endpoints.outside()
-        return self if live == self.live else replace(self, live=live)
+        if live == self.live or not self.edges.issuperset(endpoints.nodes.edges()):
+            return self
+        return replace(self, live=live)
 
     def plans_of(self, position: int) -> Plans:
         """The plans of a class that is live in this snapshot."""

@@ -118,3 +118,18 @@ def test_the_engine_says_what_the_naive_evaluator_says_of_the_first_cases_of_the
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mistake_that_the_search_is_tried_on_has_a_line_to_be_planted_in(mutant: Mutant) -> None:
     assert (ROOT / REACH / mutant.module).read_text().count(mutant.text) == 1
+
+
+def test_what_was_nobodys_before_a_node_was_known_is_told_as_that() -> None:
+    """Addresses of nodes are let in by every policy, from when they are known."""
+
+    def on_node(ip: str) -> Body:
+        return pod("a/web", "10.244.0.1", node=ip)
+
+    shut = network_policy("a/shut", podSelector={})
+    before = snapshot_of([on_node("192.168.0.2"), shut], Dialect.CALICO)
+    gone = ObjectRef("networking.k8s.io", "NetworkPolicy", "a", "shut")
+    after = apply(before, Edit((on_node("192.168.0.1"),), (gone,)))
+    found = delta(before, after)
+    web = found.after.class_of(found.after.pod("a", "web"))
+    assert found.added.between(found.after.class_of("192.168.0.1"), web) == ALL
