@@ -1,7 +1,7 @@
 """One term of leadership: take over what is open, settle what was cut off, then work until the lease is gone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
 import structlog
 
@@ -15,11 +15,12 @@ from driftd.engine.pauses import Pauses
 from driftd.engine.record import OpenFindings
 from driftd.store import Store, StoreError, StoreGone
 from driftd.telemetry import Metrics
-from driftd.values import CONDEMNED, Clock, Intent, Live, Outcome, Result, Seen, scope_of
+from driftd.values import CONDEMNED, Clock, Intent, Live, ObjectRef, Outcome, Result, Seen, scope_of
 
 _log = structlog.get_logger()
 
 HOUSEKEEPING_SECONDS = 1.0
+_LOOKS_AT_ONCE = 8
 ANCHOR_SECONDS = 60.0
 """How often the head of the audit chain is written where the database cannot change it: the log and the lease."""
 
@@ -58,7 +59,7 @@ class Leadership:
         in_force: Callable[[], InForce | None],
         reaches: Callable[[str], Awaitable[bool]],
         publish: Callable[[], Awaitable[None]],
-        learn: Callable[[], Awaitable[None]],
+        learn: Callable[[], Coroutine[None, None, None]],
         relearn: Callable[[], Coroutine[None, None, None]],
         judge: Callable[[], Coroutine[None, None, None]],
         clock: Clock,
@@ -91,8 +92,9 @@ class Leadership:
         )
         await self._catch_up(term.commit)
         await self._publish()
-        await self._learn()
-        await self._take_over(epoch, self._findings.load)
+        async with asyncio.TaskGroup() as group:  # nobody heals meanwhile: the two wait for different servers
+            group.create_task(self._learn(), name="learn")
+            group.create_task(self._take_over(epoch, self._findings.load), name="take-over")
         for scope in self._findings.scopes():
             self._loop.dirty.mark(scope, "open finding", urgent=False)
         self._loop.sweep("leadership")
@@ -148,20 +150,36 @@ class Leadership:
     async def _settle(self, epoch: int) -> None:
         """Give every intent of former terms without an outcome one, by what the cluster holds now (D9)."""
         outcomes = []
-        for intent in await self._store.unsettled():
-            if intent.epoch >= epoch:  # its write is under way
+        # Of this term's own the write is under way.
+        cut_off = [intent for intent in await self._store.unsettled() if intent.epoch < epoch]
+        lives = await self._look_at({intent.ref for intent in cut_off})
+        for intent in cut_off:
+            if intent.ref not in lives:
                 continue
-            try:
-                live = await self._observer.refresh(intent.ref)
-            except ClusterError as error:
-                _log.warning("intent.unsettled", intent=intent.id, why=str(error))
-                continue
+            live = lives[intent.ref]
             result = self._verdict(intent, live)
             version = live.resource_version if live else ""
             outcomes.append(Outcome(intent.id, result, self._clock.now(), version, "settled after a restart"))
             _log.info("intent.settled", intent=intent.id, verb=intent.verb, result=result.value)
         if outcomes:
             await self._store.finish(outcomes, ())
+
+    async def _look_at(self, refs: Collection[ObjectRef]) -> dict[ObjectRef, Live | None]:
+        """What etcd has of these, a few at a time; an object that cannot be read is not among them."""
+        found: dict[ObjectRef, Live | None] = {}
+        slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
+
+        async def look(ref: ObjectRef) -> None:
+            async with slots:
+                try:
+                    found[ref] = await self._observer.refresh(ref)
+                except ClusterError as error:
+                    _log.warning("intent.unsettled", object=str(ref), why=str(error))
+
+        async with asyncio.TaskGroup() as group:
+            for ref in refs:
+                group.create_task(look(ref), name=f"settle-{ref}")
+        return found
 
     def _verdict(self, intent: Intent, live: Live | None) -> Result:
         """DONE where the cluster shows what the write would have left, FAILED where it shows that nothing was written.

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from driftd.cluster import Term
+from driftd.cluster import Term, Unreachable
 from driftd.drift import FightBreaker
 from driftd.engine.leadership import Leadership
 from driftd.engine.namespaces import KEY as NAMESPACE_UIDS
@@ -162,3 +162,34 @@ async def test_a_term_that_begins_without_its_store_learns_what_a_former_one_lef
         await knows_it_all(replica)
         assert "past" in replica.loop.swept, "what is over by now ends with its scope's next look"
         assert [one.id for one in await replica.store.unsettled()] == ["mine"], "that write is under way"
+
+
+async def test_what_was_cut_off_is_looked_at_side_by_side_a_few_at_a_time_and_what_cannot_be_read_is_left(
+    tmp_path: Path,
+) -> None:
+    """Nobody heals until it is through: sixty objects, one after the other, were most of a hand-over."""
+    clock = SteppingClock()
+    store, _ = await open_frail(tmp_path, clock)
+    about = [finding(f"f{number}", name=f"p{number}") for number in range(20)]
+    await store.begin(about, [intent(one.id, one) for one in about])
+    looking, most = 0, 0
+
+    async def slowly(ref: ObjectRef) -> Live | None:
+        nonlocal looking, most
+        looking += 1
+        most = max(most, looking)
+        await asyncio.sleep(0.05)
+        looking -= 1
+        if ref.name == "p7":
+            raise Unreachable("GET", "/", "refused", sent=False)
+        return None
+
+    replica = Replica(store, clock)
+    replica.leadership._observer = cast(Any, SimpleNamespace(refresh=slowly))
+    term = asyncio.create_task(replica.leadership.lead(Term(EPOCH, "", "")))
+    await until(lambda: replica.loop.swept == ["leadership"])
+    assert [one.id for one in await store.unsettled()] == ["f7"]
+    assert most == 8
+    term.cancel()
+    await asyncio.gather(term, return_exceptions=True)
+    await store.close()
