@@ -70,6 +70,8 @@ def block(cidr: str) -> Ranges:
 
     Raises ValueError when the text is neither.
     """
+    if "%" in cidr:  # a zone, which no policy has, may be as long as an object, and is remembered here
+        raise ValueError("an address with a zone")
     network = ip_network(cidr, strict=False)
     base = V6_BASE if network.version == 6 else 0
     return Ranges(((base + int(network.network_address), base + int(network.broadcast_address)),))
@@ -85,6 +87,8 @@ def has_host_bits(cidr: str) -> bool:
 @lru_cache(maxsize=65_536)
 def address(text: str) -> int:
     """The point of one address. Raises ValueError when the text is none."""
+    if "%" in text:
+        raise ValueError("an address with a zone")
     parsed = ip_address(text)
     return int(parsed) + (V6_BASE if parsed.version == 6 else 0)
 

@@ -34,9 +34,18 @@ _Token = tuple[str, str]
 _END: Final[_Token] = ("end", "the end")
 
 
-@lru_cache(maxsize=8_192)
+_SHORT: Final = 512
+"""Characters of a text that is remembered: a tenant's may be as long as an object, and would outlive it."""
+
+
 def calico_selector(text: str) -> Selector:
     """The selector a text means. Raises MalformedSelector with the place and what was expected there."""
+    read = _selector if len(text) <= _SHORT else _selector.__wrapped__
+    return read(text)
+
+
+@lru_cache(maxsize=8_192)
+def _selector(text: str) -> Selector:
     parser = _Parser(text)
     if parser.peek() == _END:
         return ALWAYS

@@ -26,7 +26,7 @@ from driftd.policy.reach.policies import (
     either,
 )
 from driftd.policy.reach.ports import NONE, of_spans, ports, protocol
-from driftd.policy.reach.selectors import ALWAYS, MalformedSelector, Selector, kubernetes_selector
+from driftd.policy.reach.selectors import ALWAYS, MalformedSelector, Selector, is_little, kubernetes_selector
 from driftd.values import Body, ObjectRef
 
 GROUP: Final = "networking.k8s.io"
@@ -129,13 +129,13 @@ class _Reader:
                 Pods(namespaces=where_from or ALWAYS, labels=labels or ALWAYS), f"{where}: malformed selector"
             )
         name = _named_namespace(namespaces)
-        return _pods(name, labels) if name else Pods(namespaces=where_from, labels=labels)
+        return _pods_of(name, labels) if name else Pods(namespaces=where_from, labels=labels)
 
     def pods(self, namespace: str, selector: Body | None, where: str) -> Peer:
         labels = self.selector(selector, where, "podSelector")
         if labels is None:
             return Perhaps(Pods(namespace=namespace), f"{where}.podSelector: malformed selector")
-        return _pods(namespace, labels)
+        return _pods_of(namespace, labels)
 
     def selector(self, body: Body | None, where: str, name: str) -> Selector | None:
         try:
@@ -147,7 +147,8 @@ class _Reader:
     def ip_block(self, body: Body, where: str) -> Peer:
         known = self.known(body, _BLOCK, f"{where}.ipBlock")
         cuts = body.get("except")
-        found, notes = _block(str(body.get("cidr")), tuple(str(cut) for cut in cuts) if cuts else ())
+        read = _block if not cuts or len(cuts) <= _FEW else _block.__wrapped__
+        found, notes = read(str(body.get("cidr")), tuple(str(cut) for cut in cuts) if cuts else ())
         self.notes.extend(f"{where}.ipBlock: {note}" for note in notes)
         return found if known else Perhaps(found, f"{where}: not wholly understood")
 
@@ -201,13 +202,19 @@ def _any_of(matches: tuple[PortMatch, ...]) -> PortMatch:
     return PortMatch(numbers, tuple(sorted({name for one in matches for name in one.names})), ranged=numbers - firsts)
 
 
+def _pods_of(namespace: str, labels: Selector) -> Pods:
+    """The pods of a namespace with these labels."""
+    named = _pods if is_little(labels) else _pods.__wrapped__
+    return named(namespace, labels)
+
+
 @lru_cache(maxsize=4_096)
 def _pods(namespace: str, labels: Selector) -> Pods:
     """One object for one meaning: policies of a namespace name the same pods over and over."""
     return Pods(namespace=namespace, labels=labels)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _block(cidr: str, cuts: tuple[str, ...]) -> tuple[Peer, tuple[str, ...]]:
     """A block without its exceptions, and what is to be said of it."""
     notes: list[str] = []

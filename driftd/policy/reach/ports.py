@@ -19,15 +19,18 @@ LAST: Final = _OTHER * WIDTH + 255
 _NUMBERS: Final = {6: "TCP", 17: "UDP", 132: "SCTP", 1: "ICMP", 58: "ICMPv6"}
 _PORTED: Final = frozenset(("TCP", "UDP", "SCTP"))
 UDP_LITE: Final = 136
+_FEW: Final = 16
+"""Spans of a set that is remembered: a tenant's may have thousands, and would outlive its policy."""
 
 
 class PortSet:
     """An immutable set of traffic points. Construct through the functions below, combine with `&`, `|`, `-`."""
 
-    __slots__ = ("_hash", "spans")
+    __slots__ = ("_hash", "few", "spans")
 
     def __init__(self, spans: Spans) -> None:
         self.spans = spans
+        self.few = len(spans) <= _FEW
         self._hash = hash(spans)
 
     def __hash__(self) -> int:
@@ -40,13 +43,13 @@ class PortSet:
         return bool(self.spans)
 
     def __and__(self, other: "PortSet") -> "PortSet":
-        return _intersection(self, other)
+        return _intersection(self, other) if self.few and other.few else _intersection.__wrapped__(self, other)
 
     def __or__(self, other: "PortSet") -> "PortSet":
-        return _union(self, other)
+        return _union(self, other) if self.few and other.few else _union.__wrapped__(self, other)
 
     def __sub__(self, other: "PortSet") -> "PortSet":
-        return _difference(self, other)
+        return _difference(self, other) if self.few and other.few else _difference.__wrapped__(self, other)
 
     def __contains__(self, point: int) -> bool:
         return any(low <= point <= high for low, high in self.spans)
@@ -122,9 +125,13 @@ def of_spans(spans: Iterable[Span]) -> PortSet:
     return spanned(merged(spans))
 
 
-@lru_cache(maxsize=65_536)
 def spanned(spans: Spans) -> PortSet:
-    """The set of these spans, which must be canonical; the same object for the same spans, mostly."""
+    """The set of these spans, which must be canonical; the same object for the same few spans, mostly."""
+    return _spanned(spans) if len(spans) <= _FEW else PortSet(spans)
+
+
+@lru_cache(maxsize=65_536)
+def _spanned(spans: Spans) -> PortSet:
     return PortSet(spans)
 
 

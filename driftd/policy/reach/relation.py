@@ -149,9 +149,13 @@ def reached(relation: Relation) -> Reached:
     return ported, rest
 
 
-@lru_cache(maxsize=65_536)
 def kinds(ports: PortSet) -> tuple[bool, bool]:
     """Whether a set of traffic holds any with ports, and any without."""
+    return _kinds(ports) if ports.few else _kinds.__wrapped__(ports)
+
+
+@lru_cache(maxsize=65_536)
+def _kinds(ports: PortSet) -> tuple[bool, bool]:
     return bool(ports & PORTED), bool(ports - PORTED)
 
 

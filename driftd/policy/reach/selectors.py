@@ -95,6 +95,7 @@ class Global:
 
 Selector: TypeAlias = Always | Has | In | Text | Not | And | Or | Global
 ALWAYS: Final = Always()
+_FEW: Final = 8
 
 
 class MalformedSelector(ValueError):
@@ -111,7 +112,6 @@ def every(*parts: Selector) -> Selector:
     return flat[0] if len(flat) == 1 else And(tuple(flat))
 
 
-@lru_cache(maxsize=4_096)
 def keys_of(selector: Selector) -> frozenset[str]:
     """The label keys whose presence or value the selector can tell apart."""
     match selector:
@@ -123,6 +123,19 @@ def keys_of(selector: Selector) -> frozenset[str]:
             return frozenset().union(*(keys_of(part) for part in parts))
         case Always() | Global():
             return frozenset()
+
+
+def is_little(selector: Selector) -> bool:
+    """Whether it may be remembered: a tenant's may be as long as an object, and would outlive it."""
+    match selector:
+        case In(_, values):
+            return len(values) <= _FEW
+        case And(parts) | Or(parts):
+            return len(parts) <= _FEW and all(map(is_little, parts))
+        case Not(inner):
+            return is_little(inner)
+        case _:
+            return True
 
 
 def values_of(selector: Selector) -> dict[str, set[str]]:
