@@ -34,8 +34,9 @@ T = TypeVar("T")
 
 _log = structlog.get_logger("driftd.store")
 
-_GROUP = 256
-"""Entries in one transaction."""
+_GROUP = 64
+"""Entries in one transaction. What is too long for the deadline on a database under load would never come to its end:
+neither in the journal's replay, which makes groups as large as they may be, nor behind it."""
 
 _DIVERTING_ROUNDS = 3
 """Readings of the journal during one replay after which newcomers may still be added to it."""

@@ -1,11 +1,16 @@
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from driftd.store import SchemaTooNew, Store, StoreGone, StoreMode, StoreOptions, StoreUnreadable
 from driftd.store.database import Database
+from driftd.store.errors import DatabaseUnavailable
+from driftd.store.ledger import head_of
+from tests.support.frail_store import FrailDatabase, T, open_frail
 from tests.support.records import START, SteppingClock, finding, intent, outcome
 
 OPTIONS = StoreOptions(
@@ -104,6 +109,35 @@ async def test_a_journal_of_many_transactions_is_replayed_while_newcomers_wait_i
     await until_back(store)
     await asyncio.gather(*late)
     assert await story(store) == [f"note.x {n}" for n in range(1600)]
+    await store.close()
+
+
+class TiredDatabase(FrailDatabase):
+    """One that gives up on a transaction of more rows than this."""
+
+    most = 10**9
+
+    async def write(self, body: Callable[[Connection], T]) -> T:
+        def bounded(connection: Connection) -> T:
+            before, answer = head_of(connection).seq, body(connection)
+            if head_of(connection).seq - before > self.most:
+                raise DatabaseUnavailable("no answer within 2 s")
+            return answer
+
+        return await super().write(bounded)
+
+
+async def test_a_journal_is_replayed_by_a_database_under_load_that_is_through_with_little_at_a_time(
+    tmp_path: Path,
+) -> None:
+    """Two hundred records in one transaction took PostgreSQL longer than its deadline, again and again."""
+    store, database = await open_frail(tmp_path, SteppingClock(), TiredDatabase)
+    database.most, database.refusals = 100, 10**9
+    for number in range(300):
+        await store.note("note", str(number), {})
+    database.refusals = 0
+    await until_back(store)
+    assert await story(store) == [f"note {number}" for number in range(300)]
     await store.close()
 
 
