@@ -64,6 +64,10 @@ _OF_OTHERS: Mapping[str, str] = {
         "{ref} lists what its Service does not select, and rules go by that Service; {effect}. driftd writes no "
         "EndpointSlices: delete it, or the addresses in it"
     ),
+    "Service": (
+        "{ref} selects pods that none of its EndpointSlices lists, and rules go by that Service; {effect}. driftd "
+        "writes no EndpointSlices: see whether their controller runs and who takes pods out of them"
+    ),
     "NetworkSet": (
         "{ref} is in a namespace that the model does not govern, and rules find it by its labels; {effect}. driftd "
         "leaves it alone: take the labels away, or govern the namespace"
@@ -71,6 +75,7 @@ _OF_OTHERS: Mapping[str, str] = {
 }
 _TYPES: Mapping[str, FindingType] = {
     "EndpointSlice": FindingType.MISDIRECTED,
+    "Service": FindingType.MISDIRECTED,
     "NetworkSet": FindingType.FOREIGN,
 }
 

@@ -3,16 +3,19 @@
 A rule of Calico's that names a Service means the addresses of its EndpointSlices. The model has no slices; what it says
 with such a rule is: whoever the Service selects. So in a tenant's namespace a slice is entitled to the pods that its
 Service selects there, at the ports that the Service leads to. Whatever else it lists (a pod of somebody else, another
-port, an address outside, anything where the Service selects nobody) its author chose. Slices of the platform's own
-namespaces, and those of the API server's Service, which it keeps itself, are as they should be.
+port, an address outside, anything where the Service selects nobody) its author chose. A pod that it selects and that no
+slice lists escapes a rule that denies by the Service, and is not let in by one that allows: then both sides are put in
+terms of slices, of all that are selected and of those that are listed. Slices of the platform's own namespaces, and
+those of the API server's Service, which it keeps itself, are as they should be. Whom a Service selects is its author's
+to say, so a selector that changes is no difference.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from driftd.compile import Compiled
-from driftd.drift.entitled import Input
+from driftd.drift.entitled import Input, entitled
 from driftd.drift.live import LiveService, LiveSlice, plain
 from driftd.policy.reach import Pod, Ranges, block
 from driftd.values import Body, ObjectRef
@@ -30,12 +33,14 @@ class Backed:
     """Named Services as the judged world takes them in.
 
     `known` are those of which it is known who stands behind them; `overgrown` are slices of tenants that list too much
-    for that.
+    for that, and Services that leave too many out. `answering` has for inputs that stand for a Service's selection
+    that Service.
     """
 
     inputs: Mapping[ObjectRef, Input]
     known: frozenset[Name]
     overgrown: tuple[ObjectRef, ...] = ()
+    answering: Mapping[ObjectRef, ObjectRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +69,28 @@ class Backings:
         """The same without some addresses."""
         return replace(self, unsettled=unsettled)
 
-    def unheld(self, model: Compiled, named: frozenset[Name]) -> frozenset[str]:
-        """Addresses in the range of pods that slices of these Services list and no known pod has."""
+    def in_doubt(self, model: Compiled, named: frozenset[Name]) -> frozenset[str]:
+        """Addresses that slices and pods do not agree about, as far as these Services go.
+
+        They are those in the range of pods that slices list and no known pod has, and those of pods that a Service
+        selects and no slice lists.
+        """
         listed = {address for name in named for one in self.slices.get(name, ()) for address in one.addresses}
-        if not listed:
-            return frozenset()
         ranges = [block(cidr) for cidr in model.pod_ranges]
         held = self._holders(listed).keys()
-        return frozenset(one for one in listed if plain(one) not in held and _within(one, ranges))
+        unheld = {one for one in listed if plain(one) not in held and _within(one, ranges)}
+        selected = self._selected(model, named)
+        unlisted = {ip for name, pods in selected.items() for pod in self._unlisted(name, pods) for ip in pod.ips}
+        return frozenset(unheld | unlisted)
 
     def backed(self, model: Compiled, named: frozenset[Name]) -> Backed:
         """What the judged world takes in of these Services."""
         inputs: dict[ObjectRef, Input] = {}
         known: set[Name] = set()
         overgrown: list[ObjectRef] = []
+        answering: dict[ObjectRef, ObjectRef] = {}
         listed = {address for name in named for one in self.slices.get(name, ()) for address in one.addresses}
-        holders = self._holders(listed)
+        holders, selected = self._holders(listed), self._selected(model, named)
         for name in sorted(named):
             service, slices = self.services.get(name), self.slices.get(name, ())
             own = _is_the_platforms(model, name)
@@ -89,15 +100,43 @@ class Backings:
                 overgrown.append(slice_ref(slices[0]))
             if too_many or (service is None and not slices):
                 continue
+            ref = ObjectRef("", "Service", *name)
+            unlisted = self._unlisted(name, selected.get(name, ()))
+            if unlisted and len(selected[name]) > MOST_LISTED:
+                overgrown.append(ref)
+                continue
             known.add(name)
-            if service is not None:
+            if unlisted and service is not None:
+                meant = _meant(model, service, selected[name])
+                standing = {one.ref: one for one in _by_listing(service, selected[name], meant, unlisted)}
+                inputs |= standing
+                answering |= dict.fromkeys(standing, ref)
+            elif service is not None:
                 body = _service_body(service)
-                ref = ObjectRef("", "Service", *name)
                 inputs[ref] = Input(ref, body, body)
             for one in beyond:
                 body = _slice_body(one, holders)
                 inputs[slice_ref(one)] = Input(slice_ref(one), body if own else None, body)
-        return Backed(inputs, frozenset(known), tuple(overgrown))
+        return Backed(inputs, frozenset(known), tuple(overgrown), answering)
+
+    def _selected(self, model: Compiled, named: frozenset[Name]) -> Mapping[Name, list[Pod]]:
+        """The pods with addresses of their own that tenants' Services select."""
+        homes: dict[str, list[LiveService]] = {}
+        for name in named:
+            service = self.services.get(name)
+            if service is not None and not _is_the_platforms(model, name):
+                homes.setdefault(name[0], []).append(service)
+        found: dict[Name, list[Pod]] = {}
+        for pod in self.pods.values() if homes else ():
+            for service in homes.get(pod.namespace, ()):
+                if pod.ips and not pod.finished and not pod.host_network and _is_selected(service, pod):
+                    found.setdefault((service.namespace, service.name), []).append(pod)
+        return found
+
+    def _unlisted(self, name: Name, selected: Iterable[Pod]) -> list[Pod]:
+        """Those of the selected pods that no slice of the Service lists, at whatever port; settled ones only."""
+        listed = {plain(address) for one in self.slices.get(name, ()) for address in one.addresses} | self.unsettled
+        return [pod for pod in selected if listed.isdisjoint(pod.ips) and listed.isdisjoint(map(plain, pod.ips))]
 
     def _holders(self, addresses: Iterable[str]) -> Mapping[str, list[Pod]]:
         """The pods that have these addresses; in the network of a node there may be several."""
@@ -136,19 +175,50 @@ def _is_the_platforms(model: Compiled, name: Name) -> bool:
 
 def _is_meant(service: LiveService | None, one: LiveSlice, pod: Pod) -> bool:
     """Whether the Service selects this pod and leads to these ports of it."""
-    if service is None or not service.selector or service.type == "ExternalName" or pod.namespace != one.namespace:
+    if service is None or not _is_selected(service, pod):
         return False
-    if any(pod.labels.get(key) != value for key, value in service.selector.items()):
-        return False
-    return all(_leads_to(service, pod, protocol, number) for protocol, number in one.ports)
+    led_to = _ports_of(service, pod)
+    return all(port in led_to for port in one.ports)
 
 
-def _leads_to(service: LiveService, pod: Pod, protocol: str, number: int) -> bool:
-    named = {name: numbers for (spoken, name), numbers in pod.ports if spoken == protocol}
-    return any(
-        port.protocol == protocol and (port.target == str(number) or number in named.get(port.target, ()))
-        for port in service.ports
-    )
+def _meant(model: Compiled, service: LiveService, selected: Iterable[Pod]) -> list[Pod]:
+    """Those whom the Service selects by labels that the model knows of; the others chose themselves to be."""
+    governed = model.governed.get(service.namespace)
+    return [pod for pod in selected if governed is None or _is_selected(service, entitled(pod, governed))]
+
+
+def _by_listing(
+    service: LiveService, selected: Iterable[Pod], meant: Sequence[Pod], unlisted: Sequence[Pod]
+) -> Iterator[Input]:
+    """What stands for a Service of which a pod is not listed, one a set of ports: whom it means, and who is listed."""
+    by_ports: dict[tuple[tuple[str, int], ...], list[Pod]] = {}
+    for pod in selected:
+        by_ports.setdefault(_ports_of(service, pod), []).append(pod)
+    entitled_to, escaped = {pod.name for pod in meant}, {pod.name for pod in unlisted}
+    for number, (ports, pods) in enumerate(sorted(by_ports.items())):
+        stands = f"{service.name} selects {number}"  # no slice has a name with a space
+        some_of = ([pod for pod in pods if pod.name in entitled_to], [pod for pod in pods if pod.name not in escaped])
+        wanted, live = (
+            LiveSlice(service.namespace, stands, service.name, tuple(ip for pod in some for ip in pod.ips), ports)
+            for some in some_of
+        )
+        holders = {plain(ip): [pod] for pod in pods for ip in pod.ips}
+        yield Input(slice_ref(wanted), _slice_body(wanted, holders), _slice_body(live, holders))
+
+
+def _is_selected(service: LiveService, pod: Pod) -> bool:
+    if not service.selector or service.type == "ExternalName" or pod.namespace != service.namespace:
+        return False
+    return all(pod.labels.get(key) == value for key, value in service.selector.items())
+
+
+def _ports_of(service: LiveService, pod: Pod) -> tuple[tuple[str, int], ...]:
+    """The ports of a pod that a Service leads to: protocols and numbers."""
+    named, found = dict(pod.ports), set[tuple[str, int]]()
+    for port in service.ports:
+        numbers = (int(port.target),) if port.target.isdecimal() else named.get((port.protocol, port.target), ())
+        found.update((port.protocol, number) for number in numbers)
+    return tuple(sorted(found))
 
 
 def slice_ref(one: LiveSlice) -> ObjectRef:

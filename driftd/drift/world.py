@@ -159,9 +159,10 @@ class World:
 
     def stray_others(self) -> Iterator[tuple[ObjectRef, Judgement]]:
         """The same for service accounts, for namespaces, and for what Calico's rules refer to."""
+        answering = self._taken.backed.answering
         for ref, one in self._others.items():
             if ref.kind != "GlobalNetworkSet":  # that is compared, or what finds it is to blame
-                yield ref, self._stray(one)
+                yield answering.get(ref, ref), self._stray(one)
         for ref in (*self._taken.backed.overgrown, *self._taken.found.beyond):
             yield ref, UNJUDGED
 

@@ -31,7 +31,7 @@ def notice_of(write: Write, live: Live | None) -> Notice | None:
 _FOUND = {
     FindingType.RELABELLED: ("ReachDiffers", "labels, service account or port names here are not what the model says"),
     FindingType.EXPOSED: ("Exposed", "the model lets the world in through the gateway only"),
-    FindingType.MISDIRECTED: ("Misdirected", "its addresses belong to pods of another namespace"),
+    FindingType.MISDIRECTED: ("Misdirected", "who stands behind the Service is not whom it selects"),
 }
 
 

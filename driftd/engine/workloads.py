@@ -48,8 +48,8 @@ _SHARE = 10
 _LONGEST_PAUSE = 0.5
 """...but no longer than this, however long it took: somebody shall know within a second."""
 _AGAIN_SECONDS = 5.0
-_UNHELD_SECONDS = 10.0
-"""How long an address that a slice lists may be nobody's: pods and slices are told apart from each other."""
+_DOUBTFUL_SECONDS = 10.0
+"""How long slices and pods may disagree about an address: they are told apart from each other."""
 _MOST_CHANGES = 20_000
 """Changed pods of which the names are kept; with more all of them are looked at, and those that are gone."""
 
@@ -151,7 +151,7 @@ class WorkloadDrift:
         self._wake = asyncio.Event()
         self._changes = _Changes()
         self._fed: World | None = None
-        self._unheld: dict[str, float] = {}
+        self._doubtful: dict[str, float] = {}
         self._waits_for_pods = False
         self._judged_model: Compiled | None = None
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
@@ -301,7 +301,7 @@ class WorkloadDrift:
         await self._publish(judged.others)
         self._judge.reconsider(None if everything or judged.surroundings else frozenset(judged.namespaces))
         if self._waits_for_pods:
-            asyncio.get_running_loop().call_later(_UNHELD_SECONDS, self._wake.set)
+            asyncio.get_running_loop().call_later(_DOUBTFUL_SECONDS, self._wake.set)
 
     def _labelled(self, changes: _Changes) -> Mapping[ObjectRef, Live | None]:
         """Namespaces and service accounts to look at, and all of them in case the world is a new one."""
@@ -333,9 +333,9 @@ class WorkloadDrift:
     def _surround(self, world: World, live: _Live, *, everything: bool) -> bool:
         """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""
         backings = Backings.of(live.services, live.slices, live.pods)
-        unheld = backings.unheld(live.compiled, world.services_named)
-        self._unheld = {one: self._unheld.get(one, live.at) for one in unheld}
-        fresh = frozenset(one for one, since in self._unheld.items() if live.at - since < _UNHELD_SECONDS)
+        doubtful = backings.in_doubt(live.compiled, world.services_named)
+        self._doubtful = {one: self._doubtful.get(one, live.at) for one in doubtful}
+        fresh = frozenset(one for one, since in self._doubtful.items() if live.at - since < _DOUBTFUL_SECONDS)
         self._waits_for_pods = bool(fresh)
         sets = None
         if everything or live.changes.sets:

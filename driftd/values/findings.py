@@ -53,7 +53,7 @@ class FindingType(StrEnum):
     TOLERATED = "tolerated"  # not in the model, and the plan lets tenants have what opens no more than this
     RELABELLED = "relabelled"  # a label, service account or port name changes who reaches whom against the model
     EXPOSED = "exposed"  # a Service lets the world in where the model does not
-    MISDIRECTED = "misdirected"  # an EndpointSlice leads to pods of somebody else
+    MISDIRECTED = "misdirected"  # slices lead to others than their Service selects, or leave some out
     PAUSED = "paused"  # somebody has stopped the repairs of a namespace for a while
     FOREIGN = "foreign"  # of the whole cluster and not in driftd's tier, and it concerns a governed namespace
     DEFAULTED = "defaulted"  # the server adds a field nobody sent: writing that kind is stopped

@@ -1,5 +1,6 @@
 """Who stands behind Services that policies go by: a slice that lists more than its Service selects is judged."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
@@ -98,22 +99,24 @@ def service(where: str, app: str, target: Any = 8080, **spec: Any) -> Body:
 API = service("shop/api", "api")
 
 
-def backings(*bodies: Body, pods: list[Body] = PODS) -> Backings:
+def backings(*bodies: Body, pods: list[Body] = PODS, unlisted: Sequence[str] = ()) -> Backings:
+    """With the slices of the controller, but for some addresses."""
     known = {(one.namespace, one.name): one for one in map(pod_from_body, pods)}
-    services = [service_from_body(one) for one in bodies if one["kind"] == "Service"]
-    return Backings.of(services, [slice_from_body(one) for one in bodies if one["kind"] == "EndpointSlice"], known)
+    services = [one for one in bodies if one["kind"] == "Service"]
+    slices = [one for one in bodies if one["kind"] == "EndpointSlice"] + [ideal(one, unlisted) for one in services]
+    return Backings.of(map(service_from_body, services), map(slice_from_body, slices), known)
 
 
-def world(*bodies: Body, pods: list[Body] = PODS) -> World:
+def world(*bodies: Body, pods: list[Body] = PODS, unlisted: Sequence[str] = ()) -> World:
     found = World(compiled())
     known = {(one.namespace, one.name): one for one in map(pod_from_body, pods)}
     found.observe(list(pod_inputs(compiled(), known, known)))
-    found.surround(backings(*bodies, pods=pods))
+    found.surround(backings(*bodies, pods=pods, unlisted=unlisted))
     return found
 
 
-def findings(*bodies: Body, pods: list[Body] = PODS) -> list[Finding]:
-    return list(relabelled_others(compiled(), world(*bodies, pods=pods)))
+def findings(*bodies: Body, pods: list[Body] = PODS, unlisted: Sequence[str] = ()) -> list[Finding]:
+    return list(relabelled_others(compiled(), world(*bodies, pods=pods, unlisted=unlisted)))
 
 
 # -- by example --------------------------------------------------------------------------------------------------------
@@ -157,6 +160,37 @@ def test_a_service_that_selects_nobody_entitles_nobody() -> None:
 def test_what_a_rule_denies_by_service_is_closed_to_whoever_the_slice_lists() -> None:
     internet = endpoint_slice("shop/shunned-1", "shunned", ["203.0.113.9"], ("TCP", 443))
     assert [one.direction for one in findings(internet)] == [Direction.TIGHTENS]
+
+
+def test_a_pod_that_no_slice_lists_escapes_what_denies_by_service_and_is_let_in_by_nothing_that_allows_so() -> None:
+    denying, allowing = service("shop/shunned", "api"), service("shop/api", "api")
+    assert findings(denying, allowing) == []
+    (escaped,) = findings(denying, unlisted=["10.244.0.2"])
+    assert (escaped.ref, escaped.type) == (ObjectRef("", "Service", SHOP, "shunned"), FindingType.MISDIRECTED)
+    assert escaped.direction is Direction.LOOSENS
+    assert escaped.witness is not None
+    assert (escaped.witness.source, escaped.witness.target) == ("shop/web", "shop/api")
+    assert "selects pods that none of its EndpointSlices lists" in escaped.summary
+    assert findings(allowing, unlisted=["10.244.0.2"]) == []  # another policy of the model lets the same in
+
+
+def test_a_pod_that_no_slice_lists_counts_only_when_it_is_settled() -> None:
+    bodies, named = service("shop/shunned", "api"), world().services_named
+    found = backings(bodies, unlisted=["10.244.0.2"])
+    assert found.in_doubt(compiled(), named) == {"10.244.0.2"}
+    here = world(bodies)
+    here.surround(found.settled(frozenset({"10.244.0.2"})))
+    assert list(relabelled_others(compiled(), here)) == []
+    here.surround(found)
+    assert [one.direction for one in relabelled_others(compiled(), here)] == [Direction.LOOSENS]
+    here.surround(backings(bodies))
+    assert list(relabelled_others(compiled(), here)) == []
+
+
+def test_a_selector_that_changes_is_its_authors_to_say() -> None:
+    here = world(service("shop/shunned", "api"))
+    here.surround(backings(service("shop/shunned", "web")))
+    assert list(relabelled_others(compiled(), here)) == []
 
 
 def test_a_slice_that_no_rule_goes_by_does_nothing() -> None:
@@ -231,7 +265,7 @@ def test_an_address_that_waits_for_its_pod_is_left_out_until_it_is_settled() -> 
     here = world()
     named = here.services_named
     assert named == {("shop", "api"), ("shop", "feed"), ("shop", "shunned")}
-    assert listed.unheld(compiled(), named) == {"10.244.7.7"}
+    assert listed.in_doubt(compiled(), named) == {"10.244.7.7"}
     here.surround(listed.settled(frozenset(("10.244.7.7", "203.0.113.9"))))
     assert list(relabelled_others(compiled(), here)) == []
     here.surround(listed)
@@ -250,15 +284,18 @@ def test_a_renewed_world_knows_who_stands_behind_services() -> None:
 _RANK = {Allowed.NO: 0, Allowed.OPEN: 1, Allowed.YES: 2}
 
 
-def naive_direction(services: list[Body], one: Body) -> Direction:
-    """What a slice does beside those that list exactly whom each Service selects, flow by flow."""
+def naive_direction(
+    services: list[Body], *more: Body, short: Body | None = None, unlisted: Sequence[str] = ()
+) -> Direction:
+    """What slices do beside those that list whom each Service selects, or for one all but some, flow by flow."""
     parts = [*compiled().governed.values(), compiled().cluster_wide]
     bodies = [desired.body() for part in parts for desired in part.objects.values()]
     policies = [body for body in bodies if body["kind"].endswith("NetworkPolicy")]
-    others = [body for body in bodies if body["kind"] == "Tier"] + [ideal(body) for body in services]
+    tiers = [body for body in bodies if body["kind"] == "Tier"]
     spaces = [body for body in bodies if body["kind"] == "Namespace"]
-    before = Cluster(namespaces=spaces, pods=PODS, policies=policies, others=others)
-    after = replace(before, others=[*others, one])
+    before = Cluster(spaces, PODS, policies, [*tiers, *map(ideal, services)])
+    listing = [ideal(one, unlisted if one is short else ()) for one in services]
+    after = replace(before, others=[*tiers, *listing, *more])
     ends: list[Any] = [*PODS, *map(ip_address, NOBODYS)]
     opens = closes = False
     for source in ends:
@@ -272,8 +309,8 @@ def naive_direction(services: list[Body], one: Body) -> Direction:
     return Direction.TIGHTENS if closes else Direction.NEUTRAL
 
 
-def ideal(body: Body) -> Body:
-    """The slice that a controller writes of a Service."""
+def ideal(body: Body, unlisted: Sequence[str] = ()) -> Body:
+    """The slice that a controller writes of a Service; somebody took some addresses out of it."""
     meta, spec = body["metadata"], body["spec"]
     wanted = spec["selector"].items()
     chosen = [
@@ -281,6 +318,7 @@ def ideal(body: Body) -> Body:
         for one in PODS
         if wanted and one["metadata"]["namespace"] == meta["namespace"] and wanted <= one["metadata"]["labels"].items()
     ]
+    chosen = [ip for ip in chosen if ip not in unlisted]
     return endpoint_slice(f"{meta['namespace']}/ideal-{meta['name']}", meta["name"], chosen, ("TCP", 8080))
 
 
@@ -303,3 +341,15 @@ def test_a_slices_direction_is_what_it_does_beyond_whom_its_service_selects_flow
     services, one = scene
     told = {found.ref.name: found.direction for found in findings(*services, one)}
     assert told.get("one", Direction.NEUTRAL) is naive_direction(services, one)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scenes(), st.lists(st.sampled_from(("10.244.0.1", "10.244.0.2")), min_size=1, unique=True))
+def test_what_escapes_slices_has_the_direction_of_what_that_does_flow_by_flow(
+    scene: tuple[list[Body], Body], unlisted: list[str]
+) -> None:
+    services, _ = scene
+    told = {one.ref.name: one.direction for one in findings(*services, unlisted=unlisted)}
+    for one in services:  # each by itself: the others' slices are as the controller writes them
+        direction = naive_direction(services, short=one, unlisted=unlisted)
+        assert told.get(one["metadata"]["name"], Direction.NEUTRAL) is direction
