@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from pydantic import SecretStr
 
 from driftd.app.rollouts import Rollouts
 from driftd.app.sight import blind_kinds, missing_workloads, oversized, stuck_judge, unheld_orphans
 from driftd.app.system import SystemClock
 from driftd.app.workloads import LiveWorkloads
-from driftd.cluster import Elector, Mirror
+from driftd.cluster import ClusterError, Elector, Mirror
 from driftd.drift import FightBreaker
 from driftd.engine import ModelLoop, Pauses
 from driftd.paging import (
@@ -39,9 +40,15 @@ from driftd.telemetry import Metrics
 from driftd.values import Clock, Scope, scope_of
 
 _MAINTENANCE_SECONDS = 5.0
+_UNKNOWN_SECONDS = 30.0
+"""A replica that has just begun, and cannot learn who leads, leaves the paging to others for so long."""
+_LOOK_SECONDS = 1.0
 _SETTLE_SECONDS = 0.25
 _ALERTMANAGER_PACING = Pacing(per_second=20.0, burst=50.0, settle_seconds=45.0)
 """Alertmanager waits 30 s before it tells of a new group (`group_wait`), and is silent about what is over by then."""
+
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Inside:
     store: Store
     elector: Elector
     clock: Clock
+    began: float
+    """The monotonic second of the start."""
 
     @property
     def cluster(self) -> str:
@@ -77,6 +86,8 @@ class Inside:
     @property
     def paging(self) -> bool:
         """Whether this replica is the one to page: it leads, or nobody else is known to."""
+        if not self.elector.looked and self.clock.monotonic() < self.began + _UNKNOWN_SECONDS:
+            return False
         return self.elector.holder in ("", self.elector.identity)
 
     def conditions(self) -> list[Condition]:
@@ -124,6 +135,7 @@ class Paging:
             inside.plan_of,
             lambda: self._maintenance.windows,
         )
+        self._elector = inside.elector
         self.rollouts = Rollouts(inside.mirror.get, inside.clock)
         self.pager = Pager(
             store=inside.store,
@@ -139,9 +151,19 @@ class Paging:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._look(), name="who-leads")
             group.create_task(self.pager.run(), name="pager")
             group.create_task(self._refresh(), name="maintenance")
             group.create_task(self._settle(), name="rollouts")
+
+    async def _look(self) -> None:
+        """Who leads is known as soon as the API server answers, long before this replica may lead."""
+        while not self._elector.looked:
+            try:
+                await self._elector.look()
+            except ClusterError as error:
+                _log.info("page.leader_unknown", why=str(error))
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def _refresh(self) -> None:
         while True:

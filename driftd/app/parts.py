@@ -135,7 +135,15 @@ class Parts:
         )
         store.watch(self._store_changed)
         inside = Inside(
-            self.mirror, self.workloads, self.models, self._breaker, self.pauses, store, self.elector, clock
+            self.mirror,
+            self.workloads,
+            self.models,
+            self._breaker,
+            self.pauses,
+            store,
+            self.elector,
+            clock,
+            clock.monotonic(),
         )
         self.paging = Paging(settings.paging, inside, self.metrics)
         health = Readiness(

@@ -94,6 +94,7 @@ class Elector:
     _epoch: int = field(default=0, init=False)
     _deadline: float = field(default=float("-inf"), init=False)
     _leading: bool = field(default=False, init=False)
+    _looked: bool = field(default=False, init=False)
     _notes: dict[str, str] = field(default_factory=dict, init=False)
     _noted: list[asyncio.Future[None]] = field(default_factory=list, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -126,6 +127,17 @@ class Elector:
     def holder(self) -> str:
         """Who held the Lease when it was last looked at."""
         return self._record.holder if self._record else ""
+
+    @property
+    def looked(self) -> bool:
+        """Whether the Lease was ever read: before, an empty `holder` only says that nothing is known."""
+        return self._looked
+
+    async def look(self) -> None:
+        """Reads who holds the Lease, for whoever must know before this replica competes for it. Raises ClusterError."""
+        record = await self._lease.read()
+        if not self._looked:
+            self._looked, self._record = True, record
 
     async def publish(self, *, commit: str | None = None, chain_head: str | None = None) -> None:
         """Writes the accepted commit or the audit chain's head into the Lease; returns when it is stored.
@@ -308,6 +320,7 @@ class Elector:
     async def _read(self) -> LeaseRecord | None:
         known = self._record
         record = await self._lease.read()
+        self._looked = True
         if record is not None and known is not None and older(record.resource_version, known.resource_version):
             _log.error("cluster.lease.went_back", known=known.resource_version, read=record.resource_version)
             self._record = record

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from driftd.cluster import (
+    ClusterError,
     Elector,
     EpochParameter,
     Kubeconfig,
@@ -117,6 +118,22 @@ async def test_the_epoch_is_above_all_that_anybody_remembers(
         await until(lambda: work.running == 1)
     assert work.terms == [Term(42, "abc", "")]
     assert server.objects[FENCE]["data"] == {"epoch": "42", "other": "kept"}
+
+
+async def test_who_leads_can_be_known_before_one_competes(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    second, work = make("two"), Work()
+    assert not second.looked
+    async with running(make("one"), work):
+        await until(lambda: work.running == 1)
+        await second.look()
+        assert (second.looked, second.holder) == (True, "one")
+    third = make("three")
+    server.fail("GET", "leases", answer(500, status(500, "InternalError")))
+    with pytest.raises(ClusterError):
+        await third.look()
+    assert (third.looked, third.holder) == (False, "")
 
 
 async def test_a_second_waits_and_takes_over_when_the_first_falls_silent(
