@@ -9,12 +9,25 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from driftd.lab import Lab
+from tests.support.control_plane import lacking
 from tests.support.faulty import EPOCH
-from tests.support.hosted import NAMESPACE, SCRAPERS, Home, Hosted, hosted, installed, kill_process, resident_bytes
+from tests.support.git_server import Upstream, ssh_server
+from tests.support.hosted import (
+    NAMESPACE,
+    SCRAPERS,
+    Home,
+    Hosted,
+    hosted,
+    installed,
+    kill_process,
+    reinstalled,
+    resident_bytes,
+)
 from tests.support.image import image_archive
 from tests.support.kube import Body, Kube, KubeError
 from tests.support.login import CONDEMNED, FORBIDDEN, RIGHTS, Login
@@ -41,6 +54,10 @@ print(json.dumps({
     "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16), "seccomp": status["Seccomp"],
     "gains": status["NoNewPrivs"], "account": open("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read(),
 }))
+"""
+MODEL = """
+import json, urllib.request
+print(json.load(urllib.request.urlopen("http://127.0.0.1:8080/readyz"))["parts"]["model"])
 """
 DIAL = """
 import json, socket, sys
@@ -118,6 +135,46 @@ async def test_ssh_runs_in_the_pod_for_a_model_read_over_ssh(one: Hosted) -> Non
     found = await one.python(f"{command}; print(json.dumps([done.returncode, done.stdout, done.stderr]))")
     assert found[0] == 0, found
     assert "user driftd" in found[1]
+
+
+async def test_a_model_in_git_is_read_over_ssh_from_the_pod_and_followed(one: Hosted, tmp_path: Path) -> None:
+    assert one.home is not None
+    if one.home.helm is None:
+        lacking("helm", "the plain manifests take their model from a ConfigMap")
+    upstream = Upstream(tmp_path / "git")
+    first = upstream.commit({file.name: file.read_text() for file in one.home.models.iterdir()})
+    machine = one.lab.nodes[0].address.rpartition(".")[0] + ".1"
+    with ssh_server(upstream, machine) as server:
+        where = f"ssh://{server.user}@{server.host}:{server.port}{server.root}/model.git"
+        files = {"key": server.key.read_text(), "known_hosts": server.known_hosts.read_text()}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "model-key", "namespace": NAMESPACE}}
+        await one.kube.create({**secret, "stringData": files})
+        git = {
+            "url": where,
+            "ssh_key_file": "/etc/driftd/model-key/key",
+            "known_hosts_file": "/etc/driftd/model-key/known_hosts",
+            "poll_seconds": "2",
+        }
+        settings = [f"settings.model.git.{name}={value}" for name, value in git.items()]
+        try:
+            async with reinstalled(one.home, *settings, "secretFiles[0]=model-key"):
+                await one.until("the commit is in force", lambda: _has_in_force(one, first), 120.0)
+                await tampered(one)
+                await one.canonical(60.0)
+                second = upstream.commit({"notes.yaml": "# changes no object\n"})
+                await one.until("the next commit is in force", lambda: _has_in_force(one, second), 60.0)
+                await one.sound()
+                assert "acme-prod" in repaired(one)  # helm is an administrator too, in the namespace it installs to
+        finally:
+            await one.kube.delete("Secret", NAMESPACE, "model-key")
+    await one.until("the ConfigMap is in force again", lambda: _has_in_force(one, "dir:"), 120.0)
+
+
+async def _has_in_force(one: Hosted, revision: str) -> bool:
+    """Whether the pod that is to stay says that this model is in force."""
+    pod = await one.ready_pod()
+    done = await one.lab.pods.exec(NAMESPACE, pod["metadata"]["name"], "/opt/driftd/bin/python", "-c", MODEL)
+    return done.code == 0 and revision in done.out  # the pod of before may be on its way out
 
 
 async def test_only_the_kubelet_and_the_scrapers_reach_it_and_it_reaches_only_what_it_must(one: Hosted) -> None:

@@ -214,6 +214,7 @@ async def _answer(request: web.Request, backend: Path, root: Path, misconduct: M
 class SshServer:
     """An sshd that runs, and the files a client needs."""
 
+    host: str
     port: int
     key: Path
     known_hosts: Path
@@ -222,7 +223,7 @@ class SshServer:
 
     def repository(self, **changed: Path) -> Repository:
         login = replace(Login(ssh_key_file=self.key, known_hosts_file=self.known_hosts), **changed)  # type: ignore[arg-type]
-        address = Address("ssh", "127.0.0.1", self.port, str(self.root / "model.git"), self.user)
+        address = Address("ssh", self.host, self.port, str(self.root / "model.git"), self.user)
         return Repository(address, "main", "", login)
 
 
@@ -236,19 +237,22 @@ exec "$@"
 
 
 @contextmanager
-def ssh_server(upstream: Upstream) -> Iterator[SshServer]:
-    """sshd for one key. As root it gets a passwd of its own, for it insists on a user `sshd` that need not exist."""
+def ssh_server(upstream: Upstream, host: str = "127.0.0.1") -> Iterator[SshServer]:
+    """sshd for one key, on one address of this machine.
+
+    As root it gets a passwd of its own, for it insists on a user `sshd` that need not exist.
+    """
     sshd = program("openssh-server", "sshd")
     folder = upstream.folder / "ssh"
     folder.mkdir()
     host_key, key = signing_key(folder, "host"), signing_key(folder, "client")
     shutil.copy(key.with_suffix(".pub"), folder / "authorized")
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((host, 0))
         port = free.getsockname()[1]
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {public(host_key)}\n")
+    (folder / "known_hosts").write_text(f"[{host}]:{port} {public(host_key)}\n")
     (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nAuthorizedKeysFile {folder / 'authorized'}\n"
+        f"Port {port}\nListenAddress {host}\nHostKey {host_key}\nAuthorizedKeysFile {folder / 'authorized'}\n"
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nAcceptEnv GIT_PROTOCOL\n"
         f"SetEnv GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=* PATH={os.environ['PATH']}\n"
     )
@@ -261,8 +265,8 @@ def ssh_server(upstream: Upstream) -> Iterator[SshServer]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
     try:
-        _listening(port, process, folder / "log")
-        yield SshServer(port, key, folder / "known_hosts", _own_name(), upstream.bare.parent)
+        _listening((host, port), process, folder / "log")
+        yield SshServer(host, port, key, folder / "known_hosts", _own_name(), upstream.bare.parent)
     finally:
         process.terminate()
         process.wait(10)
@@ -274,12 +278,12 @@ def _own_name() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
-def _listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _listening(where: tuple[str, int], process: "subprocess.Popen[bytes]", log: Path) -> None:
     end = time.monotonic() + 10
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text(errors="replace")
         with socket.socket() as asked:
-            if asked.connect_ex(("127.0.0.1", port)) == 0:
+            if asked.connect_ex(where) == 0:
                 return
         time.sleep(0.05)
     raise AssertionError(f"sshd does not listen: {log.read_text(errors='replace')}")

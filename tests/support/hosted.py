@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,10 +260,28 @@ async def _install(home: Home) -> None:
         if home.helm is None:
             await kube.apply(_plain_manifests())
             return
+    await _upgrade(home, home.values or _FROM_THE_CONFIG_MAP)
+
+
+@asynccontextmanager
+async def reinstalled(home: Home, *values: str) -> AsyncIterator[None]:
+    """The chart with other values for where its model is, until the block ends."""
+    await _upgrade(home, values)
+    try:
+        yield
+    finally:
+        await _upgrade(home, home.values or _FROM_THE_CONFIG_MAP)
+
+
+_FROM_THE_CONFIG_MAP = ("model.configMap=driftd-model",)
+
+
+async def _upgrade(home: Home, model: Sequence[str]) -> None:
+    assert home.helm is not None
     repository, _, tag = IMAGE.rpartition(":")
     values = [
         f"image.repository={repository},image.tag={tag}",
-        *(home.values or ("model.configMap=driftd-model",)),
+        *model,
         f"networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name={SCRAPERS}",
     ]
     await _helm(

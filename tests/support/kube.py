@@ -17,6 +17,7 @@ _PATHS = {
     "Namespace": ("api/v1", "namespaces", False),
     "ServiceAccount": ("api/v1", "serviceaccounts", True),
     "ConfigMap": ("api/v1", "configmaps", True),
+    "Secret": ("api/v1", "secrets", True),
     "ResourceQuota": ("api/v1", "resourcequotas", True),
     "LimitRange": ("api/v1", "limitranges", True),
     "Pod": ("api/v1", "pods", True),
