@@ -146,8 +146,8 @@ def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, stranger
 def _overgrown(compiled: Compiled, one: LiveSlice) -> Finding:
     ref = slice_ref(one)
     summary = (
-        f"{ref} has more than {MOST_ADDRESSES} addresses, which no controller writes: only the first were looked at, "
-        "and where the others lead is not known. driftd writes no EndpointSlices: delete it"
+        f"{ref} has more than {MOST_ADDRESSES} addresses, or one that cannot be read, which no controller writes: "
+        "where all of them lead is not known. driftd writes no EndpointSlices: delete it"
     )
     witness = Witness(f"callers of Service {one.namespace}/{shown(one.service, 80)}", "anybody", "TCP", "any")
     return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=True)

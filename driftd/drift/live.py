@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from itertools import islice
 
 from driftd.values import Body
@@ -44,7 +44,8 @@ stands at each port or at none, one address is enough, and a selector of fewer k
 class LiveSlice:
     """An EndpointSlice: where the Service of its label leads. A port number of 0 means every port.
 
-    `more`: it has more than `MOST_ADDRESSES`, of which only the first are here.
+    `addresses` are each in its one spelling. `more`: there are others that are not here, since nobody can read them or
+    they are beyond `MOST_ADDRESSES`, so that where the slice leads is not known.
     """
 
     namespace: str
@@ -82,22 +83,35 @@ def slice_from_body(body: Body) -> LiveSlice:
     metadata = body["metadata"]
     endpoints = () if body.get("addressType") == "FQDN" else body.get("endpoints") or ()
     every = (address for one in endpoints for address in one.get("addresses") or ())
-    addresses = tuple(islice(every, MOST_ADDRESSES))
+    read = [_read(address) for address in islice(every, MOST_ADDRESSES)]
     return LiveSlice(
         namespace=metadata["namespace"],
         name=metadata["name"],
         service=(metadata.get("labels") or {}).get("kubernetes.io/service-name", ""),
-        addresses=addresses,
+        addresses=tuple(address for address in read if address is not None),
         ports=tuple((one.get("protocol") or "TCP", one.get("port") or 0) for one in body.get("ports") or ()),
-        more=next(every, None) is not None,
+        more=None in read or next(every, None) is not None,
     )
 
 
 def plain(address: str) -> str:
-    """One spelling for an address; IPv6 has many, and the author of a slice chooses."""
-    if ":" not in address:
-        return address
+    """One spelling for an address; what is none stays as it is."""
+    return _read(address) or address
+
+
+def _read(text: str) -> str | None:
+    """An address in its one spelling; None for what is none.
+
+    API servers before 1.36 store zeros before a number and IPv4 within IPv6 as they are written, and whoever forwards
+    reads them as they do: in tens, and as IPv4 (`ParseIPSloppy`; KEP-4858).
+    """
+    head, colon, tail = text.rpartition(":")
+    if "." in tail:
+        tail = ".".join(number.lstrip("0") or number[:1] for number in tail.split("."))
     try:
-        return str(ip_address(address))
+        found = ip_address(f"{head}{colon}{tail}")
     except ValueError:
-        return address
+        return None
+    if isinstance(found, IPv6Address):
+        return None if found.scope_id else str(found.ipv4_mapped or found)
+    return str(found)

@@ -97,7 +97,7 @@ class Backings:
             beyond = list(slices) if own else list(self._beyond(service, slices, holders))
             too_many = any(one.more for one in slices) or sum(len(one.addresses) for one in beyond) > MOST_LISTED
             if too_many and not own:
-                overgrown.append(slice_ref(slices[0]))
+                overgrown.append(slice_ref(next((one for one in slices if one.more), slices[0])))
             if too_many or (service is None and not slices):
                 continue
             ref = ObjectRef("", "Service", *name)

@@ -178,8 +178,11 @@ class World:
         witness = found.witness
         if witness is not None:  # owners of pods are free text
             witness = replace(witness, source=shown(witness.source), target=shown(witness.target))
-        dialect = found.dialect.value
-        return Judgement(found.direction, witness, found.crosses_tenant, dialect, found.within, found.neutral_now)
+        told = Judgement(
+            found.direction, witness, found.crosses_tenant, found.dialect.value, found.within, found.neutral_now
+        )
+        unread = after.cluster.unread.keys() - before.cluster.unread.keys()
+        return worse(told, UNJUDGED) if unread else told  # it counts for nothing, and nobody knows what it means
 
     def judge(self, differences: Iterable[Difference]) -> dict[ObjectRef, Judgement]:
         """What each difference does: alone, and together with all that stand open (a hole may need two of them).

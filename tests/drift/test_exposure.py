@@ -137,6 +137,14 @@ def test_a_slice_that_no_controller_would_write_is_told_and_takes_no_more_memory
     assert len(slice_from_body(body).addresses) == 1000
 
 
+def test_an_address_that_cannot_be_read_may_lead_anywhere() -> None:
+    """Seen: with zeros before its numbers, which older API servers take, an address was nobody's."""
+    assert len(led("desk", "010.244.001.005")) == len(led("desk", "::ffff:10.244.1.5", kind="IPv6")) == 1
+    (one,) = led("desk", "10.244.9.9", "10.244.1.0x5")
+    assert (one.severity, one.scope.namespace) == (Severity.CRITICAL, "desk")
+    assert "cannot be read" in one.summary
+
+
 def test_host_names_finished_pods_and_nodes_lead_to_nobody() -> None:
     assert led("desk", "10.244.1.5", kind="FQDN") == []
     over = Pod("shop", "job", {}, ips=("10.244.1.9",), finished=True)

@@ -288,6 +288,8 @@ class Draft:
         except UnreadableObject as problem:
             self._name_unread(ref, str(problem))
             return
+        if ref in self._cluster.unread:
+            self._cluster = replace(self._cluster, unread=without(self._cluster.unread, ref))
         self._touched.add(ref.kind)
 
     def _put_opaque(self, ref: ObjectRef, _: Body) -> None:
