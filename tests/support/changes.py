@@ -123,9 +123,11 @@ class Changes:
 
     def _of_list(self, element: Node, path: Path, place: Place, value: list[Any]) -> Iterator[Change]:
         below = (*path, "[]")
-        yield Change(place, [])
-        yield Change(place, value[::-1])
-        yield Change(place, [*value, *value[:1]])
+        if len(value) > 1:
+            yield Change(place, [])
+            yield Change(place, value[::-1])
+        if value:
+            yield Change(place, [*value, *value[:1]])
         yield from (Change(place, [*value, one]) for one in self._some(element, below))
         for index, one in enumerate(value):
             yield Change((*place, index), removed=True)

@@ -8,7 +8,8 @@ import asyncio
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -121,6 +122,30 @@ async def _served(kube: Kube, subject: Subject, seconds: float = 60.0) -> Node:
     return found
 
 
+async def _a_few_at_a_time(
+    wanted: Iterable[tuple[Any, ...]], deed: Callable[..., Awaitable[None]], at_once: int
+) -> None:
+    left = iter(wanted)
+
+    async def worker() -> None:
+        for one in left:
+            await deed(*one)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(worker())
+
+
+@contextmanager
+def _gone_is_gone() -> Iterator[None]:
+    """What somebody else has deleted is gone already."""
+    try:
+        yield
+    except KubeError as error:
+        if error.status != 404:
+            raise
+
+
 class _Run:
     def __init__(self, kube: Kube, subject: Subject, changes: Changes, kind: Kind) -> None:
         self._kube = kube
@@ -160,17 +185,14 @@ class _Run:
     async def store(self, wanted: Iterator[tuple[int, str, Body]]) -> None:
         """A few at a time; those of one object one after another."""
 
-        async def worker() -> None:
-            for index, told, body in wanted:
-                state = await self._stored(index, told, body)
-                if state is None:
-                    self._refused += 1
-                else:
-                    self._states.append(state)
+        async def one(index: int, told: str, body: Body) -> None:
+            state = await self._stored(index, told, body)
+            if state is None:
+                self._refused += 1
+            else:
+                self._states.append(state)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(1 if self._subject.is_namespace else _AT_ONCE):
-                group.create_task(worker())
+        await _a_few_at_a_time(wanted, one, 1 if self._subject.is_namespace else _AT_ONCE)
 
     async def _stored(self, index: int, told: str, base: Body) -> State | None:
         """The object as the server gives it back; None where it refuses it."""
@@ -192,32 +214,40 @@ class _Run:
         """What a later read, and one while a deletion is under way, has another digest for."""
         known = {state.stored["metadata"]["uid"]: state for state in self._states}
         faults = []
-        for deed in ("GET", "DELETE"):
-            for live in await self._after(deed):
+        for deed in (self._delete, self._release):
+            lives = await self._lives()
+            for live in lives:
                 held = known.get(live["metadata"]["uid"])
                 if held is not None and self._digest(live) != held.digest:
-                    faults.append(f"after {deed} another digest: {held}")
-        for live in await self._after("GET"):
-            await self._kube.request(
-                "PATCH",
-                self._place(live),
-                body={"metadata": {"finalizers": None}},
-                content_type="application/merge-patch+json",
-            )
+                    faults.append(f"read once more it has another digest: {held}")
+            await _a_few_at_a_time(((live["metadata"]["name"],) for live in lives), deed, _AT_ONCE)
         return faults
 
-    async def _after(self, deed: str) -> list[Body]:
-        """All objects that there are still, once this was done to them; the garbage collector may have taken some."""
+    async def _lives(self) -> list[Body]:
+        """All objects that there are still; the garbage collector may have taken some."""
         where = self._subject.collection
         if self._subject.is_namespace:
-            await self._kube.request(deed, f"{where}/{ITSELF}")
-            return [await self._kube.request("GET", f"{where}/{ITSELF}")]
-        await self._kube.request(deed, where)
-        items: list[Body] = (await self._kube.request("GET", where))["items"]
-        return [one for one in items if one["metadata"]["name"].startswith("state-")]
+            live = await self._kube.find("Namespace", "", ITSELF)
+            return [live] if live is not None else []
+        items: list[Body] = []
+        more = ""
+        while True:
+            page = await self._kube.request("GET", f"{where}?limit=200{more}")
+            items += page["items"]
+            if not (token := page["metadata"].get("continue")):
+                return [one for one in items if one["metadata"]["name"].startswith("state-")]
+            more = f"&continue={token}"
 
-    def _place(self, live: Body) -> str:
-        return f"{self._subject.collection}/{live['metadata']['name']}"
+    async def _delete(self, name: str) -> None:
+        with _gone_is_gone():
+            await self._kube.request("DELETE", f"{self._subject.collection}/{name}")
+
+    async def _release(self, name: str) -> None:
+        """Take off the finalizers of what is being deleted."""
+        where = f"{self._subject.collection}/{name}"
+        free: Body = {"metadata": {"finalizers": None}}
+        with _gone_is_gone():
+            await self._kube.request("PATCH", where, body=free, content_type="application/merge-patch+json")
 
     # -- judging ------------------------------------------------------------------------------------------------------
 
