@@ -129,7 +129,7 @@ class Recording:
                 self._open(finding, comparison, work, "drift.changed")
             else:
                 self._meaning.offer(finding, comparison.differences[finding.id])  # another model asks anew
-        reports = [await self._report(finding, work) for finding in work.opened.values()]
+        reports = await self._rendered(work)
         for finding in reports:
             if finding.id in work.differences:
                 self._meaning.offer(finding, work.differences[finding.id], work.trace)
@@ -152,12 +152,18 @@ class Recording:
             self._told[finding.id] = _shape(difference)
         self._say(event, finding)
 
-    async def _report(self, finding: Finding, work: Work) -> Finding:
-        difference = work.differences.get(finding.id)
-        if difference is None or finding.type not in _REPORTED:
-            return finding
+    async def _rendered(self, work: Work) -> list[Finding]:
+        """What a cycle has opened, each with its report: all in one go beside the loop, since each hop is a wait."""
         coverage = self._in_force().compiled.coverage
-        return await asyncio.to_thread(report, finding, difference.desired, difference.live, coverage)
+
+        def rendered(finding: Finding) -> Finding:
+            difference = work.differences.get(finding.id)
+            if difference is None or finding.type not in _REPORTED:
+                return finding
+            return report(finding, difference.desired, difference.live, coverage)
+
+        opened = [*work.opened.values()]
+        return await asyncio.to_thread(lambda: [*map(rendered, opened)]) if opened else []
 
     # -- store and log ----------------------------------------------------------------------------------------------
 
