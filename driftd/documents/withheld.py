@@ -29,7 +29,7 @@ def _end(namespace: str, end: str) -> str:
 
 def _summary(namespace: str, finding: Finding, witness: Witness | None) -> str:
     match finding.type:
-        case FindingType.MISDIRECTED if finding.ref.kind == "EndpointSlice":
+        case FindingType.MISDIRECTED if finding.ref.kind != "Service":  # a Service leads nowhere, it leaves out
             return (
                 f"{finding.ref} leads callers of its Service out of this namespace; delete it, or the addresses in it"
             )

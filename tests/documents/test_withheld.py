@@ -1,5 +1,6 @@
 """Who may look into one namespace reads what happened there, and nobody else's name."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -84,6 +85,14 @@ def test_a_summary_that_names_somebody_in_another_way_is_replaced() -> None:
 def test_words_about_anybody_are_left_out(type_: FindingType) -> None:
     said = found("acme-prod/web", "acme-prod/db", type_, summary="pod globex-prod/vault-7 of tenant globex")
     assert "globex" not in as_seen_in("acme-prod", said).summary
+
+
+def test_of_a_service_that_leaves_out_a_pod_its_namespace_reads_what_is_found_but_for_strangers() -> None:
+    service = ObjectRef("", "Service", "acme-prod", "db")
+    witness = Witness("globex-prod/thief", "acme-prod/db", "TCP", "5432")
+    said = f"{service} selects pods that none of its EndpointSlices lists; it opens {witness}. See who takes them out"
+    one = replace(found(witness.source, witness.target, FindingType.MISDIRECTED, said), ref=service)
+    assert as_seen_in("acme-prod", one).summary == said.replace("globex-prod/thief", ELSEWHERE)
 
 
 def test_the_api_servers_words_on_a_write_are_left_out() -> None:
