@@ -80,6 +80,6 @@ def render(figures: Figures) -> str:
         lines += ["", "## Failures", ""]
         for tale in failed:
             seed, _, number = tale.seed.rpartition("/")
-            reason = tale.failure.splitlines()[0][:300]
+            reason = tale.failure.splitlines()[0][:120]
             lines += [f"* `python -m tests.campaign --seed {seed} --round {number}`: {reason}"]
     return "\n".join(lines) + "\n"

@@ -71,7 +71,7 @@ class Replicas:
             data=self.folder / name,
             identity=name,
             env=env,
-            patience=120.0,
+            patience=300.0,
         )
         self.started.append(daemon)
         await daemon.start()
