@@ -35,10 +35,13 @@ def oversized(
 ) -> Iterator[Condition]:
     """One for each namespace that holds more of a kind than driftd keeps; a namespace is one page.
 
-    `tenant_of` is None for one that nobody governs: what it holds is judged nowhere.
+    `tenant_of` is None for one that nobody governs: what it holds is judged nowhere, but for network sets, which rules
+    of others find.
     """
     for resource, namespace in abridged:
         tenant = tenant_of(namespace)
+        if tenant is None and resource.kind == "NetworkSet":
+            tenant = ""
         if tenant is None:
             continue
         about = About(f"size {namespace}", "Namespace", namespace, namespace, tenant)

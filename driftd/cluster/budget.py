@@ -21,7 +21,8 @@ LITTLE: Final = 2048
 """Bytes of an object that is kept whatever its namespace holds: no more could be saved of it than it takes."""
 
 NOT_KEPT: Final = "(not kept: read it again)"
-"""Stands where the content was. No kind takes a text there, so that nobody can mistake the rest for the object."""
+"""Stands where the content was, and where very many labels were. No kind takes a text there, and neither does whoever
+reads labels, so that nobody can mistake the rest for the object."""
 
 _OURS: Final = "driftd.dev/"
 _IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
@@ -102,8 +103,8 @@ def abridged(live: Live) -> Live:
     kept: Body = {key: metadata[key] for key in _IDENTITY if key in metadata}
     kept["annotations"] = ours
     labels = metadata.get("labels") or {}
-    if sum(len(key) + len(value) for key, value in labels.items()) <= _LABELS_BYTES:
-        kept["labels"] = labels
+    few = sum(len(key) + len(value) for key, value in labels.items()) <= _LABELS_BYTES
+    kept["labels"] = labels if few else NOT_KEPT
     if finalizers := metadata.get("finalizers"):
         kept["finalizers"] = finalizers[:_MOST_NAMES]
     rest = dict.fromkeys(("spec", "automountServiceAccountToken"), NOT_KEPT)

@@ -11,11 +11,15 @@ from driftd.values import Body, ObjectRef
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An object besides policies that decides flows: as the model has it, and as it lives; None where it is not."""
+    """An object besides policies that decides flows: as the model has it, and as it lives; None where it is not.
+
+    `unknown`: how it lives is not known, and `live` is as the model has it.
+    """
 
     ref: ObjectRef
     wanted: Body | Pod | None
     live: Body | Pod | None
+    unknown: bool = False
 
 
 def pod_ref(namespace: str, name: str) -> ObjectRef:

@@ -91,11 +91,17 @@ class Found:
 def sets_of_others(compiled: Compiled, sets: Mapping[ObjectRef, Body], policies: Sequence[Body]) -> Found:
     """Network sets that the model does not name and that a rule of `policies` may find; `spec` None: it is not known.
 
+    So may any set whose labels are not kept (a text stands there).
+
     A global set that a canonical rule finds is a finding of its own (`Bystanders`); what it does for other policies is
     theirs to answer for.
     """
     others = [(ref, body) for ref, body in sorted(sets.items()) if not _is_compared(compiled, ref)]
-    found = meant(policies, [(ref.namespace, body["metadata"].get("labels") or {}) for ref, body in others])
+    labels = [body["metadata"].get("labels") or {} for _, body in others]
+    unknown = frozenset(number for number, one in enumerate(labels) if not isinstance(one, dict))
+    known = [{} if number in unknown else one for number, one in enumerate(labels)]
+    found = meant(policies, [(ref.namespace, one) for (ref, _), one in zip(others, known, strict=True)])
+    found |= unknown if policies else frozenset()
     platform = {*compiled.platform, *compiled.peers, *compiled.governed}
     inputs: dict[ObjectRef, Input] = {}
     beyond: list[ObjectRef] = []

@@ -34,27 +34,27 @@ def label_inputs(
             continue
         governed = model.governed.get(ref.namespace)
         if governed is not None and governed.closed:
-            yield from _account_input(governed, ref, live)
+            yield from _account_input(model, governed, ref, live)
 
 
 def _namespace_input(model: Compiled, ref: ObjectRef, live: Live | None) -> Input:
     """A namespace that is not governed: the platform's labels are its own; a stranger's count for nothing."""
     if live is None:
         return Input(ref, None, None)
-    labels = labels_of(live)
+    labels = labels_of(live) or {}  # a Namespace is always kept whole
     entitled_to = labels if ref.name in model.platform or ref.name in model.peers else {}
     return Input(ref, _body("Namespace", ref, entitled_to), _body("Namespace", ref, labels))
 
 
-def _account_input(governed: GovernedNamespace, ref: ObjectRef, live: Live | None) -> Iterator[Input]:
+def _account_input(model: Compiled, governed: GovernedNamespace, ref: ObjectRef, live: Live | None) -> Iterator[Input]:
     desired = governed.objects.get(ref)
     wanted = (desired.body()["metadata"].get("labels") or {}) if desired else {}
+    entitled_to = _body("ServiceAccount", ref, wanted) if wanted else None
     labels = labels_of(live)
-    yield Input(
-        ref,
-        _body("ServiceAccount", ref, wanted) if wanted else None,
-        _body("ServiceAccount", ref, labels) if labels else None,
-    )
+    if labels is None:
+        yield Input(ref, entitled_to, entitled_to, unknown=model.dialect == "calico")  # no other rules read them
+        return
+    yield Input(ref, entitled_to, _body("ServiceAccount", ref, labels) if labels else None)
 
 
 def _body(kind: str, ref: ObjectRef, labels: Mapping[str, str]) -> Body:
@@ -64,9 +64,9 @@ def _body(kind: str, ref: ObjectRef, labels: Mapping[str, str]) -> Body:
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
 
-def labels_of(live: Live | None) -> Mapping[str, str]:
-    """The labels of an object; none of one that is not there."""
+def labels_of(live: Live | None) -> Mapping[str, str] | None:
+    """The labels of an object; none of one that is not there, None where they are not kept."""
     if live is None:
         return {}
-    labels: Mapping[str, str] = live.body()["metadata"].get("labels") or {}
-    return labels
+    labels = live.body()["metadata"].get("labels") or {}
+    return labels if isinstance(labels, dict) else None

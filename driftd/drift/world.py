@@ -1,5 +1,6 @@
 """The canonical world as reachability sees it, and what each difference does to it (D5)."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -7,7 +8,7 @@ from operator import or_
 
 from driftd.compile import Compiled
 from driftd.drift.entitled import Input
-from driftd.drift.foreign import Found, sets_of_others
+from driftd.drift.foreign import MOST_TOLD, Found, sets_of_others
 from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, work_of
 from driftd.drift.modelled import BORNE, objects_of
 from driftd.drift.pod_security import lowered
@@ -90,7 +91,7 @@ class World:
         for one in inputs:
             if one.ref.kind == "Pod":
                 continue
-            if one.wanted == one.live:
+            if one.wanted == one.live and not one.unknown:
                 self._others.pop(one.ref, None)
             else:
                 self._others[one.ref] = one
@@ -160,7 +161,11 @@ class World:
     def stray_others(self) -> Iterator[tuple[ObjectRef, Judgement]]:
         """The same for service accounts, for namespaces, and for what Calico's rules refer to."""
         answering = self._taken.backed.answering
+        unknown: Counter[str] = Counter()
         for ref, one in self._others.items():
+            unknown[ref.namespace] += one.unknown
+            if one.unknown and unknown[ref.namespace] > MOST_TOLD:
+                continue
             if ref.kind != "GlobalNetworkSet":  # that is compared, or what finds it is to blame
                 yield answering.get(ref, ref), self._stray(one)
         for ref in (*self._taken.backed.overgrown, *self._taken.found.beyond):
@@ -168,6 +173,8 @@ class World:
 
     def _stray(self, one: Input) -> Judgement:
         """What an input does by itself, and together with the policies that stand open."""
+        if one.unknown:
+            return UNJUDGED
         steps = [(self._canonical, apply(self._canonical, _inputs_edit([(one.ref, one.live)])))]
         if self._open:
             steps.append((apply(self._standing, _inputs_edit([(one.ref, one.wanted)])), self._standing))

@@ -6,6 +6,7 @@ from driftd.app.sight import STUCK_SECONDS, blind_kinds, missing_workloads, over
 from driftd.cluster import POD, SERVICE, SLICE
 from driftd.drift import KindState
 from driftd.paging import PageClass
+from driftd.values import Resource
 
 READY = dict.fromkeys((POD, SERVICE, SLICE), (KindState.READY, ""))
 
@@ -42,6 +43,13 @@ def test_a_governed_namespace_that_is_too_large_is_told_and_no_other() -> None:
     found = list(oversized(sizes, {"acme": "acme-inc"}.get))
     assert len(found) == len({one.id for one in found}) == 2
     assert {(one.about.namespace, one.about.tenant) for one in found} == {("acme", "acme-inc")}
+
+
+def test_network_sets_that_are_too_large_are_told_wherever_they_are() -> None:
+    """Rules of others find them by their labels."""
+    sets = Resource("projectcalico.org", "v3", "NetworkSet", "networksets")
+    (found,) = oversized({(sets, "strangers"): 3}, {}.get)
+    assert (found.about.namespace, found.about.tenant) == ("strangers", "")
 
 
 def test_orphans_that_nobody_can_name_are_told_and_so_is_one_whose_record_makes_no_sense() -> None:
