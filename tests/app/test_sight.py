@@ -48,7 +48,7 @@ def test_a_governed_namespace_that_is_too_large_is_told_and_no_other() -> None:
 def test_network_sets_that_are_too_large_are_told_wherever_they_are() -> None:
     """Rules of others find them by their labels."""
     sets = Resource("projectcalico.org", "v3", "NetworkSet", "networksets")
-    (found,) = oversized({(sets, "strangers"): 3}, {}.get)
+    (found,) = oversized({(sets, "strangers"): 3}, {"acme": "acme-inc"}.get)
     assert (found.about.namespace, found.about.tenant) == ("strangers", "")
 
 
