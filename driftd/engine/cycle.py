@@ -10,7 +10,7 @@ import structlog
 
 from driftd.cluster import Answer, ClusterError
 from driftd.compile import Compiled, Mode
-from driftd.drift import Comparison, FightBreaker, blocked, compare, defaulted, paused, plan
+from driftd.drift import Comparison, FightBreaker, LiveScope, blocked, compare, defaulted, paused, plan
 from driftd.engine.act import Actor, Acts
 from driftd.engine.dirty import Ticket
 from driftd.engine.inforce import InForce
@@ -25,7 +25,7 @@ from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
 from driftd.engine.workloads import WorkloadDrift
 from driftd.telemetry import Metrics, Trace, names
-from driftd.values import CLUSTER, Clock, Finding, ObjectRef, Result, Scope, kind_name
+from driftd.values import CLUSTER, Clock, Finding, ObjectRef, Plan, Result, Scope, kind_name
 
 _log = structlog.get_logger()
 
@@ -229,8 +229,7 @@ class Cycle:
             await self._recording.begin(fresh)
             return False
         with work.trace.stage(names.REMEDIATE):
-            abridged = {one.live.ref for one in comparison.differences.values() if one.live and one.live.abridged}
-            acts = await self._actor.execute(planned, fresh, work.trace, abridged)
+            acts = await self._actor.execute(planned, fresh, work.trace, abridged_of(planned, comparison, live))
         self._learn(ticket, acts, work)
         return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
 
@@ -286,6 +285,13 @@ class Cycle:
 
     def _today(self) -> date:
         return self._clock.now().date()
+
+
+def abridged_of(planned: Plan, comparison: Comparison, live: LiveScope) -> frozenset[ObjectRef]:
+    """Objects that a plan writes and did not know whole: those that differ, and those that it closes beside them."""
+    planned_from = {one.ref for one in (each.live for each in comparison.differences.values()) if one and one.abridged}
+    here = (live.objects.get(write.ref) for write in planned.writes)
+    return frozenset(planned_from.union(one.ref for one in here if one is not None and one.abridged))
 
 
 _WHOLE_AT_ONCE = 4

@@ -1,0 +1,39 @@
+"""What a cycle gives to whoever writes its plan."""
+
+from dataclasses import replace
+
+from driftd.engine.cycle import abridged_of
+from driftd.values import Body, Scope
+from tests.support.drift_scope import governed_of
+from tests.support.tiered_scope import TieredStore, calico, home, ref
+
+SETS = [
+    calico("NetworkSet", name, {"nets": ["192.0.2.0/24"]}, "acme", labels={"role": "partner"})
+    for name in ("one", "other")
+]
+OPENING: Body = {"action": "Allow", "destination": {"selector": "role == 'partner'"}}
+POLICY = calico("NetworkPolicy", "partners", {"order": 1, "types": ["Egress"], "egress": [OPENING]}, "acme")
+
+
+def test_a_canonical_policy_that_is_closed_for_the_sake_of_others_is_read_whole_as_well() -> None:
+    """Seen: driftd closed it for a moment while two network sets were put right, and it lost foreign annotations."""
+    governed = governed_of([home("acme"), POLICY, *SETS], name="acme", tenant="acme")
+    tampered = [{**one, "spec": {"nets": ["203.0.113.0/24"]}} for one in SETS]
+    store = TieredStore([home("acme"), POLICY, *tampered], Scope("acme"))
+    live, comparison, planned = store.live(governed), store.look(governed), store.plan(governed)
+    assert ref(POLICY) in {write.ref for write in planned.writes}
+    assert ref(POLICY) not in {one.ref for one in comparison.findings}
+    assert abridged_of(planned, comparison, live) == frozenset()
+    kept = {one: replace(known, abridged=one == ref(POLICY)) for one, known in live.objects.items()}
+    assert abridged_of(planned, comparison, replace(live, objects=kept)) == {ref(POLICY)}
+
+
+def test_what_differed_when_it_was_abridged_is_read_whole_even_if_it_is_known_by_now() -> None:
+    governed = governed_of([home("acme"), *SETS], name="acme", tenant="acme")
+    store = TieredStore([home("acme"), {**SETS[0], "spec": {"nets": []}}, SETS[1]], Scope("acme"))
+    live, comparison, planned = store.live(governed), store.look(governed), store.plan(governed)
+    differing = {
+        id: replace(one, live=replace(one.live, abridged=True)) if one.live else one
+        for id, one in comparison.differences.items()
+    }
+    assert abridged_of(planned, replace(comparison, differences=differing), live) == {ref(SETS[0])}
