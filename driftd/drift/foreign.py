@@ -74,7 +74,7 @@ MOST_SETS = 100
 MOST_TOLD = 20
 """Of those that are not, as many are told: whoever makes thousands is told of."""
 MOST_NETS = 1000
-"""Addresses of such a set."""
+"""Addresses of all those sets together: each tells the outside apart for every judgement to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +105,17 @@ def sets_of_others(compiled: Compiled, sets: Mapping[ObjectRef, Body], policies:
     platform = {*compiled.platform, *compiled.peers, *compiled.governed}
     inputs: dict[ObjectRef, Input] = {}
     beyond: list[ObjectRef] = []
-    judged = 0
+    judged = addresses = 0
     for number in sorted(found):
         ref, body = others[number]
         own = ref.namespace in platform
         hollow = body.get("spec", {}) is None
         if ref.namespace and not own:
-            if hollow or judged == MOST_SETS or len((body.get("spec") or {}).get("nets") or ()) > MOST_NETS:
+            many = len((body.get("spec") or {}).get("nets") or ())
+            if hollow or judged == MOST_SETS or addresses + many > MOST_NETS:
                 beyond.append(ref)
                 continue
-            judged += 1
+            judged, addresses = judged + 1, addresses + many
         if not hollow:
             inputs[ref] = Input(ref, body if own else None, body)
     return Found(inputs, tuple(beyond[:MOST_TOLD]))

@@ -10,6 +10,7 @@ those of the API server's Service, which it keeps itself, are as they should be.
 to say, so a selector that changes is no difference.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -24,7 +25,8 @@ Name: TypeAlias = tuple[str, str]
 """Namespace and name."""
 
 MOST_LISTED = 1000
-"""Addresses beyond what a Service selects that are judged. With more it is not known who stands behind it."""
+"""Addresses beyond what the Services of a tenant's namespace select that are judged, and addresses of one of the
+platform's. With more it is not known who stands behind it."""
 _API_SERVER: Name = ("default", "kubernetes")
 
 
@@ -89,17 +91,21 @@ class Backings:
         known: set[Name] = set()
         overgrown: list[ObjectRef] = []
         answering: dict[ObjectRef, ObjectRef] = {}
+        taken: Counter[str] = Counter()
         listed = {address for name in named for one in self.slices.get(name, ()) for address in one.addresses}
         holders, selected = self._holders(listed), self._selected(model, named)
         for name in sorted(named):
             service, slices = self.services.get(name), self.slices.get(name, ())
             own = _is_the_platforms(model, name)
             beyond = list(slices) if own else list(self._beyond(service, slices, holders))
-            too_many = any(one.more for one in slices) or sum(len(one.addresses) for one in beyond) > MOST_LISTED
+            many = sum(len(one.addresses) for one in beyond)
+            room = MOST_LISTED if own else MOST_LISTED - taken[name[0]]
+            too_many = any(one.more for one in slices) or many > max(room, 0)
             if too_many and not own:
                 overgrown.append(slice_ref(next((one for one in slices if one.more), slices[0])))
             if too_many or (service is None and not slices):
                 continue
+            taken[name[0]] += many
             ref = ObjectRef("", "Service", *name)
             unlisted = self._unlisted(name, selected.get(name, ()))
             if unlisted and len(selected[name]) > MOST_LISTED:

@@ -216,6 +216,15 @@ def test_more_than_can_be_looked_at_is_not_known_and_is_told() -> None:
     )
 
 
+def test_services_of_a_namespace_do_not_add_up_without_end() -> None:
+    many = [f"203.{number // 250}.113.{number % 250}" for number in range(MOST_LISTED // 2 + 1)]
+    slices = [endpoint_slice(f"shop/{name}-1", name, many, ("TCP", 8080)) for name in ("api", "feed")]
+    here = world(API, *slices)
+    assert (here.knows(("shop", "api")), here.knows(("shop", "feed"))) == (True, False)
+    unknown = [one.ref.name for one in relabelled_others(compiled(), here) if one.direction is Direction.UNKNOWN]
+    assert unknown == ["feed-1"]
+
+
 def judged(here: World, rule: Body) -> Any:
     body = calico(
         "NetworkPolicy", "rogue", {"order": 1, "selector": "all()", "types": ["Egress"], "egress": [rule]}, SHOP

@@ -131,6 +131,8 @@ def test_sets_that_are_too_large_or_too_many_are_not_judged_and_are_told() -> No
     nets = [f"10.{number // 250}.{number % 250}.0/24" for number in range(MOST_NETS + 1)]
     (large,) = findings(network_set("stranger/large", *nets, role="partner"))
     assert (large.direction, large.severity) == (Direction.UNKNOWN, Severity.CRITICAL)
+    halves = [network_set(f"stranger/{name}", *nets[: MOST_NETS // 2 + 1], role="partner") for name in ("a", "b")]
+    assert [one.ref.name for one in findings(*halves) if one.direction is Direction.UNKNOWN] == ["b"]
     (hollow,) = findings({**network_set("stranger/hollow", role="partner"), "spec": None})
     assert hollow.direction is Direction.UNKNOWN
     many = [network_set(f"stranger/s{number:04}", INTERNET, role="partner") for number in range(MOST_SETS + 2)]
