@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.store import Store
-from tests.support.frail_store import QUICK, STEPS, crash, open_frail, until_back
+from tests.support.frail_store import QUICK, STEPS, FrailDatabase, crash, open_frail, until_back
 from tests.support.records import START, SteppingClock, finding, intent, outcome
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ class Story:
         self.count = 0
 
     async def run(self, steps: list[Step]) -> None:
-        self.store, self.database = await open_frail(self.folder, self.clock)
+        self.store, self.database = await open_frail(self.folder, self.clock, FrailDatabase)
         for kind, amount in steps:
             await self.step(kind, amount)
         self.database.refusals = self.database.lies = 0
@@ -136,10 +136,10 @@ class Story:
                 self.database.lies = amount
             case "restart":
                 await self.store.close()
-                self.store, self.database = await open_frail(self.folder, self.clock)
+                self.store, self.database = await open_frail(self.folder, self.clock, FrailDatabase)
             case "crash":
                 await crash(self.store)
-                self.store, self.database = await open_frail(self.folder, self.clock)
+                self.store, self.database = await open_frail(self.folder, self.clock, FrailDatabase)
             case "crash in flight":
                 self.uncertain.add(("note.x", f"late {n}"))
                 late = asyncio.ensure_future(self.store.note("note.x", f"late {n}", {}))
@@ -147,7 +147,7 @@ class Story:
                 await crash(self.store)
                 late.cancel()
                 await asyncio.gather(late, return_exceptions=True)
-                self.store, self.database = await open_frail(self.folder, self.clock)
+                self.store, self.database = await open_frail(self.folder, self.clock, FrailDatabase)
             case _:
                 await asyncio.sleep(0.01)
 
