@@ -78,6 +78,7 @@ class Scribe:
         self._queue: deque[_Waiting] = deque()
         self._group: list[_Waiting] = []
         self._wake = asyncio.Event()
+        self._leads = False
         self._head_known = False
         self._anchored = Head()
         self._confirms: dict[str, datetime] = {}
@@ -117,6 +118,7 @@ class Scribe:
         """Return when `act` and the pages with it are durable; raises `StoreGone` or `EntryRefused`."""
         if self._closing:
             raise StoreGone("a record", "the store is closed")
+        self._leads = epoch > 0
         entry = Entry(self._writer, self._next, self._clock.now(), epoch, current_trace_id(), act, pages)
         self._next += 1
         waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
@@ -265,7 +267,7 @@ class Scribe:
         self._enter(StoreMode.JOURNALLING, reason)
 
     async def _try_to_come_back(self) -> None:
-        self._database.hurry = bool(self._queue) or self._journal.used > 0  # else there is nothing to be late with
+        self._database.hurry = self._leads  # else no repair waits
         try:
             await self._database.recover()
             await self._come_back()

@@ -224,6 +224,35 @@ async def test_somebody_who_holds_the_writers_turn_delays_nothing_but_the_databa
         assert len(await store.unsettled()) == 1
 
 
+async def writing(url: str, over: asyncio.Event) -> None:
+    """One turn of 0.2 s after the other."""
+    other = await asyncpg.connect(url)
+    while not over.is_set():
+        async with other.transaction():
+            await other.execute("SELECT pg_advisory_xact_lock($1)", 0x6472_6966_7464)
+            await asyncio.sleep(0.2)
+    await other.close()
+
+
+async def test_a_replica_that_stands_by_comes_back_from_an_outage_beside_a_busy_leader(
+    server: Server, tmp_path: Path
+) -> None:
+    url, over = server.new_database(), asyncio.Event()
+    store = await Store.open(url, SteppingClock(), tmp_path, StoreOptions())
+    server.stop()
+    await store.note("by.a.standby", "", {})
+    assert store.state.mode is StoreMode.JOURNALLING
+    await asyncio.to_thread(server.start)
+    writers = [asyncio.create_task(writing(url, over)) for _ in range(2)]
+    try:
+        await until(store, StoreMode.OK)
+    finally:
+        over.set()
+        await asyncio.gather(*writers)
+    assert "by.a.standby" in [row.kind for row in await store.audit(limit=100)]
+    await store.close()
+
+
 async def test_a_store_that_opens_while_others_write_all_the_time_waits_for_its_turns(
     server: Server, tmp_path: Path
 ) -> None:
@@ -232,15 +261,7 @@ async def test_a_store_that_opens_while_others_write_all_the_time_waits_for_its_
     async with opened(url, tmp_path / "first"):
         pass
 
-    async def write() -> None:
-        other = await asyncpg.connect(url)
-        while not over.is_set():
-            async with other.transaction():
-                await other.execute("SELECT pg_advisory_xact_lock($1)", 0x6472_6966_7464)
-                await asyncio.sleep(0.2)
-        await other.close()
-
-    writers = [asyncio.create_task(write()) for _ in range(2)]
+    writers = [asyncio.create_task(writing(url, over)) for _ in range(2)]
     try:
         await asyncio.sleep(0.5)
         with capture_logs() as logs:
