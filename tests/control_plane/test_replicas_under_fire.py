@@ -29,7 +29,7 @@ async def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
 async def test_a_fight_over_one_object_costs_two_writes_a_second_and_one_page_that_says_how_long_it_stood_open(
     pair: Replicas,
 ) -> None:
-    found = await fight(pair, 6.0)
+    found = await fight(pair, 15.0)  # five repairs make a fight; with a rival this quick some of them meet a 409
     print(f"\n{found}")
-    assert found.tamperings >= 60, "the rival was too slow to be one"
+    assert found.tamperings >= 150, "the rival was too slow to be one"
     assert found.faults == []
