@@ -243,8 +243,6 @@ def test_in_any_order_of_arrival_the_newest_version_stands(steps: list[tuple[str
 
 
 def test_an_object_of_1_kb_costs_less_than_two_and_a_half(pace: Pace) -> None:
-    mirror = Mirror(spec_digest, pace)
-    mirror.watch(NETPOL)
     count, rules = 1000, [{"ports": [{"port": number, "protocol": "TCP"}]} for number in range(18)]
     items = []
     for number in range(count):
@@ -258,6 +256,13 @@ def test_an_object_of_1_kb_costs_less_than_two_and_a_half(pace: Pace) -> None:
             ],
         }
         items.append(orjson.dumps(body))
+    each = min(_bytes_each(pace, items) for _ in range(3))  # what other tests left running allocates as well
+    assert each < 2500, each
+
+
+def _bytes_each(pace: Pace, items: list[bytes]) -> float:
+    mirror = Mirror(spec_digest, pace)
+    mirror.watch(NETPOL)
     gc.collect()
     tracemalloc.start()
     reader = mirror.reader(NETPOL)
@@ -267,4 +272,4 @@ def test_an_object_of_1_kb_costs_less_than_two_and_a_half(pace: Pace) -> None:
     tracemalloc.stop()
     size = len(next(iter(mirror.of_kind(NETPOL).values())).raw)
     assert 900 < size < 1100
-    assert used / count < 2500, used / count
+    return used / len(items)
