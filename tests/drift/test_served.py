@@ -342,7 +342,7 @@ def scenes(draw: st.DrawFn) -> tuple[list[Body], Body]:
     return services, endpoint_slice("shop/one", where, ips, ("TCP", ports))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(scenes())
 def test_a_slices_direction_is_what_it_does_beyond_whom_its_service_selects_flow_by_flow(
     scene: tuple[list[Body], Body],
@@ -352,7 +352,7 @@ def test_a_slices_direction_is_what_it_does_beyond_whom_its_service_selects_flow
     assert told.get("one", Direction.NEUTRAL) is naive_direction(services, one)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(scenes(), st.lists(st.sampled_from(("10.244.0.1", "10.244.0.2")), min_size=1, unique=True))
 def test_what_escapes_slices_has_the_direction_of_what_that_does_flow_by_flow(
     scene: tuple[list[Body], Body], unlisted: list[str]

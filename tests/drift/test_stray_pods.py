@@ -190,7 +190,7 @@ def live_pods(draw: st.DrawFn) -> list[Body]:
     return found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(live_pods(), st.data(), st.sampled_from(("kubernetes", "calico", "cilium")))
 def test_a_pods_direction_is_what_changing_it_alone_does_flow_by_flow(
     bodies: list[Body], data: st.DataObject, dialect: str
