@@ -140,7 +140,7 @@ class Stage:
                     found.append(f"extra {ref}")
         return found
 
-    async def canonical(self, seconds: float = 15.0) -> None:
+    async def canonical(self, seconds: float = 45.0) -> None:
         """Wait until the whole cluster is as the model has it."""
 
         async def holds() -> bool:
