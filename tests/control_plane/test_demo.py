@@ -28,14 +28,18 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def _start(folder: Path, *options: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "driftd", "demo", *options],
-        env=os.environ | {"TMPDIR": str(folder), "DRIFTD_NAMESPACE": "somebody-elses"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    ours = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has what it starts with & ignore Ctrl-C
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "driftd", "demo", *options],
+            env=os.environ | {"TMPDIR": str(folder), "DRIFTD_NAMESPACE": "somebody-elses"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours)
 
 
 def _processes_of(folder: Path) -> list[str]:
