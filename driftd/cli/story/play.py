@@ -33,7 +33,6 @@ class Play:
         for number, scene in enumerate(scenes, 1):
             self._narrator.scene(number, len(scenes), scene)
             end = await self._play(scene)
-            _heed_a_cancellation()
             self._stage.daemon.must_run()
             ends.append(end)
             self._narrator.scene_end(end)
@@ -81,10 +80,3 @@ class Play:
                 return healing
             await asyncio.sleep(_LOOK_SECONDS)
         return None
-
-
-def _heed_a_cancellation() -> None:
-    """A request or a thread that ends at the very moment of a Ctrl-C may not pass it on: it is not to be lost."""
-    me = asyncio.current_task()
-    if me is not None and me.cancelling():
-        raise asyncio.CancelledError
