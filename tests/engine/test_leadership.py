@@ -145,6 +145,7 @@ async def test_a_term_that_begins_with_its_store_knows_what_a_former_one_left(tm
     await past(tmp_path, clock)
     async with leading(tmp_path, clock, away=False) as (replica, _):
         await knows_it_all(replica)
+        await until(lambda: bool(replica.loop.swept))
         assert replica.loop.swept == ["leadership"]
 
 
