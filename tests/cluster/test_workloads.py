@@ -25,7 +25,7 @@ from tests.support.api_server import ApiServer, answer, serving, status
 from tests.support.cluster import write_kubeconfig
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
-QUICK = ReflectorSettings(server_timeout=(20.0, 20.0), silence=0.5, connect=1.0, page_limit=3, blind_after=0.0)
+QUICK = ReflectorSettings(server_timeout=(20.0, 20.0), silence=2.0, connect=1.0, page_limit=3, blind_after=0.0)
 KINDS = {
     "api/v1/pods": "Pod",
     "api/v1/services": "Service",
