@@ -74,6 +74,8 @@ class AuditSettings(_Part):
 
 _LONGEST_PAUSE = 1.2
 """The longest pause between two renewals, as a multiple of `retry_seconds`: replicas do not all ask at once."""
+_DEADLINE_SHARE = 2 / 3
+"""Of the lease: a longer lease that kept a short deadline would bear no slower answers than before."""
 
 
 class LeaseSettings(_Part):
@@ -85,7 +87,9 @@ class LeaseSettings(_Part):
         description="How long a lease holds without renewal: six times the slowest answers of the API server, or more.",
     )
     renew_deadline_seconds: Seconds = Field(
-        10.0, description="A leader that could not renew for so long stops writing."
+        default_factory=lambda said: said["duration_seconds"] * _DEADLINE_SHARE,
+        description="A leader that could not renew for so long stops writing, and one answer is waited for a third of "
+        "it; two thirds of `duration_seconds` unless set.",
     )
     retry_seconds: Seconds = Field(
         2.0, description="Pause between two renewals; a standby looks at the lease four times as often."

@@ -42,7 +42,8 @@ class LeaseSettings:
     """Seconds, with client-go's defaults. `renew_deadline` must be below `duration`: the gap is the allowed skew.
 
     `stop` is how long the leader's work may take to end. An API server whose answers take longer than a sixth of
-    `duration` costs the leadership: five go by before a term is open, and a renewal waits for three.
+    `duration`, or a quarter of `renew_deadline`, costs the leadership: five go by before a term is open, and a renewal
+    waits for three. So whoever lengthens one lengthens both, the deadline to two thirds of the duration.
     """
 
     duration: float = 15.0

@@ -38,7 +38,7 @@ def _bounds(field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
-        return "(from the environment)"
+        return "(from another setting)" if field.default_factory_takes_validated_data else "(from the environment)"
     value: Any = field.default
     if isinstance(value, SecretStr) or value in (None, "", ()):
         return ""
