@@ -64,9 +64,9 @@ class Meaning:
     """Asks the reachability engine what differences mean, in a thread, and remembers the answers.
 
     Repairs do not wait for it: until a difference is judged it is UNKNOWN, which ranks as loosening. Only where a plan
-    tolerates tenants' own policies by their effect does the deletion of one wait until it is judged. Where the model
-    has more than `policies` NetworkPolicies differences stay UNKNOWN, since a judgement would take the processor for
-    seconds. Tenants take turns: what one of them has waiting delays another by one judgement.
+    tolerates tenants' own policies by their effect does the deletion of one wait for its judgement, and not for ever:
+    seconds as a rule, longer while all of them wait at once. Where the model has more than `policies` NetworkPolicies
+    differences stay UNKNOWN, since a judgement would take the processor for seconds. Tenants take turns: what one of them has waiting delays another by one judgement.
 
     Args:
         compiled: the model in force.
