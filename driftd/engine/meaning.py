@@ -66,7 +66,8 @@ class Meaning:
     Repairs do not wait for it: until a difference is judged it is UNKNOWN, which ranks as loosening. Only where a plan
     tolerates tenants' own policies by their effect does the deletion of one wait for its judgement, and not for ever:
     seconds as a rule, longer while all of them wait at once. Where the model has more than `policies` NetworkPolicies
-    differences stay UNKNOWN, since a judgement would take the processor for seconds. Tenants take turns: what one of them has waiting delays another by one judgement.
+    differences stay UNKNOWN, since a judgement would take the processor for seconds. Tenants take turns: what one of
+    them has waiting delays another by one judgement.
 
     Args:
         compiled: the model in force.
