@@ -49,11 +49,10 @@ from driftd.engine import (
     Teller,
     Watching,
     changed_scopes,
-    digests_under,
     last_epoch,
     pending,
 )
-from driftd.policy.kinds import KINDS, Coverage
+from driftd.policy.kinds import KINDS, Coverage, digests_under
 from driftd.settings import Settings
 from driftd.source import LastGood
 from driftd.store import EntryRefused, Store, StoreGone, StoreMode, StoreState

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
-
-import orjson
 
 from driftd.cluster import ObjectReader
-from driftd.policy.kinds import KINDS, Coverage, digest_of
-from driftd.values import Body, Digest, Live, ObjectRef, Resource
+from driftd.policy.kinds import Coverage, digests_under
+from driftd.values import Live, ObjectRef, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +38,5 @@ class LiveState:
 
 
 def reader_of(resource: Resource, coverage: Coverage, *, partial: bool = False) -> ObjectReader:
-    """Reads objects of one kind as the daemon's mirror does; kinds nobody understands are digested whole."""
-
-    def digest(resource: Resource, body: Body) -> Digest:
-        kind = KINDS.get(resource.key)
-        if kind is None:
-            return Digest(blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), digest_size=16).digest())
-        return digest_of(kind, body, coverage)
-
-    return ObjectReader(resource, digest, partial=partial)
+    """Reads objects of one kind as the daemon's mirror does."""
+    return ObjectReader(resource, digests_under(coverage), partial=partial)

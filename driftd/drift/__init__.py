@@ -9,7 +9,7 @@ from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.inputs import label_inputs, labels_of, pod_inputs
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.loosening import loosened
-from driftd.drift.meaning import UNJUDGED, Difference, Judge, Judgement, judgeable, severity
+from driftd.drift.meaning import JUDGED, UNJUDGED, Difference, Judge, Judgement, judgeable, severity
 from driftd.drift.paused import paused
 from driftd.drift.plan import plan
 from driftd.drift.relabelled import relabelled_others, relabelled_pods
@@ -23,6 +23,7 @@ from driftd.drift.world import World
 
 __all__ = [
     "FIELD_MANAGER",
+    "JUDGED",
     "KIND_ITSELF",
     "UNJUDGED",
     "Backings",

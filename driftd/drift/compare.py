@@ -8,21 +8,12 @@ from driftd.compile import Compiled, Exempt, GovernedNamespace
 from driftd.drift.findings import Teller
 from driftd.drift.foreign import Bystanders
 from driftd.drift.marks import foreign_finalizers, is_emptied
-from driftd.drift.meaning import UNJUDGED, Difference, Judge
+from driftd.drift.meaning import JUDGED, UNJUDGED, Difference, Judge
 from driftd.drift.state import LiveScope
 from driftd.drift.twin import SUFFIX, has_twin, twin_of, twin_ref
 from driftd.policy.kinds import DEFAULT_TIER, KINDS, Coverage, Kind, World, kinds_under, other_spelling
 from driftd.values import CLUSTER, Desired, Finding, FindingType, Live, ObjectRef, Scope, kind_name
 
-_JUDGED = frozenset(
-    {
-        FindingType.MISSING,
-        FindingType.MODIFIED,
-        FindingType.UNEXPECTED,
-        FindingType.TERMINATING,
-        FindingType.FOREIGN,
-    }
-)
 _MAY_BE_EXEMPT = frozenset({FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.FOREIGN})
 _NAMED_FINALIZERS = b'"finalizers"'
 
@@ -112,7 +103,7 @@ def _told(
     differences: Sequence[Difference],
     judge: Judge | None,
 ) -> dict[str, tuple[Finding, Difference]]:
-    judged = [one for one in differences if one.type in _JUDGED]
+    judged = [one for one in differences if one.type in JUDGED]
     judgements = judge(governed, live, judged) if judge is not None and judged else {}
     told: dict[str, tuple[Finding, Difference]] = {}
     for one in differences:

@@ -39,6 +39,17 @@ class Judgement:
     neutral_now: bool = False
 
 
+JUDGED = frozenset(
+    {
+        FindingType.MISSING,
+        FindingType.MODIFIED,
+        FindingType.UNEXPECTED,
+        FindingType.TERMINATING,
+        FindingType.FOREIGN,
+    }
+)
+"""The findings that lie between two objects, so that what they mean can be asked."""
+
 UNJUDGED = Judgement(Direction.UNKNOWN)
 """The judgement of a difference that nobody has judged. It ranks as loosening across tenants."""
 

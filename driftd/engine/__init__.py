@@ -5,7 +5,6 @@ from driftd.engine.approvals import Approvals, NotApprovable, NotHeld
 from driftd.engine.audit_loop import AuditLoop
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.cycle import Cycle
-from driftd.engine.digests import digests_under
 from driftd.engine.inforce import InForce, changed_scopes
 from driftd.engine.leadership import Leadership, last_epoch
 from driftd.engine.learn import Defaults
@@ -57,7 +56,6 @@ __all__ = [
     "Watching",
     "WorkloadDrift",
     "changed_scopes",
-    "digests_under",
     "last_epoch",
     "pending",
 ]

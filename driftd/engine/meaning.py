@@ -11,6 +11,7 @@ import structlog
 
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import (
+    JUDGED,
     UNJUDGED,
     Comparison,
     Difference,
@@ -25,7 +26,7 @@ from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
 from driftd.engine.turns import Turns
 from driftd.engine.worlds import Worlds
 from driftd.telemetry import Trace, names
-from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, kind_name, scope_of
+from driftd.values import Direction, Finding, ObjectRef, Scope, kind_name, scope_of
 
 _log = structlog.get_logger()
 _KEPT = 4096
@@ -38,15 +39,6 @@ _SETTLING_SECONDS = 600.0
 each of them has its judgement."""
 _DECIDING_IN_A_ROW = 4
 """Judgements that something waits for, until one that nothing waits for has its turn."""
-_JUDGED = frozenset(
-    {
-        FindingType.MISSING,
-        FindingType.MODIFIED,
-        FindingType.UNEXPECTED,
-        FindingType.TERMINATING,
-        FindingType.FOREIGN,
-    }
-)
 _Answer = TypeVar("_Answer")
 
 
@@ -120,7 +112,7 @@ class Meaning:
         key, owner = key_of(difference), self._owner(finding.scope)
         remembered = finding.direction is not Direction.UNKNOWN
         stands = remembered and self._worlds.stands(difference) and not self._queue.waits(owner, difference.ref)
-        light = finding.type in _JUDGED and not _is_heavy(difference)
+        light = finding.type in JUDGED and not _is_heavy(difference)
         if light and not stands and key not in self._queued and self._queue.of(owner) < _MOST_WAITING:
             self._queued.add(key)
             self._queue.put(owner, key, _Offered(finding, difference, None if remembered else trace, again=remembered))

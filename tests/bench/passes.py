@@ -10,8 +10,7 @@ import orjson
 from driftd.cluster.wire import ObjectReader
 from driftd.compile import GovernedNamespace
 from driftd.drift import LiveScope, compare
-from driftd.engine import digests_under
-from driftd.policy.kinds import kinds_under
+from driftd.policy.kinds import digests_under, kinds_under
 from driftd.values import Desired, Live, ObjectRef, Scope
 from tests.bench.ground import Ground, each
 from tests.support.kube import Kube

@@ -8,8 +8,8 @@ import pytest
 
 from driftd.cluster import Mirror, Pace
 from driftd.compile import Compiled, GovernedNamespace, Mode
-from driftd.engine import digests_under, pending
-from driftd.policy.kinds import KINDS
+from driftd.engine import pending
+from driftd.policy.kinds import KINDS, digests_under
 from driftd.values import Body
 from tests.support.cluster import HandClock
 from tests.support.drift_scope import COVERAGE, NAME, compiled_of, governed_of, namespace, policy

@@ -11,9 +11,9 @@ from typing import Final
 from driftd.cli.flows.borders import PLATFORM
 from driftd.cli.flows.changes import Ends, OutsideShift, PairChange, Shift
 from driftd.cli.flows.documents import CauseEntry
-from driftd.cli.flows.words import object_name, rule_words
+from driftd.cli.flows.words import rule_words
 from driftd.cli.worlds.world import World
-from driftd.documents import ObjectName
+from driftd.documents import ObjectName, object_name
 from driftd.policy.reach import (
     PORTED,
     Answer,

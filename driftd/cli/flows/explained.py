@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from driftd.cli.flows.documents import Answered, ConnectionEntry, FlowExplanation, SideEntry, StepEntry
-from driftd.cli.flows.words import object_name, rule_words
+from driftd.cli.flows.words import rule_words
 from driftd.cli.worlds.ends import Asked
 from driftd.cli.worlds.world import World
-from driftd.documents import GapEntry
+from driftd.documents import GapEntry, object_name
 from driftd.policy.reach import Answer, Explanation, Side, Step, explain
 
 _ANSWERS: Final[dict[Answer, Answered]] = {Answer.YES: "allowed", Answer.NO: "blocked", Answer.MAYBE: "depends"}

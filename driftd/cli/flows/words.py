@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from driftd.cli.flows.documents import Interval, Ports, Traffic
-from driftd.documents import ObjectName
 from driftd.policy.reach import ALL, PORTED, PortSet, block, blocks
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, PRIVATE
-from driftd.values import ObjectRef
 
 UNDEFINED: Final = ALL - PORTED
 """Traffic that NetworkPolicy says nothing about: everything but TCP, UDP and SCTP."""
@@ -25,11 +23,6 @@ def traffic(ports: PortSet) -> Traffic:
 def interval(must: PortSet, may: PortSet) -> Interval:
     """Both ends."""
     return Interval(must=traffic(must), may=traffic(may))
-
-
-def object_name(ref: ObjectRef) -> ObjectName:
-    """Identity."""
-    return ObjectName(group=ref.group, kind=ref.kind, namespace=ref.namespace, name=ref.name)
 
 
 def rule_words(rule: str) -> str:

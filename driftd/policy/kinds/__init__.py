@@ -8,7 +8,7 @@ from driftd.policy.kinds.calico_tier import BUILT_IN_TIERS
 from driftd.policy.kinds.canonical import MalformedObject, MalformedObjectError, canonical_bytes
 from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, digest_of
 from driftd.policy.kinds.network_policy import isolates_only
-from driftd.policy.kinds.registry import KINDS, VERSIONS, UngovernedKindError, kind_of, kinds_under
+from driftd.policy.kinds.registry import KINDS, VERSIONS, UngovernedKindError, digests_under, kind_of, kinds_under
 from driftd.policy.kinds.selectors import NAMESPACE_NAME
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "canonical_bytes",
     "cidr",
     "digest_of",
+    "digests_under",
     "isolates_only",
     "kind_of",
     "kinds_under",

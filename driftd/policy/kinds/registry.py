@@ -1,6 +1,6 @@
 """The governed kinds, by group and kind: a further kind is one module and one line here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 
@@ -8,13 +8,14 @@ from driftd.policy.kinds.calico_names import CALICO, stored
 from driftd.policy.kinds.calico_policy import CalicoNetworkPolicyKind, GlobalNetworkPolicyKind
 from driftd.policy.kinds.calico_set import GlobalNetworkSetKind, NetworkSetKind
 from driftd.policy.kinds.calico_tier import TierKind
-from driftd.policy.kinds.kind import Kind
+from driftd.policy.kinds.canonical import digest
+from driftd.policy.kinds.kind import Coverage, Kind, digest_of
 from driftd.policy.kinds.limit_range import LimitRangeKind
 from driftd.policy.kinds.namespace import NamespaceKind
 from driftd.policy.kinds.network_policy import NetworkPolicyKind
 from driftd.policy.kinds.resource_quota import ResourceQuotaKind
 from driftd.policy.kinds.service_account import ServiceAccountKind
-from driftd.values import ObjectRef
+from driftd.values import Body, Digest, ObjectRef, Resource
 
 _ALL: tuple[Kind, ...] = (
     NamespaceKind(),
@@ -66,3 +67,16 @@ def kind_of(ref: ObjectRef) -> Kind:
     if kind is None:
         raise UngovernedKindError(ref)
     return kind
+
+
+def digests_under(coverage: Coverage) -> Callable[[Resource, Body], Digest]:
+    """How live objects are digested under a model's coverage; of a kind that nobody here understands all counts.
+
+    What is returned raises MalformedObjectError for a body that is not an object of its kind.
+    """
+
+    def digest_under(resource: Resource, body: Body) -> Digest:
+        kind = KINDS.get(resource.key)
+        return digest(body) if kind is None else digest_of(kind, body, coverage)
+
+    return digest_under

@@ -10,9 +10,10 @@ from driftd.policy.kinds import (
     UngovernedKindError,
     World,
     bearing,
+    digests_under,
     kind_of,
 )
-from driftd.values import ObjectRef
+from driftd.values import ObjectRef, Resource
 
 
 def test_a_kind_is_found_by_group_and_kind() -> None:
@@ -71,3 +72,12 @@ def test_calicos_two_groups_hold_the_same_kinds() -> None:
         pair = {bearing("projectcalico.org", kind), bearing("crd.projectcalico.org", kind)}
         assert len(pair) == 1
     assert {"projectcalico.org", "crd.projectcalico.org"} <= POLICY_GROUPS
+
+
+def test_of_a_kind_that_nobody_understands_all_counts_and_of_a_governed_one_what_is_covered() -> None:
+    digest = digests_under(Coverage())
+    strange = Resource("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies")
+    governed = KINDS["", "ServiceAccount"].resource
+    plain, labelled = ({"metadata": {"name": "a", "namespace": "b", "labels": labels}} for labels in ({}, {"x": "y"}))
+    assert digest(strange, plain) != digest(strange, labelled)
+    assert digest(governed, plain) == digest(governed, labelled)
