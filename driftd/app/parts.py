@@ -242,7 +242,7 @@ class Parts:
         for scope in changed_scopes(before, after):
             self._loop.dirty.mark(scope, "model", urgent=before is not None)
         self.workloads.model_changed(after.compiled)
-        if not self.models.known and (before is None or before.commit != after.commit):
+        if not after.rolled_out:
             self.paging.rollouts.accepted(before, after)
 
     def _model_in_force(self) -> InForce:

@@ -12,11 +12,15 @@ NOBODY = "(nobody)"
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """One accepted model. `orphaned` are namespaces whose environment left it: held at their last canonical state."""
+    """One accepted model. `orphaned` are namespaces whose environment left it: held at their last canonical state.
+
+    `rolled_out`: this very revision was in force before, here or in another replica, so that what differs is drift.
+    """
 
     compiled: Compiled
     commit: str
     orphaned: Mapping[str, GovernedNamespace] = field(default_factory=dict)
+    rolled_out: bool = False
 
     def governed(self, scope: Scope) -> GovernedNamespace | None:
         """What the scope must hold; None where the model says nothing of it."""

@@ -49,8 +49,6 @@ class ModelStatus:
 class ModelLoop:
     """Decides which model is in force and tells `accepted` of each change.
 
-    `known`: the revision in force was so before this replica had it, so that others have rolled it out.
-
     Args:
         pending: counts, for each namespace that a model newly enforces, the live objects it would write over.
         approvals: the one held revision that a person let pass.
@@ -94,7 +92,6 @@ class ModelLoop:
         self._commits: deque[str] = deque(maxlen=_REMEMBERED_COMMITS)
         self.orphans = Orphans(store, clock)
         self.in_force: InForce | None = None
-        self.known = False
         self.status = ModelStatus()
 
     async def recover(self) -> None:
@@ -117,8 +114,7 @@ class ModelLoop:
         left: Mapping[str, GovernedNamespace] = {}
         with contextlib.suppress(StoreError):  # told, and asked again
             left = orphans(None, compiled, await self.orphans.recall())
-        self.known = True
-        await self._enter(InForce(compiled, kept.revision.commit, left))
+        await self._enter(InForce(compiled, kept.revision.commit, left, rolled_out=True))
 
     async def run(self) -> None:
         """Consider each change of the source, and a held model again when poked, for ever."""
@@ -158,7 +154,7 @@ class ModelLoop:
     def _hold_orphans(self, left: Mapping[str, GovernedNamespace]) -> None:
         before = self.in_force
         if before is not None and left.keys() != before.orphaned.keys():
-            self.in_force = replace(before, orphaned=left)
+            self.in_force = replace(before, orphaned=left, rolled_out=True)
             self._accepted(before, self.in_force)
 
     async def _recall(self) -> None:
@@ -311,7 +307,7 @@ class ModelLoop:
             self._hold(revision.commit, why, problems)
             return
         left = orphans(before.compiled if before else None, candidate.compiled, carried)
-        after = InForce(candidate.compiled, revision.commit, left)
+        after = InForce(candidate.compiled, revision.commit, left, rolled_out=known)
         try:
             await self._record(before, after, carried, tuple(candidate.admitted.quarantined))
             await self._last_good.keep(revision)
@@ -320,7 +316,7 @@ class ModelLoop:
             return
         await self._approvals.spend()
         await self._cache.keep(revision.commit, after.compiled)
-        self._files, self.known = revision.files, known
+        self._files = revision.files
         await self._enter(after)
         quarantined = tuple(candidate.admitted.quarantined)
         self._settle(ModelStatus(revision.commit, revision.commit, "", problems, quarantined))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -110,6 +111,9 @@ class Scene:
 
     def governed(self) -> list[str]:
         return list(self.loop.in_force.compiled.governed) if self.loop.in_force else []
+
+    def rolled_out(self) -> bool:
+        return self.loop.in_force is not None and self.loop.in_force.rolled_out
 
     def orphaned(self) -> list[str]:
         return list(self.loop.in_force.orphaned) if self.loop.in_force else []
@@ -392,12 +396,14 @@ async def test_what_was_in_force_before_a_replica_had_it_is_known_to_have_been_r
 ) -> None:
     """Else a hole of the time between two leaders is taken for a rollout, and nobody is told."""
     one, new = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "two"))
-    known = []
-    for scene, texts in ((one, (BASE, ACME)), (new, (BASE, ACME)), (new, (BASE, ACME, GLOBEX))):
+    rolled_out = []
+    for scene, texts in ((one, (BASE, ACME)), (new, (BASE, ACME)), (new, (BASE, ACME, GLOBEX)), (new, (BASE, ACME))):
         await scene.offer(*texts)
-        known.append(scene.loop.known)
-    known.append((await restarted(new, tmp_path / "two", store)).loop.known)
-    assert known == [False, True, False, True]
+        rolled_out.append(scene.rolled_out())
+    rolled_out.append((await restarted(new, tmp_path / "two", store)).rolled_out())
+    await new.loop.retire("globex-prod", "alice", "gone")
+    rolled_out.append(new.rolled_out())
+    assert rolled_out == [False, True, False, False, True, True]
 
 
 async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and_comes_back(
@@ -462,7 +468,8 @@ async def test_a_restart_from_the_cache_and_one_from_the_files_enforce_the_same(
     cached = await restarted(scene, tmp_path, store)
     (tmp_path / "compiled.cache").unlink()
     compiled = await restarted(scene, tmp_path, store)
-    assert cached.loop.in_force == compiled.loop.in_force == scene.loop.in_force
+    assert scene.loop.in_force is not None
+    assert cached.loop.in_force == compiled.loop.in_force == replace(scene.loop.in_force, rolled_out=True)
 
 
 async def test_a_revision_that_was_in_force_here_is_reached_at_once_and_another_is_waited_for_in_vain(
