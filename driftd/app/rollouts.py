@@ -51,8 +51,11 @@ class Rollouts:
     def accepted(self, before: InForce | None, after: InForce) -> None:
         """Another model is in force; not to be told of one that a restart found again."""
         was, now = _objects(before), _objects(after)
-        changed = [ref for ref in {*was, *now} if _digest(was.get(ref)) != _digest(now.get(ref))]
-        self._waiting = {ref: _Waiting(_digest(was.get(ref)), _digest(self._live(ref))) for ref in changed}
+        self._waiting = {}
+        for ref in {*was, *now}:
+            had, wanted, live = _digest(was.get(ref)), _digest(now.get(ref)), _digest(self._live(ref))
+            if wanted not in (had, live):
+                self._waiting[ref] = _Waiting(had, live)
         self._wanted = now
         self._until = self._clock.monotonic() + _ROLLOUT_SECONDS
 

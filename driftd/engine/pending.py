@@ -25,9 +25,10 @@ def _written_over(live: Live, governed: GovernedNamespace, coverage: Coverage) -
     desired = governed.objects.get(live.ref)
     if desired is None:
         return governed.closed and kind.world is World.CLOSED
+    if live.hollow or not kind.reads_coverage:
+        # The mirror's digest is the newest there is; of what nobody can read it equals no desired one.
+        return live.digest != desired.digest
     try:
-        # What is hollow has the digest of the coverage until now, which only counts for Namespaces: none of these is.
-        now = live.digest if live.hollow else digest_of(kind, live.body(), coverage)
+        return digest_of(kind, live.body(), coverage) != desired.digest
     except MalformedObject:
         return True  # nobody can read it: whatever it is, it is not what the model has
-    return now != desired.digest

@@ -100,7 +100,6 @@ def test_a_rollout_is_over_after_a_while() -> None:
 
 def test_an_object_that_is_as_the_new_model_has_it_needs_no_turn_and_drifts_from_then_on() -> None:
     one = Cluster(None, model("a", DENY), DENY)  # a new replica finds the cluster in order
-    one.rollouts.settle()
     one.live = OPEN
     assert not one.covers()
 
