@@ -3,7 +3,8 @@
 from driftd.telemetry import names
 from driftd.telemetry.logs import configure_logs
 from driftd.telemetry.metrics import Metrics
-from driftd.telemetry.traces import Attributes, Recorder, Span, Stage, Trace, Traces, current_trace_id
+from driftd.telemetry.names import Attributes
+from driftd.telemetry.traces import Recorder, Span, Stage, Trace, Traces, current_trace_id
 
 __all__ = [
     "Attributes",

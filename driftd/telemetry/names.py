@@ -1,9 +1,12 @@
 """What spans are called and what stands on them: each name once, as docs/telemetry.md lists them."""
 
+from collections.abc import Mapping
 from typing import Final
 
-from driftd.telemetry.traces import OUTCOME, STAGES_LEFT_OUT, Attributes
 from driftd.values import Finding
+
+Attributes = Mapping[str, str | int | float | bool]
+"""What stands on a span."""
 
 RECONCILE: Final = "driftd.reconcile"
 OBSERVE: Final = "driftd.observe"
@@ -20,10 +23,12 @@ SPANS: Final = (RECONCILE, OBSERVE, PROVE, DIFF, DECIDE, REMEDIATE, WRITE, VERIF
 
 NAMESPACE: Final = "k8s.namespace.name"
 TRIGGER: Final = "driftd.trigger"
+OUTCOME: Final = "driftd.outcome"
 REVISION: Final = "driftd.model.revision"
 DRIFT_COUNT: Final = "driftd.drift.count"
 DRIFT_OPEN: Final = "driftd.drift.open"
 REPAIRED_COUNT: Final = "driftd.repaired.count"
+STAGES_LEFT_OUT: Final = "driftd.stages.left_out"
 OBJECTS: Final = "driftd.objects"
 WRITES: Final = "driftd.writes"
 WAITING: Final = "driftd.waiting"

@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, Status, StatusCode
 
 from driftd.telemetry.metrics import Metrics
-from driftd.telemetry.traces import Attributes, Span
+from driftd.telemetry.names import Attributes
+from driftd.telemetry.traces import Span
 
 
 class OtlpRecorder:

@@ -4,18 +4,16 @@ Nothing here imports OpenTelemetry: a daemon without a collector does not pay fo
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 import structlog
 
-Attributes = Mapping[str, str | int | float | bool]
+from driftd.telemetry.names import OUTCOME, STAGES_LEFT_OUT, Attributes
 
-OUTCOME: Final = "driftd.outcome"
-STAGES_LEFT_OUT: Final = "driftd.stages.left_out"
 _TRACE: ContextVar[str] = ContextVar("driftd_trace", default="")
 
 MOST_STAGES = 512

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from driftd.lab import Lab
+from driftd.telemetry import names
 from tests.docs.dashboards import queries
 from tests.support.collector import Collector, tree
 from tests.support.faulty import evidence
@@ -83,6 +84,7 @@ async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_n
     assert {"driftd.verify", "driftd.report", "driftd.record"} <= set(shape["driftd.reconcile"])
     assert shape["driftd.remediate"] == ["driftd.write"]
     assert shape["driftd.reconcile"][-1] == "driftd.judge"
+    assert all(one.name in names.SPANS and one.attributes.keys() <= set(names.ATTRIBUTES) for one in collector.spans)
     by_name = {one.name: one for one in spans}
     root, write = by_name["driftd.reconcile"], by_name["driftd.write"]
     assert root.failed == ""

@@ -1,8 +1,8 @@
-"""Spans kept in memory, for tests that need no collector."""
+"""Spans kept in memory, for tests that need no collector; only names that `driftd.telemetry.names` has are taken."""
 
 from collections.abc import Sequence
 
-from driftd.telemetry import Attributes, Span
+from driftd.telemetry import Attributes, Span, names
 
 
 class Made:
@@ -19,6 +19,7 @@ class Made:
         self.ended = 0
 
     def end(self, end_ns: int, attributes: Attributes, error: str) -> None:
+        assert attributes.keys() <= set(names.ATTRIBUTES), attributes
         self.ended, self.attributes, self.error = end_ns, dict(attributes), error
 
 
@@ -30,6 +31,7 @@ class InMemory:
         self.sample = sample
 
     def start(self, name: str, start_ns: int, parent: Span | None, links: Sequence[Span]) -> Span:
+        assert name in names.SPANS, name
         self.made.append(Made(name, len(self.made) + 1, parent, links))
         return self.made[-1]
 

@@ -15,7 +15,7 @@ from tests.support.spans import InMemory
 
 def test_a_cycle_in_which_nothing_happened_leaves_no_span() -> None:
     recorder = InMemory()
-    trace = Traces(recorder).begin("driftd.cycle", {})
+    trace = Traces(recorder).begin("driftd.reconcile", {})
     with trace.stage("driftd.observe"):
         pass
     trace.end("clean", eventful=False)
@@ -25,20 +25,20 @@ def test_a_cycle_in_which_nothing_happened_leaves_no_span() -> None:
 
 def test_a_share_of_uneventful_cycles_is_kept_as_a_sample() -> None:
     recorder = InMemory(sample=True)
-    trace = Traces(recorder).begin("driftd.cycle", {})
+    trace = Traces(recorder).begin("driftd.reconcile", {})
     with trace.stage("driftd.observe"):
         pass
     trace.end("clean", eventful=False)
-    assert [one.name for one in recorder.made] == ["driftd.cycle", "driftd.observe"]
+    assert [one.name for one in recorder.made] == ["driftd.reconcile", "driftd.observe"]
     assert all(one.ended for one in recorder.made)
 
 
 def test_a_trace_kept_halfway_holds_what_went_before_and_what_comes_after() -> None:
     recorder = InMemory()
-    trace = Traces(recorder).begin("driftd.cycle", {"driftd.trigger": "NetworkPolicy changed"})
+    trace = Traces(recorder).begin("driftd.reconcile", {"driftd.trigger": "NetworkPolicy changed"})
     with trace.stage("driftd.observe"):
         pass
-    with trace.stage("driftd.act") as act:
+    with trace.stage("driftd.remediate") as act:
         trace.keep()
         with trace.stage("driftd.write", {"driftd.verb": "create"}):
             pass
@@ -52,7 +52,7 @@ def test_a_trace_kept_halfway_holds_what_went_before_and_what_comes_after() -> N
 
 
 def test_logs_and_records_carry_the_id_from_the_moment_a_trace_is_kept_until_it_ends() -> None:
-    trace = Traces(InMemory()).begin("driftd.cycle", {})
+    trace = Traces(InMemory()).begin("driftd.reconcile", {})
     assert current_trace_id() == ""
     trace.keep()
     assert current_trace_id() == trace.id == structlog.contextvars.get_contextvars()["trace_id"]
@@ -72,9 +72,9 @@ def test_what_came_of_a_trace_after_its_end_carries_its_id_and_only_while_it_is_
 
 def test_an_error_names_its_class_and_nothing_of_what_it_says() -> None:
     recorder = InMemory()
-    trace = Traces(recorder).begin("driftd.cycle", {})
+    trace = Traces(recorder).begin("driftd.reconcile", {})
     trace.keep()
-    with pytest.raises(ValueError, match="secret"), trace.stage("driftd.act"):
+    with pytest.raises(ValueError, match="secret"), trace.stage("driftd.remediate"):
         raise ValueError("secret")
     trace.end("failed", eventful=True, failed="ValueError")
     assert [one.error for one in recorder.made] == ["ValueError", "ValueError"]
@@ -82,7 +82,7 @@ def test_an_error_names_its_class_and_nothing_of_what_it_says() -> None:
 
 def test_a_cycle_with_thousands_of_stages_makes_a_bounded_trace_that_says_so() -> None:
     recorder = InMemory()
-    trace = Traces(recorder).begin("driftd.cycle", {})
+    trace = Traces(recorder).begin("driftd.reconcile", {})
     for _ in range(MOST_STAGES + 7):
         with trace.stage("driftd.write"):
             pass
@@ -92,9 +92,9 @@ def test_a_cycle_with_thousands_of_stages_makes_a_bounded_trace_that_says_so() -
 
 
 def test_without_a_recorder_everything_is_accepted_and_nothing_kept() -> None:
-    trace = Traces().begin("driftd.cycle", {})
+    trace = Traces().begin("driftd.reconcile", {})
     trace.keep()
-    with trace.stage("driftd.act"):
+    with trace.stage("driftd.remediate"):
         pass
     trace.end("repaired", eventful=True)
     trace.late("driftd.judge", time.time_ns(), {})
@@ -104,9 +104,9 @@ def test_without_a_recorder_everything_is_accepted_and_nothing_kept() -> None:
 def test_what_led_to_a_trace_is_linked_if_it_was_kept() -> None:
     recorder = InMemory()
     traces = Traces(recorder)
-    kept, dropped = traces.begin("driftd.model", {}), traces.begin("driftd.model", {})
+    kept, dropped = traces.begin("driftd.reconcile", {}), traces.begin("driftd.reconcile", {})
     kept.keep()
-    trace = traces.begin("driftd.cycle", {}, links=(kept, dropped))
+    trace = traces.begin("driftd.reconcile", {}, links=(kept, dropped))
     trace.keep()
     assert recorder.made[-1].links == [kept.root]
 
@@ -130,24 +130,24 @@ async def test_a_collector_receives_the_tree_with_its_times_and_attributes() -> 
     metrics = Metrics()
     async with Collector() as collector:
         recorder = recorder_of(collector.endpoint, metrics)
-        trace = Traces(recorder).begin("driftd.cycle", {"k8s.namespace.name": "acme-prod"})
+        trace = Traces(recorder).begin("driftd.reconcile", {"k8s.namespace.name": "acme-prod"})
         with trace.stage("driftd.observe"):
             await asyncio.sleep(0.01)
         trace.keep()
-        with trace.stage("driftd.act"), trace.stage("driftd.write", {"driftd.verb": "replace"}):
+        with trace.stage("driftd.remediate"), trace.stage("driftd.write", {"driftd.verb": "replace"}):
             pass
         trace.end("repaired", eventful=True)
         trace.late("driftd.judge", time.time_ns(), {"driftd.direction": "loosens"})
         await recorder.close()
         spans = collector.trace(trace.id)
     assert tree(spans) == {
-        "": ["driftd.cycle"],
-        "driftd.cycle": ["driftd.observe", "driftd.act", "driftd.judge"],
-        "driftd.act": ["driftd.write"],
+        "": ["driftd.reconcile"],
+        "driftd.reconcile": ["driftd.observe", "driftd.remediate", "driftd.judge"],
+        "driftd.remediate": ["driftd.write"],
     }
     by_name = {one.name: one for one in spans}
-    assert by_name["driftd.cycle"].attributes == {"k8s.namespace.name": "acme-prod", "driftd.outcome": "repaired"}
-    assert by_name["driftd.cycle"].resource["service.name"] == "driftd"
+    assert by_name["driftd.reconcile"].attributes == {"k8s.namespace.name": "acme-prod", "driftd.outcome": "repaired"}
+    assert by_name["driftd.reconcile"].resource["service.name"] == "driftd"
     assert by_name["driftd.observe"].end_ns - by_name["driftd.observe"].start_ns >= 9_000_000
     assert by_name["driftd.write"].attributes == {"driftd.verb": "replace"}
     assert (value(metrics, "made"), value(metrics, "sent")) == (5, 5)
@@ -163,7 +163,7 @@ async def test_a_bad_collector_costs_neither_time_nor_memory_nor_the_end(what: s
         slowest = 0.0
         for _ in range(500):
             began = time.perf_counter()
-            trace = traces.begin("driftd.cycle", {})
+            trace = traces.begin("driftd.reconcile", {})
             trace.end("repaired", eventful=True)
             slowest = max(slowest, time.perf_counter() - began)
         began = time.perf_counter()

@@ -8,6 +8,7 @@ from driftd.cli.story.evidence import Healing
 from driftd.cli.story.scenes import Scene
 from driftd.cli.story.tracing import Span
 from driftd.store import Past, Verification
+from driftd.telemetry import names
 from driftd.values import Finding, ObjectRef
 
 
@@ -81,8 +82,8 @@ class Called:
     @property
     def good(self) -> bool:
         """Somebody would have been woken, and can see what driftd did."""
-        names = {span.name for _, span in self.trace}
-        return self.event is not None and {"driftd.reconcile", "driftd.write"} <= names
+        seen = {span.name for _, span in self.trace}
+        return self.event is not None and {names.RECONCILE, names.WRITE} <= seen
 
 
 @dataclass(frozen=True, slots=True)
