@@ -28,6 +28,8 @@ NEIGHBOUR: Body = {
     "ingress": [{"from": [{"namespaceSelector": {}}]}],
     "egress": [{"to": [{"namespaceSelector": {}}]}],
 }
+STRANGER: Body = {"namespaceSelector": {"matchLabels": {"team": "of-nobody-yet"}}}
+BESIDE: Body = {**INSIDE, "ingress": [*INSIDE["ingress"], {"from": [STRANGER]}]}
 
 
 @cache
@@ -73,6 +75,7 @@ def looked(mode: Mode, live: Live, *, judged: bool = True) -> tuple[FindingType,
         ("withinEnvironment", INSIDE, True),
         ("withinEnvironment", OUTSIDE, False),
         ("withinEnvironment", NEIGHBOUR, False),
+        ("withinEnvironment", BESIDE, False),
     ],
 )
 def test_a_policy_stands_if_what_it_opens_is_within_the_plan(mode: Mode, spec: Body, stands: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from driftd.policy.reach.inventory import NamespaceView, effective_labels
 from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
-from driftd.policy.reach.policies import Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
+from driftd.policy.reach.policies import NOBODY, Action, Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
 from driftd.policy.reach.relation import positions
 from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector, values_of
 from driftd.policy.reach.snapshot import Snapshot
@@ -62,6 +62,39 @@ def relabelled_namespaces(before: Snapshot, after: Snapshot) -> list[str]:
         for name, new in after.namespaces.items()
         if (old := before.namespaces.get(name)) is not new and (dict(old.labels) if old else {}) != dict(new.labels)
     ]
+
+
+def lies_within(before: Snapshot, after: Snapshot) -> str:
+    """The namespace between whose pods all lies that a step can open, whoever is made; "" where that cannot be said.
+
+    It can where policies of one namespace were added and nothing else has changed, and what their rules let through or
+    hand on is to and from its own pods: a policy that is added opens nothing beyond its rules.
+    """
+    added = changed_policies(before, after)
+    homes = {policy.namespace for policy in added}
+    if len(homes) != 1 or relabelled_namespaces(before, after):
+        return ""
+    (home,) = homes
+    view = before.namespaces.get(home)
+    if view is not None and any(policy.ref in view.policies for policy in added):
+        return ""
+    rules = [rule for policy in added for rules in (policy.ingress, policy.egress) for rule in rules or ()]
+    return home if all(rule.action is Action.DENY or _lies_in(rule.far, home) for rule in rules) else ""
+
+
+def _lies_in(peer: Peer, home: str) -> bool:
+    """Whether whatever an expression matches is a pod of one namespace."""
+    match peer:
+        case Pods(namespace=name):
+            return bool(home) and name == home
+        case Both(parts):
+            return any(_lies_in(part, home) for part in parts)
+        case Either(parts):
+            return all(_lies_in(part, home) for part in parts)
+        case Perhaps(part, _):
+            return _lies_in(part, home)
+        case _:
+            return peer == NOBODY
 
 
 def imagine(before: Snapshot, after: Snapshot, bound: int = 256) -> Imagined:

@@ -7,7 +7,7 @@ from driftd.policy.reach.delta import Delta, delta, direction
 from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.edits import apply
 from driftd.policy.reach.flows import Flows, Tenancy
-from driftd.policy.reach.future import imagine
+from driftd.policy.reach.future import imagine, lies_within
 from driftd.policy.reach.snapshot import Edit, Snapshot
 from driftd.values import Direction, Severity, Witness
 
@@ -20,9 +20,9 @@ class Judgement:
     """What the step between two snapshots means (D5).
 
     `now` is about endpoints that exist, `direction` about pods that could be made as well. A change that is NEUTRAL
-    now and not with those is `neutral_now`. `witness` shows what opens, or else what closes. `crosses_tenant` is about
-    what opens; `within` is the namespace between whose pods all of it lies, empty when there is no such namespace or
-    nothing opens.
+    now and not with those is `neutral_now`. `witness` shows what opens, across tenants if anything does, or else what
+    closes. `crosses_tenant` is about all that opens, now or for pods to come; `within` is the namespace between whose
+    pods all of it lies, empty when there is no such namespace, nothing opens, or not all of it is known.
     """
 
     direction: Direction
@@ -43,49 +43,54 @@ class Judgement:
 def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256, most: int = MOST_PAIRS) -> Judgement:
     """Judge the step from one snapshot to another.
 
-    Imagined pods are bounded: where the bound is reached and nothing is known to open, the direction is UNKNOWN
-    and a note says so. So is the comparison, since a change to everybody's policies concerns every pair in a cluster:
-    one that is cut short crosses tenants' borders if it opens anything, and is UNKNOWN if nothing was seen to open.
+    Pods to come are imagined unless the live ones show the worst already: a rule that opens something harmless must
+    not hide what the next one opens to a namespace that nobody has made yet. Imagined pods are bounded, and so is the
+    comparison, since a change to everybody's policies concerns every pair in a cluster. Where a bound is reached, a
+    note says so, and what opens crosses tenants' borders (but for the bound of pods, where the rules themselves show
+    that it cannot); if nothing was seen to open the direction is UNKNOWN.
     Raises DifferentDialects.
     """
     live = delta(before, after, most)
     now = live.direction if live.complete or live.direction.may_loosen else Direction.UNKNOWN
     found = [live]
-    complete = True
-    if live.complete and not live.direction.may_loosen:
+    home: str | None = None
+    notes: tuple[str, ...] = ()
+    if live.complete and not any(_crosses(flows, tenants) for flows in _opened(live)):
         imagined = imagine(live.before, after, bound)
-        complete = imagined.complete
+        if not imagined.complete:
+            home = lies_within(live.before, after)
+            notes = (f"more than {bound} kinds of pods could be made that this touches: not all were tried",)
         if imagined.objects:
             edit = Edit(put=imagined.objects)
             found.append(delta(apply(live.before, edit), apply(after, edit), most))
+    if not all(one.complete for one in found):
+        home = ""
+        notes += (f"the change concerns more than {most} pairs of groups of pods: not all were compared",)
+    return _judgement(found, now, tenants, notes, home)
+
+
+def _judgement(
+    found: list[Delta], now: Direction, tenants: Tenancy, notes: tuple[str, ...], home: str | None
+) -> Judgement:
+    """`home` is where all that was not tried lies, "" where it may lie anywhere, None where everything was tried."""
     both = direction(
         loosens=any(one.direction in (Direction.LOOSENS, Direction.MIXED) for one in found),
         tightens=any(one.direction in (Direction.TIGHTENS, Direction.MIXED) for one in found),
     )
-    notes: tuple[str, ...] = ()
-    if not complete and not both.may_loosen:
+    if home is not None and not both.may_loosen:
         both = Direction.UNKNOWN
-        notes = (f"more than {bound} kinds of pods could be made that this touches: not all were tried",)
-    if not all(one.complete for one in found):
-        notes += (f"the change concerns more than {most} pairs of groups of pods: not all were compared",)
-        if not both.may_loosen:
-            both = Direction.UNKNOWN
-    return _judgement(found, both, now, tenants, notes)
-
-
-def _judgement(
-    found: list[Delta], both: Direction, now: Direction, tenants: Tenancy, notes: tuple[str, ...]
-) -> Judgement:
-    opening = [flows for one in found for flows in (one.added, one.added_surely) if flows]
+    opening = [flows for one in found for flows in _opened(one)]
     closing = [flows for one in found for flows in (one.removed, one.removed_surely) if flows]
-    told = opening or closing
-    witnesses = told[0].witnesses(tenants, plain=not found[0]) if told else ()
-    whole = all(one.complete for one in found)
-    crossing = any(_crosses(flows, tenants) for flows in opening) or (both.may_loosen and not whole)
+    across = [flows for flows in opening if _crosses(flows, tenants)]
+    told = next(iter((*across, *opening, *closing)), None)
+    imagined = told is not None and all(told.snapshot is not one for one in (found[0].before, found[0].after))
+    witnesses = told.witnesses(tenants, plain=imagined) if told is not None else ()
+    crossing = bool(across) or (both.may_loosen and home == "")
     if both.may_loosen:
         severity = Severity.CRITICAL if crossing else Severity.HIGH
     else:
         severity = Severity.LOW if both is Direction.TIGHTENS else Severity.INFO
+    homes = {flows.home() for flows in opening} | ({home} if opening and home is not None else set())
     return Judgement(
         direction=both,
         now=now,
@@ -95,14 +100,13 @@ def _judgement(
         severity=severity,
         dialect=found[0].after.dialect,
         notes=notes,
-        within=_within(opening),
+        within=homes.pop() if len(homes) == 1 else "",
     )
+
+
+def _opened(one: Delta) -> list[Flows]:
+    return [flows for flows in (one.added, one.added_surely) if flows]
 
 
 def _crosses(flows: Flows, tenants: Tenancy) -> bool:
     return any(pair is not None for pair in flows.crossing(tenants))
-
-
-def _within(opening: list[Flows]) -> str:
-    homes = {flows.home() for flows in opening}
-    return homes.pop() if len(homes) == 1 else ""
