@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftd.cli import options
+from driftd.cli.options import Output, OutputOption
 
 if TYPE_CHECKING:
     from driftd.documents import Document
@@ -18,15 +17,7 @@ app = typer.Typer(
 )
 
 
-class Output(StrEnum):
-    """How the document on stdout is written."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 _Name = Annotated[str, typer.Option("--name", help="Which lab; several may run side by side.")]
-_Output = Annotated[Output, typer.Option("--output", "-o", help="How to print the result.")]
 
 
 @app.command()
@@ -41,7 +32,7 @@ def up(
             "--nodes", min=0, max=9, help="Nodes that run pods, with real packets between them; needs Linux and root."
         ),
     ] = 0,
-    output: _Output = Output.TEXT,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Start a lab and leave it running; `driftd lab down` ends it. Starting a running lab again only prints it.
 
@@ -69,7 +60,7 @@ def up(
 def down(
     name: _Name = "default",
     everything: Annotated[bool, typer.Option("--all", help="End every lab of this user.")] = False,
-    output: _Output = Output.TEXT,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """End a lab and remove its data."""
     import asyncio
@@ -89,7 +80,8 @@ def down(
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Option("--name", help="Only this lab.")] = None, output: _Output = Output.TEXT
+    name: Annotated[str | None, typer.Option("--name", help="Only this lab.")] = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Every lab of this user and how it is: running, degraded (a part is not), or dead (only its data is left)."""
     import asyncio
@@ -101,7 +93,7 @@ def status(
     labs = KnownLabs(state_folder(os.environ))
     with _failures_told():
         states = [asyncio.run(labs.state(each)) for each in ((name,) if name is not None else labs.names())]
-    if output is Output.JSON:
+    if output is not Output.TABLE:
         _print(LabList(labs=tuple(LabStateEntry(**state.as_dict()) for state in states)), output)
         return
     for state in states:
@@ -113,7 +105,7 @@ def status(
 @app.command()
 def build(
     nodes: Annotated[bool, typer.Option("--nodes", help="The programs of nodes as well.")] = False,
-    output: _Output = Output.TEXT,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Make sure that the programs are there, so that the next `up` takes seconds."""
     import os
@@ -129,7 +121,7 @@ def build(
 
 
 @app.command()
-def packages(output: _Output = Output.TEXT) -> None:
+def packages(output: OutputOption = Output.TABLE) -> None:
     """Install the Debian packages that nodes need (containerd, runc, clang-14, ...), where they are not there yet.
 
     Needs root and apt-get. Prints what was installed; nothing if nothing was lacking.
@@ -145,7 +137,7 @@ def packages(output: _Output = Output.TEXT) -> None:
 
 
 @app.command()
-def doctor(output: _Output = Output.TEXT) -> None:
+def doctor(output: OutputOption = Output.TABLE) -> None:
     """What this machine allows a lab to do, and what each lack costs. A lack is no failure of this command."""
     import os
 
@@ -154,7 +146,7 @@ def doctor(output: _Output = Output.TEXT) -> None:
 
     with _failures_told():
         checks = examine(os.environ)
-    if output is Output.JSON:
+    if output is not Output.TABLE:
         _print(LabExamination(checks=tuple(LabCheckEntry(**check.as_dict()) for check in checks)), output)
         return
     for check in checks:
@@ -197,10 +189,10 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def _print(document: "Document", output: Output) -> None:
-    if output is Output.JSON:
+    if output is not Output.TABLE:
         from driftd.cli import show
 
-        show.emit(document, options.Output.JSON)
+        show.emit(document, output)
         return
     _print_values(document.model_dump(mode="json", exclude={"api_version", "kind"}))
 
