@@ -4,12 +4,12 @@ Its answer depends on what happened when, and never on how often it is asked: wh
 settled before the second one counts.
 """
 
-import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
+from driftd.paging.cases import CONDITIONS, Case, Cases
 from driftd.paging.pages import (
     About,
     Condition,
@@ -25,9 +25,6 @@ from driftd.paging.rules import Rules
 from driftd.paging.storms import Storms
 from driftd.paging.windows import Timed, Windows, deserved, due
 from driftd.values import Finding, Seen
-
-CONDITIONS = frozenset({PageClass.FIGHT, PageClass.BLIND, PageClass.HELD, PageClass.PAUSED, PageClass.STORE})
-"""Classes of what driftd says of itself: true while it is named, not until it is closed."""
 
 _FORESIGHT = 1.0
 """Pages that fall due within so many seconds belong to the same storm."""
@@ -45,21 +42,6 @@ class Instant:
     wall: datetime
 
 
-@dataclass(slots=True)
-class _Case:
-    """A life that is not over. `quiet` is since when all reasons are gone, `next` when it must be looked at."""
-
-    page: Page
-    timed: dict[str, Timed] = field(default_factory=dict)
-    quiet: float | None = None
-    next: float | None = None
-
-    @property
-    def matters(self) -> bool:
-        """Drift that opens and breaks nothing is followed, since it may become worse, but leaves no page."""
-        return self.page.version > 0 or any(one.reason.cls is not None for one in self.timed.values())
-
-
 class Machine:
     """Every page that is not over.
 
@@ -71,9 +53,7 @@ class Machine:
         self._windows = windows
         self._rules = rules
         self._cluster = cluster
-        self._cases: dict[str, _Case] = {}
-        self._by_reason: dict[str, _Case] = {}
-        self._agenda: list[tuple[float, str]] = []
+        self._cases = Cases()
         self._changed: dict[tuple[str, int], Page] = {}
         self._storms = Storms(windows)
         self._life = 0
@@ -87,11 +67,11 @@ class Machine:
         one that counts from when they were opened; later on the findings in hand are newer than the kept ones.
         Conditions are what `conditions` says next.
         """
-        first = not self._cases
+        first = not len(self._cases)
         kept = list(pages)
         # Later lives have later numbers, whatever the wall clock says meanwhile.
         self._life = max([self._life, *(page.life for page in kept)])
-        known = [page for page in kept if not page.over and page.about.id not in self._cases]
+        known = [page for page in kept if not page.over and self._cases.about(page.about.id) is None]
         restored = [self._restore(page, now) for page in known if page.cls is not PageClass.STORM]
         for page in known:
             if page.cls is PageClass.STORM:
@@ -120,7 +100,7 @@ class Machine:
         from this moment on.
         """
         self.advance(now)
-        case = self._by_reason.get(finding.id)
+        case = self._cases.of(finding.id)
         if case is None:
             return
         timed = case.timed[finding.id]
@@ -141,7 +121,7 @@ class Machine:
         """These findings are over."""
         self.advance(now)
         for id in ids:
-            case = self._by_reason.get(id)
+            case = self._cases.of(id)
             if case is None or case.timed[id].closed is not None:
                 continue
             timed = case.timed[id]
@@ -155,10 +135,9 @@ class Machine:
         """What driftd says of itself right now; what it said before and does not say any more is over."""
         self.advance(now)
         ids = {one.id for one in current}
-        gone = [id for id, case in self._by_reason.items() if id not in ids and _stands(case.timed[id])]
-        self.closed(gone, now)
+        self.closed([id for id in self._cases.conditions() if id not in ids], now)
         for one in current:
-            held = self._by_reason.get(one.id)
+            held = self._cases.of(one.id)
             if (
                 held is None
                 or held.timed[one.id].closed is not None
@@ -169,12 +148,8 @@ class Machine:
 
     def advance(self, now: Instant) -> None:
         """Settle everything that has fallen due."""
-        while self._agenda and self._agenda[0][0] <= now.monotonic:
-            at, about = heapq.heappop(self._agenda)
-            case = self._cases.get(about)
-            if case is not None and case.next == at:
-                case.next = None
-                self._look(case, now)
+        while (case := self._cases.take_due(now.monotonic)) is not None:
+            self._look(case, now)
 
     # -- what came of it ------------------------------------------------------------------------------------------
 
@@ -191,24 +166,26 @@ class Machine:
     def forget(self) -> None:
         """Another replica keeps these now."""
         self._cases.clear()
-        self._by_reason.clear()
-        self._agenda.clear()
         self._changed.clear()
         self._storms = Storms(self._windows)
 
     def standing(self) -> Iterator[Page]:
         """Every page that is not over and matters."""
-        yield from (case.page for case in self._cases.values() if case.matters)
+        yield from (case.page for case in self._cases if case.matters)
+
+    def open_counts(self) -> dict[tuple[PageClass, Urgency], int]:
+        """How many pages are open, by class and urgency; the members of a storm are, and not its own page."""
+        return self._cases.open_counts()
 
     @property
     def due(self) -> float | None:
         """The monotonic second at which something falls due; it may turn out to be nothing."""
-        return self._agenda[0][0] if self._agenda else None
+        return self._cases.due
 
     # -- one life -------------------------------------------------------------------------------------------------
 
-    def _case(self, about: About, now: Instant) -> _Case:
-        case = self._cases.get(about.id)
+    def _case(self, about: About, now: Instant) -> Case:
+        case = self._cases.about(about.id)
         if case is None:
             cluster = self._cluster()
             self._life = max(self._life + 1, int(now.wall.timestamp() * 1000))
@@ -222,15 +199,15 @@ class Machine:
                 urgency=Urgency.WARNING,
                 opened=now.wall,
             )
-            case = self._cases[about.id] = _Case(page)
+            case = Case(page)
+            self._cases.add(case)
         return case
 
-    def _raise(self, case: _Case, reason: Reason, now: Instant) -> None:
+    def _raise(self, case: Case, reason: Reason, now: Instant) -> None:
         timed = case.timed.get(reason.id)
         if timed is None:
             elapsed = max(timedelta(), now.wall - reason.opened).total_seconds()
-            case.timed[reason.id] = Timed(reason, now.monotonic - elapsed)
-            self._by_reason[reason.id] = case
+            self._cases.bind(case, Timed(reason, now.monotonic - elapsed))
         else:
             held = timed.closed is None or now.monotonic - timed.closed <= self._windows.steady
             times = timed.reason.times + (timed.closed is not None)
@@ -244,7 +221,7 @@ class Machine:
         self._snapshot(case, quiet=None)
         self._look(case, now)
 
-    def _look(self, case: _Case, now: Instant) -> None:
+    def _look(self, case: Case, now: Instant) -> None:
         """Move a life on as far as it goes at this moment, and note when to look again."""
         ripe = [one for one in case.timed.values() if _at(due(one, self._windows)) <= now.monotonic]
         if case.page.state is PageState.WAITING and ripe:
@@ -256,13 +233,14 @@ class Machine:
         if case.quiet is not None and now.monotonic >= self._rest(case):
             self._end(case, now)
             return
-        dates = [_at(due(one, self._windows)) for one in case.timed.values()]
+        dates = [at for one in case.timed.values() if (at := due(one, self._windows)) is not None]
         later = [at for at in dates if at > now.monotonic]
         if case.quiet is not None:
             later.append(self._rest(case))
-        self._schedule(case, min(later, default=float("inf")))
+        if later:
+            self._cases.schedule(case, min(later))
 
-    def _rest(self, case: _Case) -> float:
+    def _rest(self, case: Case) -> float:
         """When a quiet life is over, unless something is still to be told of it before."""
         quiet = _at(case.quiet)
         if case.page.state is PageState.OPEN:
@@ -270,7 +248,7 @@ class Machine:
         dates = [at for one in case.timed.values() if (at := due(one, self._windows)) is not None]
         return max([quiet + self._windows.steady, *dates])
 
-    def _mute(self, case: _Case, ripe: list[Timed], now: Instant) -> bool:
+    def _mute(self, case: Case, ripe: list[Timed], now: Instant) -> bool:
         why = self._rules.muted(case.page.about, _named(ripe), now.wall)
         if not why:
             return False
@@ -279,10 +257,10 @@ class Machine:
         if case.quiet is not None:
             self._end(case, now)
         else:
-            self._schedule(case, now.monotonic + _MUTED_LOOK)
+            self._cases.schedule(case, now.monotonic + _MUTED_LOOK)
         return True
 
-    def _trigger(self, case: _Case, ripe: list[Timed], now: Instant) -> None:
+    def _trigger(self, case: Case, ripe: list[Timed], now: Instant) -> None:
         urgency = max((deserved(one) for one in ripe), key=lambda one: one.rank)
         self._snapshot(
             case, state=PageState.OPEN, cls=_named(ripe), urgency=urgency, revision=1, triggered=now.wall, muted=""
@@ -296,15 +274,15 @@ class Machine:
     def _soon(self, page: Page, now: float) -> int:
         """How many other pages of the route are about to be told; counted no further than a storm needs."""
         count = 0
-        for other in self._cases.values():
+        for other in self._cases.soon(now + _FORESIGHT):
             waits = other.page.state is PageState.WAITING and not other.page.muted and other.page.route == page.route
-            if waits and other.next is not None and other.next <= now + _FORESIGHT and other.matters:
+            if waits and other.matters:
                 count += 1
                 if count > self._windows.storm_pages:
                     break
         return count
 
-    def _escalate(self, case: _Case, ripe: list[Timed]) -> None:
+    def _escalate(self, case: Case, ripe: list[Timed]) -> None:
         """A page only ever becomes more urgent: what has woken somebody does not take it back."""
         urgency = max((deserved(one) for one in ripe), key=lambda one: one.rank)
         if urgency.rank <= case.page.urgency.rank:
@@ -314,7 +292,7 @@ class Machine:
         if storm is not None:
             self._note(storm)
 
-    def _end(self, case: _Case, now: Instant) -> None:
+    def _end(self, case: Case, now: Instant) -> None:
         if case.page.state is PageState.OPEN:
             self._finish(case, PageState.RESOLVED, now)
         elif case.page.muted:
@@ -326,40 +304,34 @@ class Machine:
             self._snapshot(case, gone=True)
             self._finish(case, PageState.WAITING, now)
 
-    def _finish(self, case: _Case, state: PageState, now: Instant) -> None:
+    def _finish(self, case: Case, state: PageState, now: Instant) -> None:
         self._snapshot(case, state=state, resolved=now.wall)
-        del self._cases[case.page.about.id]
-        for id in case.timed:
-            del self._by_reason[id]
+        self._cases.remove(case)
         storm = self._storms.over(case.page, now.wall)
         if storm is not None:
             self._note(storm)
 
     # -- bookkeeping ----------------------------------------------------------------------------------------------
 
-    def _restore(self, page: Page, now: Instant) -> _Case:
-        case = self._cases[page.about.id] = _Case(page)
+    def _restore(self, page: Page, now: Instant) -> Case:
+        case = Case(page)
         for reason in page.reasons:
             elapsed = max(timedelta(), now.wall - reason.opened).total_seconds()
-            timed = Timed(reason, now.monotonic - elapsed, None if reason.closed is None else now.monotonic)
-            case.timed[reason.id] = timed
-            self._by_reason[reason.id] = case
+            closed = None if reason.closed is None else now.monotonic
+            case.timed[reason.id] = Timed(reason, now.monotonic - elapsed, closed)
         if all(one.closed is not None for one in case.timed.values()):
             case.quiet = now.monotonic  # how long it has been quiet is not known: it starts anew
-        self._schedule(case, now.monotonic)
+        self._cases.add(case)
+        self._cases.schedule(case, now.monotonic)
         return case
 
-    def _schedule(self, case: _Case, at: float) -> None:
-        if at != float("inf") and case.next != at:
-            case.next = at
-            heapq.heappush(self._agenda, (at, case.page.about.id))
-
-    def _snapshot(self, case: _Case, **fields: object) -> None:
+    def _snapshot(self, case: Case, **fields: object) -> None:
         if not case.matters:
             return
         reasons = tuple(one.reason for one in case.timed.values())
         version = case.page.version + 1
-        case.page = replace(case.page, reasons=reasons, version=version, **fields)  # type: ignore[arg-type]
+        page = replace(case.page, reasons=reasons, version=version, **fields)  # type: ignore[arg-type]
+        self._cases.turn(case, page)
         self._note(case.page)
 
     def _note(self, page: Page) -> None:
@@ -377,7 +349,3 @@ def _named(ripe: Iterable[Timed]) -> PageClass:
 
 def _is_finding(timed: Timed) -> bool:
     return timed.reason.cls not in CONDITIONS and timed.closed is None
-
-
-def _stands(timed: Timed) -> bool:
-    return timed.reason.cls in CONDITIONS and timed.closed is None

@@ -13,7 +13,7 @@ from driftd.paging.deliverer import Deliverer
 from driftd.paging.destination import Destination
 from driftd.paging.machine import Instant, Machine
 from driftd.paging.outbox import Outbox, Pacing, Step
-from driftd.paging.pages import Condition, Page, PageState, page_of, row_of
+from driftd.paging.pages import Condition, Page, PageClass, PageState, Urgency, page_of, row_of
 from driftd.store import (
     Act,
     Begin,
@@ -95,6 +95,7 @@ class Pager:
         self._settled: list[PageRow] = []
         self._odd: dict[str, tuple[Finding, datetime]] = {}
         self._again_at = 0.0
+        self._counted: dict[tuple[PageClass, Urgency], int] = {}
         self._deliverers: dict[str, Deliverer] = {}
         self._routes = {
             route: [self._deliverer(one, pacing).outbox for one, pacing in found]
@@ -352,10 +353,13 @@ class Pager:
             self._poked.set()
 
     def _count(self) -> None:
+        counts = self._machine.open_counts()
+        if counts == self._counted:
+            return
+        self._counted = counts
         self._metrics.pages_open.clear()
-        for page in self._machine.standing():
-            if page.state is PageState.OPEN and page.cls is not None:
-                self._metrics.pages_open.labels(page.cls.value, page.urgency.value).inc()
+        for (cls, urgency), count in counts.items():
+            self._metrics.pages_open.labels(cls.value, urgency.value).set(count)
 
     def _now(self) -> Instant:
         return Instant(self._clock.monotonic(), self._clock.now())
