@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
+from driftd.store.chain import Head
 from driftd.store.database import Database
 from driftd.store.errors import UnsupportedDatabase
 from driftd.store.sqlite import Setback
@@ -41,10 +42,10 @@ class Backend(Protocol):
         """Check, migrate, connect. Raises `DatabaseUnavailable`, `SchemaTooNew`."""
         ...
 
-    async def write(self, body: Callable[[Connection], T]) -> T:
-        """One durable transaction.
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+        """One durable transaction; with `after`, only while that is the newest row of the evidence.
 
-        Raises `DatabaseUnavailable` (commit unknown), `EntryRefused` (rolled back), `Overtaken` where others write too.
+        Raises `DatabaseUnavailable` (commit unknown), `EntryRefused` (rolled back), `Overtaken` (another row is).
         """
         ...
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from driftd.store import sqlite
+from driftd.store.chain import Head
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, StoreError, StoreUnreadable
 from driftd.values import Clock
 
@@ -41,9 +42,9 @@ class Database:
         """Check, migrate, connect; without a deadline, since a check or a migration may take its time."""
         await self._on_writer(self._file.open, None)
 
-    async def write(self, body: Callable[[Connection], T]) -> T:
-        """One durable transaction. Raises `DatabaseUnavailable` (commit unknown) or `EntryRefused` (rolled back)."""
-        return await self._on_writer(lambda: self._file.transact(body), self._deadline)
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+        """One durable transaction: see `Backend.write`."""
+        return await self._on_writer(lambda: self._file.transact(body, after), self._deadline)
 
     async def recover(self) -> None:
         """After a failed `write`: reopen, restore or quarantine. Raises `DatabaseUnavailable` if it must wait.

@@ -88,7 +88,10 @@ class DatabaseUnavailable(StoreError):
 
 
 class Overtaken(StoreError):
-    """A transaction was rolled back because another replica has appended to the chain since its head was read."""
+    """A transaction was rolled back: the newest row of the chain is not the one that was known.
+
+    Another replica has appended, or the database has lost what was there (a failover, a backup put back).
+    """
 
     def __init__(self) -> None:
-        super().__init__("another replica has appended to the evidence since its head was read; read it again")
+        super().__init__("the newest row of the evidence is not the one that was written last; read it again")

@@ -97,15 +97,6 @@ def remembered(connection: Connection) -> dict[str, str]:
     return values
 
 
-def chain_state(connection: Connection, expected: Head | None) -> tuple[Head, bool]:
-    """The newest row, and whether the chain still holds the row `expected`."""
-    if expected is None or not expected.seq:
-        return head_of(connection), True
-    there = connection.execute(sql.SELECT_ROW, {"seq": expected.seq}).scalar_one_or_none()
-    pruned = there is None and expected.seq <= retention.base_of(connection).seq
-    return head_of(connection), pruned or there == expected.hash
-
-
 def unapplied(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
     """Those of `entries` (oldest first) that no committed transaction has applied yet."""
     ids = sorted({entry.writer for entry in entries})

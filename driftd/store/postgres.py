@@ -1,14 +1,15 @@
 """PostgreSQL: the same transaction bodies over asyncpg, for several replicas that share one set of records.
 
-Writers take turns by one advisory lock a transaction, so each sees what the one before left. Who wrote last does not
-ask for the chain's head again: the chain's unique keys tell whoever is wrong about it (`Overtaken`), and are the second
-line behind the turns. A replica that freezes inside a transaction is cut off by the server
-(`idle_in_transaction_session_timeout`), or nobody else could write.
+Writers take turns by one advisory lock a transaction, so each sees what the one before left. Who knows the chain's head
+has it confirmed by the message that begins the transaction (`Overtaken`): the unique keys, the second line, do not see
+a head that was pruned meanwhile, nor one that the server has lost. A replica that freezes inside a transaction is cut
+off by the server (`idle_in_transaction_session_timeout`), or nobody else could write.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from string import hexdigits
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -19,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from driftd.store import migrate
+from driftd.store.chain import Head
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, Overtaken, StoreError, StoreUnreadable
 from driftd.store.schema import metadata
 from driftd.store.sqlite import Setback
@@ -27,6 +29,8 @@ T = TypeVar("T")
 
 _WRITERS: Final = 0x6472_6966_7464  # "driftd": every transaction that appends to the chain
 _TURN: Final = f"SELECT pg_advisory_xact_lock({_WRITERS})"
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Whatever the server's default is: one moment for the whole transaction would be one before the turn came."""
 _PATIENT_TURN: Final = f"SET LOCAL lock_timeout = 0; {_TURN}"
 _MIGRATION_SECONDS: Final = 900.0
 _READ_SECONDS: Final = 30.0
@@ -75,9 +79,10 @@ class Postgres:
         if await self._transact(migrate.version, seconds, turn=False) != migrate.HEAD:
             await self._transact(lambda connection: _migrate(connection, self.name), _MIGRATION_SECONDS, patient=True)
 
-    async def write(self, body: Callable[[Connection], T]) -> T:
-        """One durable transaction, in turn with every other replica's."""
-        return await self._transact(body, self._deadline if self.hurry else _PATIENT_SECONDS, patient=not self.hurry)
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+        """One durable transaction, in turn with every other replica's: see `Backend.write`."""
+        seconds = self._deadline if self.hurry else _PATIENT_SECONDS
+        return await self._transact(body, seconds, patient=not self.hurry, after=after)
 
     async def read(self, body: Callable[[Connection], T]) -> T:
         """One reading of one moment."""
@@ -142,14 +147,21 @@ class Postgres:
         return engine
 
     async def _transact(
-        self, body: Callable[[Connection], T], seconds: float, *, turn: bool = True, patient: bool = False
+        self,
+        body: Callable[[Connection], T],
+        seconds: float,
+        *,
+        turn: bool = True,
+        patient: bool = False,
+        after: Head | None = None,
     ) -> T:
         """One transaction, in turn with other replicas unless it only looks; `patient` waits for the turn."""
+        first = (_PATIENT_TURN if patient else _TURN) if turn else ""
 
         async def writing() -> T:
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
-                async with _transaction(connection, (_PATIENT_TURN if patient else _TURN) if turn else ""):
+                async with _transaction(connection, first, after):
                     return await connection.run_sync(body)
 
         try:
@@ -197,8 +209,8 @@ def _observed(task: "asyncio.Task[Any]") -> None:
 
 
 @asynccontextmanager
-async def _transaction(connection: AsyncConnection, turn: str) -> AsyncIterator[None]:
-    """A transaction on a connection that begins none itself: its beginning and the wait for the turn are one message.
+async def _transaction(connection: AsyncConnection, turn: str, after: Head | None) -> AsyncIterator[None]:
+    """A transaction on a connection that begins none itself: beginning, turn and the look at the head are one message.
 
     What a transaction takes is its ways to the server and back: eight, and fifteen where the driver is left to itself.
     """
@@ -206,7 +218,7 @@ async def _transaction(connection: AsyncConnection, turn: str) -> AsyncIterator[
     assert raw is not None  # noqa: S101 - a pool hands out none that is not connected
     over = False
     try:
-        await raw.execute(f"BEGIN; {turn}")
+        await _begin(raw, turn, after)
         yield
         await raw.execute("COMMIT")
         over = True
@@ -218,6 +230,18 @@ async def _transaction(connection: AsyncConnection, turn: str) -> AsyncIterator[
     finally:
         if not over:
             raw.terminate()  # nobody else gets it; what it was doing is the server's to end
+
+
+async def _begin(raw: Any, turn: str, after: Head | None) -> None:
+    """Begin, wait for the turn, and see that the newest row is `after`; raises `Overtaken` where it is not."""
+    if after is None:
+        await raw.execute(f"{_BEGIN}; {turn}")
+        return
+    digest = "".join(one for one in after.hash if one in hexdigits)  # several statements take no parameters
+    newest = "SELECT hash FROM audit ORDER BY seq DESC LIMIT 1"
+    answer = await raw.execute(f"{_BEGIN}; {turn}; SELECT FROM ({newest}) AS newest WHERE hash = '{digest}'")
+    if answer != "SELECT 1":
+        raise Overtaken
 
 
 def _must_be_open(pooled: AdaptedConnection, _record: object, _proxy: object) -> None:

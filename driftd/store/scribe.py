@@ -23,6 +23,7 @@ from driftd.store.anchor import Anchor
 from driftd.store.backend import Backend
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
+from driftd.store.continuity import behind
 from driftd.store.entries import Act, Entry, Note, Remember, Tell, stamp
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, Overtaken, StoreGone
 from driftd.store.journal import Journal, JournalRefused
@@ -201,18 +202,19 @@ class Scribe:
 
     async def _apply(self, entries: Sequence[Entry]) -> int:
         """Commit those of `entries` that are not applied yet; returns how many that were."""
-        known, self._head_known = (self.head if self._head_known else None), False
-
-        if known is not None:
+        known, self._head_known = self._head_known, False
+        before = self.head
+        if known:
             # With a known head nothing was ever uncertain, so nothing of these entries can be there already.
             with suppress(Overtaken):
-                self.head = await self._database.write(lambda one: ledger.apply(one, entries, known))
+                self.head = await self._database.write(lambda one: ledger.apply(one, entries, before), before)
                 self._head_known = True
                 return len(entries)
+        name, now = self._database.name, self._clock.now()
 
         def body(connection: Connection) -> tuple[Head, int]:
             left = ledger.unapplied(connection, entries)
-            return ledger.apply(connection, left, ledger.head_of(connection)), len(left)
+            return ledger.apply(connection, left, behind(connection, before, name, now)), len(left)
 
         self.head, count = await self._database.write(body)
         self._head_known = True
@@ -282,8 +284,10 @@ class Scribe:
     async def _come_back(self) -> None:
         """Set right what the file suffered, replay the journal, and write to the database again."""
         self._head_known = False
-        expected = self.head if self.head.seq else await self._in_journal_thread(self._anchor.read)
-        await self._record_setbacks(expected)
+        if not self.head.seq:
+            noted: Head | None = await self._in_journal_thread(self._anchor.read)
+            self.head = self.head if noted is None else noted
+        await self._record_setbacks()
         replayed, damaged = await self._replay_all()
         outage = {"replayed": str(replayed), "since": stamp(self.state.since), "reason": self.state.reason}
         kind = "store.opened" if self._task is None else "store.recovered"
@@ -296,8 +300,8 @@ class Scribe:
         self._well_since = self._clock.monotonic()
         self._enter(StoreMode.OK, "")
 
-    async def _record_setbacks(self, expected: Head | None) -> None:
-        found, knows = await self._database.write(lambda connection: ledger.chain_state(connection, expected))
+    async def _record_setbacks(self) -> None:
+        found = await self._database.write(ledger.head_of)
         setbacks = self._database.setbacks
         for setback in setbacks:
             _log.error(setback.kind, reason=setback.reason, kept=setback.kept, last_head=setback.last_head)
@@ -305,13 +309,10 @@ class Scribe:
             (setback.kind, {"kept": setback.kept, "last_head": setback.last_head, "reason": setback.reason})
             for setback in setbacks
         ]
-        if expected is not None and not knows:
-            _log.error("chain.discontinued", expected=str(expected), found=str(found))
-            details.append(("chain.discontinued", {"expected": str(expected), "found": str(found)}))
         if found.seq == 0:
             begun = {key: value for _, detail in details for key, value in detail.items()}
-            details.insert(0, ("chain.begun", begun))
-            details = details[:1]
+            details = [("chain.begun", begun | ({"expected": str(self.head)} if self.head.seq else {}))]
+            self.head = found
         for kind, detail in details:
             await self._own_note(kind, self._database.name, detail)
         for setback in setbacks:

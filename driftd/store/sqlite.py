@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from driftd.store import ledger, migrate
-from driftd.store.errors import DatabaseUnavailable
+from driftd.store.chain import Head
+from driftd.store.errors import DatabaseUnavailable, Overtaken
 
 T = TypeVar("T")
 
@@ -116,14 +117,16 @@ class SqliteFile:
         self._inodes = self._identity()
         self._suspect = False
 
-    def transact(self, body: Callable[[Connection], T]) -> T:
-        """Run `body` in one durable transaction on the owned connection."""
+    def transact(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+        """Run `body` in one durable transaction on the owned connection, if `after` is (still) the newest row."""
         if self._connection is None:
             raise DatabaseUnavailable("not open")
         if self._identity() != self._inodes:
             raise DatabaseUnavailable(f"{self.path} was removed or replaced while in use")
         try:
             with self._connection.begin():
+                if after is not None and ledger.head_of(self._connection) != after:
+                    raise Overtaken
                 return body(self._connection)
         except DBAPIError as error:
             condition = unavailable(error)

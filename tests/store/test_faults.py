@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from driftd.store import SchemaTooNew, Store, StoreGone, StoreMode, StoreOptions, StoreUnreadable
+from driftd.store import Head, SchemaTooNew, Store, StoreGone, StoreMode, StoreOptions, StoreUnreadable
 from driftd.store.database import Database
 from driftd.store.errors import DatabaseUnavailable
 from driftd.store.ledger import head_of
@@ -117,14 +117,14 @@ class TiredDatabase(FrailDatabase):
 
     most = 10**9
 
-    async def write(self, body: Callable[[Connection], T]) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
         def bounded(connection: Connection) -> T:
             before, answer = head_of(connection).seq, body(connection)
             if head_of(connection).seq - before > self.most:
                 raise DatabaseUnavailable("no answer within 2 s")
             return answer
 
-        return await super().write(bounded)
+        return await super().write(bounded, after)
 
 
 async def test_a_journal_is_replayed_by_a_database_under_load_that_is_through_with_little_at_a_time(

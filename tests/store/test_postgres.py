@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
@@ -13,7 +14,8 @@ from sqlalchemy import URL
 from structlog.testing import capture_logs
 
 import driftd.store.migrate as migration
-from driftd.store import ReadOnly, Store, StoreMode, StoreOptions, StoreUnreadable, address_of, shown
+from driftd.store import Head, ReadOnly, Store, StoreMode, StoreOptions, StoreUnreadable, address_of, shown
+from driftd.store.errors import Overtaken
 from driftd.store.postgres import Postgres
 from driftd.store.schema import metadata
 from tests.support.postgres import PASSWORD, Server
@@ -25,12 +27,19 @@ QUICK = StoreOptions(
 
 
 @asynccontextmanager
-async def opened(url: str, folder: Path) -> AsyncIterator[Store]:
-    store = await Store.open(url, SteppingClock(), folder, QUICK)
+async def opened(url: str, folder: Path, clock: SteppingClock | None = None) -> AsyncIterator[Store]:
+    store = await Store.open(url, clock or SteppingClock(), folder, QUICK)
     try:
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def replicas(url: str, folder: Path, clock: SteppingClock) -> AsyncIterator[tuple[Store, Store]]:
+    """One that leads and one that stands by, each with what it knew when it started."""
+    async with opened(url, folder / "standby", clock) as standby, opened(url, folder / "leader", clock) as leader:
+        yield leader, standby
 
 
 @asynccontextmanager
@@ -160,6 +169,77 @@ async def test_replicas_that_write_side_by_side_make_one_chain(server: Server, t
         assert two.durable
         found = await two.verify(one.known_head)
         assert found.ok, found
+
+
+async def test_whatever_isolation_the_server_has_by_default_replicas_make_one_chain(
+    server: Server, tmp_path: Path
+) -> None:
+    """A transaction of one moment would look at the chain as it was before its turn came."""
+    url = server.new_database()
+    server.sql(f"ALTER DATABASE {url.rsplit('/', 1)[1]} SET default_transaction_isolation = 'serializable'")
+    async with opened(url, tmp_path / "a") as one, opened(url, tmp_path / "b") as two:
+        await asyncio.gather(*(store.note("told", str(number), {}) for number in range(20) for store in (one, two)))
+        assert one.durable
+        assert two.durable
+        found = await two.verify(one.known_head)
+        assert found.ok, found
+
+
+async def test_a_standby_whose_last_row_was_pruned_writes_behind_the_newest(server: Server, tmp_path: Path) -> None:
+    """It wrote behind the row it knew, in the past that no auditor walks and that the next pruning takes away."""
+    clock = SteppingClock()
+    async with replicas(server.new_database(), tmp_path, clock) as (leader, standby):
+        for number in range(20):
+            await leader.note("old", str(number), {})
+        clock.wall += timedelta(days=100)
+        await leader.note("young", "", {})
+        assert await leader.prune(clock.wall - timedelta(days=1)) == 1
+        for number in range(5):
+            await standby.note("evidence", str(number), {})
+        rows = await leader.audit(limit=100)
+        assert [row.seq for row in rows] == list(range(rows[0].seq, rows[0].seq + len(rows)))
+        assert [row.kind for row in rows] == ["young", "chain.pruned", *["evidence"] * 5]
+        assert (await leader.verify(standby.known_head)).ok
+        clock.wall += timedelta(days=100)
+        assert await leader.prune(clock.wall - timedelta(days=1)) > 0
+        assert (await leader.verify()).ok
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_rows_that_a_failover_lost_are_missed_in_the_evidence_and_the_chain_goes_on(
+    server: Server, tmp_path: Path, *, ended: bool
+) -> None:
+    """The pool replaced a connection that had ended, nothing was an outage, and the chain had a hole for ever."""
+    url = server.new_database()
+    database = url.rsplit("/", 1)[1]
+    async with opened(url, tmp_path) as store:
+        for number in range(8):
+            await store.note("told", str(number), {})
+        lost = store.known_head
+        server.sql(f"DELETE FROM audit WHERE seq > {lost.seq - 3}", database)
+        if ended:
+            server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+            await asyncio.sleep(0.5)
+        await store.note("after", "1", {})
+        await store.note("after", "2", {})
+        assert store.durable
+        rows = await store.audit(limit=100)
+        assert [row.kind for row in rows][-4:] == ["told", "chain.discontinued", "after", "after"]
+        assert str(lost) in rows[-3].payload
+        assert (await store.verify()).ok
+        assert not (await store.verify(lost)).ok
+
+
+async def test_a_head_that_is_none_is_not_taken_into_a_statement(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    async with opened(url, tmp_path) as store:
+        database = Postgres(_url(url), busy_ms=250, deadline_seconds=2.0)
+        head = await store.head()
+        assert await database.write(lambda _: "written", head) == "written"
+        for wrong in ("' OR '' = '", "", "0" * 64):
+            with pytest.raises(Overtaken):
+                await database.write(lambda _: "written", Head(head.seq, wrong))
+        await database.close()
 
 
 async def test_a_record_goes_to_the_server_and_back_a_few_times_only(server: Server, tmp_path: Path) -> None:

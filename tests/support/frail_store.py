@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from driftd.store import Store, StoreMode, StoreOptions
+from driftd.store import Head, Store, StoreMode, StoreOptions
 from driftd.store.anchor import Anchor
 from driftd.store.database import Database
 from driftd.store.entries import Entry
@@ -39,11 +39,11 @@ class FrailDatabase(Database):
     refusals = 0
     lies = 0
 
-    async def write(self, body: Callable[[Connection], T]) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
         if self.refusals:
             self.refusals -= 1
             raise DatabaseUnavailable("refused before anything happened")
-        answer = await super().write(body)
+        answer = await super().write(body, after)
         if self.lies:
             self.lies -= 1
             raise DatabaseUnavailable("the commit landed, and nobody heard of it")
@@ -98,13 +98,13 @@ class Fuse:
 class DyingDatabase(Database):
     fuse: Fuse
 
-    async def write(self, body: Callable[[Connection], T]) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
         def dying(connection: Connection) -> T:
             answer = body(connection)
             self.fuse.passes("commit")
             return answer
 
-        answer = await super().write(dying)
+        answer = await super().write(dying, after)
         self.fuse.passes("committed")
         return answer
 
