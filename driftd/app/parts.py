@@ -1,17 +1,16 @@
 """The parts of one daemon, made and tied together. Nothing runs before `daemon` starts it."""
 
 import asyncio
-import contextlib
 
 import structlog
 
 from driftd.app.api import api_server
+from driftd.app.judging import Judging
 from driftd.app.opening import Outside, reflector_settings
 from driftd.app.paging import Inside, Paging
 from driftd.app.readiness import Readiness
 from driftd.app.source import model_source
 from driftd.app.system import new_id
-from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import (
     HARMLESS,
     Auditor,
@@ -37,7 +36,6 @@ from driftd.engine import (
     InForce,
     KnownNamespaces,
     Leadership,
-    Meaning,
     ModelLoop,
     Observer,
     OpenFindings,
@@ -55,16 +53,14 @@ from driftd.engine import (
 from driftd.policy.kinds import KINDS, Coverage, digests_under
 from driftd.settings import Settings
 from driftd.source import LastGood
-from driftd.store import EntryRefused, Store, StoreGone, StoreMode, StoreState
-from driftd.values import Finding, ObjectRef, Scope
+from driftd.store import Store, StoreMode, StoreState
+from driftd.values import ObjectRef, Scope
 from driftd.web import HealthServer
 
 _log = structlog.get_logger()
 
 EVENTS_PER_SECOND = 20.0
 """A bound on what telling costs the API server; a first install must not keep a tenant waiting for minutes."""
-_FIRST_PASS_SECONDS = 30.0
-"""How long live workloads wait to be judged for the first pass over all scopes."""
 
 
 class Parts:
@@ -74,7 +70,6 @@ class Parts:
         self.settings = settings
         clock, pace, store, session = outside.clock, outside.pace, outside.store, outside.session
         self.clock = clock
-        self._pace = pace
         self.store = store
         self.session = session
         self._traces = outside.traces
@@ -112,7 +107,16 @@ class Parts:
         self.pauses = Pauses(store=store, clock=clock, metrics=self.metrics, changed=self._pause_changed)
         self._stopped = StoppedKinds(self.metrics, self._kind_stopped)
         self.models = self._model_loop(store)
-        self._judging()
+        self._judging = Judging(
+            settings,
+            outside,
+            mirror=self.mirror,
+            findings=self._findings,
+            recorder=self.recorder,
+            in_force=lambda: self.models.in_force,
+            loop=lambda: self._loop,
+        )
+        self.workloads = self._judging.workloads
         self._loop = self._scope_loop(store)
         self.audits = self._audit_loop(session, pace)
         self.leadership = Leadership(
@@ -128,21 +132,21 @@ class Parts:
             publish=self._publish,
             learn=self._learn,
             relearn=self._defaults.relearn,
-            judge=self._judge,
+            judge=self._judging.run,
             clock=clock,
             metrics=self.metrics,
         )
         store.watch(self._store_changed)
         inside = Inside(
-            self.mirror,
-            self.workloads,
-            self.models,
-            self._breaker,
-            self.pauses,
-            store,
-            self.elector,
-            clock,
-            clock.monotonic(),
+            mirror=self.mirror,
+            workloads=self.workloads,
+            models=self.models,
+            breaker=self._breaker,
+            pauses=self.pauses,
+            store=store,
+            elector=self.elector,
+            clock=clock,
+            began=clock.monotonic(),
         )
         self.paging = Paging(settings.paging, inside, self.metrics)
         health = Readiness(
@@ -186,6 +190,7 @@ class Parts:
             metrics=self.metrics,
             own_namespace=settings.namespace,
             approvals=self._approvals,
+            settled=self.watching.settled,
             pending=lambda before, after: pending(before, after, self.mirror),
             prepare=self._prepare,
             accepted=self._accepted,
@@ -249,29 +254,6 @@ class Parts:
         assert self.models.in_force is not None  # noqa: S101 - no scope is dirty without a model
         return self.models.in_force
 
-    def _judging(self) -> None:
-        """Who says what differences and live workloads mean."""
-        self._meaning = Meaning(
-            compiled=lambda: self._model_in_force().compiled,
-            policies=self.settings.engine.judged_policies,
-            judged=self._judged,
-            decided=lambda scope: self._loop.dirty.mark(scope, "judged"),
-        )
-        self.workloads = LiveWorkloads(
-            session=self.session,
-            pace=self._pace,
-            settings=reflector_settings(self.settings),
-            relist_seconds=self.settings.watch.workloads_relist_seconds,
-            mirror=self.mirror,
-            compiled=lambda: self.models.in_force.compiled if self.models.in_force else None,
-            meaning=self._meaning,
-            findings=self._findings,
-            recorder=self.recorder,
-            changed=lambda scope: self._loop.dirty.mark(scope, "workloads"),
-            judged=self._judged,
-            metrics=self.metrics,
-        )
-
     def _scope_loop(self, store: Store) -> ScopeLoop:
         """The loop, and who learns the server's defaults through the same writer."""
         settings = self.settings.engine
@@ -303,7 +285,7 @@ class Parts:
             store=store,
             findings=self._findings,
             breaker=self._breaker,
-            meaning=self._meaning,
+            meaning=self._judging.meaning,
             clock=self.clock,
             metrics=self.metrics,
         )
@@ -315,7 +297,7 @@ class Parts:
             breaker=self._breaker,
             setbacks=setbacks,
             stopped=self._stopped,
-            meaning=self._meaning,
+            meaning=self._judging.meaning,
             workloads=self.workloads.drift,
             pauses=self.pauses,
             namespaces=self.namespaces,
@@ -361,36 +343,3 @@ class Parts:
         model = self.models.in_force
         if model is not None:
             await self._defaults.learn(model.compiled)
-
-    async def _judge(self) -> None:
-        """What differences and live workloads mean: the leader's to say."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._meaning.run(), name="meaning")
-            group.create_task(self._judge_workloads(), name="workloads")
-
-    async def _judge_workloads(self) -> None:
-        """What driftd repairs comes first: the first pass over all pods takes the processor for seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_PASS_SECONDS):
-                while not self._loop.swept:  # noqa: ASYNC110 - no hurry, and nothing else waits for it
-                    await asyncio.sleep(0.1)
-        await self.workloads.drift.run()
-
-    async def _judged(self, finding: Finding) -> None:
-        """A direction has become known: into the store, the gauges and the log."""
-        self._findings.judged(finding)
-        if finding.id in self._findings.of(finding.scope):
-            self.workloads.drift.policies_changed(finding.scope.namespace)
-        _log.info(
-            "drift.judged",
-            finding=finding.id,
-            direction=finding.direction.value,
-            severity=finding.severity.value,
-            witness=str(finding.witness or ""),
-            neutral_now=finding.neutral_now,
-            dialect=finding.dialect,
-        )
-        try:
-            await self.store.finish((), (finding,))
-        except (StoreGone, EntryRefused) as error:
-            _log.error("store.not_recorded", why=str(error))
