@@ -44,7 +44,9 @@ async def run(settings: Settings, clock: Clock | None = None) -> int:
     Start order: logs, store, health server, model, mirrors, elector, leader-only work. Stop is the reverse.
     """
     configure_logs(level=settings.log.level, json=settings.log.json_lines)
+    gc.freeze()  # modules and classes: nobody need walk them again
     gc.set_threshold(*COLLECTED_AFTER)
+    gc.enable()
     sys.setswitchinterval(SWITCHED_AFTER)
     stay_small()
     stop = asyncio.Event()
@@ -118,13 +120,13 @@ class Daemon:
         await self._parts.leadership.lead(term)
 
     async def _model(self) -> None:
-        """The model is first considered when the mirrors can tell what enforcing it would do."""
-        await self._parts.watching.settled()
-        gc.collect()
-        gc.freeze()  # what is there now stays: the collector need not walk it again
+        """The model is read while the mirrors are filled, which takes the server's time as well."""
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(self._parts.models.consider(), name="first-model")
+            await self._parts.watching.settled()
             await asyncio.wait({reading}, timeout=_FIRST_READING_SECONDS if self._parts.models.in_force else None)
+            gc.collect()
+            gc.freeze()  # what is there now stays: the collector need not walk it again
             self._parts.first_model.set()
         await self._parts.models.run()
 

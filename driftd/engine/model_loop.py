@@ -50,6 +50,7 @@ class ModelLoop:
     """Decides which model is in force and tells `accepted` of each change.
 
     Args:
+        settled: waits until the mirrors can tell what a model would do; reading it need not wait for that.
         pending: counts, for each namespace that a model newly enforces, the live objects it would write over.
         approvals: the one held revision that a person let pass.
         descends: whether one commit comes after another, where the source can tell; raises `SourceError`.
@@ -68,6 +69,7 @@ class ModelLoop:
         metrics: Metrics,
         own_namespace: str,
         approvals: Approvals,
+        settled: Callable[[], Awaitable[None]],
         pending: Callable[[Compiled | None, Compiled], Mapping[str, int]],
         prepare: Callable[[InForce | None, InForce], Awaitable[None]],
         accepted: Callable[[InForce | None, InForce], None],
@@ -82,6 +84,7 @@ class ModelLoop:
         self._own_namespace = own_namespace
         self._approvals = approvals
         self._descends = descends
+        self._settled = settled
         self._pending = pending
         self._prepare = prepare
         self._accepted = accepted
@@ -256,6 +259,7 @@ class ModelLoop:
         if candidate.compiled is None:
             self._hold(commit, admitted.held or _first(problems), problems)
             return
+        await self._settled()
         before = self.in_force
         was = before.compiled if before else None
         known = await self._was_in_force(commit)

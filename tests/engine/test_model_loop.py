@@ -80,6 +80,8 @@ class Scene:
         self.source = source
         self.accepted: list[tuple[str, str]] = []
         self.pending: dict[str, int] = {}
+        self.waiting, self.settled = asyncio.Event(), asyncio.Event()
+        self.settled.set()
         self.loop = ModelLoop(
             source=source,
             last_good=LastGood(folder),
@@ -89,10 +91,15 @@ class Scene:
             metrics=Metrics(),
             own_namespace="driftd",
             approvals=Approvals(store, clock),
+            settled=self._settled,
             pending=self._pending,
             prepare=self._prepare,
             accepted=self._accepted,
         )
+
+    async def _settled(self) -> None:
+        self.waiting.set()
+        await self.settled.wait()
 
     def _pending(self, _before: Compiled | None, _after: Compiled) -> Mapping[str, int]:
         return self.pending
@@ -140,6 +147,20 @@ async def restarted(scene: Scene, tmp_path: Path, store: Store) -> Scene:
 async def test_a_sound_model_comes_into_force(scene: Scene) -> None:
     assert await scene.offer(BASE, ACME) == ""
     assert scene.governed() == ["acme-prod"]
+
+
+async def test_a_model_is_read_while_the_mirrors_fill_and_decided_when_they_can_tell_what_it_would_do(
+    scene: Scene,
+) -> None:
+    enforcing = CLUSTER + "  remediation: {mode: enforce}\n"
+    scene.settled.clear()
+    offered = asyncio.create_task(scene.offer({**BASE, "cluster.yaml": enforcing}, ACME))
+    async with asyncio.timeout(30):
+        await scene.waiting.wait()
+    scene.pending = {"acme-prod": 500}  # what the mirrors say by then
+    scene.settled.set()
+    assert "enforcement" in await offered
+    assert scene.accepted == []
 
 
 async def test_the_same_revision_is_accepted_once(scene: Scene) -> None:

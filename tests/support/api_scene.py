@@ -142,6 +142,7 @@ async def scene_in(folder: Path, *, audience: str = "") -> AsyncIterator[Scene]:
         metrics=metrics,
         own_namespace="driftd",
         approvals=Approvals(store, clock),
+        settled=_settled,
         pending=_none_pending,
         prepare=_prepared,
         accepted=lambda _before, _after: None,
@@ -178,6 +179,10 @@ async def scene_in(folder: Path, *, audience: str = "") -> AsyncIterator[Scene]:
 
 def _none_pending(_before: Compiled | None, _after: Compiled) -> Mapping[str, int]:
     return {}
+
+
+async def _settled() -> None:
+    return
 
 
 async def _prepared(_before: InForce | None, _after: InForce) -> None:
