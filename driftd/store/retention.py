@@ -20,8 +20,18 @@ PRUNED: Final = "chain.pruned"
 _STEP: Final = 2_000
 
 _CUTOFF: BindParameter[str] = bindparam("cutoff", type_=String)
-_FIRST = select(func.min(audit.c.seq), func.max(audit.c.seq))
-_ROW = select(audit.c.seq, audit.c.at, audit.c.hash).where(audit.c.seq == bindparam("wanted"))
+_OLDEST = select(audit.c.seq, audit.c.at).order_by(audit.c.seq).limit(_STEP).subquery()
+_FIRST_YOUNG = (
+    select(func.min(_OLDEST.c.seq)).where(_OLDEST.c.at >= bindparam("before", type_=String)).scalar_subquery()
+)
+_BOUND = func.coalesce(_FIRST_YOUNG, select(func.max(_OLDEST.c.seq) + 1).scalar_subquery())
+_NEWEST = select(func.max(audit.c.seq)).scalar_subquery()
+_LAST_OLD = (
+    select(audit.c.seq, audit.c.at, audit.c.hash)
+    .where(audit.c.seq < _BOUND, audit.c.seq < _NEWEST)
+    .order_by(audit.c.seq.desc())
+    .limit(1)
+)
 _OLD_PAGES = select(pages.c.key, pages.c.life).where(pages.c.settled == 1, pages.c.opened < _CUTOFF)
 _REMOVALS = (
     delete(findings).where(findings.c.closed.is_not(None), findings.c.closed < _CUTOFF),
@@ -37,19 +47,13 @@ _REMOVALS = (
 
 
 def next_step(connection: Connection, before: str) -> Prune | None:
-    """The next rows to take of those written before a stamp; None when none are left. The newest row always stays."""
-    first, last = connection.execute(_FIRST).one()
-    if first is None or last == first:
-        return None
-    low, high = first, last  # the first row that is young enough lies in [low, high]
-    while low < high:
-        middle = (low + high) // 2
-        row = connection.execute(_ROW, {"wanted": middle}).one()
-        low, high = (middle + 1, high) if row.at < before else (low, middle)
-    if low == first:
-        return None
-    row = connection.execute(_ROW, {"wanted": min(low - 1, first + _STEP - 1)}).one()
-    return Prune(row.seq, row.hash, row.at)
+    """The next rows to take of those written before a stamp; None when none are left. The newest row always stays.
+
+    No row goes that is younger, whatever its number. A hole in the chain is no hindrance: that somebody deleted a row
+    must not keep all the others for ever.
+    """
+    row = connection.execute(_LAST_OLD, {"before": before}).one_or_none()
+    return Prune(row.seq, row.hash, row.at) if row else None
 
 
 def remove(connection: Connection, step: Prune) -> None:

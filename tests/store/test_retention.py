@@ -123,6 +123,38 @@ async def test_many_old_rows_go_in_steps_and_repairs_come_between(tmp_path: Path
     await store.close()
 
 
+async def test_a_row_that_somebody_deleted_keeps_none_of_the_others_for_ever(address: str, tmp_path: Path) -> None:
+    """The search for the next rows met the hole: on SQLite the daemon ended by it, an hour after each start."""
+    clock = SteppingClock()
+    store = await opened(address, tmp_path, clock)
+    await lived(store, clock, 8)
+    rows = await store.audit(limit=1000)
+    for hole in range(3, len(rows) - 3, 4):
+        await write(store, delete(audit).where(audit.c.seq == rows[hole].seq))
+    assert await store.prune(START + 6 * DAY) > 0
+    left = await store.audit(limit=1000)
+    assert left[0].at >= "2026-11-28"
+    assert not (await store.verify()).ok, "what is kept lacks rows all the same"
+    await store.close()
+
+
+async def test_no_young_row_goes_although_its_number_is_low(address: str, tmp_path: Path) -> None:
+    """A replica whose clock goes wrong writes young rows between old ones, or old ones behind young ones."""
+    clock = SteppingClock()
+    store = await opened(address, tmp_path, clock)
+    await store.note("old", "1", {})
+    clock.wall += 9 * DAY
+    await store.note("young", "2", {})
+    clock.wall -= 9 * DAY
+    for number in range(5):
+        await store.note("old", str(number), {})
+    clock.wall += 9 * DAY
+    await store.prune(START + 6 * DAY)
+    assert [row.kind for row in await store.audit(limit=1000)] == ["young", *["old"] * 5, "chain.pruned"]
+    assert (await store.verify()).ok
+    await store.close()
+
+
 @pytest.mark.parametrize(("days", "leads", "kept"), [(2, True, False), (2, False, True), (0, True, True)])
 async def test_the_leader_alone_prunes_and_only_where_days_are_set(
     tmp_path: Path, days: int, leads: bool, kept: bool
