@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic
 
 import structlog
 
@@ -28,6 +28,7 @@ from driftd.cluster.errors import (
     api_error,
     read_status,
 )
+from driftd.cluster.keeping import Keeping, ToldT
 from driftd.cluster.pace import Backoff, Pace
 from driftd.cluster.paths import collection_path
 from driftd.cluster.session import JSON, Session, Timeouts
@@ -75,46 +76,6 @@ class ReflectorCounts:
     contact: float = float("-inf")
 
 
-class Told(Protocol):
-    """One object as the server told it."""
-
-    @property
-    def resource_version(self) -> str: ...
-
-
-_Told = TypeVar("_Told", bound=Told)
-_Told_co = TypeVar("_Told_co", bound=Told, covariant=True)
-
-
-class Reading(Protocol[_Told_co]):
-    """Makes values of the objects of one kind. `partial` asks the server for metadata only."""
-
-    @property
-    def resource(self) -> Resource: ...
-
-    @property
-    def partial(self) -> bool: ...
-
-    def live(self, data: memoryview | bytes) -> _Told_co:
-        """Raises Malformed."""
-        ...
-
-
-class Keeping(Protocol[_Told]):
-    """Where a reflector puts what it hears; the `Mirror` says what each call means."""
-
-    def watch(self, resource: Resource, *, partial: bool = ...) -> None: ...
-    def reader(self, resource: Resource) -> Reading[_Told]: ...
-    def listing(self, resource: Resource) -> Reading[_Told]: ...
-    def state(self, resource: Resource) -> KindState: ...
-    def watermark(self, resource: Resource) -> str: ...
-    def mark(self, resource: Resource, state: KindState, why: str = ...) -> None: ...
-    def replace_all(self, resource: Resource, listed: list[_Told], version: str, *, rewound: bool = ...) -> None: ...
-    def apply(self, resource: Resource, told: _Told, /) -> None: ...
-    def vanish(self, resource: Resource, told: _Told, /) -> None: ...
-    def bookmark(self, resource: Resource, version: str) -> None: ...
-
-
 class _Next(Enum):
     """Where to go on after a trouble."""
 
@@ -128,7 +89,7 @@ class _ShortWatch(ClusterError):
 
 
 @dataclass(slots=True)
-class Reflector(Generic[_Told]):
+class Reflector(Generic[ToldT]):
     """The list-and-watch loop of one kind. `run` ends only by cancellation.
 
     `partial` asks for metadata only. `turns` bounds how many reflectors list at the same time. `rewound` says that the
@@ -136,7 +97,7 @@ class Reflector(Generic[_Told]):
     """
 
     session: Session
-    mirror: Keeping[_Told]
+    mirror: Keeping[ToldT]
     resource: Resource
     pace: Pace
     settings: ReflectorSettings = ReflectorSettings()
@@ -209,11 +170,11 @@ class Reflector(Generic[_Told]):
             self._hope()
             return
 
-    async def _collect(self) -> tuple[list[_Told], str]:
+    async def _collect(self) -> tuple[list[ToldT], str]:
         while True:
             self.counts.lists += 1
             reader = self.mirror.listing(self.resource)
-            found: list[_Told] = []
+            found: list[ToldT] = []
             version = ""
             try:
                 async for page in pages(self.session, reader, self.settings.page_limit):

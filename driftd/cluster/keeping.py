@@ -1,0 +1,46 @@
+"""What a reflector asks of whoever keeps what it hears: a reader of its kind, a state, and a call for each event."""
+
+from typing import Protocol, TypeVar
+
+from driftd.drift import KindState
+from driftd.values import Resource
+
+
+class Told(Protocol):
+    """One object as the server told it."""
+
+    @property
+    def resource_version(self) -> str: ...
+
+
+ToldT = TypeVar("ToldT", bound=Told)
+ToldT_co = TypeVar("ToldT_co", bound=Told, covariant=True)
+
+
+class Reading(Protocol[ToldT_co]):
+    """Makes values of the objects of one kind. `partial` asks the server for metadata only."""
+
+    @property
+    def resource(self) -> Resource: ...
+
+    @property
+    def partial(self) -> bool: ...
+
+    def live(self, data: memoryview | bytes) -> ToldT_co:
+        """Raises Malformed."""
+        ...
+
+
+class Keeping(Protocol[ToldT]):
+    """Where a reflector puts what it hears; the `Mirror` says what each call means."""
+
+    def watch(self, resource: Resource, *, partial: bool = ...) -> None: ...
+    def reader(self, resource: Resource) -> Reading[ToldT]: ...
+    def listing(self, resource: Resource) -> Reading[ToldT]: ...
+    def state(self, resource: Resource) -> KindState: ...
+    def watermark(self, resource: Resource) -> str: ...
+    def mark(self, resource: Resource, state: KindState, why: str = ...) -> None: ...
+    def replace_all(self, resource: Resource, listed: list[ToldT], version: str, *, rewound: bool = ...) -> None: ...
+    def apply(self, resource: Resource, told: ToldT, /) -> None: ...
+    def vanish(self, resource: Resource, told: ToldT, /) -> None: ...
+    def bookmark(self, resource: Resource, version: str) -> None: ...
