@@ -7,7 +7,7 @@ from itertools import chain
 from driftd.policy.reach.addresses import address, of_ranges
 from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.draft import Draft, Space
-from driftd.policy.reach.endpoints import Labels, Surroundings, labels_of
+from driftd.policy.reach.endpoints import IN_NAMESPACE, Labels, Surroundings, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans, effective_labels
 from driftd.policy.reach.planning import grouped, plans_for
 from driftd.policy.reach.pods import Pod
@@ -83,11 +83,17 @@ def _finish(before: Snapshot, draft: Draft) -> Snapshot:
 
 def _mention(draft: Draft, said: Iterable[Leaf]) -> frozenset[str]:
     """Let the label keys of conditions count, mark pods that carry newly counting ones, and return all that count."""
-    before = draft.before
-    new = {key for leaf in said if isinstance(leaf, Pods) for key in keys_of(leaf.labels)} - before.keys
+    before, endpoints = draft.before, draft.core.endpoints
+    pods = [leaf for leaf in said if isinstance(leaf, Pods)]
+    new = {key for leaf in pods for key in keys_of(leaf.labels)}
+    new |= {IN_NAMESPACE + key for leaf in pods for key in keys_of(leaf.namespaces)}
+    new -= before.keys
     if not new:
         return before.keys
-    draft.core.endpoints.keys |= new
+    endpoints.keys |= new
+    for name, blurred in endpoints.blurred.items():  # as many as were relabelled
+        if any(IN_NAMESPACE + key in new for key in blurred):
+            draft.space(name).everything_moved = True
     for name, view in before.namespaces.items():
         carriers = [key for key, pod in view.pods.items() if not new.isdisjoint(pod.labels)]
         if carriers:
@@ -186,7 +192,7 @@ def _account_labels(name: str, labels: Mapping[str, str]) -> Labels:
 
 def _placed(core: Core, before: NamespaceView, space: Space) -> dict[str, int]:
     """Pods to classes: those that moved placed anew, the others where they were."""
-    namespace = effective_labels(space.name, space.labels)
+    home = core.endpoints.home(space.name, effective_labels(space.name, space.labels))
     accounts = {name: _account_labels(name, labels) for name, labels in space.accounts.items()}
     classes = {} if space.everything_moved else dict(before.classes)
     for name in space.pods if space.everything_moved else sorted(space.moved):
@@ -197,5 +203,5 @@ def _placed(core: Core, before: NamespaceView, space: Space) -> dict[str, int]:
         account = accounts.get(pod.service_account)
         if account is None:
             account = accounts[pod.service_account] = _account_labels(pod.service_account, {})
-        classes[name] = core.endpoints.place(pod, namespace, account)
+        classes[name] = core.endpoints.place(pod, home, account)
     return classes

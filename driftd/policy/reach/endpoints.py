@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, V6_BASE, Ranges, address
 from driftd.policy.reach.pods import NamedPorts, Pod
@@ -17,15 +17,17 @@ from driftd.policy.reach.selectors import LabelIndex
 from driftd.policy.reach.spans import Span
 
 Labels = tuple[tuple[str, str], ...]
+IN_NAMESPACE: Final = "pcns."
+"""Before the key of a namespace's label among those of pods, as Calico writes it."""
 _Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True)
 class PodClass:
-    """What the members share. `labels` holds only keys that a selector mentions."""
+    """What the members share: `home` is their namespace's record, `labels` holds only keys that a selector mentions."""
 
     namespace: str
-    namespace_labels: Labels
+    home: int
     account: str
     account_labels: Labels
     labels: Labels
@@ -35,7 +37,7 @@ class PodClass:
     @property
     def but_for_labels(self) -> tuple[object, ...]:
         """All but the labels."""
-        place = (self.namespace, self.namespace_labels, self.account, self.account_labels)
+        place = (self.namespace, self.home, self.account, self.account_labels)
         return (*place, self.host_network, self.ports)
 
     def __str__(self) -> str:
@@ -86,8 +88,10 @@ class Endpoints:
         self.host = 0
         self.keys: set[str] = set()
         self.nodes = surroundings.nodes
-        self._records: dict[tuple[str, Labels], int] = {}
-        self._record_members: list[int] = []
+        self.blurred: dict[str, set[str]] = {}
+        """For each namespace, the keys of labels with which it was met in several ways and that nobody asks for yet."""
+        self._homes: dict[str, list[tuple[int, Labels]]] = {}
+        self._home_members: list[int] = []
         self._accounts: dict[Labels, int] = {}
         self._account_members: list[int] = []
         self._by_key: dict[tuple[object, ...], list[int]] = {}
@@ -118,12 +122,30 @@ class Endpoints:
         self.nodes = self.nodes | found
         return True
 
-    def place(self, pod: Pod, namespace: Labels, account: Labels) -> int:
-        """The class of a pod, made if there is none yet."""
+    def home(self, namespace: str, labels: Labels) -> int:
+        """The record of a namespace that has these labels: a new one only if a condition in use can tell.
+
+        Owners relabel namespaces at will: were that to make new classes of all its pods each time, every bitset would
+        grow with it.
+        """
+        known = self._homes.setdefault(namespace, [])
+        for position, first in known:
+            differing = {key for key, _ in set(first) ^ set(labels)}
+            if not any(IN_NAMESPACE + key in self.keys for key in differing):
+                if differing:
+                    self.blurred.setdefault(namespace, set()).update(differing)
+                return position
+        position = self.namespaces.add(dict(labels))
+        known.append((position, labels))
+        self._home_members.append(0)
+        return position
+
+    def place(self, pod: Pod, home: int, account: Labels) -> int:
+        """The class of a pod, made if there is none yet. `home`: the record of its namespace."""
         keys = self.keys
         key = (
             pod.namespace,
-            namespace,
+            home,
             pod.service_account,
             account,
             tuple(sorted([item for item in pod.labels.items() if item[0] in keys])),
@@ -151,7 +173,7 @@ class Endpoints:
             _mark(self.by_ports, key.ports, bit)
         if key.host_network:
             self.host |= bit
-        self._member(self._records, self._record_members, self.namespaces, (key.namespace, key.namespace_labels), bit)
+        self._home_members[key.home] |= bit
         self._account_member(key.account_labels, bit)
         self._addresses[found] = addresses
         self._hulls[found] = [point for at in addresses for point in (at, at)]
@@ -162,21 +184,6 @@ class Endpoints:
             insort(self._sorted[family], (at, found))
             self._having[family] |= bit
         return found
-
-    @staticmethod
-    def _member(
-        known: dict[tuple[str, Labels], int],
-        members: list[int],
-        index: LabelIndex,
-        record: tuple[str, Labels],
-        bit: int,
-    ) -> None:
-        position = known.get(record)
-        if position is None:
-            known[record] = index.add(dict(record[1]))
-            members.append(bit)
-        else:
-            members[position] |= bit
 
     def _account_member(self, labels: Labels, bit: int) -> None:
         position = self._accounts.get(labels)
@@ -281,7 +288,7 @@ class Endpoints:
 
     def in_namespaces(self, selected: int) -> int:
         """Classes of the namespace records in a bitset over `namespaces`."""
-        return _spread(selected, self._record_members)
+        return _spread(selected, self._home_members)
 
     def in_accounts(self, selected: int) -> int:
         """Classes of the service account label sets in a bitset over `accounts`."""

@@ -10,6 +10,7 @@ from itertools import product
 from math import prod
 from typing import Final
 
+from driftd.policy.reach.endpoints import IN_NAMESPACE
 from driftd.policy.reach.inventory import NamespaceView, effective_labels
 from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
 from driftd.policy.reach.policies import NOBODY, Action, Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
@@ -56,12 +57,19 @@ def changed_policies(before: Snapshot, after: Snapshot) -> list[Policy]:
 
 
 def relabelled_namespaces(before: Snapshot, after: Snapshot) -> list[str]:
-    """Namespaces whose own labels differ: whatever will run in them is seen differently."""
-    return [
-        name
-        for name, new in after.namespaces.items()
-        if (old := before.namespaces.get(name)) is not new and (dict(old.labels) if old else {}) != dict(new.labels)
-    ]
+    """Namespaces whose own labels differ so that a condition can tell: what will run in them is seen differently."""
+    counting = after.core.endpoints.keys
+
+    def told(view: NamespaceView | None) -> set[tuple[str, str]]:
+        labels = view.labels if view else {}
+        return {(key, value) for key, value in labels.items() if IN_NAMESPACE + key in counting}
+
+    found = []
+    for name, new in after.namespaces.items():
+        old = before.namespaces.get(name)
+        if old is not new and told(old) != told(new):
+            found.append(name)
+    return found
 
 
 def lies_within(before: Snapshot, after: Snapshot) -> str:
