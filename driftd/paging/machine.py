@@ -30,6 +30,8 @@ _FORESIGHT = 1.0
 """Pages that fall due within so many seconds belong to the same storm."""
 _MUTED_LOOK = 1.0
 """How often a page that waits for the end of a maintenance window is looked at."""
+_AGAIN = 60.0
+"""A page over which something went wrong is looked at again after so many seconds."""
 _PRECEDENCE = tuple(PageClass)
 """The first of a page's classes names it."""
 
@@ -46,7 +48,8 @@ class Machine:
     """Every page that is not over.
 
     Give it what happens (`opened`, `reported`, `closed`, `conditions`), ask it to `advance` at `due`, and `take` what
-    has changed: these are the pages to keep and to tell.
+    has changed: these are the pages to keep and to tell. A page that cannot be settled costs no other one, whichever
+    was asked for: it is tried again in a minute, and stands among the `faults`.
     """
 
     def __init__(self, windows: Windows, rules: Rules, cluster: Callable[[], str]) -> None:
@@ -55,6 +58,8 @@ class Machine:
         self._cluster = cluster
         self._cases = Cases()
         self._changed: dict[tuple[str, int], Page] = {}
+        self._faults: list[tuple[About, Exception]] = []
+        self._odd: dict[str, float] = {}
         self._storms = Storms(windows)
         self._life = 0
 
@@ -90,8 +95,8 @@ class Machine:
     ) -> None:
         """A finding is open: new, again, or still. `rollout`: only the model has changed."""
         self.advance(now)
-        case = self._case(about_object(finding.ref, finding.tenant), now)
-        self._raise(case, reason_of(finding, since or now.wall, trace, rollout=rollout), now)
+        reason = reason_of(finding, since or now.wall, trace, rollout=rollout)
+        self._raise(self._case(about_object(finding.ref, finding.tenant), now), reason, now)
 
     def reported(self, finding: Finding, now: Instant, *, rollout: bool = False) -> None:
         """More is known of a finding; counts only while its page is not over.
@@ -136,15 +141,18 @@ class Machine:
         self.advance(now)
         ids = {one.id for one in current}
         self.closed([id for id in self._cases.conditions() if id not in ids], now)
+        self._odd = {id: again for id, again in self._odd.items() if id in ids and again > now.monotonic}
         for one in current:
-            held = self._cases.of(one.id)
-            if (
-                held is None
-                or held.timed[one.id].closed is not None
-                or held.timed[one.id].reason.summary != one.summary
-            ):
-                reason = Reason(one.id, one.cls, one.cls.value, one.summary, judged=True, opened=now.wall)
-                self._raise(self._case(one.about, now), reason, now)
+            if one.id in self._odd or self._known(one):
+                continue
+            reason = Reason(one.id, one.cls, one.cls.value, one.summary, judged=True, opened=now.wall)
+            try:
+                case = self._case(one.about, now)
+            except Exception as error:  # noqa: BLE001 - it is not known whose page that is: the others go on
+                self._faults.append((one.about, error))
+                self._odd[one.id] = now.monotonic + _AGAIN
+            else:
+                self._raise(case, reason, now)
 
     def advance(self, now: Instant) -> None:
         """Settle everything that has fallen due."""
@@ -158,6 +166,11 @@ class Machine:
         changed, self._changed = tuple(self._changed.values()), {}
         return changed
 
+    def faults(self) -> tuple[tuple[About, Exception], ...]:
+        """What went wrong since the last call, and over which page."""
+        faults, self._faults = tuple(self._faults), []
+        return faults
+
     def touch(self) -> None:
         """Have every page that is not over taken once more."""
         for page in (*self.standing(), *self._storms.standing()):
@@ -167,6 +180,7 @@ class Machine:
         """Another replica keeps these now."""
         self._cases.clear()
         self._changed.clear()
+        self._odd.clear()
         self._storms = Storms(self._windows)
 
     def standing(self) -> Iterator[Page]:
@@ -222,6 +236,14 @@ class Machine:
         self._look(case, now)
 
     def _look(self, case: Case, now: Instant) -> None:
+        try:
+            self._settle(case, now)
+        except Exception as error:  # noqa: BLE001 - whatever is odd about one page, the others are to be told
+            self._faults.append((case.page.about, error))
+            again = now.monotonic + _AGAIN
+            self._cases.schedule(case, again if case.next is None else min(again, case.next))
+
+    def _settle(self, case: Case, now: Instant) -> None:
         """Move a life on as far as it goes at this moment, and note when to look again."""
         ripe = [one for one in case.timed.values() if _at(due(one, self._windows)) <= now.monotonic]
         if case.page.state is PageState.WAITING and ripe:
@@ -333,6 +355,12 @@ class Machine:
         page = replace(case.page, reasons=reasons, version=version, **fields)  # type: ignore[arg-type]
         self._cases.turn(case, page)
         self._note(case.page)
+
+    def _known(self, condition: Condition) -> bool:
+        """Whether this condition stands already, in these words."""
+        case = self._cases.of(condition.id)
+        timed = case.timed[condition.id] if case is not None else None
+        return timed is not None and timed.closed is None and timed.reason.summary == condition.summary
 
     def _note(self, page: Page) -> None:
         self._changed[page.key, page.life] = page

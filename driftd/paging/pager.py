@@ -303,6 +303,8 @@ class Pager:
         return row_of(page, settled=True)
 
     def _rows(self) -> tuple[PageRow, ...]:
+        for about, error in self._machine.faults():
+            _log.error("page.fault", about=str(about), exc_info=error)
         rows: list[PageRow] = []
         for page in self._machine.take():
             with _contained(page=page.key):
