@@ -14,51 +14,62 @@ if TYPE_CHECKING:
     from driftd.cli.documents import ChainVerification, History
 
 
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="The daemon's folder.", show_default="where the daemon's settings say"),
+]
+DatabaseOption = Annotated[
+    Path | None, typer.Option("--database", help="The SQLite file itself, such as a copy of it.")
+]
+TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only findings of this tenant.")]
+NamespaceOption = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Only findings about objects of this namespace.")
+]
+KindOption = Annotated[str | None, typer.Option("--kind", help="Only findings about objects of this kind.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="Seen open since: 90m, 12h, 7d, 2026-11-22 or 2026-11-22T08:00Z.")
+]
+DirectionOption = Annotated[
+    list[str] | None,
+    typer.Option("--direction", help="Only loosens, tightens, mixed, neutral or unknown. May be repeated."),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        max=100_000,
+        help="At most so many, the newest first.",
+        show_default="50; with --ndjson 100000",
+    ),
+]
+NdjsonOption = Annotated[bool, typer.Option("--ndjson", help="One JSON object a line, for an archive or a log system.")]
+EvidenceOption = Annotated[
+    bool, typer.Option("--evidence", help="With --ndjson: instead, every row of the hash chain, as it was hashed.")
+]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="Instead, walk the hash chain of the evidence and say if it is whole.")
+]
+AnchorOption = Annotated[
+    str | None,
+    typer.Option("--anchor", help="With --verify: a head noted elsewhere (log, lease), as number:hash."),
+]
+
+
 def history(
     *,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="The daemon's folder.", show_default="where the daemon's settings say"),
-    ] = None,
-    database: Annotated[
-        Path | None, typer.Option("--database", help="The SQLite file itself, such as a copy of it.")
-    ] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="Only findings of this tenant.")] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Only findings about objects of this namespace.")
-    ] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="Only findings about objects of this kind.")] = None,
-    since: Annotated[
-        str | None, typer.Option("--since", help="Seen open since: 90m, 12h, 7d, 2026-11-22 or 2026-11-22T08:00Z.")
-    ] = None,
-    direction: Annotated[
-        list[str] | None,
-        typer.Option("--direction", help="Only loosens, tightens, mixed, neutral or unknown. May be repeated."),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            min=1,
-            max=100_000,
-            help="At most so many, the newest first.",
-            show_default="50; with --ndjson 100000",
-        ),
-    ] = None,
-    ndjson: Annotated[
-        bool, typer.Option("--ndjson", help="One JSON object a line, for an archive or a log system.")
-    ] = False,
-    evidence: Annotated[
-        bool,
-        typer.Option("--evidence", help="With --ndjson: instead, every row of the hash chain, as it was hashed."),
-    ] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Instead, walk the hash chain of the evidence and say if it is whole.")
-    ] = False,
-    anchor: Annotated[
-        str | None,
-        typer.Option("--anchor", help="With --verify: a head noted elsewhere (log, lease), as number:hash."),
-    ] = None,
+    data_dir: DataDirOption = None,
+    database: DatabaseOption = None,
+    tenant: TenantOption = None,
+    namespace: NamespaceOption = None,
+    kind: KindOption = None,
+    since: SinceOption = None,
+    direction: DirectionOption = None,
+    limit: LimitOption = None,
+    ndjson: NdjsonOption = False,
+    evidence: EvidenceOption = False,
+    verify: VerifyOption = False,
+    anchor: AnchorOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what was found and done.
