@@ -13,9 +13,9 @@ from driftd.compile import Compiled
 from driftd.drift.findings import NOBODY, finding_id
 from driftd.drift.live import MOST_ADDRESSES, LiveService, LiveSlice, plain
 from driftd.drift.meaning import severity
+from driftd.drift.modelled import tenancy_of
 from driftd.drift.served import slice_ref
 from driftd.drift.words import shown
-from driftd.drift.world import tenancy_of
 from driftd.policy.reach import Pod, Tenancy
 from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Scope, Witness
 

@@ -76,6 +76,21 @@ def work_of(difference: Difference) -> int:
     return (_values(live.body()) - known).total()
 
 
+def worse(one: Judgement, other: Judgement) -> Judgement:
+    """Two judgements of one difference: what any of them opens is open, and the worse one's witness is told."""
+    rank = [Direction.NEUTRAL, Direction.TIGHTENS, Direction.MIXED, Direction.LOOSENS, Direction.UNKNOWN]
+    both = {one.direction, other.direction}
+    worst = max((one, other), key=lambda each: (each.crosses_tenant is not False, rank.index(each.direction)))
+    direction = Direction.MIXED if both == {Direction.LOOSENS, Direction.TIGHTENS} else max(both, key=rank.index)
+    crosses = None if None in (one.crosses_tenant, other.crosses_tenant) else one.crosses_tenant or other.crosses_tenant
+    witness = worst.witness or one.witness or other.witness
+    homes = {each.within for each in (one, other) if each.direction.may_loosen}
+    within = homes.pop() if len(homes) == 1 else ""
+    later = all(each.neutral_now or each.direction is Direction.NEUTRAL for each in (one, other))
+    later = later and direction is not Direction.NEUTRAL
+    return Judgement(direction, witness, crosses, worst.dialect or one.dialect, within, later)
+
+
 def judgeable(difference: Difference, dialect: Dialect) -> bool:
     """Whether the engine can read the live side, at a bearable cost; a strange shape shows where it stands alone."""
     if difference.live is None:

@@ -1,4 +1,4 @@
-"""The model as the judged world begins with it: its objects that decide flows, and the pods that it speaks of."""
+"""The model as the judged world begins with it: objects that decide flows, pods that it speaks of, whose all is."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from driftd.compile import Compiled, GovernedNamespace, Workload
 from driftd.policy.kinds import KINDS, NAMESPACE_NAME
-from driftd.policy.reach import Pod
+from driftd.policy.reach import Pod, Tenancy
 from driftd.values import Body
 
 _NAME_KEYS = ("app.kubernetes.io/name", "app", "k8s-app")
@@ -37,6 +37,16 @@ def objects_of(compiled: Compiled) -> Iterator[Body | Pod]:
                     pods.setdefault((pod.namespace, pod.name), pod)
     yield from _borne(compiled.cluster_wide)
     yield from pods.values()
+
+
+def tenancy_of(compiled: Compiled) -> Tenancy:
+    """Whose a namespace is: what stands in one that only one tenant attaches is that tenant's, as far as is known."""
+    tenants = {}
+    for namespace, workloads in compiled.peers.items():
+        owners = {one.tenant for one in workloads}
+        tenants[namespace] = owners.pop() if len(owners) == 1 else ""
+    tenants |= dict.fromkeys(compiled.platform, "")
+    return Tenancy(tenants | {one.name: one.tenant for one in compiled.governed.values()})
 
 
 def _borne(governed: GovernedNamespace) -> Iterator[Body]:

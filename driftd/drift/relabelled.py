@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from driftd.compile import Compiled, GovernedNamespace, Workload
 from driftd.drift.entitled import workload_of
 from driftd.drift.findings import NOBODY, finding_id
-from driftd.drift.meaning import Judgement, severity
+from driftd.drift.meaning import Judgement, severity, worse
 from driftd.drift.words import shown
-from driftd.drift.world import World, worse
+from driftd.drift.world import World
 from driftd.policy.reach import Pod
 from driftd.policy.reach.pods import WORKLOADS
 from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Scope, effect

@@ -9,8 +9,8 @@ from operator import or_
 from driftd.compile import Compiled
 from driftd.drift.entitled import Input
 from driftd.drift.foreign import MOST_TOLD, Found, sets_of_others
-from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, work_of
-from driftd.drift.modelled import BORNE, objects_of
+from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, work_of, worse
+from driftd.drift.modelled import BORNE, objects_of, tenancy_of
 from driftd.drift.pod_security import lowered
 from driftd.drift.served import Backed, Backings, Name
 from driftd.drift.words import shown
@@ -22,7 +22,6 @@ from driftd.policy.reach import (
     Ranges,
     Snapshot,
     Surroundings,
-    Tenancy,
     align,
     apply,
     block,
@@ -55,8 +54,7 @@ class World:
         )
         self._labelled = self._canonical
         self._standing = self._canonical
-        self._open: dict[ObjectRef, Edit] = {}
-        self._work: dict[ObjectRef, int] = {}
+        self._open: dict[ObjectRef, _Open] = {}
         self._astray: set[str] = set()
         self._others: dict[ObjectRef, Input] = {}
         self._backings: Backings | None = None
@@ -75,8 +73,8 @@ class World:
         fresh._labelled = fresh._standing = align(self._labelled, onto=fresh._canonical)
         fresh._astray, fresh._others = self._astray, self._others
         fresh._backings, fresh._sets, fresh._taken = self._backings, self._sets, self._taken
-        for ref, edit in self._open.items():
-            fresh._stand(ref, edit, self._work[ref])
+        for ref, one in self._open.items():
+            fresh._stand(ref, one.edit, one.work)
         return fresh
 
     def observe(self, inputs: Sequence[Input]) -> None:
@@ -122,8 +120,8 @@ class World:
 
     def _policies(self) -> Iterator[Body]:
         yield from self._canonical.cluster.bodies.values()
-        for edit in self._open.values():
-            yield from (one for one in edit.put if isinstance(one, dict) and _is_calicos_policy(one))
+        for standing in self._open.values():
+            yield from (one for one in standing.edit.put if isinstance(one, dict) and _is_calicos_policy(one))
 
     def _take_in(self) -> bool:
         before = self._taken
@@ -220,9 +218,8 @@ class World:
     def _standing_beside(self, ref: ObjectRef) -> int:
         """The work of all else that stands open of the tenant of an object."""
         mine = self.tenancy.tenant(ref.namespace)
-        return sum(
-            work for other, work in self._work.items() if other != ref and self.tenancy.tenant(other.namespace) == mine
-        )
+        others = ((other, one.work) for other, one in self._open.items() if other != ref)
+        return sum(work for other, work in others if self.tenancy.tenant(other.namespace) == mine)
 
     def opens(self, difference: Difference) -> bool:
         """Have it stand; whether that opens anything between pods that are there. Pods to come are left out."""
@@ -239,23 +236,21 @@ class World:
         """These objects are canonical again."""
         for ref in refs:
             if self._open.pop(ref, None) is not None:
-                del self._work[ref]
                 self._standing = apply(self._standing, self._settled(ref)) if self._open else self._labelled
                 if _is_calicos(ref):
                     self._take_in()
 
     def _stand(self, ref: ObjectRef, edit: Edit, work: int) -> None:
         self._standing = apply(self._standing, edit)
-        self._open[ref] = edit
-        self._work[ref] = work
+        self._open[ref] = _Open(edit, work)
         self.edits += 1 + work // _WEAR
 
     def _judged(self, difference: Difference) -> Judgement:
         own = _own_meaning(difference)
-        edit = self._open.get(difference.ref)
-        if edit is None:
+        standing = self._open.get(difference.ref)
+        if standing is None:
             return own or Judgement(Direction.NEUTRAL, crosses_tenant=False, dialect=self._compiled.dialect)
-        steps = [(self._canonical, apply(self._canonical, edit))]
+        steps = [(self._canonical, apply(self._canonical, standing.edit))]
         if len(self._open) > 1 or self._astray or self._others:
             steps.append((apply(self._standing, self._back(difference.ref)), self._standing))
         found = [own] if own else []
@@ -283,6 +278,14 @@ class World:
         if desired is None:
             return Edit(remove=(ref,))
         return Edit(put=(desired.body(),), remove=(ref,) if desired.ref != ref else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What stands open of an object: the step from canonical to live, and how much there is to judge of it."""
+
+    edit: Edit
+    work: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,21 +320,6 @@ def _width(one: Input) -> int:
     return (addresses + len((spec.get("spec") or {}).get("nets") or ())) // _WEAR
 
 
-def worse(one: Judgement, other: Judgement) -> Judgement:
-    """Two judgements of one difference: what any of them opens is open, and the worse one's witness is told."""
-    rank = [Direction.NEUTRAL, Direction.TIGHTENS, Direction.MIXED, Direction.LOOSENS, Direction.UNKNOWN]
-    both = {one.direction, other.direction}
-    worst = max((one, other), key=lambda each: (each.crosses_tenant is not False, rank.index(each.direction)))
-    direction = Direction.MIXED if both == {Direction.LOOSENS, Direction.TIGHTENS} else max(both, key=rank.index)
-    crosses = None if None in (one.crosses_tenant, other.crosses_tenant) else one.crosses_tenant or other.crosses_tenant
-    witness = worst.witness or one.witness or other.witness
-    homes = {each.within for each in (one, other) if each.direction.may_loosen}
-    within = homes.pop() if len(homes) == 1 else ""
-    later = all(each.neutral_now or each.direction is Direction.NEUTRAL for each in (one, other))
-    later = later and direction is not Direction.NEUTRAL
-    return Judgement(direction, witness, crosses, worst.dialect or one.dialect, within, later)
-
-
 def _own_meaning(difference: Difference) -> Judgement | None:
     """What no flow shows: pods that may leave the network's rules, and tokens that open the API server."""
     live, desired = difference.live, difference.desired
@@ -362,16 +350,6 @@ def _edit(difference: Difference) -> Edit | None:
 
 def _ranges(cidrs: Iterable[str]) -> Ranges:
     return reduce(or_, (block(cidr) for cidr in cidrs), Ranges(()))
-
-
-def tenancy_of(compiled: Compiled) -> Tenancy:
-    """Whose a namespace is: what stands in one that only one tenant attaches is that tenant's, as far as is known."""
-    tenants = {}
-    for namespace, workloads in compiled.peers.items():
-        owners = {one.tenant for one in workloads}
-        tenants[namespace] = owners.pop() if len(owners) == 1 else ""
-    tenants |= dict.fromkeys(compiled.platform, "")
-    return Tenancy(tenants | {one.name: one.tenant for one in compiled.governed.values()})
 
 
 _REF_OF_PODS = ObjectRef("", "Pod", "", "")

@@ -8,8 +8,7 @@ import pytest
 
 from driftd.compile import Compiled
 from driftd.drift import Difference, Judgement, World
-from driftd.drift.meaning import UNJUDGED
-from driftd.drift.world import worse
+from driftd.drift.meaning import UNJUDGED, worse
 from driftd.policy.kinds import digest_of, kind_of
 from driftd.values import Body, Direction, FindingType, Live, ObjectRef
 from tests.support.stage import MODELS, compiled_models
