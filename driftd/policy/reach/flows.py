@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from driftd.policy.reach.addresses import PUBLIC, Ranges
@@ -13,9 +14,11 @@ from driftd.policy.reach.spans import Span
 from driftd.values import Witness
 
 _COMPARED: Final = 32
-"""Rectangles of which the names are compared for a witness."""
+"""Rectangles of which the names are compared for a witness, and namespaces that are put in order for it."""
+_ACROSS: Final = 0
+"""The rank of what crosses a tenant's border."""
 _INTERNET: Final = 1
-"""The rank of what leads to or from the internet: after what crosses a tenant's border, before the rest."""
+"""The rank of what leads to or from the internet: after that, before the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,14 @@ class Flows:
         count; where very many tell as much, it is the first names of some of them.
         """
         ranked = sorted(self._samples(tenants, plain=plain), key=lambda sample: sample[0])[:_COMPARED]
-        named = sorted(
-            ((rank, self._named(part, rank[0], tenants, plain=plain)) for rank, part in ranked),
-            key=lambda one: (one[0][:3], one[1].source, one[1].target, one[0][3]),
-        )
-        return tuple(dict.fromkeys(witness for _, witness in named))[:limit]
+        found: dict[Witness, None] = {}
+        for _, alike in groupby(ranked, key=lambda sample: sample[0][:3]):
+            named = [(self._named(part, rank[0], tenants, plain=plain), rank[3]) for rank, part in alike]
+            named.sort(key=lambda one: (one[0].source, one[0].target, one[1]))
+            found |= dict.fromkeys(witness for witness, _ in named)
+            if len(found) >= limit:
+                break
+        return tuple(found)[:limit]
 
     def crossing(self, tenants: "Tenancy") -> Iterator[tuple[int, int] | None]:
         """For each rectangle a pair of its pod classes with a tenant border between them, if there is one."""
@@ -86,7 +92,7 @@ class Flows:
         self, tenants: "Tenancy", *, plain: bool
     ) -> Iterator[tuple[tuple[int, int, int, tuple[Span, ...]], Rectangle]]:
         for part, crossing in zip(self.rectangles, self.crossing(tenants), strict=True):
-            rank = 0 if crossing else _INTERNET if self.touches_internet(part) else 2
+            rank = _ACROSS if crossing else _INTERNET if self.touches_internet(part) else 2
             pair = crossing or (_first(part.sources), _first(part.targets))
             width = sum(high - low for low, high in part.traffic.spans)
             labels = 0
@@ -98,22 +104,50 @@ class Flows:
     def _named(self, part: Rectangle, rank: int, tenants: "Tenancy", *, plain: bool) -> Witness:
         """The flow of a rectangle between the first names that show what gives it its rank."""
         protocol, ports = part.traffic.pieces()[0]
-        sources, targets = (
-            [] if rank == _INTERNET and _public(self.snapshot, bits) else self._homes(bits)
-            for bits in (part.sources, part.targets)
-        )
-        pair = (sources[0] if sources else "", targets[0] if targets else "")
-        if rank == 0:
-            pair = next(((one, two) for one in sources for two in targets if tenants.apart(one, two)), pair)
-        home, there = pair
+        home, there = self._pair(part, rank, tenants)
         source = part.source or self._first_name(part.sources, home, plain=plain)
         target = part.target or self._first_name(part.targets, there, plain=plain, other_than=source)
         return Witness(source, target, protocol, ports)
 
-    def _homes(self, bits: int) -> list[str]:
-        """The namespaces of some endpoints, in order."""
-        homes = self.snapshot.core.endpoints.by_namespace
-        return [name for name in sorted(homes) if bits & homes[name]]
+    def _pair(self, part: Rectangle, rank: int, tenants: "Tenancy") -> tuple[str, str]:
+        """The first namespaces that show what gives a rectangle its rank; empty for addresses."""
+        if rank == _ACROSS:
+            sources, targets = self._owned(part.sources, tenants), self._owned(part.targets, tenants)
+            return next((one, two) for one in sources for two in targets if tenants.apart(one, two))
+        home, there = (
+            "" if rank == _INTERNET and _public(self.snapshot, bits) else next(self._homes(bits), "")
+            for bits in (part.sources, part.targets)
+        )
+        return home, there
+
+    def _owned(self, bits: int, tenants: "Tenancy") -> list[str]:
+        """The first namespace of each of the first two tenants: from anybody, one of the two is apart if any is."""
+        found: dict[str, str] = {}
+        for home in self._homes(bits):
+            tenant = tenants.tenant(home)
+            if tenant:
+                found.setdefault(tenant, home)
+            if len(found) > 1:
+                break
+        return list(found.values())
+
+    def _homes(self, bits: int) -> Iterator[str]:
+        """The namespaces of some endpoints, by name."""
+        endpoints = self.snapshot.core.endpoints
+        few: list[str] = []
+        left = bits & endpoints.labels.everything
+        while left and len(few) < _COMPARED:
+            endpoint = endpoints.classes[_first(left)]
+            if not isinstance(endpoint, PodClass):
+                break
+            few.append(endpoint.namespace)
+            left &= ~endpoints.by_namespace[endpoint.namespace]
+        if not left:
+            yield from sorted(few)
+            return
+        for name in sorted(endpoints.by_namespace):
+            if bits & endpoints.by_namespace[name]:
+                yield name
 
     def _first_name(self, bits: int, home: str, *, plain: bool, other_than: str = "") -> str:
         """The first name among some endpoints: of pods of a namespace, another one if it can be, or of addresses."""

@@ -1,4 +1,4 @@
-"""The judgement of a difference: which way it goes, whom it concerns, how bad it is, and a flow that shows it."""
+"""The judgement of a difference: which way it goes, whom it concerns, and a flow that shows it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +9,7 @@ from driftd.policy.reach.edits import apply
 from driftd.policy.reach.flows import Flows, Tenancy
 from driftd.policy.reach.future import imagine, lies_within
 from driftd.policy.reach.snapshot import Edit, Snapshot
-from driftd.values import Direction, Severity, Witness
+from driftd.values import Direction, Witness
 
 MOST_PAIRS: Final = 10_000
 """Pairs of groups that a judgement compares; what one namespace's objects can change needs far fewer."""
@@ -28,11 +28,8 @@ class Judgement:
     direction: Direction
     now: Direction
     witness: Witness | None
-    witnesses: tuple[Witness, ...]
     crosses_tenant: bool
-    severity: Severity
     dialect: Dialect
-    notes: tuple[str, ...] = ()
     within: str = ""
 
     @property
@@ -45,33 +42,28 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256,
 
     Pods to come are imagined unless the live ones show the worst already: a rule that opens something harmless must
     not hide what the next one opens to a namespace that nobody has made yet. Imagined pods are bounded, and so is the
-    comparison, since a change to everybody's policies concerns every pair in a cluster. Where a bound is reached, a
-    note says so, and what opens crosses tenants' borders (but for the bound of pods, where the rules themselves show
-    that it cannot); if nothing was seen to open the direction is UNKNOWN.
+    comparison, since a change to everybody's policies concerns every pair in a cluster. Where a bound is reached,
+    what opens crosses tenants' borders (but for the bound of pods, where the rules themselves show that it cannot); if
+    nothing was seen to open the direction is UNKNOWN.
     Raises DifferentDialects.
     """
     live = delta(before, after, most)
     now = live.direction if live.complete or live.direction.may_loosen else Direction.UNKNOWN
     found = [live]
     home: str | None = None
-    notes: tuple[str, ...] = ()
     if live.complete and not any(_crosses(flows, tenants) for flows in _opened(live)):
         imagined = imagine(live.before, after, bound)
         if not imagined.complete:
             home = lies_within(live.before, after)
-            notes = (f"more than {bound} kinds of pods could be made that this touches: not all were tried",)
         if imagined.objects:
             edit = Edit(put=imagined.objects)
             found.append(delta(apply(live.before, edit), apply(after, edit), most))
     if not all(one.complete for one in found):
         home = ""
-        notes += (f"the change concerns more than {most} pairs of groups of pods: not all were compared",)
-    return _judgement(found, now, tenants, notes, home)
+    return _judgement(found, now, tenants, home)
 
 
-def _judgement(
-    found: list[Delta], now: Direction, tenants: Tenancy, notes: tuple[str, ...], home: str | None
-) -> Judgement:
+def _judgement(found: list[Delta], now: Direction, tenants: Tenancy, home: str | None) -> Judgement:
     """`home` is where all that was not tried lies, "" where it may lie anywhere, None where everything was tried."""
     both = direction(
         loosens=any(one.direction in (Direction.LOOSENS, Direction.MIXED) for one in found),
@@ -84,22 +76,13 @@ def _judgement(
     across = [flows for flows in opening if _crosses(flows, tenants)]
     told = next(iter((*across, *opening, *closing)), None)
     imagined = told is not None and all(told.snapshot is not one for one in (found[0].before, found[0].after))
-    witnesses = told.witnesses(tenants, plain=imagined) if told is not None else ()
-    crossing = bool(across) or (both.may_loosen and home == "")
-    if both.may_loosen:
-        severity = Severity.CRITICAL if crossing else Severity.HIGH
-    else:
-        severity = Severity.LOW if both is Direction.TIGHTENS else Severity.INFO
     homes = {flows.home() for flows in opening} | ({home} if opening and home is not None else set())
     return Judgement(
         direction=both,
         now=now,
-        witness=witnesses[0] if witnesses else None,
-        witnesses=witnesses,
-        crosses_tenant=crossing,
-        severity=severity,
+        witness=next(iter(told.witnesses(tenants, 1, plain=imagined) if told is not None else ()), None),
+        crosses_tenant=bool(across) or (both.may_loosen and home == ""),
         dialect=found[0].after.dialect,
-        notes=notes,
         within=homes.pop() if len(homes) == 1 else "",
     )
 

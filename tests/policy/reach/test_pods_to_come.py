@@ -3,7 +3,7 @@
 import pytest
 
 from driftd.policy.reach import Dialect, Edit, Judgement, Snapshot, Tenancy, apply, judge, snapshot_of
-from driftd.values import Body, Direction, Severity
+from driftd.values import Body, Direction
 from tests.support.objects import namespace, network_policy, pod
 
 SHUT = network_policy("a/shut", podSelector={}, policyTypes=["Ingress", "Egress"])
@@ -56,7 +56,7 @@ def test_what_stays_at_home_is_within_its_namespace() -> None:
 def test_a_harmless_rule_does_not_hide_a_hole_for_a_namespace_to_come(hole: Body) -> None:
     """Seen: a policy that opened something at home was judged by that alone, and stood by its harmlessness."""
     found = judged(policy(HOME, hole))
-    assert (found.crosses_tenant, found.severity, found.within) == (True, Severity.CRITICAL, "")
+    assert (found.crosses_tenant, found.within) == (True, "")
     assert found.witness is not None
     assert not found.witness.source.startswith("a/")
 
@@ -77,12 +77,10 @@ def test_nor_does_one_that_opens_at_home_and_closes_there() -> None:
 def test_where_not_all_pods_to_come_were_tried_what_opens_may_open_anywhere(bound: int) -> None:
     found = judged(policy(HOME, {**WIDE, **STRANGER}), bound=bound)
     assert (found.crosses_tenant, found.within) == (True, "")
-    assert "not all were tried" in found.notes[0]
 
 
 def test_rules_that_name_their_own_pods_alone_stay_at_home_however_many_were_tried() -> None:
     found = judged(policy(HOME, WIDE), bound=5)
-    assert "not all were tried" in found.notes[0]
     assert (found.direction, found.crosses_tenant, found.within) == (Direction.LOOSENS, False, "a")
 
 
@@ -93,9 +91,8 @@ def test_a_policy_that_is_changed_may_free_pods_and_so_opens_more_than_its_rules
     assert found.crosses_tenant
 
 
-@pytest.mark.parametrize("most", range(12))
-def test_nothing_is_within_a_namespace_while_not_all_pairs_were_compared(most: int) -> None:
-    found = judged(policy(HOME), most=most)
-    cut_short = any("not all were compared" in note for note in found.notes)
-    assert found.within == ("" if cut_short else "a")
-    assert found.crosses_tenant == cut_short
+def test_nothing_is_within_a_namespace_while_not_all_pairs_were_compared() -> None:
+    found = [judged(policy(HOME), most=most) for most in range(12)]
+    told = [(one.within, one.crosses_tenant) for one in found]
+    assert (told[0], told[-1]) == (("", True), ("a", False))
+    assert told == sorted(told)
