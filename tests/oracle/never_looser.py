@@ -1,8 +1,8 @@
 """Was a repair ever the hole? Every state an actor passed through, against what was before and what ought to be."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 from tests.oracle.bodies import Address, Body, Cluster, namespace_of, on_host_network
 from tests.oracle.calico import allowed as allowed_on_calico
@@ -33,6 +33,11 @@ class Run:
 
     before: State
     steps: tuple[Step, ...]
+
+    @property
+    def states(self) -> list[State]:
+        """The one before, and the one after each write."""
+        return [self.before, *(step.state for step in self.steps)]
 
     @property
     def namespaces(self) -> frozenset[str] | None:
@@ -76,23 +81,18 @@ def never_looser(
     it was before the run. `pods` join the synthetic ones. `peer_namespaces` bounds how many untouched namespaces are
     asked about, those first that are not as they ought to be. Calico's and the admin policies count with dialect
     "calico" (what may be allowed counts as allowed); elsewhere NetworkPolicy alone does.
-
-    A run whose states are, in all that is in sight of it, those of one that was found fine is not asked about again:
-    who tampers with a hundred objects all day is undone in thousands of runs, most of them alike.
     """
-    found: list[Violation] = []
-    texts, fine = _Texts(), set[object]()
-    for run in runs_of(steps, actor, initial):
-        states = [run.before, _overlaid(canonical, run.before), *(step.state for step in run.steps)]
-        sight = _sight(run, states, peer_namespaces)
-        question = (sight, *map(_touched_by, run.steps), *(texts.of(state, sight) for state in states))
-        if question in fine:
-            continue
-        violations = list(_violations(run, states, universe_for(states, sight, pods), dialect))
-        if not violations:
-            fine.add(question)
-        found.extend(violations)
-    return found
+    runs = list(runs_of(steps, actor, initial))
+    if dialect == "calico" and any(_is_tiered(body) for run in runs for body in _bodies(run.states)):
+        return [
+            found
+            for run in runs
+            for universe in [calico_universe_for(run, canonical, pods, peer_namespaces)]
+            for found in _violations_on_calico(run, canonical, universe)
+        ]
+    universe = universe_for(runs, canonical, pods, peer_namespaces)
+    worlds = [PortSets(world, universe) for world in worlds_of(dialect, universe)]
+    return [found for run in runs for found in _violations(run, canonical, universe, worlds)]
 
 
 def runs_of(steps: Iterable[Step], actor: str, initial: State | None = None) -> Iterator[Run]:
@@ -119,7 +119,7 @@ def place_of(key: Key) -> str:
 
 @dataclass(frozen=True)
 class Sight:
-    """The namespaces that a run is asked about: those it touches, and a few others."""
+    """The namespaces that are asked about: those that are touched, and a few others."""
 
     touched: tuple[str, ...]
     others: tuple[str, ...]
@@ -129,60 +129,55 @@ class Sight:
         return frozenset((*self.touched, *self.others))
 
 
-def _sight(run: Run, states: Sequence[State], peers: int) -> Sight:
+def sight_of(runs: Sequence[Run], canonical: State, peers: int) -> Sight:
+    """Where a hole could be that these runs made."""
+    states = [canonical, *(state for run in runs for state in run.states)]
     names = {place_of(key) for state in states for key in state.objects} - {""}
-    touched = run.namespaces if run.namespaces is not None else frozenset(sorted(names)[:peers])
+    touched: set[str] = set()
+    for run in runs:
+        touched |= run.namespaces if run.namespaces is not None else set(sorted(names)[:peers])
     # A hole may need two halves: what is wrong elsewhere just now is where the other one would be.
-    before, canonical = states[:2]
-    wrong = {
-        place_of(key)
-        for key in before.objects.keys() | canonical.objects.keys()
-        if (before.objects.get(key) or {}).get("spec") != (canonical.objects.get(key) or {}).get("spec")
-        and (key.group, key.resource) != NAMESPACES
-    }
+    wrong = {place for run in runs for place in _wrong(run.before, overlaid(canonical, run.before))}
     others = sorted(names - touched, key=lambda name: (name not in wrong, name))[:peers]
     return Sight(tuple(sorted(touched)), tuple(sorted(others)))
 
 
-class _Texts:
-    """States as text, as far as an oracle can read them: what a write renews in metadata is left out."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Body, str]] = {}  # holds the bodies, so that no id is given twice
-
-    def of(self, state: State, sight: Sight) -> frozenset[tuple[Key, str]]:
-        return frozenset(
-            (key, self._text(body))
-            for key, body in state.objects.items()
-            if key.resource not in NAMESPACED_IN_EFFECT or place_of(key) in sight.all
-        )
-
-    def _text(self, body: Body) -> str:
-        known = self._known.get(id(body))
-        if known is None:
-            kept = {key: body["metadata"].get(key) for key in ("name", "namespace", "labels")}
-            rest = {key: value for key, value in body.items() if key not in ("metadata", "status")}
-            known = self._known[id(body)] = (body, repr((kept, sorted(rest.items()))))
-        return known[1]
+def _wrong(before: State, canonical: State) -> Iterator[str]:
+    for key in before.objects.keys() | canonical.objects.keys():
+        here, right = before.objects.get(key), canonical.objects.get(key)
+        if (here or {}).get("spec") != (right or {}).get("spec") and (key.group, key.resource) != NAMESPACES:
+            yield place_of(key)
 
 
-def universe_for(states: Sequence[State], sight: Sight, pods: Sequence[Body]) -> Universe:
-    """Endpoints in the namespaces in sight, all addresses and ports their policies tell apart."""
-    clusters = [state.cluster() for state in states]
-    where = sight.all
-    every = [body for cluster in clusters for body in cluster.policies if _in_sight(body, where)]
-    policies = list({_identity(body): body for body in every}.values())
-    kept = [pod for pod in pods if namespace_of(pod) in where]
-    if not all(is_network_policy(body) for body in policies):
-        rest = [body for cluster in clusters for body in cluster.others]
-        found = calico_universe_of(policies, rest, where, limit=4)
-        return Universe((*kept, *found.endpoints), found.ports)
+def universe_for(runs: Sequence[Run], canonical: State, pods: Sequence[Body], peers: int) -> Universe:
+    """One for a whole history: endpoints in the namespaces in sight, every address and port some policy tells apart.
+
+    So states are comparable with each other, and what is known of one counts for all that are alike.
+    """
+    sight = sight_of(runs, canonical, peers)
+    policies = _policies([canonical, *(state for run in runs for state in run.states)], sight)
+    policies = [body for body in policies if is_network_policy(body)]
     synthetic = [
-        *representative_pods(policies, sight.touched, limit=10),
+        *representative_pods(policies, sight.touched, limit=16),
         *representative_pods(policies, sight.others, limit=4),
     ]
-    everybody = [*kept, *synthetic]
+    everybody = [*(pod for pod in pods if namespace_of(pod) in sight.all), *synthetic]
     return Universe((*everybody, *atomic_addresses(policies)), atomic_ports(policies, everybody))
+
+
+def calico_universe_for(run: Run, canonical: State, pods: Sequence[Body], peers: int) -> Universe:
+    """One for a run: who asks port by port cannot ask for much."""
+    sight = sight_of([run], canonical, peers)
+    states = [overlaid(canonical, run.before), *run.states]
+    rest = [body for state in states for body in state.cluster().others]
+    found = calico_universe_of(_policies(states, sight), rest, sight.all, limit=4)
+    return Universe((*(pod for pod in pods if namespace_of(pod) in sight.all), *found.endpoints), found.ports)
+
+
+def _policies(states: Iterable[State], sight: Sight) -> list[Body]:
+    """Each policy in sight as each state has it, alike ones once."""
+    every = (body for body in _bodies(states) if _is_policy(body) and _in_sight(body, sight.all))
+    return list({_identity(body): body for body in every}.values())
 
 
 def _identity(policy: Body) -> str:
@@ -192,45 +187,51 @@ def _identity(policy: Body) -> str:
     )
 
 
+def _bodies(states: Iterable[State]) -> Iterator[Body]:
+    """What the states hold, each body once."""
+    return iter({id(body): body for state in states for body in state.objects.values()}.values())
+
+
+def _is_policy(body: Body) -> bool:
+    return str(body.get("kind", "NetworkPolicy")).endswith("Policy")
+
+
+def _is_tiered(body: Body) -> bool:
+    return _is_policy(body) and not is_network_policy(body)
+
+
 def _in_sight(policy: Body, where: frozenset[str]) -> bool:
     return "namespace" not in policy["metadata"] or namespace_of(policy) in where
 
 
-def _touched_by(step: Step) -> frozenset[str]:
-    return frozenset(place_of(key) for key in step.changed)
-
-
-def _violations(run: Run, states: Sequence[State], universe: Universe, dialect: str) -> Iterator[Violation]:
-    before, canonical = states[:2]
+def _violations(run: Run, canonical: State, universe: Universe, worlds: Sequence[PortSets]) -> Iterator[Violation]:
     live = [endpoint for endpoint in universe.endpoints if isinstance(endpoint, dict)]
-    tiered = dialect == "calico" and not all(
-        is_network_policy(body) for one in states for body in one.cluster().policies
-    )
-    asked: list[Callable[[Cluster, frozenset[str] | None], Pairs]] = (
-        [partial(_on_calico, universe, {})]
-        if tiered
-        else [PortSets(world, universe).open_in for world in _worlds(dialect, live)]
-    )
-    where = run.namespaces
-    entitled = [(ask(before.cluster(live), where), ask(canonical.cluster(live), where)) for ask in asked]
+    before, right = run.before.cluster(live), overlaid(canonical, run.before).cluster(live)
+    for step in run.steps:
+        now = step.state.cluster(live)
+        yield from _found(step, (world.opened(now, before, right) for world in worlds))
+
+
+def _violations_on_calico(run: Run, canonical: State, universe: Universe) -> Iterator[Violation]:
+    live = [endpoint for endpoint in universe.endpoints if isinstance(endpoint, dict)]
+    memo: Memo = {}
+    states = (run.before, overlaid(canonical, run.before))
+    entitled = [pairs_by(CALICO, state.cluster(live), universe, run.namespaces, memo) for state in states]
     for step in run.steps:
         # Other connections are as they were in the state before, which has been looked at.
-        touching = None if where is None else _touched_by(step)
-        for ask, fine in zip(asked, entitled, strict=True):
-            excess = list(_excess(ask(step.state.cluster(live), touching), *fine))
-            if excess:
-                yield Violation(step.record, min(excess), len(excess) - 1)
-                break
+        touching = None if run.namespaces is None else frozenset(place_of(key) for key in step.changed)
+        found = pairs_by(CALICO, step.state.cluster(live), universe, touching, memo)
+        more = {pair: ports.difference(*(one.get(pair, ()) for one in entitled)) for pair, ports in found.items()}
+        yield from _found(step, [more])
 
 
-def _excess(found: Pairs, *entitled: Pairs) -> Iterator[Flow]:
-    """What is open in one state and in none of the others."""
-    for pair, ports in found.items():
-        yield from (Flow(*pair, *port) for port in ports.difference(*(one.get(pair, ()) for one in entitled)))
-
-
-def _on_calico(universe: Universe, memo: Memo, cluster: Cluster, touching: frozenset[str] | None) -> Pairs:
-    return pairs_by(CALICO, cluster, universe, touching, memo)
+def _found(step: Step, worlds: Iterable[Pairs]) -> Iterator[Violation]:
+    """A violation where more is open in some world; of the first such world it tells."""
+    for opened in worlds:
+        flows = [Flow(*pair, *port) for pair, ports in opened.items() for port in ports]
+        if flows:
+            yield Violation(step.record, min(flows), len(flows) - 1)
+            return
 
 
 def _may_on_calico(cluster: Cluster, one: Body | Address, other: Body | Address, port: tuple[str, int]) -> bool:
@@ -240,7 +241,7 @@ def _may_on_calico(cluster: Cluster, one: Body | Address, other: Body | Address,
 CALICO = Judge(concerns, _may_on_calico)
 
 
-def _overlaid(canonical: State, before: State) -> State:
+def overlaid(canonical: State, before: State) -> State:
     """What ought to be: the canonical objects in their namespaces, everything else as it was."""
     governed = {place_of(key) for key in canonical.objects}
     kept = {
@@ -251,8 +252,8 @@ def _overlaid(canonical: State, before: State) -> State:
     return State({**kept, **canonical.objects})
 
 
-def _worlds(dialect: str, pods: Sequence[Body]) -> list[World]:
+def worlds_of(dialect: str, universe: Universe) -> list[World]:
     """The worlds that can differ at all: without host-network pods the question about them is moot."""
-    if any(on_host_network(pod) for pod in pods):
+    if any(isinstance(one, dict) and on_host_network(one) for one in universe.endpoints):
         return list(DIALECTS[dialect])
     return sorted({replace(world, host_network_is_node=True) for world in DIALECTS[dialect]}, key=repr)

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from tests.oracle.bodies import Body, Cluster, listed
 
@@ -33,8 +34,7 @@ class IncompleteRecordError(ValueError):
     """A write without the body that says what was committed: the audit policy does not log RequestResponse for it."""
 
 
-@dataclass(frozen=True, order=True)
-class Key:
+class Key(NamedTuple):
     """An object's place in the API, as audit records name it (plural resource, no version)."""
 
     group: str

@@ -87,11 +87,9 @@ class Judge(NamedTuple):
     between: Callable[[Cluster, Body | Address, Body | Address, tuple[str, int]], bool]
 
 
-def flows_in(
-    world: World, cluster: Cluster, universe: Universe, touching: frozenset[str] | None = None
-) -> frozenset[Flow]:
-    """What NetworkPolicy allows in one world; with `touching`, only what has a pod in such a namespace."""
-    found = pairs_by(Judge(_concerns, partial(between, world)), cluster, universe, touching)
+def flows_in(world: World, cluster: Cluster, universe: Universe) -> frozenset[Flow]:
+    """What NetworkPolicy allows in one world."""
+    found = pairs_by(Judge(_concerns, partial(between, world)), cluster, universe)
     return frozenset(Flow(*pair, *port) for pair, ports in found.items() for port in ports)
 
 
@@ -102,7 +100,7 @@ def pairs_by(
     touching: frozenset[str] | None = None,
     memo: Memo | None = None,
 ) -> Pairs:
-    """The same under whatever an oracle judges, port by port."""
+    """The same under whatever an oracle judges, port by port; `touching`: only of pairs with a pod in such a namespace."""
     found = {}
     memo = {} if memo is None else memo
     # An address that is a pod's is that pod, asked about once and under its name.

@@ -1,11 +1,16 @@
 """The check of repairs: a hole that exists only between two writes is found, and an innocent order is not blamed."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
 from tests.oracle.bodies import Body
-from tests.oracle.never_looser import Violation, never_looser
+from tests.oracle.never_looser import Violation, never_looser, overlaid, runs_of, universe_for, worlds_of
 from tests.oracle.replay import Key, Record, State, Step
+from tests.oracle.universe import flows_in
 from tests.support.objects import global_policy, tier
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -39,7 +44,8 @@ def history(initial: State, *after: tuple[str, State]) -> list[Step]:
             one for one in last.objects.keys() | now.objects.keys() if last.objects.get(one) != now.objects.get(one)
         )
         at = START + timedelta(seconds=number)
-        record = Record(f"audit-{number}", "update", user, min(changed), "", 200, at, at, dry_run=False)
+        about = min(changed, default=key("nothing"))
+        record = Record(f"audit-{number}", "update", user, about, "", 200, at, at, dry_run=False)
         steps.append(Step(record, changed, now))
         last = now
     return steps
@@ -141,6 +147,67 @@ def test_a_repair_that_was_fine_is_none_while_the_other_half_of_a_hole_stands_el
     )
     assert violation.record.id == "audit-5"
     assert (violation.witness.target.split("/")[0], violation.witness.port) == ("z", 2)
+
+
+PEERS: list[list[Body]] = [
+    [],
+    [{}],
+    [{"ports": [{"port": 1}]}],
+    [{"from": [{"namespaceSelector": {"matchLabels": {"tier": "1"}}}], "ports": [{"port": 2}]}],
+    [{"from": [{"podSelector": {"matchLabels": {"app": "x"}}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+]
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> State:
+    """A state of two namespaces with at most two policies each, all out of few words, so that states often meet."""
+    found = []
+    for space, name in product("ab", ("one", "two")):
+        if draw(st.booleans()):
+            rules = draw(st.sampled_from(PEERS))
+            out = [{{"from": "to"}.get(key, key): value for key, value in rule.items()} for rule in rules]
+            way = draw(st.sampled_from([{"ingress": rules}, {"egress": out}, {"ingress": rules, "egress": out}]))
+            found.append(
+                policy(
+                    name,
+                    space,
+                    podSelector=draw(st.sampled_from([{}, {"matchLabels": {"app": "x"}}])),
+                    policyTypes=[{"ingress": "Ingress", "egress": "Egress"}[side] for side in way],
+                    **way,
+                )
+            )
+    labels = draw(st.sampled_from([{}, {"tier": "1"}]))
+    return state(*found, namespaces={"a": {}, "b": labels})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    moments(),
+    moments(),
+    st.lists(st.tuples(st.sampled_from(["driftd", "driftd", "eve"]), moments()), min_size=1, max_size=5),
+    st.sampled_from(["kubernetes", "cilium"]),
+)
+def test_what_is_remembered_between_states_of_a_history_changes_no_verdict(
+    initial: State, canonical: State, after: list[tuple[str, State]], dialect: str
+) -> None:
+    steps = [step for step in history(initial, *after) if step.changed]
+    runs = list(runs_of(steps, "driftd", initial))
+    universe = universe_for(runs, canonical, (), 6)
+    live = [endpoint for endpoint in universe.endpoints if isinstance(endpoint, dict)]
+    plain = []
+    for run in runs:
+        for step in run.steps:
+            for world in worlds_of(dialect, universe):
+                now, *entitled = (
+                    flows_in(world, one.cluster(live), universe)
+                    for one in (step.state, run.before, overlaid(canonical, run.before))
+                )
+                opened = now.difference(*entitled)
+                if opened:
+                    plain.append(Violation(step.record, min(opened), len(opened) - 1))
+                    break
+    assert never_looser(steps, canonical, "driftd", initial=initial, dialect=dialect) == plain
+    event("looser" if plain else "never looser")
 
 
 class TestUnderCalico:
