@@ -26,6 +26,7 @@ _log = structlog.get_logger()
 _SHOWN_PROBLEMS = 50
 _REMEMBERED_COMMITS = 256
 _RECALL_SECONDS = 1.0
+_RETIRED_SECONDS = 60.0  # another replica's word may have waited in its journal
 
 IN_FORCE = "model"
 """Under this the store remembers which revision was accepted last: replicas that share a store share that."""
@@ -93,7 +94,7 @@ class ModelLoop:
         self._files: tuple[SourceFile, ...] | None = None
         self._entered = asyncio.Event()
         self._commits: deque[str] = deque(maxlen=_REMEMBERED_COMMITS)
-        self.orphans = Orphans(store, clock)
+        self.orphans = Orphans(store)
         self.in_force: InForce | None = None
         self.status = ModelStatus()
 
@@ -161,10 +162,14 @@ class ModelLoop:
             self._accepted(before, self.in_force)
 
     async def _recall(self) -> None:
+        looked = self._clock.monotonic()
         while True:
             await asyncio.sleep(_RECALL_SECONDS)
             if self.orphans.unknown:
                 await self.recall_orphans()
+            elif self._store.durable and self._clock.monotonic() >= looked + _RETIRED_SECONDS:
+                looked = self._clock.monotonic()
+                await self._forget_retired()
 
     async def recall_orphans(self) -> None:
         """Ask the store once more for the orphans that it could not tell before."""
@@ -306,14 +311,17 @@ class ModelLoop:
         before = self.in_force
         try:
             carried = before.orphaned if before and not self.orphans.unknown else await self.orphans.recall()
+            retired = await self.orphans.retired()
         except StoreError as error:
             why = f"which namespaces are held since their environments left the model cannot be read: {error}"
             self._hold(revision.commit, why, problems)
             return
         left = orphans(before.compiled if before else None, candidate.compiled, carried)
+        left = {name: one for name, one in left.items() if name not in retired}
         after = InForce(candidate.compiled, revision.commit, left, rolled_out=known)
+        changes = self.orphans.changes(carried, left, retired & after.compiled.governed.keys())
         try:
-            await self._record(before, after, carried, tuple(candidate.admitted.quarantined))
+            await self._record(before, after, changes, tuple(candidate.admitted.quarantined))
             await self._last_good.keep(revision)
         except (StoreGone, OSError) as error:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
@@ -334,13 +342,9 @@ class ModelLoop:
         )
 
     async def _record(
-        self,
-        before: InForce | None,
-        after: InForce,
-        was: Mapping[str, GovernedNamespace],
-        quarantined: tuple[str, ...],
+        self, before: InForce | None, after: InForce, changes: Mapping[str, str | None], quarantined: tuple[str, ...]
     ) -> None:
-        await self._store.remember_all({**self.orphans.changes(was, after.orphaned), IN_FORCE: _named(after.commit)})
+        await self._store.remember_all({**changes, IN_FORCE: _named(after.commit)})
         detail = {
             "before": before.commit if before else "",
             "namespaces": str(len(after.compiled.governed)),

@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -11,14 +10,17 @@ import structlog
 
 from driftd.compile import GovernedNamespace, Mode, Workload
 from driftd.store import Store, StoreError
-from driftd.values import Clock, Desired, ObjectRef, Origin
+from driftd.values import Desired, ObjectRef, Origin
 
 _log = structlog.get_logger()
 
 KEY = "orphaned/"
 """Prefix of the remembered values; the rest is the namespace's name."""
-RETIRED = "namespace.retired"
-"""The kind of evidence that somebody has let go of one on purpose."""
+RETIRED = "retired/"
+"""Prefix of what is remembered of namespaces that somebody has let go on purpose, until a model governs them again.
+
+Evidence of it is no proof: evidence is pruned, and stamped by the clock of whoever wrote it.
+"""
 
 
 class NotOrphaned(LookupError):
@@ -115,18 +117,15 @@ class Orphans:
     `unusable` are those of which it has a record that cannot be read.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._clock = clock
-        self._since: dict[str, datetime] = {}
         self.unknown = ""
         self.unusable: frozenset[str] = frozenset()
 
     async def recall(self) -> dict[str, GovernedNamespace]:
         """The orphans that the store has, by name. Raises `StoreError`, and `unknown` says so until it answers."""
-        now = self._clock.now()
         try:
-            values = await self._store.recall_all(KEY)
+            values, retired = await self._store.recall_all(KEY), await self.retired()
         except StoreError as error:
             if not self.unknown:
                 _log.error("model.orphans.unknown", why=str(error))
@@ -136,43 +135,50 @@ class Orphans:
         found, unusable = {}, set()
         for key, value in values.items():
             name = key.removeprefix(KEY)
+            if name in retired:  # by another replica, while one that knew nothing of it wrote it down again
+                continue
             try:
                 found[name] = load(value)
-                self._since.setdefault(name, now)
             except UnreadableOrphan as error:
                 unusable.add(name)
                 _log.error("model.orphan.unusable", namespace=name, why=str(error))
         self.unusable = frozenset(unusable)
         return found
 
+    async def retired(self) -> frozenset[str]:
+        """Those that somebody has let go and no model has governed since: nobody holds them. Raises `StoreError`."""
+        return frozenset(key.removeprefix(RETIRED) for key in await self._store.recall_all(RETIRED))
+
     def changes(
-        self, was: Mapping[str, GovernedNamespace], now: Mapping[str, GovernedNamespace]
+        self,
+        was: Mapping[str, GovernedNamespace],
+        now: Mapping[str, GovernedNamespace],
+        governed_again: Iterable[str],
     ) -> dict[str, str | None]:
         """What the store has to remember, and to forget, when `now` takes the place of `was`."""
-        self._since |= dict.fromkeys(now.keys() - was.keys(), self._clock.now())
         self.unusable -= now.keys()
         gone: dict[str, str | None] = {KEY + name: None for name in was if name not in now}
+        gone |= {RETIRED + name: None for name in governed_again}
         return gone | {KEY + name: dump(one) for name, one in now.items() if name not in was}
 
     async def retire(self, kept: GovernedNamespace, by: str, reason: str) -> dict[str, str]:
-        """Forget one for good, with the evidence that every other replica goes by. Raises `StoreGone`."""
+        """Forget one until a model governs it again, and remember that for every other replica. Raises `StoreGone`."""
         detail = {"by": by, "reason": reason, "tenant": kept.tenant, "objects": str(len(kept.objects))}
-        await asyncio.gather(
-            self._store.remember_all({KEY + kept.name: None}), self._store.note(RETIRED, kept.name, detail)
-        )
+        values = {KEY + kept.name: None, RETIRED + kept.name: msgspec.json.encode(detail).decode()}
+        await asyncio.gather(self._store.remember_all(values), self._store.note("namespace.retired", kept.name, detail))
         return detail
 
     async def still(self, held: Mapping[str, GovernedNamespace]) -> Mapping[str, GovernedNamespace]:
         """Those of `held` that nobody has retired.
 
-        One that the store has no more counts as retired only where its evidence says so. Else the store was replaced,
-        or put back from a backup: it is given back what it lost.
+        One that the store has no more counts as retired only where the store says so. Else it was replaced, or put
+        back from a backup: it is given back what it lost.
         """
         try:
-            known = await self._store.recall_all(KEY)
-            lost = [name for name in held if KEY + name not in known]
-            retired = {name for name in lost if await self._was_retired(name)}
-            kept = {KEY + name: dump(held[name]) for name in lost if name not in retired}
+            known, retired = await self._store.recall_all(KEY), await self.retired()
+            kept = {
+                KEY + name: dump(one) for name, one in held.items() if name not in retired and KEY + name not in known
+            }
             if kept:
                 _log.error("model.orphans.kept", namespaces=[name.removeprefix(KEY) for name in kept])
                 await self._store.remember_all(kept)
@@ -180,7 +186,3 @@ class Orphans:
             _log.error("store.past_unknown", why=str(error))
             return held
         return {name: one for name, one in held.items() if name not in retired}
-
-    async def _was_retired(self, name: str) -> bool:
-        """Whether somebody has retired it since it is held here."""
-        return bool(await self._store.notes([RETIRED], subject=name, since=self._since.get(name), limit=1))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -336,6 +336,59 @@ async def test_a_standby_lets_go_of_what_the_leader_was_told_to_retire_when_it_l
     assert await standby.loop.reaches(standby.loop.in_force.commit, 1.0)
     assert standby.orphaned() == []
     assert len(standby.accepted) == 3, "its scope is looked at again"
+
+
+async def test_a_retired_namespace_does_not_rise_with_a_replica_that_held_it_longer_than_evidence_is_kept(
+    tmp_path: Path,
+) -> None:
+    """It found neither record nor evidence, wrote the namespace down again, and enforced what it once was."""
+    clock = SteppingClock()
+    store = await Store.open(tmp_path / "driftd.sqlite", clock, tmp_path / "journal")
+    leader, standby = (Scene(tmp_path / name, store, Scripted({}), clock) for name in ("one", "two"))
+    for texts in ((BASE, ACME, GLOBEX), (BASE, GLOBEX)):
+        for one in (leader, standby):
+            await one.offer(*texts)
+    clock.wall -= timedelta(hours=1)  # the retiring replica's clock is slow
+    await leader.loop.retire("acme-prod", "ann", "gone")
+    clock.wall += timedelta(days=100)
+    await store.note("young", "", {})
+    await store.prune(clock.wall - timedelta(days=30))
+    assert "namespace.retired" not in [row.kind for row in await store.audit()]
+    assert standby.loop.in_force is not None
+    assert await standby.loop.reaches(standby.loop.in_force.commit, 1.0)
+    assert (standby.orphaned(), await store.recall("orphaned/acme-prod")) == ([], None)
+    await store.close()
+
+
+async def test_a_replica_that_slept_through_removal_and_retirement_holds_nothing(tmp_path: Path, store: Store) -> None:
+    """It still had the environment in its last good model, and so took the namespace for an orphan of today."""
+    leader, sleeper = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "two"))
+    for one in (leader, sleeper):
+        await one.offer(BASE, ACME, GLOBEX)
+    await leader.offer(BASE, GLOBEX)
+    await leader.loop.retire("acme-prod", "ann", "gone")
+    await sleeper.offer(BASE, GLOBEX)
+    assert (sleeper.orphaned(), await store.recall("orphaned/acme-prod")) == ([], None)
+    await sleeper.offer(BASE, ACME, GLOBEX)
+    await sleeper.offer(BASE, GLOBEX)
+    assert sleeper.orphaned() == ["acme-prod"], "a life of its own"
+
+
+async def test_a_standby_lets_go_of_what_was_retired_without_ever_leading(tmp_path: Path, store: Store) -> None:
+    clock = SteppingClock()
+    leader, standby = (Scene(tmp_path / name, store, Scripted({}), clock) for name in ("one", "two"))
+    for texts in ((BASE, ACME, GLOBEX), (BASE, GLOBEX)):
+        for one in (leader, standby):
+            await one.offer(*texts)
+    await leader.loop.retire("acme-prod", "ann", "gone")
+    running = asyncio.create_task(standby.loop.run())
+    async with asyncio.timeout(10):
+        await asyncio.sleep(0.1)
+        clock.seconds += 61
+        while standby.orphaned():
+            await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.wait({running})
 
 
 async def test_an_orphan_that_the_store_has_lost_is_kept_and_given_back_unless_somebody_retired_it_since(
