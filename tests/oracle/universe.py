@@ -100,7 +100,7 @@ def pairs_by(
     touching: frozenset[str] | None = None,
     memo: Memo | None = None,
 ) -> Pairs:
-    """The same under whatever an oracle judges, port by port; `touching`: only of pairs with a pod in such a namespace."""
+    """The same under whatever an oracle judges, port by port; with `touching`, only of pairs with a pod in these."""
     found = {}
     memo = {} if memo is None else memo
     # An address that is a pod's is that pod, asked about once and under its name.
