@@ -24,14 +24,14 @@ from driftd.paging.pages import (
 from driftd.paging.rules import Rules
 from driftd.paging.storms import Storms
 from driftd.paging.windows import Timed, Windows, deserved, due
-from driftd.values import Finding, Seen
+from driftd.values import Finding
 
 _FORESIGHT = 1.0
 """Pages that fall due within so many seconds belong to the same storm."""
 _MUTED_LOOK = 1.0
 """How often a page that waits for the end of a maintenance window is looked at."""
-_AGAIN = 60.0
-"""A page over which something went wrong is looked at again after so many seconds."""
+AGAIN_SECONDS = 60.0
+"""A page over which something went wrong is tried again after so long."""
 _PRECEDENCE = tuple(PageClass)
 """The first of a page's classes names it."""
 
@@ -65,30 +65,30 @@ class Machine:
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
-    def load(self, pages: Iterable[Page], seen: Iterable[Seen] | None, now: Instant) -> None:
-        """Take over what is kept: pages that are not over, and the findings that are open now (None: nobody can say).
+    def load(self, pages: Iterable[Page], now: Instant) -> list[str]:
+        """Take over the pages that are kept and not over, each by itself; the findings that they hold to be open.
 
-        A page whose finding is no longer open is quiet from now on. On the first call, open findings without a page get
-        one that counts from when they were opened; later on the findings in hand are newer than the kept ones.
-        Conditions are what `conditions` says next.
+        Whoever knows which of these are over says so next (`closed`); until then they count as open. Conditions are
+        what `conditions` says next.
         """
-        first = not len(self._cases)
         kept = list(pages)
         # Later lives have later numbers, whatever the wall clock says meanwhile.
         self._life = max([self._life, *(page.life for page in kept)])
         known = [page for page in kept if not page.over and self._cases.about(page.about.id) is None]
-        restored = [self._restore(page, now) for page in known if page.cls is not PageClass.STORM]
+        restored: list[Case] = []
+        for page in known:
+            if page.cls is not PageClass.STORM:
+                try:
+                    restored.append(self._restore(page, now))
+                except Exception as error:  # noqa: BLE001 - what was kept is odd: the others are taken over
+                    self._faults.append((page.about, error))
         for page in known:
             if page.cls is PageClass.STORM:
-                self._storms.load(page, {one.key for one in known if one.storm == page.key}, now.monotonic)
-        if seen is not None:
-            findings = {one.finding.id: one for one in seen}
-            ids = [id for case in restored for id, one in case.timed.items() if _is_finding(one)]
-            self.closed([id for id in ids if id not in findings], now)
-            for one in findings.values() if first else ():
-                self.opened(one.finding, now, since=one.opened)
+                standing = {case.page.key for case in restored if case.page.storm == page.key}
+                self._storms.load(page, standing, now.monotonic)
         for page in self._storms.prune(now.wall):
             self._note(page)
+        return [id for case in restored for id, one in case.timed.items() if _is_finding(one)]
 
     def opened(
         self, finding: Finding, now: Instant, *, trace: str = "", since: datetime | None = None, rollout: bool = False
@@ -150,7 +150,7 @@ class Machine:
                 case = self._case(one.about, now)
             except Exception as error:  # noqa: BLE001 - it is not known whose page that is: the others go on
                 self._faults.append((one.about, error))
-                self._odd[one.id] = now.monotonic + _AGAIN
+                self._odd[one.id] = now.monotonic + AGAIN_SECONDS
             else:
                 self._raise(case, reason, now)
 
@@ -182,6 +182,11 @@ class Machine:
         self._changed.clear()
         self._odd.clear()
         self._storms = Storms(self._windows)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it knows of nothing that is not over."""
+        return not len(self._cases)
 
     def standing(self) -> Iterator[Page]:
         """Every page that is not over and matters."""
@@ -240,7 +245,7 @@ class Machine:
             self._settle(case, now)
         except Exception as error:  # noqa: BLE001 - whatever is odd about one page, the others are to be told
             self._faults.append((case.page.about, error))
-            again = now.monotonic + _AGAIN
+            again = now.monotonic + AGAIN_SECONDS
             self._cases.schedule(case, again if case.next is None else min(again, case.next))
 
     def _settle(self, case: Case, now: Instant) -> None:

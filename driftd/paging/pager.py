@@ -1,8 +1,7 @@
 """The pager: the machine between the store and the destinations. What happens is kept before anybody is told of it."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +11,7 @@ import structlog
 from driftd.paging.deliverer import Deliverer
 from driftd.paging.destination import Destination
 from driftd.paging.machine import Instant, Machine
+from driftd.paging.odd import OddFindings, contained
 from driftd.paging.outbox import Outbox, Pacing, Step
 from driftd.paging.pages import Condition, Page, PageClass, PageState, Urgency, page_of, row_of
 from driftd.store import (
@@ -29,15 +29,13 @@ from driftd.store import (
     StoreUnreadable,
 )
 from driftd.telemetry import Metrics, current_trace_id
-from driftd.values import Clock, Finding
+from driftd.values import Clock, Finding, Seen
 
 _log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.5
 """How often conditions are asked for, at least."""
 _FAULT_SECONDS = 1.0
-_AGAIN_SECONDS = 60.0
-"""How often a finding is offered again whose page could not be made."""
 
 
 class Rollouts(Protocol):
@@ -93,8 +91,7 @@ class Pager:
         self._ended: dict[tuple[str, int], Page] = {}
         self._superseded: list[DeliveryRow] = []
         self._settled: list[PageRow] = []
-        self._odd: dict[str, tuple[Finding, datetime]] = {}
-        self._again_at = 0.0
+        self._odd = OddFindings()
         self._counted: dict[tuple[PageClass, Urgency], int] = {}
         self._deliverers: dict[str, Deliverer] = {}
         self._routes = {
@@ -127,43 +124,30 @@ class Pager:
         """Pages are kept: destinations may be told."""
         for row in pages:
             if not row.gone:
-                with _contained(page=row.key):
+                with contained(page=row.key):
                     self._offer(page_of(row))
         self._poked.set()
 
     def _opened(self, finding: Finding, now: Instant) -> None:
-        with self._kept_if_odd(finding, now.wall):
+        with self._odd.kept_if_odd(finding, now.wall):
             rollout = self._rollouts is not None and self._rollouts.covers(finding)
             self._machine.opened(finding, now, trace=current_trace_id(), rollout=rollout)
 
     def _reported(self, finding: Finding, now: Instant) -> None:
-        if finding.id in self._odd:
-            self._odd[finding.id] = finding, self._odd[finding.id][1]
+        if self._odd.reported(finding):
             return
-        with self._kept_if_odd(finding, now.wall):
+        with self._odd.kept_if_odd(finding, now.wall):
             rollout = self._rollouts is not None and self._rollouts.holds(finding)
             self._machine.reported(finding, now, rollout=rollout)
 
     def _closed(self, id: str, now: Instant) -> None:
-        self._odd.pop(id, None)
-        with _contained(finding=id):
+        self._odd.closed(id)
+        with contained(finding=id):
             self._machine.closed([id], now)
 
-    @contextlib.contextmanager
-    def _kept_if_odd(self, finding: Finding, since: datetime) -> Iterator[None]:
-        """A finding whose page cannot be made is offered again later; the others go on."""
-        self._odd[finding.id] = finding, since
-        with _contained(finding=finding.id):
-            yield
-            del self._odd[finding.id]
-
-    def _offer_odd_ones(self, now: Instant) -> None:
-        if now.monotonic < self._again_at:
-            return
-        self._again_at = now.monotonic + _AGAIN_SECONDS
-        for finding, since in tuple(self._odd.values()):
-            with self._kept_if_odd(finding, since):
-                self._machine.opened(finding, now, since=since)
+    def _open_since(self, finding: Finding, since: datetime, now: Instant) -> None:
+        with self._odd.kept_if_odd(finding, since):
+            self._machine.opened(finding, now, since=since)
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -188,7 +172,8 @@ class Pager:
             return
         await self.activate()
         now = self._now()
-        self._offer_odd_ones(now)
+        for finding, since in self._odd.again(now.monotonic):
+            self._open_since(finding, since, now)
         self._machine.conditions(self._conditions(), now)
         await self._keep()
         self._count()
@@ -243,15 +228,28 @@ class Pager:
                 known.append((page_of(one.page), one.deliveries))
             except msgspec.MsgspecError as error:
                 _log.error("page.unreadable", page=one.page.key, life=one.page.life, why=str(error))
-        try:
-            self._machine.load([page for page, _ in known], None if self._past_unknown else seen, self._now())
-        except Exception:  # noqa: BLE001 - the border to the engine: nobody could lead while one finding is odd
-            _log.exception("page.fault")
-            self._odd |= {one.finding.id: (one.finding, one.opened) for one in seen}
-            self._again_at = 0.0  # one by one, at the next look
+        self._load([page for page, _ in known], None if self._past_unknown else seen, self._now())
         for page, deliveries in known:
-            self._offer(page, {one.destination: one for one in deliveries})
+            with contained(page=page.key):
+                self._offer(page, {one.destination: one for one in deliveries})
         await self._keep()
+
+    def _load(self, pages: Sequence[Page], seen: Iterable[Seen] | None, now: Instant) -> None:
+        """Pages that were kept, beside the findings that are open now (None: nobody can say).
+
+        A page whose finding is no longer open is quiet from now on. Open findings without a page get one that counts
+        from when they were opened, unless there are findings in hand: those are newer than the kept ones.
+        """
+        first = self._machine.empty
+        held = self._machine.load(pages, now)
+        if seen is None:
+            return
+        findings = {one.finding.id: one for one in seen}
+        for id in held:
+            if id not in findings:
+                self._closed(id, now)
+        for one in findings.values() if first else ():
+            self._open_since(one.finding, one.opened, now)
 
     def _stand_down(self) -> None:
         """Somebody else leads: what was taken over is theirs now."""
@@ -265,7 +263,7 @@ class Pager:
         self._ended.clear()
         self._superseded.clear()
         self._settled.clear()
-        self._odd.clear()
+        self._odd.forget()
         for deliverer in self._deliverers.values():
             deliverer.outbox.forget()
 
@@ -307,7 +305,7 @@ class Pager:
             _log.error("page.fault", about=str(about), exc_info=error)
         rows: list[PageRow] = []
         for page in self._machine.take():
-            with _contained(page=page.key):
+            with contained(page=page.key):
                 rows.append(row_of(page, settled=page.over and not self._hearers(page)))
                 self._say(page)
         return tuple(rows)
@@ -365,15 +363,6 @@ class Pager:
 
     def _now(self) -> Instant:
         return Instant(self._clock.monotonic(), self._clock.now())
-
-
-@contextlib.contextmanager
-def _contained(**about: str) -> Iterator[None]:
-    """The border to the engine: a fault of paging must not cost a repair, nor an odd finding the pages of others."""
-    try:
-        yield
-    except Exception:  # noqa: BLE001 - said above
-        _log.exception("page.fault", **about)
 
 
 def _about(page: Page) -> dict[str, object]:

@@ -54,7 +54,7 @@ def test_after_any_history_the_counts_are_those_of_the_pages_that_were_given_awa
                 one.touch()
             case "restart":
                 one = machine(WINDOWS, RULES)
-                one.load([page for page in known.values() if not page.over], None, now)
+                one.load([page for page in known.values() if not page.over], now)
             case _:
                 one.forget()
                 known.clear()

@@ -1,5 +1,7 @@
 """Something goes wrong over one page: it is tried again, and costs no other."""
 
+import json
+import sqlite3
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from driftd.paging import About, Condition, Machine, Page, PageClass, PageState, Rules, Windows
+from driftd.store import Store
+from tests.support.frail_store import QUICK
 from tests.support.pager import begin
-from tests.support.paging import SHAPES, HandClock, Scripted, drift, machine
+from tests.support.paging import SHAPES, START, HandClock, Scripted, drift, machine
 
 BLIND = Condition(PageClass.BLIND, About("kinds", "kinds", "cluster"), "NetworkPolicy cannot be seen")
 PAUSED = Condition(PageClass.PAUSED, About("pause odd", "Namespace", "odd", "odd"), "paused until 12:00 UTC")
@@ -173,4 +177,57 @@ async def test_the_pager_tells_the_others_in_time_and_says_what_went_wrong(tmp_p
     assert [page.about.namespace for _, page in destination.accepted] == ["acme-prod"]
     await run.pass_(59)
     assert [page.about.namespace for _, page in destination.accepted] == ["acme-prod", "odd"]
+    await run.store.close()
+
+
+# -- taking over ------------------------------------------------------------------------------------------------------
+
+
+def spoil(folder: Path, namespace: str) -> None:
+    """The reasons of a kept page were written down without a time zone."""
+    database = sqlite3.connect(folder / "s.db")
+    ((text,),) = database.execute("SELECT body FROM pages WHERE namespace = ?", [namespace]).fetchall()
+    body = json.loads(text)
+    body["reasons"][0]["opened"] = body["reasons"][0]["opened"].removesuffix("Z")
+    database.execute("UPDATE pages SET body = ? WHERE namespace = ?", [json.dumps(body), namespace])
+    database.commit()
+    database.close()
+
+
+async def close_while_nobody_pages(folder: Path, clock: HandClock, *ids: str) -> None:
+    store = await Store.open(folder / "s.db", clock, folder, QUICK)
+    await store.close_findings(ids, "driftd", START)
+    await store.close()
+
+
+async def test_a_kept_page_that_makes_no_sense_costs_no_other_its_end(tmp_path: Path) -> None:
+    clock, destination = HandClock(), Scripted()
+    run = await begin(tmp_path, clock, destination)
+    for id, namespace in (("f1", "odd"), ("f2", "acme-prod"), ("f3", "acme-dev")):
+        await run.store.begin([drift(id, namespace=namespace)], [])
+        await run.pass_(1)
+    await run.die()
+    spoil(tmp_path, "odd")
+    await close_while_nobody_pages(tmp_path, clock, "f2")
+    with capture_logs() as logs:
+        run = await begin(tmp_path, clock, destination)
+    assert [one["about"] for one in logs if one["event"] == "page.fault"] == ["NetworkPolicy odd/default-deny"]
+    await run.pass_(60)
+    told = [(word, page.about.namespace) for word, page in destination.accepted]
+    assert told[:3] == [("trigger", "odd"), ("trigger", "acme-prod"), ("trigger", "acme-dev")]
+    # What is still open of the odd one is told under the same key, which nobody is woken by.
+    assert sorted(told[3:]) == [("resolve", "acme-prod"), ("trigger", "odd")]
+    assert len({page.key for _, page in destination.accepted if page.about.namespace == "odd"}) == 1
+    await run.store.close()
+
+
+async def test_an_open_finding_that_nobody_has_made_a_page_of_gets_one_at_the_start(tmp_path: Path) -> None:
+    clock, destination = HandClock(), Scripted()
+    store = await Store.open(tmp_path / "s.db", clock, tmp_path, QUICK)
+    await store.begin([drift()], [])
+    await store.close()
+    clock.pass_(300)
+    run = await begin(tmp_path, clock, destination)
+    await run.pass_(0)
+    assert [(word, page.reasons[0].opened) for word, page in destination.accepted] == [("trigger", START)]
     await run.store.close()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.paging import About, Condition, Machine, Maintenance, Page, PageClass, PageState, Rules, Urgency, Windows
-from driftd.values import FindingType, Seen
+from driftd.values import FindingType
 from tests.oracle.pages import Naive, Told
 from tests.support.paging import START, HandClock, drift, machine
 
@@ -287,8 +287,8 @@ def test_a_restart_goes_on_where_the_window_was() -> None:
     again.clock = one.clock
     again.clock.pass_(5)
     again.clock.seconds = 3.0  # monotonic time begins anew with the machine
-    seen = [Seen(drift("f1", "tightening"), START, START)]
-    again.machine.load(kept, seen, again.clock.instant())
+    assert again.machine.load(kept, again.clock.instant()) == ["f1"]
+    again.machine.opened(drift("f1", "tightening"), again.clock.instant(), since=START)
     assert all(page.state is PageState.WAITING for page in again(4.9))
     assert again.only(0.1).state is PageState.OPEN
 
@@ -300,7 +300,7 @@ def test_what_was_healed_while_nobody_ran_is_told_and_resolved() -> None:
     again = Watched()
     again.clock = one.clock
     again.clock.pass_(10)
-    again.machine.load(kept, [], again.clock.instant())
+    again.close(*again.machine.load(kept, again.clock.instant()))
     page = again.only()
     assert (page.state, page.urgency) == (
         PageState.OPEN,
@@ -309,9 +309,9 @@ def test_what_was_healed_while_nobody_ran_is_told_and_resolved() -> None:
     assert again.only(60).state is PageState.RESOLVED
 
 
-def test_an_open_finding_without_a_page_gets_one_at_the_start() -> None:
+def test_a_finding_that_has_been_open_for_long_is_told_at_once() -> None:
     one = Watched()
-    one.machine.load([], [Seen(drift(), START - timedelta(minutes=5), START)], one.clock.instant())
+    one.machine.opened(drift(), one.clock.instant(), since=START - timedelta(minutes=5))
     assert one.only().urgency is Urgency.CRITICAL
 
 
@@ -321,7 +321,7 @@ def test_lives_are_numbered_onwards_when_the_clock_was_set_back() -> None:
     (kept,) = one(1)
     again = Watched()
     again.clock.jump(-3600)
-    again.machine.load([kept], [], again.clock.instant())
+    again.close(*again.machine.load([kept], again.clock.instant()))
     again(61)
     again.open()
     assert max(page.life for page in again(1)) > kept.life
@@ -396,8 +396,7 @@ def test_a_storm_survives_a_restart() -> None:
     kept = one(2)
     again = Watched()
     again.clock = one.clock
-    seen = [Seen(drift(f"f{n}", name=f"p{n}"), START, START) for n in range(30)]
-    again.machine.load(kept, seen, again.clock.instant())
+    assert len(again.machine.load(kept, again.clock.instant())) == 30
     again(10)
     again.close(*(f"f{n}" for n in range(30)))
     (storm,) = [page for page in again(61) if page.told]
