@@ -1,6 +1,5 @@
 """What the doctor says of the records: a file, a server that is new, known, or not to be reached."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,8 @@ from pydantic import SecretStr
 from driftd.app.doctor import State, _database
 from driftd.settings import Settings, StoreSettings
 from driftd.store import Store
-from tests.support.postgres import PASSWORD, Server, postgres
+from tests.support.postgres import PASSWORD, Server
 from tests.support.records import SteppingClock
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as one:
-        yield one
 
 
 def settings(folder: Path, url: str = "") -> Settings:

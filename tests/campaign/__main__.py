@@ -17,14 +17,13 @@ from pathlib import Path
 from driftd.lab import Lab
 from tests.campaign.crashes import every_point
 from tests.campaign.faults import GENTLE, HARSH, Fault
+from tests.campaign.pages import PAGE
 from tests.campaign.report import Figures, write
 from tests.campaign.rounds import Tale, play
 from tests.support.faulty import Scene, scene
 from tests.support.kube import Kube
 
 ACTORS = ("mallory", "trudy")
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "campaign.md"
 
 
 @asynccontextmanager
@@ -91,7 +90,7 @@ async def campaign(arguments: argparse.Namespace) -> int:
     figures = Figures(datetime.now(UTC), seed, time.monotonic() - began, tales, points)
     if arguments.round is None and not arguments.quick:
         write(PAGE, figures)
-        print(f"wrote {PAGE.relative_to(ROOT)}")
+        print(f"wrote {PAGE}")
     print(figures.verdict)
     return 1 if figures.failures else 0
 

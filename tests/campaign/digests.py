@@ -15,12 +15,10 @@ from pathlib import Path
 from random import Random
 
 from driftd.lab import Lab
-from tests.campaign.pages import put
+from tests.campaign.pages import PAGE, put
 from tests.support.digest_law import Tally, clear, hold, prepare
 from tests.support.kube import Kube
 from tests.support.subjects import SUBJECTS
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "campaign.md"
 
 
 async def every_kind(seed: str, chains: int) -> list[Tally]:

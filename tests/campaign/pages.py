@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "campaign.md"
+
 
 def put(page: Path, part: str, text: str) -> None:
     """Write one named part of a page; parts that are not there yet go to the end."""

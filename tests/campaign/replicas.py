@@ -18,7 +18,7 @@ from pathlib import Path
 
 from driftd.lab import Lab
 from driftd.paging import Page
-from tests.campaign.pages import put
+from tests.campaign.pages import PAGE, put
 from tests.support.postgres import postgres
 from tests.support.replicas import (
     NAMESPACES,
@@ -32,7 +32,6 @@ from tests.support.replicas import (
 )
 from tests.support.stage import DRIFTD
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "campaign.md"
 HEALED_SECONDS = 2.0
 WRITES_PER_SECOND = 2
 FOUGHT_OVER = ("t00000-e0", "default-deny")

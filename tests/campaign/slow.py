@@ -18,11 +18,10 @@ from pathlib import Path
 from driftd.cluster import LeaseSettings
 from driftd.lab import Lab
 from driftd.settings import Settings
-from tests.campaign.pages import put
+from tests.campaign.pages import PAGE, put
 from tests.support.daemon import QUICK
 from tests.support.faulty import OPEN, PATIENCE, Scene, allow_all, scene
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "campaign.md"
 ANSWERS = 5.0
 PATIENT = LeaseSettings(duration=30.0, renew_deadline=20.0, retry=2.0)
 """Six times as long as an answer takes: the shortest that the documentation promises to last."""

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ from driftd.cli.documents import schema_of
 from driftd.cli.meaning import meanings
 from driftd.drift import Difference
 from driftd.values import FindingType
-from tests.support.cli import driftd, write_model
+from tests.support.cli import Items, driftd, dump, write_model
 from tests.support.json_schema import errors
 from tests.support.model_texts import PLAN, environment
 from tests.support.stage import compiled_models
 
-Items = list[dict[str, Any]]
 EXEMPTION = """\
 apiVersion: driftd.dev/v1alpha1
 kind: Exemption
@@ -33,13 +31,6 @@ spec:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     return write_model(tmp_path / "models", shop=environment("shop", "acme"), desk=environment("desk", "globex"))
-
-
-def dump(models: Path, tamper: Callable[[Items], Any] = lambda items: None) -> str:
-    """What the cluster would answer if it held the model, tampered with."""
-    listed = driftd("compile", "--models", models, "-o", "json").json()
-    tamper(listed["items"])
-    return json.dumps(listed)
 
 
 def find(items: Items, kind: str, name: str, namespace: str = "shop") -> dict[str, Any]:

@@ -9,23 +9,16 @@ from typing import Any
 import pytest
 
 from driftd.cli.documents import schema_of
-from tests.support.cli import driftd, write_model
+from tests.support.cli import Items, driftd, dump, write_model
 from tests.support.flow_worlds import ACME, GLOBEX, WORKLOADS
 from tests.support.json_schema import errors
 
-Items = list[dict[str, Any]]
 OPEN = {"podSelector": {}, "ingress": [{}], "egress": [{}], "policyTypes": ["Ingress", "Egress"]}
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     return write_model(tmp_path / "models", acme=ACME, globex=GLOBEX)
-
-
-def dump(models: Path, tamper: Callable[[Items], Any] = lambda items: None) -> str:
-    listed = driftd("compile", "--models", models, "-o", "json").json()
-    tamper(listed["items"])
-    return json.dumps(listed)
 
 
 def policy(name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """A server, a session to it, and time that tests own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from driftd.cluster import Kubeconfig, Mirror, Pace, Session, Timeouts
 from tests.support.api_server import ApiServer, serving
-from tests.support.cluster import HandClock, spec_digest, write_kubeconfig
+from tests.support.cluster import HandClock, Until, spec_digest, write_kubeconfig
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def mirror(pace: Pace) -> Mirror:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+def until() -> Until:
     async def wait(condition: Callable[[], bool], seconds: float = 15.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():

@@ -1,7 +1,6 @@
 """What a watch failed to tell is found, proved past the caches, healed and counted; lag alone is no divergence."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import orjson
@@ -24,9 +23,7 @@ from driftd.cluster import (
 from driftd.drift import KindState
 from driftd.values import Live, ObjectRef
 from tests.support.api_server import ApiServer, answer, status
-from tests.support.cluster import CONFIGMAP, NETPOL, POLICIES, policy
-
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
+from tests.support.cluster import CONFIGMAP, NETPOL, POLICIES, Until, policy
 
 
 def ref(name: str) -> ObjectRef:

@@ -1,14 +1,13 @@
 """Events are a courtesy: limited, never repeated at once, and their loss harms nobody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from driftd.cluster import EventRecorder, Notice, Pace, Session
 from driftd.values import ObjectRef
 from tests.support.api_server import ApiServer, answer, status
-from tests.support.cluster import NAMESPACE, NETPOL, HandClock
+from tests.support.cluster import NAMESPACE, NETPOL, HandClock, Until
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 PATH = "/apis/events.k8s.io/v1/namespaces/{}/events"
 
 

@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,9 +13,8 @@ from driftd.cluster import Mirror, Pace, Reflector, ReflectorSettings, Session
 from driftd.drift import KindState
 from driftd.values import Live, ObjectRef, Scope
 from tests.support.api_server import ApiServer, answer, reset, status, stream
-from tests.support.cluster import NETPOL, POLICIES, HandClock, policy
+from tests.support.cluster import NETPOL, POLICIES, HandClock, Until, policy
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 QUICK = ReflectorSettings(server_timeout=(20.0, 20.0), silence=2.0, connect=1.0, page_limit=3)
 
 

@@ -1,7 +1,6 @@
 """One reflector a kind, from the moment it is served, and again when it comes back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -10,10 +9,9 @@ from driftd.cluster import Discovery, Interest, Mirror, Pace, ReflectorSettings,
 from driftd.drift import KindState
 from driftd.values import Digest, ObjectRef
 from tests.support.api_server import ApiServer, answer, status
-from tests.support.cluster import CONFIGMAP, NETPOL, POLICIES, policy
+from tests.support.cluster import CONFIGMAP, NETPOL, POLICIES, Until, policy
 from tests.support.discovery import CORE, aggregated, found, serve
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 QUICK = ReflectorSettings(server_timeout=(20.0, 20.0), silence=5.0, absent_poll=1e9)
 NETWORKING = ("networking.k8s.io", [{"version": "v1", "resources": [found("networkpolicies", "NetworkPolicy")]}])
 CONFIGMAPS = aggregated(("", [{"version": "v1", "resources": [found("configmaps", "ConfigMap")]}]))

@@ -1,9 +1,8 @@
 """The reduced mirror: what is kept of pods, services and slices, where, and for how long it may be believed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +11,16 @@ from driftd.cluster import (
     POD,
     SLICE,
     WORKLOADS,
-    Kubeconfig,
     Pace,
     ReflectorSettings,
     Session,
-    Timeouts,
     WorkloadMirror,
     WorkloadWatchers,
 )
 from driftd.drift import KindState
 from tests.support.api_server import ApiServer, answer, serving, status
-from tests.support.cluster import write_kubeconfig
+from tests.support.cluster import Until
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 QUICK = ReflectorSettings(server_timeout=(20.0, 20.0), silence=2.0, connect=1.0, page_limit=3, blind_after=0.0)
 KINDS = {
     "api/v1/pods": "Pod",
@@ -37,13 +33,6 @@ KINDS = {
 async def server() -> AsyncIterator[ApiServer]:
     async with serving(ApiServer(KINDS)) as running:
         yield running
-
-
-@pytest.fixture
-async def session(server: ApiServer, pace: Pace, tmp_path: Path) -> AsyncIterator[Session]:
-    config = write_kubeconfig(tmp_path / "kubeconfig", server.host)
-    async with Session(Kubeconfig(str(config)), pace, Timeouts(1.0, 0.5, 2.0)) as session:
-        yield session
 
 
 def at(namespace: str, name: str) -> str:

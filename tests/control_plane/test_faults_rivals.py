@@ -2,14 +2,14 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from driftd.lab import Lab
-from tests.oracle.replay import Record
 from tests.support.faulty import OPEN, Scene, allow_all, scene
+from tests.support.replicas import busiest_second
 from tests.support.stage import DRIFTD, Body
 
 pytestmark = [
@@ -32,12 +32,6 @@ async def direct(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
 async def calm(direct: Scene) -> Scene:
     await direct.begin()
     return direct
-
-
-def busiest_second(records: Iterable[Record]) -> int:
-    """The most of these requests that ended within any one second."""
-    ends = sorted(record.done.timestamp() for record in records)
-    return max((sum(1 for end in ends if start <= end < start + 1.0) for start in ends), default=0)
 
 
 async def test_a_writer_at_twenty_a_second_is_fought_at_two_and_loses_in_the_end(calm: Scene) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,12 @@ from driftd.store import ReadOnly
 from tests.support.daemon import Daemon
 from tests.support.faulty import OPEN, STEADY_LEASE, allow_all
 from tests.support.kube import Kube
-from tests.support.postgres import Server, postgres
+from tests.support.postgres import Server
 from tests.support.records import SteppingClock
 from tests.support.replicas import holder
 from tests.support.stage import MODELS, Stage, install
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as one:
-        yield one
 
 
 async def led_by(stage: Stage, name: str, seconds: float = 40.0) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
+from itertools import product
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from driftd.policy.reach import pod_from_body
 from driftd.values import Body, Direction, Finding, FindingType, ObjectRef, Severity
 from tests.oracle.bodies import Cluster
 from tests.oracle.calico import allowed
-from tests.oracle.worlds import Allowed
+from tests.support.directions import direction
 from tests.support.drift_scope import live_of
 from tests.support.model_texts import CLUSTER, PLAN, model
 from tests.support.objects import endpoint_slice, pod
@@ -290,8 +291,6 @@ def test_a_renewed_world_knows_who_stands_behind_services() -> None:
 
 # -- the rule, naively -------------------------------------------------------------------------------------------------
 
-_RANK = {Allowed.NO: 0, Allowed.OPEN: 1, Allowed.YES: 2}
-
 
 def naive_direction(
     services: list[Body], *more: Body, short: Body | None = None, unlisted: Sequence[str] = ()
@@ -306,16 +305,13 @@ def naive_direction(
     listing = [ideal(one, unlisted if one is short else ()) for one in services]
     after = replace(before, others=[*tiers, *listing, *more])
     ends: list[Any] = [*PODS, *map(ip_address, NOBODYS)]
-    opens = closes = False
-    for source in ends:
-        for target in ends:
-            if isinstance(source, dict) or isinstance(target, dict):
-                for port in (443, 8080, 9090):
-                    was, now = (_RANK[allowed(state, source, target, "TCP", port)] for state in (before, after))
-                    opens, closes = opens or now > was, closes or now < was
-    if opens:
-        return Direction.MIXED if closes else Direction.LOOSENS
-    return Direction.TIGHTENS if closes else Direction.NEUTRAL
+    flows = (
+        (source, target, "TCP", port)
+        for source, target in product(ends, ends)
+        if isinstance(source, dict) or isinstance(target, dict)
+        for port in (443, 8080, 9090)
+    )
+    return direction((allowed(before, *flow), allowed(after, *flow)) for flow in flows)
 
 
 def ideal(body: Body, unlisted: Sequence[str] = ()) -> Body:

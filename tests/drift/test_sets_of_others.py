@@ -2,6 +2,7 @@
 
 from functools import cache
 from ipaddress import ip_address
+from itertools import product
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from driftd.values import CLUSTER as WHOLE
 from driftd.values import Body, Direction, Finding, FindingType, ObjectRef, Severity
 from tests.oracle.bodies import Cluster
 from tests.oracle.calico import allowed
-from tests.oracle.worlds import Allowed
+from tests.support.directions import direction
 from tests.support.drift_scope import live_of
 from tests.support.model_texts import CLUSTER, PLAN, environment, model
 from tests.support.objects import global_set, namespace, network_set, pod
@@ -150,7 +151,6 @@ PODS = [
 ]
 NETS = ("203.0.113.0/24", "10.1.0.0/16", "203.0.0.0/8")
 ENDS: list[Any] = [*PODS, ip_address(INTERNET), ip_address("10.1.0.1")]
-_RANK = {Allowed.NO: 0, Allowed.OPEN: 1, Allowed.YES: 2}
 
 
 def naive_direction(one: Body, spaces: list[Body]) -> Direction:
@@ -159,20 +159,14 @@ def naive_direction(one: Body, spaces: list[Body]) -> Direction:
     policies = [body for body in bodies if body["kind"].endswith("NetworkPolicy")]
     tiers = [body for body in bodies if body["kind"] == "Tier"]
     spaces = [*spaces, *(body for body in bodies if body["kind"] == "Namespace")]
-    opens = closes = False
-    for source in ENDS:
-        for target in ENDS:
-            if source is target or not (isinstance(source, dict) or isinstance(target, dict)):
-                continue
-            for port in (443, 8080):
-                was, now = (
-                    _RANK[allowed(Cluster(spaces, PODS, policies, [*tiers, *more]), source, target, "TCP", port)]
-                    for more in ([], [one])
-                )
-                opens, closes = opens or now > was, closes or now < was
-    if opens:
-        return Direction.MIXED if closes else Direction.LOOSENS
-    return Direction.TIGHTENS if closes else Direction.NEUTRAL
+    before, after = (Cluster(spaces, PODS, policies, [*tiers, *more]) for more in ([], [one]))
+    flows = (
+        (source, target, "TCP", port)
+        for source, target in product(ENDS, ENDS)
+        if source is not target and (isinstance(source, dict) or isinstance(target, dict))
+        for port in (443, 8080)
+    )
+    return direction((allowed(before, *flow), allowed(after, *flow)) for flow in flows)
 
 
 @st.composite

@@ -1,6 +1,7 @@
 """Live pods against what the model entitles them to: every direction is what the naive evaluator says."""
 
 from functools import cache
+from itertools import product
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from tests.oracle import calico, networkpolicy
 from tests.oracle.bodies import Body, Cluster, Endpoint, address_of
 from tests.oracle.universe import atomic_ports
 from tests.oracle.worlds import Allowed
+from tests.support.directions import direction
 from tests.support.model_texts import CLUSTER, model
 
 SHOP, DESK = "shop", "desk"
@@ -144,9 +146,6 @@ def allowed(cluster: Cluster, source: Endpoint, target: Endpoint, port: tuple[st
     return networkpolicy.allowed(cluster, source, target, *port, dialect=dialect)
 
 
-_RANK = {Allowed.NO: 0, Allowed.OPEN: 1, Allowed.YES: 2}
-
-
 def naive_direction(model_: Compiled, bodies: list[Body], chosen: Body, dialect: str) -> Direction:
     """What replacing the entitled pod by the live one does, flow by flow, under everything that the model wants."""
     parts = [*model_.governed.values(), model_.cluster_wide]
@@ -161,20 +160,16 @@ def naive_direction(model_: Compiled, bodies: list[Body], chosen: Body, dialect:
     outside: list[Endpoint] = [address_of("93.184.216.34"), address_of("192.168.1.1")]
     kubernetes = [body for body in policies if networkpolicy.is_network_policy(body)]
     ports = atomic_ports(kubernetes, [*rest, wanted, chosen])  # no rule of Calico's own kinds speaks of ports here
-    opens = closes = False
     before = Cluster(namespaces=namespaces, pods=[*rest, wanted], policies=policies, others=tiers)
     after = Cluster(namespaces=namespaces, pods=[*rest, chosen], policies=policies, others=tiers)
-    for other in (*rest, *outside):
-        for port in ports:
-            for was, now in (
-                (allowed(before, wanted, other, port, dialect), allowed(after, chosen, other, port, dialect)),
-                (allowed(before, other, wanted, port, dialect), allowed(after, other, chosen, port, dialect)),
-            ):
-                opens |= _RANK[now] > _RANK[was]
-                closes |= _RANK[now] < _RANK[was]
-    if opens:
-        return Direction.MIXED if closes else Direction.LOOSENS
-    return Direction.TIGHTENS if closes else Direction.NEUTRAL
+    return direction(
+        answers
+        for other, port in product((*rest, *outside), ports)
+        for answers in (
+            (allowed(before, wanted, other, port, dialect), allowed(after, chosen, other, port, dialect)),
+            (allowed(before, other, wanted, port, dialect), allowed(after, other, chosen, port, dialect)),
+        )
+    )
 
 
 @st.composite

@@ -25,6 +25,13 @@ spec:
     out: {cidr: 203.0.113.8/32, port: 443}
 """
 
+EXEMPTION = """\
+apiVersion: driftd.dev/v1alpha1
+kind: Exemption
+metadata: {name: x}
+spec: {object: {kind: KIND, namespace: one, name: debug}, until: 2026-12-01, owner: p, reason: r}
+"""
+
 
 def told(problems: tuple[Problem, ...], severity: str = "error") -> list[tuple[str, str]]:
     assert all(problem.remedy and problem.line and problem.column for problem in problems)
@@ -210,12 +217,7 @@ def test_rule_files_exist() -> None:
 
 
 def test_exemptions_that_mean_nothing_are_warned_of() -> None:
-    text = """\
-apiVersion: driftd.dev/v1alpha1
-kind: Exemption
-metadata: {name: x}
-spec: {object: {kind: NetworkPolicy, namespace: one, name: debug}, until: 2026-12-01, owner: p, reason: r}
-"""
+    text = EXEMPTION.replace("KIND", "NetworkPolicy")
     found = model(a=environment("one", "acme"), x=text)
     assert lint(found, date(2026, 12, 1)) == ()
     assert "ended" in only(lint(found, date(2026, 12, 2)), "warning").message
@@ -227,12 +229,7 @@ spec: {object: {kind: NetworkPolicy, namespace: one, name: debug}, until: 2026-1
 
 @pytest.mark.parametrize("kind", sorted(TOLD_KINDS))
 def test_an_exemption_of_what_there_are_findings_of_needs_no_group(kind: str) -> None:
-    text = """\
-apiVersion: driftd.dev/v1alpha1
-kind: Exemption
-metadata: {name: x}
-spec: {object: {kind: KIND, namespace: one, name: debug}, until: 2026-12-01, owner: p, reason: r}
-""".replace("KIND", kind)
+    text = EXEMPTION.replace("KIND", kind)
     found = model(a=environment("one", "acme"), x=text)
     assert lint(found) == ()
     assert found.exemptions[0].ref == ObjectRef(TOLD_KINDS[kind], kind, "one", "debug")

@@ -1,7 +1,7 @@
 """The command line as a test runs it: in this process, with what came out on each side."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,16 @@ def driftd(*arguments: str | Path, stdin: str = "", env: Mapping[str, str] | Non
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+Items = list[dict[str, Any]]
+
+
+def dump(models: Path, tamper: Callable[[Items], object] = lambda items: None) -> str:
+    """What the cluster would answer if it held the model, tampered with."""
+    listed = driftd("compile", "--models", models, "-o", "json").json()
+    tamper(listed["items"])
+    return json.dumps(listed)
 
 
 def commands() -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ NETPOL = Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 CONFIGMAP = Resource("", "v1", "ConfigMap", "configmaps")
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+"""The fixture `until`: waits for a condition, and not for ever."""
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/{}"
 
 

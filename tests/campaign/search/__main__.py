@@ -16,13 +16,12 @@ from pathlib import Path
 from pprint import pformat
 from textwrap import wrap
 
-from tests.campaign.pages import put
+from tests.campaign.pages import PAGE, put
 from tests.campaign.search.agreement import CELLS, EXPLAINED, DisagreementError, check
 from tests.campaign.search.cases import SHAPES, Case, case, features
 from tests.campaign.search.shrink import shrunk
 from tests.oracle.bodies import Cluster
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "campaign.md"
 _EVERY = 2_000
 ABOUT = """\
 ## The search: who can reach whom
