@@ -174,7 +174,9 @@ class Pager:
         now = self._now()
         for finding, since in self._odd.again(now.monotonic):
             self._open_since(finding, since, now)
-        self._machine.conditions(self._conditions(), now)
+        self._machine.advance(now)
+        with contained(about="conditions"):
+            self._machine.conditions(self._conditions(), now)
         await self._keep()
         self._count()
 

@@ -180,6 +180,24 @@ async def test_the_pager_tells_the_others_in_time_and_says_what_went_wrong(tmp_p
     await run.store.close()
 
 
+async def test_when_nobody_can_say_what_is_wrong_with_driftd_itself_findings_are_told_all_the_same(
+    tmp_path: Path,
+) -> None:
+    destination = Scripted()
+    run = await begin(tmp_path, HandClock(), destination)
+    await run.store.begin([drift()], [])
+
+    def broken() -> list[Condition]:
+        raise LookupError("no such kind")
+
+    run.pager._conditions = broken
+    with capture_logs() as logs:
+        await run.pass_(1)
+    assert [one["about"] for one in logs if one["event"] == "page.fault"] == ["conditions"]
+    assert destination.said == ["trigger"]
+    await run.store.close()
+
+
 # -- taking over ------------------------------------------------------------------------------------------------------
 
 
