@@ -85,10 +85,13 @@ class Inside:
 
     @property
     def paging(self) -> bool:
-        """Whether this replica is the one to page: it leads, or nobody else is known to."""
+        """Whether this replica is the one to page: it leads, or nobody else is known to.
+
+        Where two take themselves for it, pages have the same keys: one incident.
+        """
         if not self.elector.looked and self.clock.monotonic() < self.began + _UNKNOWN_SECONDS:
             return False
-        return self.elector.holder in ("", self.elector.identity)
+        return not self.elector.led_by_other
 
     def conditions(self) -> list[Condition]:
         """What is wrong with driftd's own powers at this moment."""
@@ -158,12 +161,12 @@ class Paging:
 
     async def _look(self) -> None:
         """Who leads is known as soon as the API server answers, long before this replica may lead."""
-        while not self._elector.looked:
+        while not self._elector.competes:
             try:
                 await self._elector.look()
             except ClusterError as error:
                 _log.info("page.leader_unknown", why=str(error))
-                await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _refresh(self) -> None:
         while True:

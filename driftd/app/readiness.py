@@ -36,7 +36,7 @@ class Readiness:
         states = {str(resource): state.value for resource, (state, _) in self.mirror.states().items()}
         model = self.models.in_force
         holder = self.elector.holder
-        stands_by = holder not in ("", self.identity)
+        stands_by = self.elector.led_by_other
         parts = {
             **states,
             **self.workloads.parts(),

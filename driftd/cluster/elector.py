@@ -76,7 +76,7 @@ class Elector:
 
     `session` must be this elector's own: a lease that waits behind watches is lost. `identity` must be unique to the
     process. `known_epoch` gives the highest epoch the store remembers, 0 if the store cannot say. `went_back` hears
-    when the Lease is read at an older version than it had: etcd was put back from a backup, and so was all else.
+    when the Lease is read at an older version than it had: etcd came back from a backup. `competes`: if it does yet.
     """
 
     session: Session
@@ -88,6 +88,7 @@ class Elector:
     settings: LeaseSettings = field(default_factory=LeaseSettings)
     parameter: EpochParameter | None = None
     went_back: Callable[[], None] = lambda: None
+    competes: bool = field(default=False, init=False)
     _lease: LeaseObject = field(init=False)
     _record: LeaseRecord | None = field(default=None, init=False)
     _seen: tuple[str, str, str, int] = field(default=("", "", "", 0), init=False)
@@ -130,6 +131,15 @@ class Elector:
         return self._record.holder if self._record else ""
 
     @property
+    def led_by_other(self) -> bool:
+        """Whether another replica holds the Lease and was seen to renew it not long ago.
+
+        Without that end nobody would speak while the leader and the API server are gone together.
+        """
+        alive = self.pace.clock.monotonic() < self._seen_at + _LONGEST * self.settings.duration
+        return alive and self.holder not in {"", self.identity}
+
+    @property
     def looked(self) -> bool:
         """Whether the Lease was ever read: before, an empty `holder` only says that nothing is known."""
         return self._looked
@@ -137,8 +147,10 @@ class Elector:
     async def look(self) -> None:
         """Reads who holds the Lease, for whoever must know before this replica competes for it. Raises ClusterError."""
         record = await self._lease.read()
-        if not self._looked:
+        if not self.competes:
             self._looked, self._record = True, record
+            if record is not None:
+                self._notice(record)
 
     async def publish(self, *, commit: str | None = None, chain_head: str | None = None) -> None:
         """Writes the accepted commit or the audit chain's head into the Lease; returns when it is stored.
@@ -167,6 +179,7 @@ class Elector:
         Raises:
             WorkOutlivedLease: the work did not end in `settings.stop` seconds. Whatever `work` raises.
         """
+        self.competes = True
         while True:
             if not await self._acquire():
                 await self._pause(self.settings.retry / _LOOKS)
@@ -198,16 +211,18 @@ class Elector:
         return True
 
     def _held_by_other(self, record: LeaseRecord) -> bool:
-        now = self.pace.clock.monotonic()
-        # Not the version: an edit of the annotations by somebody is no sign of life of the holder.
-        seen = (record.uid, record.holder, record.renewed, record.transitions)
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, now
+        self._notice(record)
         self._record = record
         if record.holder in {"", self.identity}:
             return False
         patience = max(self.settings.duration, min(record.duration, _LONGEST * self.settings.duration))
-        return now < self._seen_at + patience
+        return self.pace.clock.monotonic() < self._seen_at + patience
+
+    def _notice(self, record: LeaseRecord) -> None:
+        # Not the version: an edit of the annotations by somebody is no sign of life of the holder.
+        seen = (record.uid, record.holder, record.renewed, record.transitions)
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, self.pace.clock.monotonic()
 
     async def _try_term(self) -> Term | None:
         """A term, or None when the cluster did not let us open one; the Lease is given back then, and on any error."""

@@ -25,9 +25,8 @@ from driftd.cluster import (
     WorkOutlivedLease,
 )
 from tests.support.api_server import ApiServer, answer, reset, silence, status
-from tests.support.cluster import FastClock, write_kubeconfig
+from tests.support.cluster import FastClock, HandClock, Until, write_kubeconfig
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/driftd/leases/driftd"
 FENCE = "/api/v1/namespaces/driftd/configmaps/driftd-fence"
 
@@ -134,6 +133,38 @@ async def test_who_leads_can_be_known_before_one_competes(
     with pytest.raises(ClusterError):
         await third.look()
     assert (third.looked, third.holder) == (False, "")
+
+
+async def test_a_holder_counts_as_leading_for_a_minute_after_its_last_sign_of_life(
+    server: ApiServer, make: Callable[..., Elector]
+) -> None:
+    """Else a holder that died, or that was read last before the API server went, silences everybody for ever."""
+    clock = HandClock()
+    second = make("two")
+    second.pace = Pace(clock, clock.sleep, lambda: 0.5)
+    assert (second.holder, second.led_by_other) == ("", False)
+    lease = {"metadata": {"name": "driftd"}, "spec": {"holderIdentity": "one", "renewTime": "2026-01-01T00:00:00Z"}}
+    server.put(LEASE, lease)
+    await second.look()
+    assert (second.holder, second.led_by_other) == ("one", True)
+    clock.time += 59
+    await second.look()
+    assert (second.holder, second.led_by_other) == ("one", True)
+    clock.time += 2
+    await second.look()
+    assert (second.holder, second.led_by_other) == ("one", False), "it is read, and has not renewed since"
+    server.put(LEASE, lease | {"spec": {"holderIdentity": "one", "renewTime": "2026-01-01T00:01:00Z"}})
+    await second.look()
+    assert (second.holder, second.led_by_other) == ("one", True)
+    server.fail("GET", "leases", reset, times=10**6)
+    clock.time += 61
+    with pytest.raises(ClusterError):
+        await second.look()
+    assert (second.holder, second.led_by_other) == ("one", False), "nothing can be read any more"
+    server.faults.clear()
+    server.put(LEASE, lease | {"spec": {"holderIdentity": "two"}})
+    await second.look()
+    assert (second.holder, second.led_by_other) == ("two", False)
 
 
 async def test_a_second_waits_and_takes_over_when_the_first_falls_silent(
