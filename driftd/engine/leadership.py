@@ -84,8 +84,14 @@ class Leadership:
 
     async def lead(self, term: Term) -> None:
         """Work as the leader of this term until cancelled."""
+        self._store.epoch = term.epoch
+        try:
+            await self._work(term)
+        finally:
+            self._store.epoch = 0
+
+    async def _work(self, term: Term) -> None:
         epoch = term.epoch
-        self._store.epoch = epoch
         self._metrics.epoch.set(epoch)
         await self._note(
             "leadership.taken", {"epoch": str(epoch), "commit_before": term.commit, "chain_before": term.chain_head}

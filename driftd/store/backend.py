@@ -17,12 +17,7 @@ T = TypeVar("T")
 
 
 class Backend(Protocol):
-    """Runs transaction bodies and names what goes wrong; see `Database` and `Postgres`.
-
-    `hurry`: whether somebody waits for what is written, so that another process's turn is not waited for long.
-    """
-
-    hurry: bool
+    """Runs transaction bodies and names what goes wrong; see `Database` and `Postgres`."""
 
     @property
     def name(self) -> str:
@@ -42,8 +37,10 @@ class Backend(Protocol):
         """Check, migrate, connect. Raises `DatabaseUnavailable`, `SchemaTooNew`."""
         ...
 
-    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None, *, patient: bool = False) -> T:
         """One durable transaction; with `after`, only while that is the newest row of the evidence.
+
+        `patient`: no repair waits for it, so that other replicas' turns may take their time.
 
         Raises `DatabaseUnavailable` (commit unknown), `EntryRefused` (rolled back), `Overtaken` (another row is).
         """

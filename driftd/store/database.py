@@ -25,8 +25,6 @@ T = TypeVar("T")
 class Database:
     """Runs bodies on the file's threads and names what goes wrong."""
 
-    hurry = True
-
     def __init__(self, path: Path, clock: Clock, *, busy_ms: int, deadline_seconds: float) -> None:
         self.path = path
         self.name = path.name
@@ -42,7 +40,13 @@ class Database:
         """Check, migrate, connect; without a deadline, since a check or a migration may take its time."""
         await self._on_writer(self._file.open, None)
 
-    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+    async def write(
+        self,
+        body: Callable[[Connection], T],
+        after: Head | None = None,
+        *,
+        patient: bool = False,  # noqa: ARG002 - the file is this process's own: there are no turns
+    ) -> T:
         """One durable transaction: see `Backend.write`."""
         return await self._on_writer(lambda: self._file.transact(body, after), self._deadline)
 

@@ -54,8 +54,6 @@ _log = structlog.get_logger("driftd.store")
 class Postgres:
     """One database by URL. `busy_ms` bounds the wait for another replica's transaction, the deadline everything."""
 
-    hurry = True
-
     def __init__(self, url: URL, *, busy_ms: int, deadline_seconds: float) -> None:
         self.name = f"postgresql {url.host}/{url.database}"
         self._url, self._busy_ms, self._deadline = url, busy_ms, deadline_seconds
@@ -79,10 +77,9 @@ class Postgres:
         if await self._transact(migrate.version, seconds, turn=False) != migrate.HEAD:
             await self._transact(lambda connection: _migrate(connection, self.name), _MIGRATION_SECONDS, patient=True)
 
-    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None, *, patient: bool = False) -> T:
         """One durable transaction, in turn with every other replica's: see `Backend.write`."""
-        seconds = self._deadline if self.hurry else _PATIENT_SECONDS
-        return await self._transact(body, seconds, patient=not self.hurry, after=after)
+        return await self._transact(body, _PATIENT_SECONDS if patient else self._deadline, patient=patient, after=after)
 
     async def read(self, body: Callable[[Connection], T]) -> T:
         """One reading of one moment."""

@@ -90,19 +90,14 @@ class Scribe:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the database, replay what waits, begin to serve. A database that is away is no error.
-
-        Nobody waits for a record yet: the others' turns may take their time.
-        """
+        """Open the database, replay what waits, begin to serve. A database that is away is no error."""
         for entry in (await self._in_journal_thread(self._journal.read, 0)).entries:
             self._overlay_with(entry)
-        self._database.hurry = False
         try:
             await self._database.open()
             await self._come_back()
         except DatabaseUnavailable as error:
             self._degrade(error.reason)
-        self._database.hurry = True
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     async def stop(self) -> None:
@@ -207,7 +202,7 @@ class Scribe:
         if known:
             # With a known head nothing was ever uncertain, so nothing of these entries can be there already.
             with suppress(Overtaken):
-                self.head = await self._database.write(lambda one: ledger.apply(one, entries, before), before)
+                self.head = await self._write(lambda one: ledger.apply(one, entries, before), before)
                 self._head_known = True
                 return len(entries)
         name, now = self._database.name, self._clock.now()
@@ -216,9 +211,13 @@ class Scribe:
             left = ledger.unapplied(connection, entries)
             return ledger.apply(connection, left, behind(connection, before, name, now)), len(left)
 
-        self.head, count = await self._database.write(body)
+        self.head, count = await self._write(body)
         self._head_known = True
         return count
+
+    async def _write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+        """One transaction. While this replica does not lead, no repair waits for it: the leader's turns come first."""
+        return await self._database.write(body, after, patient=not self._leads)
 
     async def _put_aside(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -250,7 +249,7 @@ class Scribe:
         seen, self._confirms = self._confirms, {}
         try:
             if seen:
-                await self._database.write(lambda connection: ledger.confirm(connection, seen))
+                await self._write(lambda connection: ledger.confirm(connection, seen))
         except DatabaseUnavailable as error:
             self._confirms = seen | self._confirms
             self._degrade(error.reason)
@@ -269,7 +268,6 @@ class Scribe:
         self._enter(StoreMode.JOURNALLING, reason)
 
     async def _try_to_come_back(self) -> None:
-        self._database.hurry = self._leads  # else no repair waits
         try:
             await self._database.recover()
             await self._come_back()
@@ -277,7 +275,6 @@ class Scribe:
             self._head_known = False
             self.state = replace(self.state, reason=str(error))
         finally:
-            self._database.hurry = True
             self._retry_after = min(self._retry_after * 2, self._options.retry_last_seconds)
             self._retry_at = self._clock.monotonic() + self._retry_after
 
@@ -301,7 +298,7 @@ class Scribe:
         self._enter(StoreMode.OK, "")
 
     async def _record_setbacks(self) -> None:
-        found = await self._database.write(ledger.head_of)
+        found = await self._write(ledger.head_of)
         setbacks = self._database.setbacks
         for setback in setbacks:
             _log.error(setback.kind, reason=setback.reason, kept=setback.kept, last_head=setback.last_head)

@@ -44,7 +44,7 @@ class Store(Archive):
         self._scribe = scribe
         self.companion: Companion | None = None
         self.epoch = 0
-        """Leadership epoch stamped on every record from now on; the engine sets it when it takes the lead."""
+        """Stamped on every record from now on: that of the term for as long as it lasts, 0 for who does not lead."""
 
     @classmethod
     async def open(

@@ -10,19 +10,12 @@ from driftd.store import Head, SchemaTooNew, Store, StoreGone, StoreMode, StoreO
 from driftd.store.database import Database
 from driftd.store.errors import DatabaseUnavailable
 from driftd.store.ledger import head_of
-from tests.support.frail_store import FrailDatabase, T, open_frail
+from tests.support.frail_store import FrailDatabase, T, open_frail, until_back
 from tests.support.records import START, SteppingClock, finding, intent, outcome
 
 OPTIONS = StoreOptions(
     journal_bytes=1 << 20, busy_ms=1, retry_first_seconds=0.02, retry_last_seconds=0.05, idle_seconds=0.0
 )
-
-
-async def until_back(store: Store) -> None:
-    back = asyncio.Event()
-    store.watch(lambda state: back.set() if state.mode is StoreMode.OK else None)
-    if not store.durable:
-        await asyncio.wait_for(back.wait(), 10)
 
 
 async def opened(folder: Path, options: StoreOptions = OPTIONS) -> Store:
@@ -117,14 +110,14 @@ class TiredDatabase(FrailDatabase):
 
     most = 10**9
 
-    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None, *, patient: bool = False) -> T:
         def bounded(connection: Connection) -> T:
             before, answer = head_of(connection).seq, body(connection)
             if head_of(connection).seq - before > self.most:
                 raise DatabaseUnavailable("no answer within 2 s")
             return answer
 
-        return await super().write(bounded, after)
+        return await super().write(bounded, after, patient=patient)
 
 
 async def test_a_journal_is_replayed_by_a_database_under_load_that_is_through_with_little_at_a_time(

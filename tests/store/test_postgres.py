@@ -128,6 +128,7 @@ async def test_a_store_that_opens_while_the_server_is_gone_journals_until_it_is_
 async def test_a_server_that_only_stands_still_keeps_no_repair_waiting(server: Server, tmp_path: Path) -> None:
     url = server.new_database()
     async with opened(url, tmp_path) as store:
+        store.epoch = 1
         await store.note("before", "", {})
         loop = asyncio.get_running_loop()
         server.freeze()
@@ -293,6 +294,7 @@ async def test_somebody_who_holds_the_writers_turn_delays_nothing_but_the_databa
 ) -> None:
     url = server.new_database()
     async with opened(url, tmp_path) as store:
+        store.epoch = 1
         other = await asyncpg.connect(url)
         await other.execute("SELECT pg_advisory_lock($1)", 0x6472_6966_7464)
         began = asyncio.get_running_loop().time()
@@ -331,6 +333,26 @@ async def test_a_replica_that_stands_by_comes_back_from_an_outage_beside_a_busy_
         await asyncio.gather(*writers)
     assert "by.a.standby" in [row.kind for row in await store.audit(limit=100)]
     await store.close()
+
+
+async def test_a_replica_that_stands_by_waits_for_its_turn_as_a_leader_does_not(server: Server, tmp_path: Path) -> None:
+    """55P03, seen in a rolling update: a new replica's first records met transactions of a busy leader."""
+    url, over = server.new_database(), asyncio.Event()
+    async with opened(url, tmp_path / "standby") as standby, opened(url, tmp_path / "leader") as leader:
+        leader.epoch = 1
+        await leader.note("leads", "", {})
+        writers = [asyncio.create_task(writing(url, over)) for _ in range(3)]
+        try:
+            await asyncio.sleep(0.3)
+            for _ in range(2):
+                await standby.note("stands.by", "", {})
+                assert standby.state.mode is StoreMode.OK
+            await asyncio.gather(*(leader.note("told", str(number), {}) for number in range(3)))
+            assert leader.state.mode is StoreMode.JOURNALLING, "nothing that a repair waits for takes its time"
+        finally:
+            over.set()
+            await asyncio.gather(*writers)
+        await until(leader, StoreMode.OK)
 
 
 async def test_a_store_that_opens_while_others_write_all_the_time_waits_for_its_turns(

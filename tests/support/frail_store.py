@@ -39,11 +39,11 @@ class FrailDatabase(Database):
     refusals = 0
     lies = 0
 
-    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None, *, patient: bool = False) -> T:
         if self.refusals:
             self.refusals -= 1
             raise DatabaseUnavailable("refused before anything happened")
-        answer = await super().write(body, after)
+        answer = await super().write(body, after, patient=patient)
         if self.lies:
             self.lies -= 1
             raise DatabaseUnavailable("the commit landed, and nobody heard of it")
@@ -98,13 +98,13 @@ class Fuse:
 class DyingDatabase(Database):
     fuse: Fuse
 
-    async def write(self, body: Callable[[Connection], T], after: Head | None = None) -> T:
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None, *, patient: bool = False) -> T:
         def dying(connection: Connection) -> T:
             answer = body(connection)
             self.fuse.passes("commit")
             return answer
 
-        answer = await super().write(dying, after)
+        answer = await super().write(dying, after, patient=patient)
         self.fuse.passes("committed")
         return answer
 
