@@ -17,7 +17,7 @@ from driftd.drift.repair import bears_flows
 from driftd.drift.report import report
 from driftd.drift.served import Backings
 from driftd.drift.state import KindState, LiveScope
-from driftd.drift.tolerance import depends_on_effect, tolerates
+from driftd.drift.tolerance import allows, depends_on_effect, tolerates
 from driftd.drift.twin import twin_ref
 from driftd.drift.world import World
 
@@ -41,6 +41,7 @@ __all__ = [
     "LiveSlice",
     "ServicePort",
     "World",
+    "allows",
     "bears_flows",
     "blocked",
     "compare",

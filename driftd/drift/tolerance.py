@@ -30,7 +30,12 @@ def depends_on_effect(governed: GovernedNamespace, difference: Difference) -> bo
 
 def tolerates(governed: GovernedNamespace, difference: Difference, judgement: Judgement) -> bool:
     """Whether the plan of this namespace lets the object stand."""
-    if not depends_on_effect(governed, difference):
+    return depends_on_effect(governed, difference) and allows(governed, judgement)
+
+
+def allows(governed: GovernedNamespace, judgement: Judgement) -> bool:
+    """Whether the plan of this namespace lets stand what does this."""
+    if governed.tenant_policies == "never":
         return False
     if judgement.direction in (Direction.NEUTRAL, Direction.TIGHTENS):
         return True

@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -18,12 +19,15 @@ from driftd.drift import (
     Judgement,
     LiveScope,
     World,
+    allows,
     depends_on_effect,
     severity,
     tolerates,
 )
+from driftd.engine.awaited import Awaited
 from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
 from driftd.engine.turns import Turns
+from driftd.engine.vanished import Vanished
 from driftd.engine.worlds import Worlds
 from driftd.telemetry import Trace, names
 from driftd.values import Direction, Finding, ObjectRef, Scope, kind_name, scope_of
@@ -34,9 +38,6 @@ _HEAVY = 128 * 1024
 """Bytes of an object that nobody judges: it would be held while it waits, and costs more than a judgement may."""
 _MOST_WAITING = 500
 """Of one tenant."""
-_SETTLING_SECONDS = 600.0
-"""Under a new model, or after a start, all of them wait at once: for so long a namespace's are waited for, or until
-each of them has its judgement."""
 _DECIDING_IN_A_ROW = 4
 """Judgements that something waits for, until one that nothing waits for has its turn."""
 _Answer = TypeVar("_Answer")
@@ -88,7 +89,7 @@ class Meaning:
         self._unknown: dict[ObjectRef, _Offered] = {}
         self._known_under: Compiled | None = None
         self._known: OrderedDict[Key, Judgement] = OrderedDict()
-        self._own = OwnPolicies(now)
+        self._own = OwnPolicies()
         self._first: Turns[ObjectRef, ObjectRef] = Turns()
         self._queue: Turns[Key | ObjectRef, _Offered | ObjectRef] = Turns()
         self._in_a_row = 0
@@ -96,9 +97,10 @@ class Meaning:
         self._more = asyncio.Event()
         self._queued: set[Key] = set()
         self._sized: tuple[Compiled, bool] | None = None
-        self._settling_under: Compiled | None = None
-        self._settles_at = 0.0
-        self._settled: set[Scope] = set()
+        self._awaited = Awaited(now)
+        self._awaited_under: Compiled | None = None
+        self.vanished = Vanished(now)
+        """What came and went without a judgement."""
         self._turn = asyncio.Lock()
 
     # -- differences ------------------------------------------------------------------------------------------------
@@ -161,32 +163,41 @@ class Meaning:
         if governed.tenant_policies == "never" and not self._own:
             return {}
         self._forget_gone(governed, comparison)
-        if self._settling_under is not (compiled := self._compiled()):
-            self._settling_under, self._settles_at = compiled, self._now() + _SETTLING_SECONDS
-            self._settled.clear()
-        waiting: dict[str, float] = {}
-        unanswered = False
+        compiled, scope = self._compiled(), comparison.scope
+        self._renew(compiled)
+        unanswered: dict[str, Difference] = {}
         for finding in comparison.findings:
             difference = comparison.differences.get(finding.id)
             if difference is None or not depends_on_effect(governed, difference):
                 continue
             if _is_heavy(difference) or not self._judges(compiled):
                 continue
-            if not self._waits(comparison.scope, difference):
-                self._own.answered(difference.ref)
-                continue
-            unanswered = True
-            left = self._patience(comparison.scope, difference.ref)
-            if left > 0:
-                waiting[finding.id] = left
-        if not unanswered:
-            self._settled.add(comparison.scope)
+            if self._waits(governed, scope, difference):
+                unanswered[finding.id] = difference
+        left = self._awaited.seconds_left(scope, unanswered.values())
+        waiting = {id: left[one.ref] for id, one in unanswered.items() if one.ref in left}
+        self.vanished.look(comparison, waiting.keys(), partial(self._meant, governed))
         return waiting
 
-    def _patience(self, scope: Scope, ref: ObjectRef) -> float:
-        """Seconds for which an object's judgement is still waited for."""
-        until = self._own.waits_until(ref)
-        return (until if scope in self._settled else max(until, self._settles_at)) - self._now()
+    def _renew(self, compiled: Compiled) -> None:
+        """Another model: what stands by a judgement under the last one is waited for under this one."""
+        if self._awaited_under is compiled:
+            return
+        stood: dict[Scope, list[Key]] = {}
+        for own in self._own if self._known_under is self._awaited_under else ():
+            known, governed = self._known.get(key_of(own.difference)), compiled.governed.get(own.scope.namespace)
+            if known is not None and governed is not None and tolerates(governed, own.difference, known):
+                stood.setdefault(own.scope, []).append(key_of(own.difference))
+        self._awaited.renew(stood, compiled.governed)
+        self.vanished.keep_only(compiled.governed)
+        self._awaited_under = compiled
+
+    def _meant(self, governed: GovernedNamespace, key: Key) -> Direction | None:
+        """The direction of what may not stand; None of what may."""
+        known = self._known.get(key) if self._known_under is self._compiled() else None
+        if known is None:
+            return Direction.UNKNOWN
+        return None if allows(governed, known) else known.direction
 
     def _forget_gone(self, governed: GovernedNamespace, comparison: Comparison) -> None:
         differing = {one.ref for one in comparison.differences.values()}
@@ -197,21 +208,23 @@ class Meaning:
                 self._own.forget(own)  # gone before, or without, a finding of its own
                 self.settle(ref)
 
-    def _waits(self, scope: Scope, difference: Difference) -> bool:
+    def _waits(self, governed: GovernedNamespace, scope: Scope, difference: Difference) -> bool:
         """Whether what becomes of an object hangs on a judgement to come. A version that is new is judged."""
         own, key, known = self._own.get(difference.ref), key_of(difference), self._is_known(difference)
         if own is not None and key_of(own.difference) == key:
             if not known:  # or forgotten: others have been judged since
                 self._decide(own)
             return not known
-        if not known and self._own.flickers(difference):
+        if not known and self._awaited.flickers(difference):
             return False
         if not self._own.follow(scope, difference):
             return False
-        if own is None:  # what is known is of a time when it was not followed: pods have come and gone since
-            self._known.pop(key, None)
+        if own is None and known and allows(governed, self._known[key]):
+            # What is known is of a time when it was not followed: pods have come and gone since.
+            self._known.pop(key)
+            known = False
         self._decide(Own(scope, difference))
-        return own is None or not known
+        return not known
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
         """Judge again what is tolerated, there or everywhere: the model, pods or labels have changed.
@@ -332,6 +345,7 @@ class Meaning:
 
     def _keep(self, compiled: Compiled, difference: Difference, judgement: Judgement) -> None:
         if self._known_under is not compiled:
+            self._renew(compiled)
             self._known_under = compiled
             self._known.clear()
         self._known[key_of(difference)] = judgement

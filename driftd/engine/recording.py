@@ -80,6 +80,7 @@ class Recording:
         recordings = [self._store.begin(unbegun, ())] if unbegun else []
         recordings += [self._store.finish(work.outcomes, reports)] if work.outcomes or reports else []
         recordings += [self._store.note("fight.known", str(ref), {}) for ref in work.fights]
+        recordings += self._vanished(comparison.scope, work)
         by = "its namespace is gone" if _is_homeless(comparison, work) else "elsewhere"
         with work.trace.stage(names.RECORD):
             await self._record(*recordings, *self._closings(gone.values(), work.repaired, by))
@@ -102,6 +103,16 @@ class Recording:
             self._told.pop(finding.id, None)
             if finding.ref not in differing:  # else it is another finding now
                 self._meaning.settle(finding.ref)
+
+    def _vanished(self, scope: Scope, work: Work) -> Iterator[Coroutine[None, None, None]]:
+        """What came and went while it was waited for leaves no finding; it leaves a note."""
+        told = self._meaning.vanished.note(scope)
+        if told is not None:
+            _log.warning("policy.unjudged", namespace=scope.namespace, **told)
+            yield self._store.note("policy.unjudged", scope.namespace, told)
+        due = self._meaning.vanished.due(scope)
+        if due is not None:
+            work.again.append(due)
 
     async def ungoverned(self, scope: Scope) -> None:
         """The model says nothing of this scope (any more): what was open there is closed."""

@@ -60,12 +60,13 @@ class Scene:
         async def judged(_finding: Finding) -> None:
             return
 
+        self.meaning = Meaning(compiled=lambda: COMPILED, policies=0, judged=judged, decided=lambda _scope: None)
         self.recording = Recording(
             in_force=lambda: InForce(COMPILED, "c1"),
             store=store,
             findings=OpenFindings(metrics),
             breaker=FightBreaker(),
-            meaning=Meaning(compiled=lambda: COMPILED, policies=0, judged=judged, decided=lambda _scope: None),
+            meaning=self.meaning,
             clock=Clock(),
             metrics=metrics,
         )
@@ -101,6 +102,16 @@ async def test_a_finding_that_gets_worse_while_it_is_open_is_told_and_reported_a
     assert after.seen.finding.id == before.seen.finding.id
     assert after.seen.finding.changes != before.seen.finding.changes
     assert await scene.cycle(everything) == []
+
+
+async def test_what_came_and_went_without_a_judgement_stands_in_the_evidence_once(scene: Scene) -> None:
+    hole, clean = look(namespace(), opened(egress=[{}])), look(namespace(), opened())
+    scene.meaning.vanished.look(hole, [one.id for one in hole.findings], lambda _: Direction.UNKNOWN)
+    scene.meaning.vanished.look(clean, (), lambda _: Direction.UNKNOWN)
+    await scene.cycle(clean)
+    await scene.cycle(clean)
+    (row,) = [one for one in await scene.store.audit() if one.kind == "policy.unjudged"]
+    assert (row.subject, "default-deny (unknown" in row.payload) == (NAME, True)
 
 
 async def test_findings_stay_open_while_their_namespace_terminates_and_close_with_it(scene: Scene) -> None:
