@@ -90,9 +90,9 @@ class Outbox:
                 held.page = page
             return []
         known = delivery or self._nothing(page)
-        item = self._items[page.key, page.life] = _Item(page, replace(known, refused=""))
-        if self._step(item) is None and page.over:
-            del self._items[page.key, page.life]
+        item = _Item(page, replace(known, refused=""))
+        if self._step(item) is not None or not page.over:
+            self._items[page.key, page.life] = item
         return [] if page.state is PageState.CHANGE else self._supersede(page.key)
 
     def next(self, now: float) -> Step | None:

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+from msgspec.structs import replace as put
+
 from driftd.paging import About, Action, Outbox, Pacing, Page, PageClass, PageState, Step, Urgency
 from tests.support.paging import START
 
@@ -55,6 +58,18 @@ def test_what_was_over_before_anybody_was_told_is_told_all_the_same() -> None:
     outbox.offer(page())
     outbox.offer(resolved(page()))
     assert drained(outbox) == ["trigger k", "resolve k"]
+
+
+def test_a_page_whose_kept_delivery_makes_no_sense_keeps_no_other_from_being_told() -> None:
+    outbox = box()
+    earlier = box()
+    earlier.offer(page())
+    kept = earlier.accepted(step_of(earlier), 0.0, START)
+    assert kept is not None
+    with pytest.raises(ValueError, match="deafening"):
+        outbox.offer(page(), put(kept, urgency="deafening"))
+    outbox.offer(page("other"))
+    assert drained(outbox) == ["trigger other"]
 
 
 def test_the_most_urgent_goes_first_then_what_is_over_then_changes() -> None:
