@@ -169,6 +169,7 @@ class Pager:
         self._poked.clear()
         if not self._active():
             self._stand_down()
+            self._count()
             return
         await self.activate()
         now = self._now()
@@ -358,8 +359,9 @@ class Pager:
         counts = self._machine.open_counts()
         if counts == self._counted:
             return
+        for cls, urgency in self._counted.keys() - counts.keys():
+            self._metrics.pages_open.remove(cls.value, urgency.value)
         self._counted = counts
-        self._metrics.pages_open.clear()
         for (cls, urgency), count in counts.items():
             self._metrics.pages_open.labels(cls.value, urgency.value).set(count)
 

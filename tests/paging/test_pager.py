@@ -112,6 +112,31 @@ async def test_a_replica_that_stands_by_tells_nothing(tmp_path: Path) -> None:
     await run.store.close()
 
 
+async def test_open_pages_are_counted_by_class_and_urgency_where_this_replica_leads(tmp_path: Path) -> None:
+    leading = [True]
+    run = await begin(tmp_path, HandClock(), Scripted())
+    run.pager._active = lambda: leading[0]
+    await run.store.begin([drift("f1"), drift("f2", name="a"), drift("f3", "loosening", name="b")], [])
+    assert open_pages(run) == {}
+    await run.pass_(5)
+    assert open_pages(run) == {("crossing", "critical"): 2, ("loosening", "error"): 1}
+    await run.store.close_findings(["f1", "f3"], "driftd", START)
+    await run.pass_(60)
+    assert open_pages(run) == {("crossing", "critical"): 1}
+    leading[0] = False
+    await run.pass_(0)
+    assert open_pages(run) == {}, "the other one counts them now"
+    leading[0] = True
+    await run.pass_(0)
+    assert open_pages(run) == {("crossing", "critical"): 1}
+    await run.store.close()
+
+
+def open_pages(run: Run) -> dict[tuple[str, str], float]:
+    (family,) = run.metrics.pages_open.collect()
+    return {(one.labels["class"], one.labels["urgency"]): one.value for one in family.samples}
+
+
 async def test_who_leads_again_goes_on_with_what_the_other_one_left(tmp_path: Path) -> None:
     clock, one = HandClock(), Scripted()
     leading = [True]
