@@ -16,6 +16,7 @@ from driftd.app.retention import keep_days
 from driftd.app.rights import warn_of_guards, warn_of_rights
 from driftd.app.system import SystemClock
 from driftd.cluster import Term
+from driftd.engine import ReadModel, read_here
 from driftd.settings import Settings
 from driftd.source import SourceError
 from driftd.store import StoreError
@@ -38,8 +39,10 @@ SWITCHED_AFTER = 0.001
 the loop then waits some 5 ms for a turn instead of 15, at no cost that can be measured."""
 
 
-async def run(settings: Settings, clock: Clock | None = None) -> int:
+async def run(settings: Settings, clock: Clock | None = None, read_model: ReadModel = read_here) -> int:
     """Run the daemon until SIGTERM or SIGINT, by the machine's clock unless given another; the process's exit code.
+
+    `read_model` reads, admits and compiles the model's revisions.
 
     Start order: logs, store, health server, model, mirrors, elector, leader-only work. Stop is the reverse.
     """
@@ -56,7 +59,7 @@ async def run(settings: Settings, clock: Clock | None = None) -> int:
     try:
         async with contextlib.AsyncExitStack() as stack:
             outside = await open_outside(settings, clock or SystemClock(), stack, stop)
-            return await Daemon(Parts(settings, outside)).run(stop)
+            return await Daemon(Parts(settings, outside, read_model)).run(stop)
     except StoreError as error:
         _log.critical("store.unusable", why=str(error))
         return 1

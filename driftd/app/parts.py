@@ -40,6 +40,7 @@ from driftd.engine import (
     Observer,
     OpenFindings,
     Pauses,
+    ReadModel,
     Recording,
     ScopeLoop,
     Setbacks,
@@ -66,7 +67,7 @@ EVENTS_PER_SECOND = 20.0
 class Parts:
     """Everything one daemon consists of. Public are the parts that are started, stopped or asked from outside."""
 
-    def __init__(self, settings: Settings, outside: Outside) -> None:
+    def __init__(self, settings: Settings, outside: Outside, read_model: ReadModel) -> None:
         self.settings = settings
         clock, pace, store, session = outside.clock, outside.pace, outside.store, outside.session
         self.clock = clock
@@ -106,7 +107,7 @@ class Parts:
         self._findings = OpenFindings(self.metrics)
         self.pauses = Pauses(store=store, clock=clock, metrics=self.metrics, changed=self._pause_changed)
         self._stopped = StoppedKinds(self.metrics, self._kind_stopped)
-        self.models = self._model_loop(store)
+        self.models = self._model_loop(store, read_model)
         self._judging = Judging(
             settings,
             outside,
@@ -175,7 +176,7 @@ class Parts:
             metrics=self.metrics, live=health.live, ready=health.ready, host=settings.web.host, port=settings.web.port
         )
 
-    def _model_loop(self, store: Store) -> ModelLoop:
+    def _model_loop(self, store: Store, read_model: ReadModel) -> ModelLoop:
         self.first_model = asyncio.Event()
         settings = self.settings
         self._approvals = Approvals(store, self.clock)
@@ -183,6 +184,7 @@ class Parts:
         return ModelLoop(
             source=self._source.source,
             descends=self._source.descends,
+            read_model=read_model,
             last_good=LastGood(settings.data_dir),
             cache=CompiledCache(settings.data_dir),
             store=store,

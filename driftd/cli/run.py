@@ -35,6 +35,7 @@ def run(
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
+    from driftd.app import first_reading
     from driftd.app import run as run_app
     from driftd.settings import ApiSettings, ModelSettings, Settings
 
@@ -61,4 +62,6 @@ def run(
     except SettingsError as error:
         typer.echo(f"driftd run: {error}: lists and groups are written as JSON", err=True)
         raise typer.Exit(2) from None
-    raise typer.Exit(asyncio.run(run_app(settings)))
+    with first_reading(settings) as read_model:
+        code = asyncio.run(run_app(settings, read_model=read_model))
+    raise typer.Exit(code)

@@ -3,6 +3,7 @@
 from driftd.engine.act import Actor
 from driftd.engine.approvals import Approvals, NotApprovable, NotHeld
 from driftd.engine.audit_loop import AuditLoop
+from driftd.engine.candidate import Candidate, ReadModel, candidate_of, read_here
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.cycle import Cycle
 from driftd.engine.inforce import InForce, changed_scopes
@@ -29,6 +30,7 @@ __all__ = [
     "Actor",
     "Approvals",
     "AuditLoop",
+    "Candidate",
     "CompiledCache",
     "Cycle",
     "Defaults",
@@ -48,6 +50,7 @@ __all__ = [
     "PauseTooLong",
     "PausedTooMuch",
     "Pauses",
+    "ReadModel",
     "Recording",
     "ScopeLoop",
     "Setbacks",
@@ -55,7 +58,9 @@ __all__ = [
     "Teller",
     "Watching",
     "WorkloadDrift",
+    "candidate_of",
     "changed_scopes",
     "last_epoch",
     "pending",
+    "read_here",
 ]

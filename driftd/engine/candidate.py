@@ -1,8 +1,10 @@
 """A revision as far as it can be judged without the cluster: admitted, and compiled. Too slow for the event loop."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import TypeAlias
 
 from driftd.compile import Compiled, CompileError, compile_model
 from driftd.model import Admitted, Model, Parser, Problem, SourceFile, admit
@@ -11,11 +13,24 @@ from driftd.source import Revision
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What might come into force; without `compiled` it cannot."""
+    """What might come into force; without `compiled` it cannot.
+
+    `admitted` comes without its model: nobody needs more of it than `platform`, its platform namespaces.
+    """
 
     revision: Revision
     admitted: Admitted
     compiled: Compiled | None
+    platform: frozenset[str] = frozenset()
+
+
+ReadModel: TypeAlias = Callable[[Revision, tuple[SourceFile, ...] | None, date], Awaitable[Candidate]]
+"""Who makes the candidate of a revision beside the last good files, on a given day."""
+
+
+async def read_here(revision: Revision, last_good: tuple[SourceFile, ...] | None, today: date) -> Candidate:
+    """The candidate of a revision, made in a thread."""
+    return await asyncio.to_thread(candidate_of, revision, last_good, today)
 
 
 def candidate_of(revision: Revision, last_good: tuple[SourceFile, ...] | None, today: date) -> Candidate:
@@ -32,7 +47,8 @@ def candidate_of(revision: Revision, last_good: tuple[SourceFile, ...] | None, t
 
     # A parser that remembers 1,000 environments holds 15 MB for good; reading them anew takes this thread 0.7 s.
     admitted = admit(revision.files, last_good, parser=Parser(), today=today, further=faults)
-    if admitted.held or admitted.model is None:
-        return Candidate(revision, admitted, None)
-    known = compiled.get(id(admitted.model))
-    return Candidate(revision, admitted, known or compile_model(admitted.model))
+    model, rest = admitted.model, replace(admitted, model=None)
+    if admitted.held or model is None:
+        return Candidate(revision, rest, None)
+    platform = frozenset(model.cluster.spec.platform_namespaces)
+    return Candidate(revision, rest, compiled.get(id(model)) or compile_model(model), platform)

@@ -12,7 +12,7 @@ import structlog
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import guard, loosened, orphans
 from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
-from driftd.engine.candidate import Candidate, candidate_of
+from driftd.engine.candidate import Candidate, ReadModel, read_here
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce
 from driftd.engine.orphans import NotOrphaned, Orphans
@@ -51,6 +51,7 @@ class ModelLoop:
     """Decides which model is in force and tells `accepted` of each change.
 
     Args:
+        read_model: reads, admits and compiles revisions.
         settled: waits until the mirrors can tell what a model would do; reading it need not wait for that.
         pending: counts, for each namespace that a model newly enforces, the live objects it would write over.
         approvals: the one held revision that a person let pass.
@@ -75,6 +76,7 @@ class ModelLoop:
         prepare: Callable[[InForce | None, InForce], Awaitable[None]],
         accepted: Callable[[InForce | None, InForce], None],
         descends: Callable[[str, str], Awaitable[bool]] | None = None,
+        read_model: ReadModel = read_here,
     ) -> None:
         self._source = source
         self._last_good = last_good
@@ -85,6 +87,7 @@ class ModelLoop:
         self._own_namespace = own_namespace
         self._approvals = approvals
         self._descends = descends
+        self._read_model = read_model
         self._settled = settled
         self._pending = pending
         self._prepare = prepare
@@ -253,7 +256,7 @@ class ModelLoop:
         await self._decide(await self._judged(revision, self._files))
 
     async def _judged(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> Candidate:
-        return await asyncio.to_thread(candidate_of, revision, last_good, self._clock.now().date())
+        return await self._read_model(revision, last_good, self._clock.now().date())
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
@@ -272,7 +275,7 @@ class ModelLoop:
             was,
             candidate.compiled,
             self._own_namespace,
-            platform=frozenset(admitted.model.cluster.spec.platform_namespaces) if admitted.model else frozenset(),
+            platform=candidate.platform,
             pending={} if known else self._pending(was, candidate.compiled),
             loosened=await self._loosened(was, candidate.compiled),
         )
