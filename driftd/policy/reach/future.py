@@ -6,27 +6,30 @@ and the ordinary delta is taken between the two.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from math import prod
-from typing import Final
+from typing import Final, TypeAlias
 
 from driftd.policy.reach.endpoints import IN_NAMESPACE
 from driftd.policy.reach.inventory import NamespaceView, effective_labels
 from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
 from driftd.policy.reach.policies import NOBODY, Action, Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
 from driftd.policy.reach.relation import positions
-from driftd.policy.reach.selectors import ALWAYS, LabelIndex, Selector, values_of
+from driftd.policy.reach.selectors import ALWAYS, And, LabelIndex, Selector, keys_of, values_of
 from driftd.policy.reach.snapshot import Snapshot
 from driftd.values import Body, ObjectRef
 
 MARK: Final = "any pod"
 """How the name of an imagined pod begins."""
+_Options: TypeAlias = dict[str, list[str | None]]
+_NAME: Final = "kubernetes.io/metadata.name"
 SOMEWHERE: Final = "any-other-namespace"
 _OTHER: Final = "any-other-value"
 _FIRST_PORT: Final = 40_000
-_MOST_TRIED: Final = 32_768
-"""Ways of labelling that are looked at, whether or not anything selects them. A selector of twenty labels has
-thousands of millions."""
+_MOST_TRIED: Final = 4_096
+"""Ways of labelling that a judgement looks at. A selector of twenty sets of values has thousands of millions."""
+_SOME: Final = 1_000
+"""Ways of one selector that are looked at where it has more than may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +182,10 @@ class _Dreamer:
 
     def _invent(self, selector: Selector) -> str | None:
         """A namespace that does not exist yet and that the selector matches."""
-        for labels in self._tried(_assignments(values_of(selector))):
-            name = labels.pop("kubernetes.io/metadata.name", SOMEWHERE)
+        for labels in self._tried(_options(values_of(selector), selector, but=_NAME)):
+            name = labels.pop(_NAME, SOMEWHERE)
             index = LabelIndex()
-            index.add({**labels, "kubernetes.io/metadata.name": name})
+            index.add({**labels, _NAME: name})
             if index.match(selector) and name not in self._snapshot.namespaces:
                 if self._namespaces.setdefault(name, labels) != labels:
                     name = f"{name}-{len(self._namespaces)}"
@@ -195,7 +198,7 @@ class _Dreamer:
         own, context = values_of(selector), self._context(view)
         for key in own.keys() & context.keys():
             own[key] |= context.pop(key)
-        choices = list(self._tried(_assignments(own)))
+        choices = list(self._tried(_options(own, selector)))
         index = LabelIndex()
         for labels in choices:
             index.add(labels)
@@ -206,17 +209,17 @@ class _Dreamer:
             self.complete = False
             surroundings = [{}, *({key: value} for key, values in context.items() for value in sorted(values))]
         else:
-            surroundings = _assignments(context, other=False)
+            surroundings = _assignments(_options(context, other=False))
         for extra in surroundings:
             for labels in matching:
                 yield tuple(sorted({**extra, **labels}.items()))
 
-    def _tried(self, ways: Iterator[dict[str, str]]) -> Iterator[dict[str, str]]:
-        """The first of them, as many as may still be looked at."""
-        for one in ways:
-            if self._untried <= 0:
-                self.complete = False
-                return
+    def _tried(self, options: _Options) -> Iterator[dict[str, str]]:
+        """The ways to choose, or the first of them where they are more than may still be looked at."""
+        ways = prod(map(len, options.values()))
+        if ways > self._untried:
+            self.complete = False
+        for one in islice(_assignments(options), ways if ways <= self._untried else min(_SOME, self._untried)):
             self._untried -= 1
             yield one
 
@@ -231,15 +234,30 @@ class _Dreamer:
         return found
 
 
-def _assignments(values: Mapping[str, set[str]], *, other: bool = True) -> Iterator[dict[str, str]]:
-    """Every way to give each key none, one of its values, or (with `other`) a value nobody mentions.
+def _options(
+    values: Mapping[str, set[str]], selector: Selector = ALWAYS, *, other: bool = True, but: str = ""
+) -> _Options:
+    """What each key may have: nothing, one of its values, or (with `other`) a value nobody mentions.
 
-    Few labels come first: the plainest pods are tried whatever the bound is.
+    What a condition of the selector about that key alone does not match is left out, but for one key: of thirty labels
+    that all must be there is one way, not three to the power of thirty.
     """
-    keys = sorted(values)
-    options: list[list[str | None]] = [[None, *sorted(values[key]), *([_OTHER] if other else [])] for key in keys]
-    for choice in product(*options):
-        yield {key: value for key, value in zip(keys, choice, strict=True) if value is not None}
+    options: _Options = {key: [None, *sorted(values[key]), *([_OTHER] if other else [])] for key in sorted(values)}
+    for part in selector.parts if isinstance(selector, And) else (selector,):
+        keys = keys_of(part)
+        if len(keys) == 1 and but not in keys:
+            (key,) = keys
+            index = LabelIndex()
+            for value in options[key]:
+                index.add({} if value is None else {key: value})
+            options[key] = [options[key][position] for position in positions(index.match(part))]
+    return options
+
+
+def _assignments(options: _Options) -> Iterator[dict[str, str]]:
+    """Every way to choose, few labels first: the plainest pods are tried whatever the bound is."""
+    for choice in product(*options.values()):
+        yield {key: value for key, value in zip(options, choice, strict=True) if value is not None}
 
 
 def _pod_parts(peer: Peer) -> Iterator[Pods]:
