@@ -84,9 +84,17 @@ def has_host_bits(cidr: str) -> bool:
     )
 
 
+_OCTETS: Final = {str(number): number for number in range(256)}
+
+
 @lru_cache(maxsize=65_536)
 def address(text: str) -> int:
     """The point of one address. Raises ValueError when the text is none."""
+    octets = text.split(".")
+    if len(octets) == 4:  # a tenth of what the parser of all spellings takes
+        numbers = [_OCTETS.get(octet, -1) for octet in octets]
+        if -1 not in numbers:
+            return int.from_bytes(numbers)
     if "%" in text:
         raise ValueError("an address with a zone")
     parsed = ip_address(text)

@@ -10,6 +10,7 @@ from functools import lru_cache, reduce
 from operator import sub
 from typing import Final
 
+from driftd.policy.kinds import NAMESPACE_NAME
 from driftd.policy.reach.addresses import Ranges, block, has_host_bits
 from driftd.policy.reach.policies import (
     ANY_PORT,
@@ -26,7 +27,7 @@ from driftd.policy.reach.policies import (
     either,
 )
 from driftd.policy.reach.ports import NONE, of_spans, ports, protocol
-from driftd.policy.reach.selectors import ALWAYS, MalformedSelector, Selector, is_little, kubernetes_selector
+from driftd.policy.reach.selectors import ALWAYS, MalformedSelector, Selector, has_label, is_little, kubernetes_selector
 from driftd.values import Body, ObjectRef
 
 GROUP: Final = "networking.k8s.io"
@@ -97,9 +98,13 @@ class _Reader:
         peers = item.get(ends)
         far: Peer = ANYONE
         if peers:
-            far = either(tuple([self.peer(peer, f"{where}.{ends}[{i}]", namespace) for i, peer in enumerate(peers)]))
+            found = [
+                _labelled(peer, namespace) or self.peer(peer, f"{where}.{ends}[{i}]", namespace)
+                for i, peer in enumerate(peers)
+            ]
+            far = either(tuple(found))
         match, known_ports = self.ports(item.get("ports"), where)
-        note = "; ".join(self.notes[before:])
+        note = "; ".join(self.notes[before:]) if len(self.notes) > before else ""
         return Rule(Action.ALLOW, far, where, match, certain=certain and known_ports, note=note)
 
     def peer(self, peer: Body, where: str, namespace: str) -> Peer:
@@ -132,6 +137,9 @@ class _Reader:
         return _pods_of(name, labels) if name else Pods(namespaces=where_from, labels=labels)
 
     def pods(self, namespace: str, selector: Body | None, where: str) -> Peer:
+        label = _one_label(selector)
+        if label is not None:
+            return _pods_with(namespace, *label)
         labels = self.selector(selector, where, "podSelector")
         if labels is None:
             return Perhaps(Pods(namespace=namespace), f"{where}.podSelector: malformed selector")
@@ -202,6 +210,37 @@ def _any_of(matches: tuple[PortMatch, ...]) -> PortMatch:
     return PortMatch(numbers, tuple(sorted({name for one in matches for name in one.names})), ranged=numbers - firsts)
 
 
+def _labelled(peer: Body, namespace: str) -> Pods | None:
+    """What nearly all peers are, read the short way: pods with one label, here or in a namespace by its name."""
+    home = namespace
+    if len(peer) == 2 and "namespaceSelector" in peer:
+        named = _one_label(peer["namespaceSelector"])
+        if named is None or named[0] != NAMESPACE_NAME or not named[1]:
+            return None
+        home = named[1]
+    elif len(peer) != 1:
+        return None
+    label = _one_label(peer.get("podSelector"))
+    return None if label is None else _pods_with(home, *label)
+
+
+def _one_label(selector: Body | None) -> tuple[str, str] | None:
+    """The label that a selector asks for, if it asks for one and nothing else."""
+    if selector and len(selector) == 1:
+        labels = selector.get("matchLabels")
+        if labels and len(labels) == 1:
+            [(key, value)] = labels.items()
+            if isinstance(value, str):
+                return key, value
+    return None
+
+
+@lru_cache(maxsize=8_192)
+def _pods_with(namespace: str, key: str, value: str) -> Pods:
+    """One object for one meaning: policies of a namespace name the same pods over and over."""
+    return Pods(namespace=namespace, labels=has_label(key, value))
+
+
 def _pods_of(namespace: str, labels: Selector) -> Pods:
     """The pods of a namespace with these labels."""
     named = _pods if is_little(labels) else _pods.__wrapped__
@@ -210,7 +249,7 @@ def _pods_of(namespace: str, labels: Selector) -> Pods:
 
 @lru_cache(maxsize=4_096)
 def _pods(namespace: str, labels: Selector) -> Pods:
-    """One object for one meaning: policies of a namespace name the same pods over and over."""
+    """The same for whatever else they ask for."""
     return Pods(namespace=namespace, labels=labels)
 
 
@@ -237,6 +276,6 @@ def _block(cidr: str, cuts: tuple[str, ...]) -> tuple[Peer, tuple[str, ...]]:
 def _named_namespace(selector: Body) -> str:
     """The one namespace that a selector names through the label every live namespace carries."""
     labels = selector.get("matchLabels") or {}
-    if labels.keys() == {"kubernetes.io/metadata.name"} and not selector.get("matchExpressions"):
-        return str(labels["kubernetes.io/metadata.name"])
+    if labels.keys() == {NAMESPACE_NAME} and not selector.get("matchExpressions"):
+        return str(labels[NAMESPACE_NAME])
     return ""

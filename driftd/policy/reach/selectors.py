@@ -170,7 +170,7 @@ def kubernetes_selector(body: Body | None) -> Selector:
     plain = body.get("matchLabels")
     if plain and len(body) == 1 and len(plain) == 1:
         [(key, value)] = plain.items()
-        return _has_label(key, _text(value, key))
+        return has_label(key, _text(value, key))
     parts: list[Selector] = []
     unknown = body.keys() - {"matchLabels", "matchExpressions"}
     if unknown:
@@ -178,13 +178,13 @@ def kubernetes_selector(body: Body | None) -> Selector:
             f"label selector has unknown field {min(unknown)!r}: only matchLabels, matchExpressions"
         )
     labels = body.get("matchLabels") or {}
-    parts.extend(_has_label(key, _text(labels[key], key)) for key in sorted(labels))
+    parts.extend(has_label(key, _text(labels[key], key)) for key in sorted(labels))
     parts.extend(_requirement(item) for item in body.get("matchExpressions") or ())
     return every(*parts)
 
 
 @lru_cache(maxsize=4096)
-def _has_label(key: str, value: str) -> In:
+def has_label(key: str, value: str) -> In:
     """One value for all the policies that ask for this label: a platform repeats the same few in every namespace."""
     return In(key, (value,))
 

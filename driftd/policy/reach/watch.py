@@ -89,10 +89,10 @@ class Watch:
 
     def add(self, policy: Policy) -> None:
         """Take in a policy, once."""
-        for flow in Flow:
+        for flow, rules in ((Flow.INGRESS, policy.ingress), (Flow.EGRESS, policy.egress)):
             use, seen = (policy, flow), set[Leaf]()
             named = of_anyone = False
-            for rule in policy.rules(flow) or ():
+            for rule in rules or ():
                 if flow is Flow.EGRESS and (rule.ports.names or rule.ports.not_names):
                     named, of_anyone = True, of_anyone or _open_ended(rule.far)
                 seen.update(leaves(rule.far))
