@@ -9,7 +9,7 @@ from typing import Final
 
 from driftd.policy.reach.endpoints import Outside
 from driftd.policy.reach.inventory import NamespaceView, Plans
-from driftd.policy.reach.relation import Reached, positions
+from driftd.policy.reach.relation import Reached, of_positions, positions
 from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
 
 ABSENT: Final = "absent"
@@ -125,7 +125,9 @@ class Cells:
                 groups[pair_of_plans] = groups.get(pair_of_plans, 0) | (1 << position)
         found = [Group(*plans, bits) for plans, bits in groups.items()]
         self.changed += [group for group in found if group.before != group.after]
-        found += [Group(plans, plans, bits & ~apart) for plans, bits in new.groups.items() if bits & ~apart]
+        for plans, places in new.groups.items():
+            if bits := of_positions(places) & ~apart:
+                found.append(Group(plans, plans, bits))
         self._loud += found
         for group in found:
             self.shared |= group.bits
@@ -185,7 +187,8 @@ class Cells:
         found: dict[Plans, int] = {}
         for view in self._near(facing):
             if view.live & pods:
-                for plans, bits in view.groups.items():
+                for plans, places in view.groups.items():
+                    bits = of_positions(places)
                     if bits & pods and facing(core.verdict(plans[side]).reached(surely=surely)):
                         found[plans] = found.get(plans, 0) | (bits & pods)
         for plans, bits in found.items():

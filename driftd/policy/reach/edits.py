@@ -70,9 +70,13 @@ def _finish(before: Snapshot, draft: Draft) -> Snapshot:
             if everywhere or view.live & cluster_bits:
                 draft.space(name)
     views = dict(before.namespaces)
-    for name, space in draft.spaces.items():
-        old = before.namespaces.get(name)
-        view = _view(core, old, space, cluster, cluster_bits, everywhere=everywhere)
+    # Whom everybody names has hardly a policy, and comes first: a bitset is as long as the place of its last member.
+    made = {
+        name: _view(core, before.namespaces.get(name), space, cluster, cluster_bits, everywhere=everywhere)
+        for name, space in sorted(draft.spaces.items(), key=lambda one: bool(one[1].policies))
+    }
+    for name in draft.spaces:
+        old, view = before.namespaces.get(name), made[name]
         live = (live & ~(old.live if old else 0)) | view.live
         if view.empty:
             views.pop(name, None)

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from driftd.policy.reach.addresses import IPV4, IPV6, NOWHERE, V6_BASE, Ranges, address
 from driftd.policy.reach.pods import NamedPorts, Pod
+from driftd.policy.reach.relation import of_positions
 from driftd.policy.reach.selectors import LabelIndex
 from driftd.policy.reach.spans import Span
 
@@ -94,7 +95,7 @@ class Endpoints:
         self._home_members: list[int] = []
         self._accounts: dict[Labels, int] = {}
         self._account_members: list[int] = []
-        self._by_key: dict[tuple[object, ...], list[int]] = {}
+        self._by_key: dict[tuple[object, ...], tuple[int, ...]] = {}
         self._addresses: dict[int, tuple[int, ...]] = {}
         self._hulls: dict[int, list[int]] = {}
         self._sorted: tuple[list[Span], list[Span]] = ([], [])
@@ -153,14 +154,14 @@ class Endpoints:
             pod.ports,
         )
         addresses = tuple(sorted([address(ip) for ip in pod.ips]))
-        known = self._by_key.get(key)
-        if known is not None:
-            for found in known:
-                if self._alike(self._addresses[found], addresses):
+        known = self._by_key.get(key, ())
+        for found in known:
+            if self._alike(self._addresses.get(found, ()), addresses):
+                if addresses:
                     self._widen(found, addresses)
-                    return found
+                return found
         found = self._new_class(PodClass(*key), addresses)
-        self._by_key.setdefault(key, []).append(found)
+        self._by_key[key] = (*known, found)
         return found
 
     def _new_class(self, key: PodClass, addresses: tuple[int, ...]) -> int:
@@ -175,9 +176,10 @@ class Endpoints:
             self.host |= bit
         self._home_members[key.home] |= bit
         self._account_member(key.account_labels, bit)
-        self._addresses[found] = addresses
-        self._hulls[found] = [point for at in addresses for point in (at, at)]
-        if not addresses:
+        if addresses:
+            self._addresses[found] = addresses
+            self._hulls[found] = [point for at in addresses for point in (at, at)]
+        else:
             self._placeless |= bit
         for at in addresses:
             family = int(at >= V6_BASE)
@@ -274,7 +276,7 @@ class Endpoints:
 
     def outside(self) -> int:
         """The current outside classes."""
-        return _bitset(self._current, self.size)
+        return of_positions(self._current)
 
     def outside_at(self, point: int, live: int) -> int:
         """The outside class among `live` that holds an address."""
@@ -308,7 +310,7 @@ class Endpoints:
                 others += members
             older = self._split[bisect_left(self._split, (low, 0, 0)) : bisect_left(self._split, (high + 1, 0, 0))]
             others += [position for _, end, position in older if end <= high]
-        return found | _bitset(others, self.size) if others else found
+        return found | of_positions(others) if others else found
 
     def pods_in(self, ranges: Ranges, *, listed: bool = False) -> tuple[int, int]:
         """Pod classes by address: those with every address within, and those with at least one, perhaps, within.
@@ -340,14 +342,7 @@ class Endpoints:
             return 0
         if last - first == len(entries):
             return self._having[family]
-        return _bitset([position for _, position in entries[first:last]], self.size)
-
-
-def _bitset(members: list[int], size: int) -> int:
-    found = bytearray(size // 8 + 1)
-    for position in members:
-        found[position >> 3] |= 1 << (position & 7)
-    return int.from_bytes(found, "little")
+        return of_positions([position for _, position in entries[first:last]])
 
 
 def _mark(index: dict[_Key, int], key: _Key, bit: int) -> None:

@@ -29,6 +29,7 @@ class NamespaceView:
     """One namespace of a snapshot. Shared between snapshots for as long as nothing in it changes.
 
     `classes` places every pod that is an endpoint; `counts` says how many pods a class has; `live` is its bitset.
+    `groups` has the classes of equal plans.
     """
 
     name: str
@@ -41,7 +42,7 @@ class NamespaceView:
     counts: Mapping[int, int] = field(default_factory=dict)
     plans: Mapping[int, Plans] = field(default_factory=dict)
     live: int = 0
-    groups: Mapping[Plans, int] = field(default_factory=dict)
+    groups: Mapping[Plans, tuple[int, ...]] = field(default_factory=dict)
     peers: dict[tuple[int, bool], tuple[int, Reached]] = field(default_factory=dict, init=False)
     """Kept for `Core.peers`, which alone reads and writes it."""
 

@@ -17,7 +17,7 @@ from driftd.policy.reach.flows import Tenancy
 from driftd.policy.reach.inventory import NamespaceView
 from driftd.policy.reach.policies import Flow
 from driftd.policy.reach.ports import ALL, NONE, PortSet
-from driftd.policy.reach.relation import FULL, Relation, at, meet, of_pairs, positions
+from driftd.policy.reach.relation import FULL, Relation, at, meet, of_pairs, of_positions, positions
 from driftd.policy.reach.snapshot import Snapshot
 
 _NARROW: Final = 256
@@ -156,13 +156,14 @@ class _Bound:
         self._wide()
 
     def _take(self, view: NamespaceView) -> None:
-        for plans, bits in view.groups.items():
+        for plans, places in view.groups.items():
+            bits = of_positions(places)
             for side, parties in ((0, self._receivers), (1, self._senders)):
                 verdict = self._snapshot.core.verdict(plans[side])
                 self.certain = self.certain and verdict.must is verdict.may
                 relation = meet(verdict.must if self._must else verdict.may, self._within)
                 parties.append(_Party(bits, relation))
-                self._by_class[side].update(dict.fromkeys(positions(bits), relation))
+                self._by_class[side].update(dict.fromkeys(places, relation))
 
     def _outward(self, parties: list[_Party], flow: Flow) -> None:
         for party in parties:

@@ -118,9 +118,9 @@ def _names_ports(rule: Rule) -> bool:
     return bool(rule.ports.names or rule.ports.not_names)
 
 
-def grouped(plans: Mapping[int, Plans]) -> dict[Plans, int]:
+def grouped(plans: Mapping[int, Plans]) -> dict[Plans, tuple[int, ...]]:
     """Classes by the pair of plans that they share."""
-    found: dict[Plans, int] = {}
+    found: dict[Plans, list[int]] = {}
     for position, pair in plans.items():
-        found[pair] = found.get(pair, 0) | (1 << position)
-    return found
+        found.setdefault(pair, []).append(position)
+    return {pair: tuple(places) for pair, places in found.items()}

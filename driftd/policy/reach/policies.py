@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from operator import is_
 from typing import Final, Protocol, TypeAlias
 
 from driftd.policy.reach.addresses import Ranges
 from driftd.policy.reach.ports import ALL, NONE, PortSet
-from driftd.policy.reach.selectors import ALWAYS, Selector
+from driftd.policy.reach.selectors import ALWAYS, Selector, is_little
 from driftd.values import ObjectRef
 
 
@@ -277,10 +278,18 @@ def _distrusting(rule: Rule) -> Rule:
     return rule if far is rule.far else replace(rule, far=far)
 
 
+@lru_cache(maxsize=4_096)
+def _serving(peer: Pods, action: Action) -> Pods:
+    """One object for one meaning, as where it was read."""
+    return replace(peer, serving=action)
+
+
 def _served(peer: Peer, action: Action) -> Peer:
     match peer:
         case Pods():
-            return peer if peer.labels == ALWAYS else replace(peer, serving=action)
+            if peer.labels == ALWAYS:
+                return peer
+            return (_serving if is_little(peer.labels) else _serving.__wrapped__)(peer, action)
         case Both(parts) | Either(parts):
             served = tuple(_served(part, action) for part in parts)
             return peer if all(map(is_, served, parts)) else replace(peer, parts=served)

@@ -5,8 +5,8 @@ bitset, so equal relations are equal tuples. Bitsets are Python integers; a nega
 (all but finitely many endpoints), which keeps "everyone" true for endpoints that come later.
 """
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, reduce
 from operator import and_, or_
 from typing import Final, TypeAlias
 
@@ -19,6 +19,9 @@ FULL: Final[Relation] = ((ALL, -1),)
 EMPTY: Final[Relation] = ((ALL, 0),)
 _FEW: Final = 64
 """Spans of ports that are remembered together."""
+_FEW_PLACES: Final = 8
+_POOLED: Final = 4096
+"""Bitsets that are looked up to be shared."""
 _Parts: TypeAlias = tuple[tuple[PortSet, tuple[int, ...]], ...]
 
 
@@ -159,11 +162,49 @@ def _kinds(ports: PortSet) -> tuple[bool, bool]:
     return bool(ports & PORTED), bool(ports - PORTED)
 
 
+class Same:
+    """Equal bitsets as one object: rows of thousands of classes speak of the same few, and one may be 1.3 KB long."""
+
+    def __init__(self) -> None:
+        self._bits: dict[int, int] = {}
+        self._parts: dict[tuple[PortSet, int], tuple[PortSet, int]] = {}
+
+    def relation(self, found: Relation) -> Relation:
+        """The same relation, made of what others are made of as well."""
+        if found is FULL or found is EMPTY:
+            return found
+        if len(self._bits) > _POOLED or len(self._parts) > _POOLED:
+            self._bits.clear()  # what is kept is kept by those who have it
+            self._parts.clear()
+        parts, kept = self._parts, []
+        for part in found:
+            same = parts.get(part)
+            if same is None:
+                same = parts[part] = (part[0], self._bits.setdefault(part[1], part[1]))
+            kept.append(same)
+        return tuple(kept)
+
+    def reached(self, found: Reached) -> Reached:
+        """The same of what `reached` tells."""
+        known = self._bits.setdefault
+        return known(found[0], found[0]), known(found[1], found[1])
+
+
 def joint(before: Relation, after: Relation) -> tuple[tuple[PortSet, int, int], ...]:
     """The common refinement: every traffic part with its endpoints before and after."""
     if before is after:
         return tuple((ports, bits, bits) for ports, bits in before)
     return tuple(_overlaps(before, after))
+
+
+def of_positions(places: Sequence[int]) -> int:
+    """The bitset of some positions."""
+    if len(places) < _FEW_PLACES:
+        return reduce(or_, [1 << place for place in places], 0)
+    found = bytearray(max(places) // 8 + 1)
+    for place in places:
+        found[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(found, "little")
 
 
 def positions(bits: int) -> list[int]:

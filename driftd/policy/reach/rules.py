@@ -10,6 +10,7 @@ from driftd.policy.reach.matching import Matcher
 from driftd.policy.reach.pods import NamedPorts
 from driftd.policy.reach.policies import ANYONE, HOSTS, Flow, PortMatch, Rule
 from driftd.policy.reach.ports import NONE, PortSet, ports
+from driftd.policy.reach.relation import Same
 
 Pairs: TypeAlias = tuple[tuple[PortSet, int], ...]
 """Rectangles: all of this traffic with all of these endpoints."""
@@ -51,6 +52,7 @@ class RuleMatcher:
     def __init__(self, endpoints: Endpoints, reading: Reading, governed: frozenset[str] = frozenset()) -> None:
         self.endpoints = endpoints
         self.peers = Matcher(endpoints, reading, governed)
+        self.same = Same()
         self._reading = reading
         self._splits: dict[PortMatch, tuple[int, list[tuple[PortSet, PortSet, int]]]] = {}
 

@@ -8,6 +8,7 @@ Deny by none is the *must*.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from driftd.policy.reach.policies import ANYONE, Action, Flow, Policy, Rule, Tier
@@ -30,6 +31,7 @@ class Applied:
 
 
 Stage = tuple[Tier, tuple[Applied, ...]]
+_TIER: Final = attrgetter("tier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,15 @@ class Verdict:
 UNRESTRICTED: Final = Verdict(FULL, FULL, (-1, -1), (-1, -1))
 
 
-def _verdict(must: Relation, may: Relation) -> Verdict:
-    peers = reached(may)
-    return Verdict(must, may, peers if must is may else reached(must), peers)
+def _verdict(must: Relation, may: Relation, matcher: RuleMatcher) -> Verdict:
+    """What is kept of many classes at a time: equal bitsets are one object."""
+    same = matcher.same
+    kept = same.relation(may)
+    peers = same.reached(reached(kept))
+    if must is may:
+        return Verdict(kept, kept, peers, peers)
+    sure = same.relation(must)
+    return Verdict(sure, kept, same.reached(reached(sure)), peers)
 
 
 class Plan:
@@ -62,15 +70,18 @@ class Plan:
     Plans are shared by all classes to which the same applies; compare them by identity.
     """
 
-    __slots__ = ("_verdict", "flow", "near", "stages")
+    __slots__ = ("_verdict", "applied", "flow", "near")
 
     def __init__(self, flow: Flow, applied: tuple[Applied, ...], near: Near) -> None:
         self.flow = flow
-        self.stages: tuple[Stage, ...] = tuple(
-            (tier, tuple(members)) for tier, members in groupby(applied, key=lambda one: one.tier)
-        )
         self.near = near
+        self.applied = applied
         self._verdict: Verdict | None = None
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Its policies by tier, in the order in which they are asked."""
+        return tuple([(tier, tuple(members)) for tier, members in groupby(self.applied, key=_TIER)])
 
     def verdict(self, matcher: RuleMatcher) -> Verdict:
         """The verdict over all classes; kept until it is forgotten."""
@@ -104,8 +115,8 @@ def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) 
     state.allow_rest()
     may = _with_own_node(state.allowed, flow, matcher)
     if state.certain:
-        return _verdict(state.allowed, may)
-    return _verdict(meet(minus(FULL, state.denied), state.allowed), may)
+        return _verdict(state.allowed, may, matcher)
+    return _verdict(meet(minus(FULL, state.denied), state.allowed), may, matcher)
 
 
 def _with_own_node(allowed: Relation, flow: Flow, matcher: RuleMatcher) -> Relation:
@@ -125,7 +136,7 @@ def _isolation(flow: Flow, stage: Stage, near: Near, matcher: RuleMatcher) -> Ve
     must, may = _hits(rules, flow, near, matcher)
     if tier.open_ports:
         may = join(may, of_pairs(((tier.open_ports, -1),)))
-    return _verdict(must, _with_own_node(may, flow, matcher))
+    return _verdict(must, _with_own_node(may, flow, matcher), matcher)
 
 
 def _groups(applied: tuple[Applied, ...]) -> list[list[tuple[Applied, ...]]]:
