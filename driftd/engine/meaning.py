@@ -24,6 +24,7 @@ from driftd.drift import (
     severity,
     tolerates,
 )
+from driftd.engine.allowance import MOST_HELD, Allowance
 from driftd.engine.awaited import Awaited
 from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
 from driftd.engine.turns import Turns
@@ -36,8 +37,6 @@ _log = structlog.get_logger()
 _KEPT = 4096
 _HEAVY = 128 * 1024
 """Bytes of an object that nobody judges: it would be held while it waits, and costs more than a judgement may."""
-_MOST_WAITING = 500
-"""Of one tenant."""
 _DECIDING_IN_A_ROW = 4
 """Judgements that something waits for, until one that nothing waits for has its turn."""
 _Answer = TypeVar("_Answer")
@@ -87,6 +86,7 @@ class Meaning:
         self._worlds = Worlds()
         self._losses: list[Callable[[], None]] = []
         self._unknown: dict[ObjectRef, _Offered] = {}
+        self._unknown_held: Allowance[ObjectRef] = Allowance()
         self._known_under: Compiled | None = None
         self._known: OrderedDict[Key, Judgement] = OrderedDict()
         self._own = OwnPolicies()
@@ -95,7 +95,8 @@ class Meaning:
         self._in_a_row = 0
         self._begun: float | None = None
         self._more = asyncio.Event()
-        self._queued: set[Key] = set()
+        self._queue_held: Allowance[Key] = Allowance()
+        self._newest: dict[ObjectRef, Key] = {}
         self._sized: tuple[Compiled, bool] | None = None
         self._awaited = Awaited(now)
         self._awaited_under: Compiled | None = None
@@ -106,8 +107,9 @@ class Meaning:
     # -- differences ------------------------------------------------------------------------------------------------
 
     def offer(self, finding: Finding, difference: Difference, trace: Trace | None = None) -> None:
-        """Have a finding judged when there is time; returns at once. One of too many of its tenant stays UNKNOWN.
+        """Have a finding judged when there is time; returns at once. What is too much of one tenant stays UNKNOWN.
 
+        A version that waits makes room for a newer one of the same object, unless that was canonical in between.
         The judgement is told as a late part of `trace`. One whose judgement is remembered is judged again when it comes
         back: it has to stand in the world, where others are judged together with it, and others may stand there by now.
         """
@@ -115,15 +117,21 @@ class Meaning:
         remembered = finding.direction is not Direction.UNKNOWN
         stands = remembered and self._worlds.stands(difference) and not self._queue.waits(owner, difference.ref)
         light = finding.type in JUDGED and not _is_heavy(difference)
-        if light and not stands and key not in self._queued and self._queue.of(owner) < _MOST_WAITING:
-            self._queued.add(key)
+        if not light or stands or key in self._queue_held:
+            return
+        older = self._newest.pop(difference.ref, None)
+        if older is not None and self._queue.drop(owner, older) is not None:
+            self._queue_held.release(older)
+        if self._queue.of(owner) < MOST_HELD and self._queue_held.take(owner, key, _size(difference)):
+            self._newest[difference.ref] = key
             self._queue.put(owner, key, _Offered(finding, difference, None if remembered else trace, again=remembered))
             self._more.set()
 
     def settle(self, ref: ObjectRef) -> None:
         """This object is canonical again; counts after what was offered before."""
         owner = self._owner(scope_of(ref))
-        self._unknown.pop(ref, None)
+        self._no_longer_unknown(ref)
+        self._newest.pop(ref, None)  # the next version's life is another one
         self._queue.drop(owner, ref)
         self._queue.put(owner, ref, ref)
         self._more.set()
@@ -313,19 +321,26 @@ class Meaning:
 
     async def _judge(self, offered: _Offered) -> None:
         difference, compiled, began = offered.difference, self._compiled(), time.time_ns()
-        self._queued.discard(key_of(difference))
+        self._queue_held.release(key_of(difference))
+        if self._newest.get(difference.ref) == key_of(difference):
+            del self._newest[difference.ref]
         if not self._judges(compiled):
             return
         judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
-        self._unknown.pop(difference.ref, None)
+        self._no_longer_unknown(difference.ref)
         if judgement is None:
             return
-        if judgement.direction is Direction.UNKNOWN and len(self._unknown) < _MOST_WAITING:
+        owner, unknown = self._owner(offered.finding.scope), judgement.direction is Direction.UNKNOWN
+        if unknown and self._unknown_held.take(owner, difference.ref, _size(difference)):
             self._unknown[difference.ref] = replace(offered, trace=None, again=True)
         before = self._known.get(key_of(difference)) if self._is_known(difference) else None
         self._keep(compiled, difference, judgement)
         if judgement != before or not offered.again:
             await self._tell(offered, judgement, began)
+
+    def _no_longer_unknown(self, ref: ObjectRef) -> None:
+        self._unknown_held.release(ref)
+        self._unknown.pop(ref, None)
 
     async def _tell(self, offered: _Offered, judgement: Judgement, began_ns: int) -> None:
         finding = replace(
@@ -374,6 +389,10 @@ class Meaning:
             if policies > self._most:
                 _log.warning("meaning.too_large", policies=policies, limit=self._most)
         return self._sized[1]
+
+
+def _size(difference: Difference) -> int:
+    return len(difference.live.raw) if difference.live is not None else 0
 
 
 def _is_heavy(difference: Difference) -> bool:
