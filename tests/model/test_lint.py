@@ -185,13 +185,15 @@ def test_the_api_server_needs_an_address() -> None:
     assert "where the API server is" in only(linted(acme=text, cluster=blind)).message
 
 
-def test_wishes_that_need_a_mesh_are_errors_without_one_and_fine_with_it() -> None:
+def test_wishes_that_need_a_mesh_are_errors_without_one_and_with_one_are_warned_of_as_not_enforced() -> None:
     logs = LOGS.replace(
         "port: 8080", "port: {number: 8080, app: http}, paths: ['/in/{tenant}/*'], tenantHeader: x-tenant"
     )
     fields = [field for field, _ in told(linted(logs=logs))]
     assert fields == ["spec.paths", "spec.tenantHeader"]
-    assert linted(logs=logs, cluster=CLUSTER + "  mesh: {kind: istio}\n") == ()
+    meshed = linted(logs=logs, cluster=CLUSTER + "  mesh: {kind: istio}\n")
+    assert [(one.severity, one.field) for one in meshed] == [("warning", field) for field in fields]
+    assert all("any request" in one.message for one in meshed)
 
 
 def test_paths_need_a_port_that_carries_requests() -> None:

@@ -1,6 +1,7 @@
 """Rules about what everybody leans on: plans, the API server's ranges, the mesh, rule files, exemptions."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from driftd.model.explanations import closest
 from driftd.model.kinds import TOLD_KINDS, governed_kinds
@@ -10,6 +11,7 @@ from driftd.model.problems import Problem
 from driftd.model.schema import AnyDocument
 
 _NEEDS_MESH = "nothing reads requests without a mesh (the Cluster's `mesh.kind` is `none`)"
+_NOT_ENFORCED = "driftd does not write a mesh's policies yet: whoever may connect may make any request"
 
 
 def plans_exist(linted: Linted) -> Iterator[Problem]:
@@ -40,10 +42,11 @@ def api_server_is_known(linted: Linted) -> Iterator[Problem]:
 
 
 def requests_need_a_mesh(linted: Linted) -> Iterator[Problem]:
-    """What cannot be enforced is an error, never a silently weaker rule."""
-    if linted.model.cluster.spec.mesh.kind != "none":
-        return
-    remedy = "delete it, or set a mesh in the Cluster"
+    """What cannot be enforced is told, never a silently weaker rule: an error where nobody could, else a warning."""
+    meshed = linted.model.cluster.spec.mesh.kind != "none"
+    severity: Literal["error", "warning"] = "warning" if meshed else "error"
+    why = _NOT_ENFORCED if meshed else _NEEDS_MESH
+    remedy = "hold it with policies of the mesh's own" if meshed else "delete it, or set a mesh in the Cluster"
     against = (f"Cluster/{linted.model.cluster.name}",)
     wishes: list[tuple[AnyDocument, Path]] = []
     for environment in linted.environments():
@@ -55,7 +58,7 @@ def requests_need_a_mesh(linted: Linted) -> Iterator[Problem]:
         said = {"paths": shared.spec.paths, "methods": shared.spec.methods, "tenantHeader": shared.spec.tenant_header}
         wishes.extend((shared, ("spec", field)) for field, value in said.items() if value)
     for document, path in wishes:
-        yield linted.tell("error", document, path, f"`{path[-1]}`: {_NEEDS_MESH}", remedy, against=against, key=True)
+        yield linted.tell(severity, document, path, f"`{path[-1]}`: {why}", remedy, against=against, key=True)
 
 
 def shared_requests_need_http(linted: Linted) -> Iterator[Problem]:

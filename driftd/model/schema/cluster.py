@@ -69,12 +69,16 @@ class Mesh(Part):
     """The service mesh, if there is one."""
 
     kind: Literal["istio", "linkerd", "none"] = Field(default="none", description="Which mesh.")
-    trust_domain: Subdomain = Field(default="cluster.local", description="Trust domain of the workloads' identities.")
+    trust_domain: Subdomain = Field(
+        default="cluster.local", description="Trust domain of the workloads' identities. Not used yet."
+    )
     root_namespace: DnsLabel | None = Field(
         default=None, description="Namespace of the mesh's own policies. Unset: `istio-system` or `linkerd`."
     )
     root_policies: Literal["read", "own"] = Field(
-        default="read", description="`own` lets driftd write the named mesh-wide policies; `read` only judges them."
+        default="read",
+        description="`own` is to let driftd write the named mesh-wide policies. Not used yet: they are neither "
+        "written nor judged.",
     )
 
     @property
@@ -86,7 +90,9 @@ class Mesh(Part):
 class FalcoInstall(Part):
     """How Falco came into the cluster: decides the form in which its rules are delivered."""
 
-    install: Literal["helm", "operator", "none"] = Field(default="none", description="How Falco is installed.")
+    install: Literal["helm", "operator", "none"] = Field(
+        default="none", description="How Falco is installed. Its rules are not delivered yet."
+    )
     namespace: DnsLabel = Field(default="falco", description="Namespace of Falco.")
 
 
@@ -112,7 +118,9 @@ class ClusterRemediation(Part):
 class Probes(Part):
     """How often packets are sent to prove what the objects promise."""
 
-    every_minutes: int = Field(default=60, ge=1, le=1440, description="Minutes between two rounds, jittered.")
+    every_minutes: int = Field(
+        default=60, ge=1, le=1440, description="Minutes between two rounds. Not used yet: nothing is probed."
+    )
 
 
 class ClusterSpec(Part):
@@ -131,7 +139,7 @@ class ClusterSpec(Part):
         default=(), description="Namespaces that belong to the platform: never written, never governed."
     )
     remediation: ClusterRemediation = Field(default_factory=ClusterRemediation, description="How far driftd may go.")
-    probes: Probes = Field(default_factory=Probes, description="Active checks.")
+    probes: Probes = Field(default_factory=Probes, description="Active checks. Not used yet.")
 
 
 class Cluster(Document):

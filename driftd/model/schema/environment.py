@@ -42,9 +42,12 @@ class Call(Part):
         default=None, description="Name of the target service's port. May be left out where the target has one port."
     )
     paths: tuple[PathPattern, ...] = Field(
-        default=(), description="Only these request paths, exact or with a `*` at the end. Needs a mesh."
+        default=(),
+        description="Only these request paths, exact or ending in `*`. Needs a mesh; not enforced yet.",
     )
-    methods: tuple[Method, ...] = Field(default=(), description="Only these request methods. Needs a mesh.")
+    methods: tuple[Method, ...] = Field(
+        default=(), description="Only these request methods. Needs a mesh; not enforced yet."
+    )
 
     @property
     def shared(self) -> str | None:

@@ -39,4 +39,4 @@ class FalcoRuleset(Document):
     """Rule files and settings that Falco must have loaded."""
 
     kind: Literal["FalcoRuleset"]
-    spec: FalcoRulesetSpec = Field(description="What Falco must load.")
+    spec: FalcoRulesetSpec = Field(description="What Falco must load. Not compared with what it has loaded yet.")

@@ -29,12 +29,16 @@ class SharedServiceSpec(Part):
     callers: Callers = Field(default_factory=Callers, description="Who may call.")
     paths: tuple[PathTemplate, ...] = Field(
         default=(),
-        description="Request paths open to callers; `{tenant}` stands for the caller's tenant. Needs a mesh.",
+        description="Request paths open to callers; `{tenant}` stands for the caller's tenant. Needs a mesh; not "
+        "enforced yet.",
     )
-    methods: tuple[Method, ...] = Field(default=(), description="Request methods open to callers. Needs a mesh.")
+    methods: tuple[Method, ...] = Field(
+        default=(), description="Request methods open to callers. Needs a mesh; not enforced yet."
+    )
     tenant_header: HeaderName | None = Field(
         default=None,
-        description="Header in which callers name their tenant; checked against their identity. Needs a mesh.",
+        description="Header in which callers name their tenant; checked against their identity. Needs a mesh; not "
+        "enforced yet.",
     )
     policies: Literal["print", "write"] = Field(
         default="print",
