@@ -29,6 +29,7 @@ from driftd.drift import (
     relabelled_others,
     relabelled_pods,
 )
+from driftd.engine.doubt import Doubts
 from driftd.engine.record import OpenFindings
 from driftd.policy.kinds import CALICO
 from driftd.policy.reach import Pod
@@ -48,8 +49,6 @@ _SHARE = 10
 _LONGEST_PAUSE = 0.5
 """...but no longer than this, however long it took: somebody shall know within a second."""
 _AGAIN_SECONDS = 5.0
-_DOUBTFUL_SECONDS = 10.0
-"""How long slices and pods may disagree about an address: they are told apart from each other."""
 _MOST_CHANGES = 20_000
 """Changed pods of which the names are kept; with more all of them are looked at, and those that are gone."""
 
@@ -151,8 +150,8 @@ class WorkloadDrift:
         self._wake = asyncio.Event()
         self._changes = _Changes()
         self._fed: World | None = None
-        self._doubtful: dict[str, float] = {}
-        self._waits_for_pods = False
+        self._doubts = Doubts()
+        self._looks_again: float | None = None
         self._judged_model: Compiled | None = None
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
@@ -300,8 +299,8 @@ class WorkloadDrift:
         self._metrics.workloads_judged.set(self._pace.clock.now().timestamp())
         await self._publish(judged.others)
         self._judge.reconsider(None if everything or judged.surroundings else frozenset(judged.namespaces))
-        if self._waits_for_pods:
-            asyncio.get_running_loop().call_later(_DOUBTFUL_SECONDS, self._wake.set)
+        if self._looks_again is not None:
+            asyncio.get_running_loop().call_later(self._looks_again, self._wake.set)
 
     def _labelled(self, changes: _Changes) -> Mapping[ObjectRef, Live | None]:
         """Namespaces and service accounts to look at, and all of them in case the world is a new one."""
@@ -312,7 +311,7 @@ class WorkloadDrift:
         found: dict[ObjectRef, Live] = {}
         for resource in self._mirror.states():
             if resource.key in kinds:
-                found |= self._mirror.of_kind(resource)
+                found |= self._mirror.of_kind(resource).copy()
         return found
 
     def _look(self, world: World, live: _Live) -> _Judged:
@@ -334,13 +333,12 @@ class WorkloadDrift:
         """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""
         backings = Backings.of(live.services, live.slices, live.pods)
         doubtful = backings.in_doubt(live.compiled, world.services_named)
-        self._doubtful = {one: self._doubtful.get(one, live.at) for one in doubtful}
-        fresh = frozenset(one for one, since in self._doubtful.items() if live.at - since < _DOUBTFUL_SECONDS)
-        self._waits_for_pods = bool(fresh)
+        fresh = self._doubts.look(doubtful, live.at)
+        self._looks_again = min(fresh.values(), default=None)
         sets = None
         if everything or live.changes.sets:
             sets = {ref: {**one.body(), **({"spec": None} if one.hollow else {})} for ref, one in live.sets.items()}
-        return world.surround(backings.settled(fresh), sets)
+        return world.surround(backings.settled(frozenset(fresh)), sets)
 
     async def _publish(self, others: Iterable[Finding]) -> None:
         """Make this what is known, and tell of each scope where it is something else."""
