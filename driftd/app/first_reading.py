@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from datetime import date
 
@@ -32,14 +33,25 @@ def first_reading(settings: Settings) -> Iterator[ReadModel]:
 
     Enter it before anything starts a thread. At the end the process is gone.
     """
-    if LastGood(settings.data_dir).path.exists() or len(os.sched_getaffinity(0)) < 2:
+    reader = None if LastGood(settings.data_dir).path.exists() else _reader()
+    if reader is None:
         yield read_here
         return
-    reader = _Reader()
     try:
         yield reader.read_model
     finally:
         reader.end()
+
+
+def _reader() -> "_Reader | None":
+    """None where there is one processor, or no process to be had: a pod may be at its limit of them."""
+    if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
+        return None
+    try:
+        return _Reader()
+    except OSError as error:
+        _log.warning("model.first_reading.failed", why=f"{type(error).__name__} {error}")
+        return None
 
 
 class _Reader:
@@ -48,7 +60,12 @@ class _Reader:
     def __init__(self) -> None:
         gc.freeze()  # a collection would write to every object, and so copy the memory that both share
         self._line, theirs = socket.socketpair()
-        self._child = os.fork()
+        try:
+            self._child = os.fork()
+        except OSError:
+            self._line.close()
+            theirs.close()
+            raise
         if not self._child:
             _be_the_copy(self._line, theirs)
         theirs.close()

@@ -1,6 +1,7 @@
 """The first model is read in a process of its own, and here where that one cannot."""
 
 import os
+import resource
 import signal
 from datetime import date
 from pathlib import Path
@@ -54,6 +55,21 @@ async def test_a_copy_that_was_never_asked_is_gone_at_the_end(tmp_path: Path) ->
     with first_reading(Settings(data_dir=tmp_path)):
         assert children() != before
     assert children() == before
+
+
+async def test_where_no_process_is_to_be_had_the_model_is_read_here(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = children()
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))  # no socket either: the same refusal
+    try:
+        with first_reading(Settings(data_dir=tmp_path)) as read:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            assert children() == before
+            assert (await read(revision(TEXTS), None, TODAY)).compiled is not None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 async def test_a_restart_needs_no_copy(tmp_path: Path) -> None:
