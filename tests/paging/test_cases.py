@@ -1,8 +1,11 @@
 """What is kept beside the cases is what looking through all of them would give, after any history."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
+from types import FrameType
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,3 +108,37 @@ def begun(cases: Cases, number: int) -> Case:
     case = Case(Page(str(number), number, about, "default", PageState.WAITING, None, Urgency.WARNING, START))
     cases.add(case)
     return case
+
+
+def test_a_look_takes_as_many_steps_however_many_pages_stand() -> None:
+    assert steps_of_a_look(standing=10) == steps_of_a_look(standing=500)
+
+
+def steps_of_a_look(standing: int) -> int:
+    """Lines of Python that run while one more drift is opened, told and closed."""
+    clock, one = HandClock(), machine(Windows(storm_pages=10**6))
+    for number in range(standing):
+        shape = sorted(SHAPES)[number % len(SHAPES)]
+        one.opened(drift(str(number), shape, name=str(number)), clock.instant())
+    clock.pass_(100)
+    one.conditions(CONDITIONS, clock.instant())
+    one.take()
+    count = 0
+
+    def tracer(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return tracer
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        one.opened(drift("new", name="new"), clock.instant())
+        clock.pass_(1)
+        one.conditions(CONDITIONS, clock.instant())
+        one.closed(["new"], clock.instant())
+        one.open_counts()
+        one.take()
+    finally:
+        sys.settrace(before)
+    return count
