@@ -6,42 +6,13 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.paging import About, Condition, Machine, Maintenance, Page, PageClass, PageState, Rules, Urgency, Windows
+from driftd.paging import About, Condition, Maintenance, Page, PageClass, PageState, Rules, Urgency, Windows
 from driftd.values import FindingType
 from tests.oracle.pages import Naive, Told
-from tests.support.paging import START, HandClock, drift, machine
+from tests.support.paging import START, HandClock, Watched, drift, machine
 
 CALM = Windows(storm_pages=10**6)
 BLIND = Condition(PageClass.BLIND, About("kinds", "kinds", "cluster"), "NetworkPolicy cannot be seen")
-
-
-class Watched:
-    """A machine with its clock, and the newest state of every page it gave away."""
-
-    def __init__(self, windows: Windows | None = None, rules: Rules | None = None) -> None:
-        self.clock = HandClock()
-        self.machine: Machine = machine(windows, rules)
-        self.pages: dict[tuple[str, int], Page] = {}
-
-    def __call__(self, seconds: float = 0.0) -> list[Page]:
-        self.clock.pass_(seconds)
-        self.machine.advance(self.clock.instant())
-        for page in self.machine.take():
-            self.pages[page.key, page.life] = page
-        return [page for page in self.pages.values() if not page.gone]
-
-    def open(self, id: str = "f1", shape: str = "crossing", **more: str) -> None:
-        self.machine.opened(drift(id, shape, **more), self.clock.instant())  # type: ignore[arg-type]
-
-    def close(self, *ids: str) -> None:
-        self.machine.closed(ids or ("f1",), self.clock.instant())
-
-    def judge(self, shape: str, id: str = "f1", *, rollout: bool = False) -> None:
-        self.machine.reported(drift(id, shape), self.clock.instant(), rollout=rollout)
-
-    def only(self, seconds: float = 0.0) -> Page:
-        (page,) = self(seconds)
-        return page
 
 
 def test_an_open_way_across_tenants_is_critical_after_one_second() -> None:
@@ -219,61 +190,6 @@ def test_a_jump_of_the_wall_clock_changes_nothing() -> None:
         one.clock.jump(-jump)
         assert one.only(59).state is PageState.OPEN
         assert one.only(1).state is PageState.RESOLVED
-
-
-def test_what_a_new_model_asks_for_is_told_only_if_it_is_not_done_in_a_minute() -> None:
-    for shape in ("crossing", "unjudged", "loosening"):
-        one = Watched()
-        one.machine.opened(drift("f1", shape), one.clock.instant(), rollout=True)
-        one.clock.pass_(50)
-        one.close()
-        assert one(100) == []
-        one.machine.opened(drift("f1", shape), one.clock.instant(), rollout=True)
-        one(59)
-        one.judge("crossing", rollout=True)
-        assert one.only(0.9).state is PageState.WAITING
-        assert one.only(0.1).urgency is Urgency.CRITICAL
-
-
-def test_an_open_rollout_with_which_somebody_tampers_is_told_like_any_other_drift_from_then_on() -> None:
-    for shape, window in (("crossing", 1.0), ("loosening", 5.0)):
-        one = Watched()
-        one.machine.opened(drift("f1", shape), one.clock.instant(), rollout=True)
-        one.clock.pass_(30)
-        one.judge(shape, rollout=False)
-        assert one.only(window - 0.1).state is PageState.WAITING
-        assert one.only(0.1).state is PageState.OPEN
-
-
-def test_a_rollout_that_is_judged_after_it_was_done_is_still_one() -> None:
-    one = Watched()
-    one.machine.opened(drift("f1", "unjudged"), one.clock.instant(), rollout=True)
-    one.close()
-    one.judge("crossing", rollout=False)
-    assert one(100) == []
-
-
-def test_a_rollout_passes_nothing_on_to_what_is_found_of_its_object_afterwards() -> None:
-    """Deleted and modified in turns, each repaired at once: 1,400 s of holes went without a page."""
-    one = Watched()
-    one.machine.opened(drift("missing"), one.clock.instant(), rollout=True)
-    one.clock.pass_(0.01)
-    one.close("missing")
-    one.clock.pass_(0.69)
-    one.open("modified")
-    one.clock.pass_(0.01)
-    one.close("modified")
-    assert one.only(1).urgency is Urgency.WARNING
-
-
-def test_a_tampering_with_what_a_rollout_has_made_is_told_like_any_other() -> None:
-    one = Watched()
-    one.machine.opened(drift(), one.clock.instant(), rollout=True)
-    one.close()
-    one.clock.pass_(0.5)
-    one.open()
-    one.close()
-    assert one.only(1).urgency is Urgency.WARNING
 
 
 # -- restarts ---------------------------------------------------------------------------------------------------------

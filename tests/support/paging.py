@@ -61,6 +61,35 @@ def machine(windows: Windows | None = None, rules: Rules | None = None) -> Machi
     return Machine(windows or Windows(), rules or Rules(), lambda: "shared-eu-1")
 
 
+class Watched:
+    """A machine with its clock, and the newest state of every page it gave away."""
+
+    def __init__(self, windows: Windows | None = None, rules: Rules | None = None) -> None:
+        self.clock = HandClock()
+        self.machine: Machine = machine(windows, rules)
+        self.pages: dict[tuple[str, int], Page] = {}
+
+    def __call__(self, seconds: float = 0.0) -> list[Page]:
+        self.clock.pass_(seconds)
+        self.machine.advance(self.clock.instant())
+        for page in self.machine.take():
+            self.pages[page.key, page.life] = page
+        return [page for page in self.pages.values() if not page.gone]
+
+    def open(self, id: str = "f1", shape: str = "crossing", **more: str) -> None:
+        self.machine.opened(drift(id, shape, **more), self.clock.instant())  # type: ignore[arg-type]
+
+    def close(self, *ids: str) -> None:
+        self.machine.closed(ids or ("f1",), self.clock.instant())
+
+    def judge(self, shape: str, id: str = "f1", *, rollout: bool = False) -> None:
+        self.machine.reported(drift(id, shape), self.clock.instant(), rollout=rollout)
+
+    def only(self, seconds: float = 0.0) -> Page:
+        (page,) = self(seconds)
+        return page
+
+
 @dataclass
 class Scripted:
     """A destination that does what a test says, and keeps what it accepted."""
