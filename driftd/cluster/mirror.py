@@ -28,7 +28,7 @@ StateSubscriber: TypeAlias = Callable[[Resource, KindState, str], None]
 
 _BURIED: Final = 4096
 _SLICE: Final = 24
-_EMPTY: Mapping[ObjectRef, Live] = MappingProxyType({})
+_EMPTY: MappingProxyType[ObjectRef, Live] = MappingProxyType({})
 _log = structlog.get_logger()
 
 
@@ -85,8 +85,8 @@ class Mirror:
         """Scopes with at least one object."""
         return frozenset(scope for scope, objects in self._scopes.items() if objects)
 
-    def of_kind(self, resource: Resource) -> Mapping[ObjectRef, Live]:
-        """All objects of one kind, a read-only view."""
+    def of_kind(self, resource: Resource) -> MappingProxyType[ObjectRef, Live]:
+        """All objects of one kind, a read-only view. Its own `copy` is quick: any other hashes each ref anew."""
         store = self._stores.get(resource.key)
         return MappingProxyType(store.objects) if store else _EMPTY
 

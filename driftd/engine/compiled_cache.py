@@ -49,7 +49,7 @@ class CompiledCache:
     async def keep(self, commit: str, compiled: Compiled) -> None:
         """Replace what is kept. A failure costs only time at the next start."""
         try:
-            await asyncio.to_thread(self._write, dump(commit, compiled))
+            await asyncio.to_thread(self._write, commit, compiled)
         except OSError as error:
             _log.warning("model.cache.not_kept", why=str(error))
 
@@ -57,10 +57,10 @@ class CompiledCache:
         """The compiled model of that commit, None where there is none of use."""
         return await asyncio.to_thread(self._read, commit)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, commit: str, compiled: Compiled) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(".new")
-        draft.write_bytes(data)
+        draft.write_bytes(dump(commit, compiled))
         draft.replace(self.path)
 
     def _read(self, commit: str) -> Compiled | None:

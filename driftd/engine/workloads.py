@@ -278,7 +278,7 @@ class WorkloadDrift:
         live = _Live(
             compiled=model,
             changes=changes,
-            pods=dict(self._workloads.pods),
+            pods=self._workloads.pods.copy(),
             services=tuple(self._workloads.services.values()),
             slices=tuple(self._workloads.slices.values()),
             labelled=self._labelled(changes),
