@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 
 from driftd.compile import Compiled, GovernedNamespace, Workload
 from driftd.policy.kinds import KINDS, NAMESPACE_NAME
-from driftd.policy.reach import Pod, Tenancy
+from driftd.policy.reach import Pod, Ranges, Surroundings, Tenancy, block
 from driftd.values import Body
 
 _NAME_KEYS = ("app.kubernetes.io/name", "app", "k8s-app")
@@ -47,6 +49,12 @@ def tenancy_of(compiled: Compiled) -> Tenancy:
         tenants[namespace] = owners.pop() if len(owners) == 1 else ""
     tenants |= dict.fromkeys(compiled.platform, "")
     return Tenancy(tenants | {one.name: one.tenant for one in compiled.governed.values()})
+
+
+def surroundings_of(compiled: Compiled) -> Surroundings:
+    """The addresses of pods and nodes, as far as the model says them."""
+    pods, nodes = (reduce(or_, map(block, cidrs), Ranges(())) for cidrs in (compiled.pod_ranges, compiled.node_ranges))
+    return Surroundings(pods=pods, nodes=nodes)
 
 
 def _borne(governed: GovernedNamespace) -> Iterator[Body]:

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import or_
 
 from driftd.compile import Compiled
 from driftd.drift.entitled import Input
 from driftd.drift.foreign import MOST_TOLD, Found, sets_of_others
 from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, work_of, worse
-from driftd.drift.modelled import BORNE, objects_of, tenancy_of
+from driftd.drift.modelled import BORNE, objects_of, surroundings_of, tenancy_of
 from driftd.drift.pod_security import lowered
 from driftd.drift.served import Backed, Backings, Name
 from driftd.drift.words import shown
@@ -19,12 +18,9 @@ from driftd.policy.reach import (
     Dialect,
     Edit,
     Pod,
-    Ranges,
     Snapshot,
-    Surroundings,
     align,
     apply,
-    block,
     delta,
     judge,
     services_of,
@@ -45,13 +41,18 @@ class World:
     its owner chooses the labels.
     """
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, canonical: Snapshot | None = None) -> None:
+        """`canonical`: the model as another world has read it already."""
         self._compiled = compiled
         self.tenancy = tenancy_of(compiled)
-        surroundings = Surroundings(pods=_ranges(compiled.pod_ranges), nodes=_ranges(compiled.node_ranges))
-        self._canonical = snapshot_of(
-            objects_of(compiled), Dialect(compiled.dialect), surroundings, governed=frozenset(compiled.governed)
-        )
+        dialect, governed = Dialect(compiled.dialect), frozenset(compiled.governed)
+        around = surroundings_of(compiled)
+        if canonical is None:
+            self._canonical = snapshot_of(objects_of(compiled), dialect, around, governed)
+        else:
+            self._canonical = align(canonical, onto=Snapshot.empty(dialect, around, governed))
+        self._first = self.size
+        self._swept = 0
         self._labelled = self._canonical
         self._standing = self._canonical
         self._open: dict[ObjectRef, _Open] = {}
@@ -63,29 +64,48 @@ class World:
         self._judged_strays: dict[tuple[int | None, int | None], Judgement] = {}
         self._judged_against: tuple[Snapshot, Snapshot] | None = None
         self.edits = 0
-        """Steps taken so far. The engine's caches only grow: renew the world now and then."""
+        """Steps taken so far."""
+
+    @property
+    def worn(self) -> bool:
+        """Whether to renew it: what was tried, and who came and went, is told apart for good, at a cost for all."""
+        return self.edits > _WORN or self.size > _GROWN * self._first + _FEW
+
+    @property
+    def size(self) -> int:
+        """How many classes of endpoints are told apart by now."""
+        return self._canonical.core.endpoints.size
+
+    def _sweep(self) -> None:
+        """Let go of what was tried, every now and then."""
+        if self.edits - self._swept > _SWEPT:
+            self._swept = self.edits
+            self._canonical.core.keep_only((self._canonical, self._labelled, self._standing))
 
     def renewed(self) -> "World":
-        """The same world with empty caches."""
-        self._canonical.core.forget()  # for a moment there are two worlds: let this one be small by then
-        fresh = World(self._compiled)
-        fresh._canonical = align(self._canonical, onto=fresh._canonical)
+        """The same world with empty caches. This one has let go of its own by then, and can judge no more."""
+        self._canonical, self._labelled = self._canonical.content(), self._labelled.content()
+        self._standing, self._judged_against = self._labelled, None
+        fresh = World(self._compiled, self._canonical)
         fresh._labelled = fresh._standing = align(self._labelled, onto=fresh._canonical)
         fresh._astray, fresh._others = self._astray, self._others
         fresh._backings, fresh._sets, fresh._taken = self._backings, self._sets, self._taken
         for ref, one in self._open.items():
             fresh._stand(ref, one.edit, one.work)
+        fresh.edits, fresh._first = 0, fresh.size  # what stands open is no wear, or it would be renewed for ever
         return fresh
 
     def observe(self, inputs: Sequence[Input]) -> None:
         """Take in what lives: pods of governed namespaces, service accounts, namespaces whose labels may count."""
         if not inputs:
             return
+        size = self.size
         wanted, live = (_inputs_edit((one.ref, side(one)) for one in inputs) for side in (_wanted, _live))
         self._canonical = apply(self._canonical, wanted)
         self._labelled = apply(self._labelled, live)
         self._standing = apply(self._standing, live) if self._open else self._labelled
         self.edits += 1
+        self._first += self.size - size if len(inputs) > _FEW else 0  # a look at everything is no wear
         for one in inputs:
             if one.ref.kind == "Pod":
                 continue
@@ -198,6 +218,7 @@ class World:
         beyond = self.stand(wanted)
         if any(_is_calicos(one.ref) for one in wanted):
             self._take_in()
+        self._sweep()
         return {one.ref: UNJUDGED if one.ref in beyond else self._judged(one) for one in wanted}
 
     def stand(self, differences: Iterable[Difference]) -> frozenset[ObjectRef]:
@@ -300,6 +321,12 @@ class _Taken:
         return {**self.backed.inputs, **self.found.inputs}
 
 
+_WORN = 2000
+"""Steps after which a world is renewed..."""
+_GROWN, _FEW = 1.5, 1000
+"""...or once so many times what it began with, and so many more, are told apart: every bitset grows with it."""
+_SWEPT = 100
+"""Steps after which what was tried is let go of."""
 _WEAR = 4
 """Addresses, labels and the like that wear the engine's caches out as much as a step does."""
 _NOTHING_TAKEN = _Taken(Backed({}, frozenset()), Found({}))
@@ -346,10 +373,6 @@ def _edit(difference: Difference) -> Edit | None:
         put=(difference.live.body(),),
         remove=(desired.ref,) if desired is not None and desired.ref != difference.ref else (),
     )
-
-
-def _ranges(cidrs: Iterable[str]) -> Ranges:
-    return reduce(or_, (block(cidr) for cidr in cidrs), Ranges(()))
 
 
 _REF_OF_PODS = ObjectRef("", "Pod", "", "")

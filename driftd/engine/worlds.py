@@ -13,8 +13,6 @@ from driftd.values import ObjectRef
 
 _log = structlog.get_logger()
 _Answer = TypeVar("_Answer")
-_WORN = 2000
-"""Judgements after which the engine's ever-growing caches are thrown away."""
 _MOST_ODD = 4096
 
 
@@ -44,7 +42,7 @@ class Worlds:
             fresh = self._make(compiled)
             fresh.stand(self.standing.values())
             self._made = fresh
-        elif self._made.edits > _WORN:
+        elif self._made.worn:
             self._made = self._made.renewed()
         return self._made
 

@@ -134,6 +134,32 @@ def test_a_renewed_world_knows_what_stands_open() -> None:
     assert world.renewed().judge([other])[other.ref].crosses_tenant
 
 
+def test_a_world_in_which_much_was_tried_is_worn_and_small_again_once_renewed() -> None:
+    world = World(compiled())
+    classes = world.size
+    for number in range(200):
+        odd = modified("NetworkPolicy", "acme-prod", "api-egress", podSelector={"matchLabels": {"k": f"v{number}"}})
+        world.judge([odd])
+        world.settle([odd.ref])
+    assert world.size > classes
+    assert world.worn
+    fresh = world.renewed()
+    assert not fresh.worn
+    assert fresh.size <= classes + 50  # but for what is tried next
+
+
+def test_what_was_tried_is_let_go_of_and_what_stands_is_not() -> None:
+    world = World(compiled())
+    opened = modified("NetworkPolicy", "acme-prod", "api-egress", egress=[{}])
+    before = world.judge([opened])
+    for number in range(150):
+        selector = {"matchLabels": {"k": f"v{number % 7}"}}
+        odd = modified("NetworkPolicy", "globex-prod", "default-deny", podSelector=selector)
+        world.judge([odd])
+        world.settle([odd.ref])
+    assert world.judge([opened]) == before
+
+
 def test_what_concerns_no_pod_that_is_known_is_neutral_now_and_says_which_pod_could_gain() -> None:
     spec = {"podSelector": {"matchLabels": {"role": "debug"}}, "policyTypes": ["Egress"], "egress": [{}]}
     found = judged(extra("acme-prod", "debug", spec))

@@ -1,5 +1,6 @@
 """A snapshot: everything that decides who can reach whom, immutable, with point queries; edits give new ones."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,6 +9,7 @@ from driftd.policy.reach.addresses import address, block
 from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.endpoints import Endpoints, Outside, PodClass, Surroundings
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
+from driftd.policy.reach.neighbours import Neighbours, Told
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Flow, Policy, Tier
 from driftd.policy.reach.ports import ALL, NONE, PortSet
@@ -72,8 +74,7 @@ class Core:
         self.applied: dict[tuple[Policy, bool, Tier], Applied] = {}
         self._plans_of: dict[Use, list[Plan]] = {}
         self._met = 0
-        self._age = 0
-        self._ages: dict[str, int] = {}
+        self._neighbours = Neighbours()
 
     def plan(self, flow: Flow, applied: tuple[Applied, ...], near: Near) -> Plan:
         """The one plan of that content; policies in the order in which they are asked."""
@@ -81,9 +82,23 @@ class Core:
         found = self.plans.get(key)
         if found is None:
             found = self.plans[key] = Plan(flow, applied, near)
-            for one in applied:
-                self._plans_of.setdefault((one.policy, flow), []).append(found)
+            self._index(found)
         return found
+
+    def _index(self, plan: Plan) -> None:
+        for one in plan.applied:
+            self._plans_of.setdefault((one.policy, plan.flow), []).append(plan)
+
+    def keep_only(self, snapshots: "Iterable[Snapshot]") -> None:
+        """Let go of the plans that none of these has. No other snapshot of the lineage may be asked any more."""
+        views = {id(view): view for one in snapshots for view in one.namespaces.values()}
+        kept = {plan for view in views.values() for pair in view.groups for plan in pair}
+        self.plans = {key: plan for key, plan in self.plans.items() if plan in kept}
+        self._plans_of = {}
+        for plan in self.plans.values():
+            self._index(plan)
+        applied = {one for plan in self.plans.values() for one in plan.applied}
+        self.applied = {key: one for key, one in self.applied.items() if one in applied}
 
     def verdict(self, plan: Plan | None) -> Verdict:
         """The verdict of a plan over all classes there are."""
@@ -93,23 +108,18 @@ class Core:
             self._meet()
         return plan.verdict(self.matcher)
 
-    def peers(self, view: NamespaceView, side: int, *, surely: bool) -> Reached:
-        """The endpoints with which any class of a namespace exchanges anything, incoming (0) or outgoing (1)."""
+    def facing(
+        self, views: Sequence[NamespaceView], faces: Callable[[Reached], bool], side: int, *, surely: bool
+    ) -> Iterator[NamespaceView]:
+        """Namespaces with whose peers, incoming (0) or outgoing (1), it is as asked; see `Neighbours`."""
         if self._met != self.endpoints.size:
             self._meet()
-        kept, age = view.peers.get((side, surely)), self._age + self._ages.get(view.name, 0)
-        if kept is None or kept[0] != age:
-            ported = rest = 0
-            for plans in view.groups:
-                more = self.verdict(plans[side]).reached(surely=surely)
-                ported, rest = ported | more[0], rest | more[1]
-            kept = view.peers[side, surely] = (age, (ported, rest))
-        return kept[1]
+        return self._neighbours.facing(views, faces, Told(self.verdict, side, surely))
 
     def forget(self) -> None:
         """Have every verdict found anew: what is known of the endpoints that there were has changed."""
         self.matcher.peers.forget()
-        self._age += 1
+        self._neighbours.forget()
         for plan in self.plans.values():
             plan.forget()
 
@@ -129,11 +139,7 @@ class Core:
         for use in self.watch.concerned(self.matcher.peers, endpoints, known):
             for plan in self._plans_of.get(use, ()):
                 plan.forget()
-            policy = use[0]
-            if policy.namespace:
-                self._ages[policy.namespace] = self._ages.get(policy.namespace, 0) + 1
-            else:
-                self._age += 1
+            self._neighbours.forget(use[0].namespace)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +171,15 @@ class Snapshot:
         edges = frozenset((*around.nodes.edges(), *around.services.edges()))
         core.endpoints.cut(edges)
         return Snapshot(core, {}, ClusterView(), core.endpoints.outside(), frozenset(), edges)
+
+    def content(self) -> "Snapshot":
+        """Its objects alone, for `align`: nothing is placed or planned, so that its lineage can be let go of."""
+        empty = Snapshot.empty(self.dialect, self.core.endpoints.surroundings)
+        views = {
+            name: NamespaceView(name, view.labels, view.declared, view.accounts, view.pods, view.policies)
+            for name, view in self.namespaces.items()
+        }
+        return replace(empty, namespaces=views, cluster=self.cluster)
 
     @property
     def dialect(self) -> Dialect:
