@@ -1,6 +1,6 @@
 """A snapshot: everything that decides who can reach whom, immutable, with point queries; edits give new ones."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,7 +9,6 @@ from driftd.policy.reach.addresses import address, block
 from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.endpoints import Endpoints, Outside, PodClass, Surroundings
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
-from driftd.policy.reach.neighbours import Neighbours, Told
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Flow, Policy, Tier
 from driftd.policy.reach.ports import ALL, NONE, PortSet
@@ -74,7 +73,8 @@ class Core:
         self.applied: dict[tuple[Policy, bool, Tier], Applied] = {}
         self._plans_of: dict[Use, list[Plan]] = {}
         self._met = 0
-        self._neighbours = Neighbours()
+        self._age = 0
+        self._ages: dict[str, int] = {}
 
     def plan(self, flow: Flow, applied: tuple[Applied, ...], near: Near) -> Plan:
         """The one plan of that content; policies in the order in which they are asked."""
@@ -108,18 +108,23 @@ class Core:
             self._meet()
         return plan.verdict(self.matcher)
 
-    def facing(
-        self, views: Sequence[NamespaceView], faces: Callable[[Reached], bool], side: int, *, surely: bool
-    ) -> Iterator[NamespaceView]:
-        """Namespaces with whose peers, incoming (0) or outgoing (1), it is as asked; see `Neighbours`."""
+    def peers(self, view: NamespaceView, side: int, *, surely: bool) -> Reached:
+        """The endpoints with which any class of a namespace exchanges anything, incoming (0) or outgoing (1)."""
         if self._met != self.endpoints.size:
             self._meet()
-        return self._neighbours.facing(views, faces, Told(self.verdict, side, surely))
+        kept, age = view.peers.get((side, surely)), self._age + self._ages.get(view.name, 0)
+        if kept is None or kept[0] != age:
+            ported = rest = 0
+            for plans in view.groups:
+                more = self.verdict(plans[side]).reached(surely=surely)
+                ported, rest = ported | more[0], rest | more[1]
+            kept = view.peers[side, surely] = (age, (ported, rest))
+        return kept[1]
 
     def forget(self) -> None:
         """Have every verdict found anew: what is known of the endpoints that there were has changed."""
         self.matcher.peers.forget()
-        self._neighbours.forget()
+        self._age += 1
         for plan in self.plans.values():
             plan.forget()
 
@@ -139,7 +144,11 @@ class Core:
         for use in self.watch.concerned(self.matcher.peers, endpoints, known):
             for plan in self._plans_of.get(use, ()):
                 plan.forget()
-            self._neighbours.forget(use[0].namespace)
+            policy = use[0]
+            if policy.namespace:
+                self._ages[policy.namespace] = self._ages.get(policy.namespace, 0) + 1
+            else:
+                self._age += 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
