@@ -6,19 +6,9 @@ from driftd.compile import Compiled, compile_model
 from driftd.drift import Backings, Difference, World, relabelled_others, service_from_body, slice_from_body
 from driftd.values import Body, Direction, FindingType, ObjectRef
 from tests.support.drift_scope import live_of
-from tests.support.model_texts import CLUSTER, PLAN, environment, model
+from tests.support.model_texts import CLUSTER, PLAN, TO_API, environment, model
 from tests.support.objects import endpoint_slice, network_set
 
-TO_API = """\
----
-apiVersion: projectcalico.org/v3
-kind: NetworkPolicy
-metadata: {name: to-api, namespace: shop}
-spec:
-  order: 500
-  types: [Egress]
-  egress: [{action: Allow, protocol: TCP, destination: {services: {name: api}}}]
-"""
 API: Body = {"metadata": {"namespace": "shop", "name": "api"}, "spec": {"selector": {"app": "api"}, "ports": []}}
 
 

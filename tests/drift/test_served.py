@@ -28,21 +28,14 @@ from tests.oracle.bodies import Cluster
 from tests.oracle.calico import allowed
 from tests.support.directions import direction
 from tests.support.drift_scope import live_of
-from tests.support.model_texts import CLUSTER, PLAN, model
+from tests.support.model_texts import CLUSTER, PLAN, TO_API, model
 from tests.support.objects import endpoint_slice, pod
 from tests.support.tiered_scope import calico
 
 SHOP, DESK = "shop", "desk"
-MANIFESTS = """\
----
-apiVersion: projectcalico.org/v3
-kind: NetworkPolicy
-metadata: {name: to-api, namespace: shop}
-spec:
-  order: 500
-  selector: app == 'web'
-  types: [Egress]
-  egress: [{action: Allow, protocol: TCP, destination: {services: {name: api}}}]
+MANIFESTS = (
+    TO_API
+    + """\
 ---
 apiVersion: projectcalico.org/v3
 kind: NetworkPolicy
@@ -62,6 +55,7 @@ spec:
   types: [Egress]
   egress: [{action: Deny, destination: {services: {name: shunned}}}]
 """
+)
 MODEL = """\
 apiVersion: driftd.dev/v1alpha1
 kind: Environment

@@ -28,6 +28,19 @@ metadata: {name: logs}
 spec: {namespace: platform-logs, labels: {app: logs}, port: 8080, callers: {tenants: all}}
 """
 
+TO_API = """\
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: to-api, namespace: shop}
+spec:
+  order: 500
+  selector: app == 'web'
+  types: [Egress]
+  egress: [{action: Allow, protocol: TCP, destination: {services: {name: api}}}]
+"""
+"""A rule of Calico's that goes by a Service, to stand behind an environment of the namespace `shop`."""
+
 
 def environment(name: str, tenant: str, *, namespace: str = "", port: int = 8080) -> str:
     """A small environment without faults."""
