@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -24,8 +24,8 @@ from driftd.drift import (
     severity,
     tolerates,
 )
-from driftd.engine.allowance import MOST_HELD, Allowance
 from driftd.engine.awaited import Awaited
+from driftd.engine.offers import Offered, Offers
 from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
 from driftd.engine.turns import Turns
 from driftd.engine.vanished import Vanished
@@ -40,16 +40,6 @@ _HEAVY = 128 * 1024
 _DECIDING_IN_A_ROW = 4
 """Judgements that something waits for, until one that nothing waits for has its turn."""
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class _Offered:
-    """A difference to judge for the record."""
-
-    finding: Finding
-    difference: Difference
-    trace: Trace | None
-    again: bool = False
 
 
 class Meaning:
@@ -85,18 +75,14 @@ class Meaning:
         self._decided = decided
         self._worlds = Worlds()
         self._losses: list[Callable[[], None]] = []
-        self._unknown: dict[ObjectRef, _Offered] = {}
-        self._unknown_held: Allowance[ObjectRef] = Allowance()
         self._known_under: Compiled | None = None
         self._known: OrderedDict[Key, Judgement] = OrderedDict()
         self._own = OwnPolicies()
         self._first: Turns[ObjectRef, ObjectRef] = Turns()
-        self._queue: Turns[Key | ObjectRef, _Offered | ObjectRef] = Turns()
+        self._offers = Offers()
         self._in_a_row = 0
         self._begun: float | None = None
         self._more = asyncio.Event()
-        self._queue_held: Allowance[Key] = Allowance()
-        self._newest: dict[ObjectRef, Key] = {}
         self._sized: tuple[Compiled, bool] | None = None
         self._awaited = Awaited(now)
         self._awaited_under: Compiled | None = None
@@ -109,37 +95,24 @@ class Meaning:
     def offer(self, finding: Finding, difference: Difference, trace: Trace | None = None) -> None:
         """Have a finding judged when there is time; returns at once. What is too much of one tenant stays UNKNOWN.
 
-        A version that waits makes room for a newer one of the same object, unless that was canonical in between.
         The judgement is told as a late part of `trace`. One whose judgement is remembered is judged again when it comes
         back: it has to stand in the world, where others are judged together with it, and others may stand there by now.
         """
-        key, owner = key_of(difference), self._owner(finding.scope)
-        remembered = finding.direction is not Direction.UNKNOWN
-        stands = remembered and self._worlds.stands(difference) and not self._queue.waits(owner, difference.ref)
-        light = finding.type in JUDGED and not _is_heavy(difference)
-        if not light or stands or key in self._queue_held:
-            return
-        older = self._newest.pop(difference.ref, None)
-        if older is not None and self._queue.drop(owner, older) is not None:
-            self._queue_held.release(older)
-        if self._queue.of(owner) < MOST_HELD and self._queue_held.take(owner, key, _size(difference)):
-            self._newest[difference.ref] = key
-            self._queue.put(owner, key, _Offered(finding, difference, None if remembered else trace, again=remembered))
+        owner, remembered = self._owner(finding.scope), finding.direction is not Direction.UNKNOWN
+        stands = remembered and self._worlds.stands(difference) and not self._offers.settles(owner, difference.ref)
+        if finding.type in JUDGED and not _is_heavy(difference) and not stands:
+            self._offers.put(owner, Offered(finding, difference, None if remembered else trace, again=remembered))
             self._more.set()
 
     def settle(self, ref: ObjectRef) -> None:
         """This object is canonical again; counts after what was offered before."""
-        owner = self._owner(scope_of(ref))
-        self._no_longer_unknown(ref)
-        self._newest.pop(ref, None)  # the next version's life is another one
-        self._queue.drop(owner, ref)
-        self._queue.put(owner, ref, ref)
+        self._offers.settle(self._owner(scope_of(ref)), ref)
         self._more.set()
 
     @property
     def idle(self) -> bool:
         """Nothing waits to be judged, and nothing is being judged."""
-        return not (self._queue or self._first or self._turn.locked())
+        return not (self._offers or self._first or self._turn.locked())
 
     @property
     def stuck_seconds(self) -> float:
@@ -240,8 +213,7 @@ class Meaning:
         With everything that lives, what was not known to judge before may be: who stands behind a Service, say.
         """
         if namespaces is None:
-            for offered in self._unknown.values():
-                self._queue.put(self._owner(offered.finding.scope), key_of(offered.difference), offered)
+            self._offers.again(self._owner)
             self._more.set()
         if namespaces is None and self._own:
             self._own.keep_only(self._compiled().governed)
@@ -284,25 +256,25 @@ class Meaning:
                 async with self._turn:
                     await self._take()
                 self._begun = None
-                if not (self._first or self._queue):
+                if not (self._first or self._offers):
                     self._more.clear()
         finally:
             self._begun = None
 
     async def _take(self) -> None:
-        if self._in_a_row < _DECIDING_IN_A_ROW or not self._queue:
+        if self._in_a_row < _DECIDING_IN_A_ROW or not self._offers:
             first = self._first.next()
             if first is not None:
                 self._in_a_row += 1
                 await self._decide_on(first[1])
                 return
         self._in_a_row = 0
-        other = self._queue.next()
+        other = self._offers.next()
         if other is None:
             return
-        if isinstance(other[1], _Offered):
-            await self._judge(other[1])
-        elif self._own.get(ref := other[1]) is None:  # else it is back, and has been judged ahead of this
+        if isinstance(other, Offered):
+            await self._judge(other)
+        elif self._own.get(ref := other) is None:  # else it is back, and has been judged ahead of this
             self._worlds.standing.pop(ref, None)  # at once: if it comes back from here on, that is judged
             await self._apart(lambda worlds: worlds.settle(ref))
 
@@ -319,30 +291,22 @@ class Meaning:
         if known != before:
             self._decided(own.scope)
 
-    async def _judge(self, offered: _Offered) -> None:
+    async def _judge(self, offered: Offered) -> None:
         difference, compiled, began = offered.difference, self._compiled(), time.time_ns()
-        self._queue_held.release(key_of(difference))
-        if self._newest.get(difference.ref) == key_of(difference):
-            del self._newest[difference.ref]
         if not self._judges(compiled):
             return
         judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
-        self._no_longer_unknown(difference.ref)
+        self._offers.known(difference.ref)
         if judgement is None:
             return
-        owner, unknown = self._owner(offered.finding.scope), judgement.direction is Direction.UNKNOWN
-        if unknown and self._unknown_held.take(owner, difference.ref, _size(difference)):
-            self._unknown[difference.ref] = replace(offered, trace=None, again=True)
+        if judgement.direction is Direction.UNKNOWN:
+            self._offers.unknown(self._owner(offered.finding.scope), offered)
         before = self._known.get(key_of(difference)) if self._is_known(difference) else None
         self._keep(compiled, difference, judgement)
         if judgement != before or not offered.again:
             await self._tell(offered, judgement, began)
 
-    def _no_longer_unknown(self, ref: ObjectRef) -> None:
-        self._unknown_held.release(ref)
-        self._unknown.pop(ref, None)
-
-    async def _tell(self, offered: _Offered, judgement: Judgement, began_ns: int) -> None:
+    async def _tell(self, offered: Offered, judgement: Judgement, began_ns: int) -> None:
         finding = replace(
             offered.finding,
             direction=judgement.direction,
@@ -389,10 +353,6 @@ class Meaning:
             if policies > self._most:
                 _log.warning("meaning.too_large", policies=policies, limit=self._most)
         return self._sized[1]
-
-
-def _size(difference: Difference) -> int:
-    return len(difference.live.raw) if difference.live is not None else 0
 
 
 def _is_heavy(difference: Difference) -> bool:

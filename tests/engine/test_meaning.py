@@ -283,10 +283,10 @@ def test_of_one_tenant_so_many_wait_and_another_still_may() -> None:
         noisy = own(INERT, f"p{number}")
         meaning.offer(unlabelled(noisy), noisy)
         meaning.settle(REF)
-    assert meaning._queue.of("acme") == 500
+    assert meaning._offers.of("acme") == 500
     quiet = own(INERT, "one", "globex-prod")
     meaning.offer(unlabelled(quiet), quiet)
-    assert meaning._queue.of("globex") == 1
+    assert meaning._offers.of("globex") == 1
 
 
 async def test_judgements_that_something_waits_for_do_not_keep_all_others_for_ever() -> None:

@@ -1,0 +1,102 @@
+"""What waits to be judged for the record, in turns and within each tenant's allowance; what nobody could judge yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from driftd.drift import Difference
+from driftd.engine.allowance import MOST_HELD, Allowance
+from driftd.engine.own_policies import Key, key_of
+from driftd.engine.turns import Turns
+from driftd.telemetry import Trace
+from driftd.values import Finding, ObjectRef, Scope
+
+_MOST_VERSIONS = 8
+"""Of one life of an object that wait at the same time: each is evidence, but so many at once are somebody's play."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A difference to judge for the record. `again`: its finding has been told a direction before."""
+
+    finding: Finding
+    difference: Difference
+    trace: Trace | None
+    again: bool = False
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.difference)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held with it."""
+        return len(self.difference.live.raw) if self.difference.live is not None else 0
+
+
+class Offers:
+    """A queue of differences, and of objects that are canonical again. Owners are tenants."""
+
+    def __init__(self) -> None:
+        self._queue: Turns[Key | ObjectRef, Offered | ObjectRef] = Turns()
+        self._held: Allowance[Key] = Allowance()
+        self._versions: dict[ObjectRef, list[Key]] = {}
+        self._unknown: dict[ObjectRef, Offered] = {}
+        self._unknown_held: Allowance[ObjectRef] = Allowance()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def of(self, owner: str) -> int:
+        """How many wait of one owner's."""
+        return self._queue.of(owner)
+
+    def settles(self, owner: str, ref: ObjectRef) -> bool:
+        """Whether it waits to be told that an object is canonical again."""
+        return self._queue.waits(owner, ref)
+
+    def put(self, owner: str, offered: Offered) -> None:
+        """Have a difference wait, where its owner has room; of too many versions the last one before makes room."""
+        key, ref = offered.key, offered.difference.ref
+        if key in self._held:
+            return
+        versions = self._versions.get(ref, [])
+        if len(versions) >= _MOST_VERSIONS and self._queue.drop(owner, versions[-1]) is not None:
+            self._held.release(versions.pop())
+        if self._queue.of(owner) < MOST_HELD and self._held.take(owner, key, offered.size):
+            self._versions[ref] = [*versions, key]
+            self._queue.put(owner, key, offered)
+
+    def settle(self, owner: str, ref: ObjectRef) -> None:
+        """An object is canonical again; counts after what was put in before, and what comes is another life of it."""
+        self.known(ref)
+        self._versions.pop(ref, None)
+        self._queue.drop(owner, ref)
+        self._queue.put(owner, ref, ref)
+
+    def next(self) -> Offered | ObjectRef | None:
+        """What comes next: a difference, or an object that is canonical again."""
+        found = self._queue.next()
+        if found is None or isinstance(found[1], ObjectRef):
+            return None if found is None else found[1]
+        offered, ref = found[1], found[1].difference.ref
+        self._held.release(offered.key)
+        left = [key for key in self._versions.pop(ref, ()) if key != offered.key]
+        if left:
+            self._versions[ref] = left
+        return offered
+
+    def unknown(self, owner: str, offered: Offered) -> None:
+        """Nobody could judge it: it gets another chance, where its owner has room."""
+        ref = offered.difference.ref
+        if self._unknown_held.take(owner, ref, offered.size):
+            self._unknown[ref] = replace(offered, trace=None, again=True)
+
+    def known(self, ref: ObjectRef) -> None:
+        """What was not known of an object is known now, or over."""
+        self._unknown_held.release(ref)
+        self._unknown.pop(ref, None)
+
+    def again(self, owner: Callable[[Scope], str]) -> None:
+        """Have all that nobody could judge wait once more."""
+        for offered in self._unknown.values():
+            self._queue.put(owner(offered.finding.scope), offered.key, offered)
