@@ -66,7 +66,7 @@ class Machine:
     # -- what happens ---------------------------------------------------------------------------------------------
 
     def load(self, pages: Iterable[Page], now: Instant) -> list[str]:
-        """Take over the pages that are kept and not over, each by itself; the findings that they hold to be open.
+        """Take over pages that are kept (oldest first) and not over, each by itself; the findings that they hold open.
 
         Whoever knows which of these are over says so next (`closed`); until then they count as open. Conditions are
         what `conditions` says next.
@@ -74,7 +74,9 @@ class Machine:
         kept = list(pages)
         # Later lives have later numbers, whatever the wall clock says meanwhile.
         self._life = max([self._life, *(page.life for page in kept)])
-        known = [page for page in kept if not page.over and self._cases.about(page.about.id) is None]
+        unfinished = [page for page in kept if not page.over and self._cases.about(page.about.id) is None]
+        # Two replicas that did not know of each other have begun a life each: the later one goes on.
+        known = {page.about.id: page for page in unfinished}.values()
         restored: list[Case] = []
         for page in known:
             if page.cls is not PageClass.STORM:

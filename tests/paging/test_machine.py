@@ -1,6 +1,7 @@
 """Who is told what and when: the rules one by one, and any history against a naive account."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -229,6 +230,20 @@ def test_a_finding_that_has_been_open_for_long_is_told_at_once() -> None:
     one = Watched()
     one.machine.opened(drift(), one.clock.instant(), since=START - timedelta(minutes=5))
     assert one.only().urgency is Urgency.CRITICAL
+
+
+def test_of_two_unfinished_lives_of_one_object_the_later_goes_on_and_is_counted_once() -> None:
+    one = Watched()
+    one.open()
+    first = one.only(1)
+    later = replace(first, life=first.life + 1)
+    again = Watched()
+    again.clock = one.clock
+    assert again.machine.load([first, later], again.clock.instant()) == ["f1"]
+    assert again.machine.open_counts() == {(PageClass.CROSSING, Urgency.CRITICAL): 1}
+    again.close()
+    assert [(page.life, page.state) for page in again(60)] == [(later.life, PageState.RESOLVED)]
+    assert again.machine.open_counts() == {}
 
 
 def test_lives_are_numbered_onwards_when_the_clock_was_set_back() -> None:
