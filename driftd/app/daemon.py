@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from driftd.app.memory import stay_small
+from driftd.app.memory import give_back, stay_small
 from driftd.app.opening import open_outside
 from driftd.app.parts import Parts
 from driftd.app.retention import keep_days
@@ -90,6 +90,7 @@ class Daemon:
                 feeding = group.create_task(parts.watching.run(), name="watching")
                 following = group.create_task(self._follow_workloads(), name="workloads")
                 lag = group.create_task(self._measure_lag(), name="loop-lag")
+                trimming = group.create_task(give_back(), name="memory")
                 auditing = group.create_task(self._audit(), name="audit-loop")
                 telling = group.create_task(parts.recorder.run(), name="events")
                 paging = group.create_task(parts.paging.run(), name="paging")
@@ -104,7 +105,7 @@ class Daemon:
                 for task in (modelling, leading):
                     task.cancel()
                 await asyncio.wait({modelling, leading}, timeout=parts.settings.engine.stop_seconds + 5)
-                for task in (auditing, telling, feeding, following, lag, paging, ageing):
+                for task in (auditing, telling, feeding, following, lag, trimming, paging, ageing):
                     task.cancel()
         finally:
             await parts.api.stop()

@@ -323,7 +323,7 @@ class _Taken:
 
 _WORN = 2000
 """Steps after which a world is renewed..."""
-_GROWN, _FEW = 1.5, 1000
+_GROWN, _FEW = 1.25, 1000
 """...or once so many times what it began with, and so many more, are told apart: every bitset grows with it."""
 _SWEPT = 100
 """Steps after which what was tried is let go of."""
