@@ -47,7 +47,7 @@ class _Compiler:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.problems: list[Problem] = []
-        self.coverage = coverage_of(model.manifests)
+        self.coverage = coverage_of(model)
         self.opened: dict[str, _Opened] = {}
         self.edges: dict[str, tuple[Edge, ...]] = {}
         self.terms: dict[str, Terms] = {name: terms_of(model.cluster, plan) for name, plan in model.plans.items()}

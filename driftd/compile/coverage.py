@@ -1,25 +1,25 @@
-"""Which Namespace labels decide something in this model: those that selectors read, and those that manifests name."""
+"""What of a Namespace counts in this model: labels that selectors read, keys that manifests name, whose it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from driftd.model import Manifest
+from driftd.model import Model
 from driftd.policy.kinds import Coverage
 from driftd.policy.reach import MalformedSelector, calico_selector, keys_of
 from driftd.values import Body
 
 
-def coverage_of(manifests: Iterable[Manifest]) -> Coverage:
+def coverage_of(model: Model) -> Coverage:
     """The coverage of a model.
 
-    Only plain manifests can add to it: compiled policies name other namespaces by `kubernetes.io/metadata.name` alone,
-    which is covered anyway. A selector key counts on every governed Namespace, since a label that appears there makes
-    the namespace a match.
+    Only plain manifests can add keys to it: compiled policies name other namespaces by `kubernetes.io/metadata.name`
+    alone, which is covered anyway. A selector key counts on every governed Namespace, since a label that appears there
+    makes the namespace a match. A namespace of a plain manifest may be anybody's: `driftd adopt` writes them.
     """
     read: set[str] = set()
     named: dict[str, frozenset[str]] = {}
-    for manifest in manifests:
+    for manifest in model.manifests:
         if manifest.ref.kind == "Namespace":
             metadata = manifest.body["metadata"]
             named[manifest.ref.name] = frozenset(
@@ -27,7 +27,9 @@ def coverage_of(manifests: Iterable[Manifest]) -> Coverage:
             )
         else:
             read.update(_namespace_keys(manifest.body))
-    return Coverage(frozenset(read), named)
+    environments = model.environments.values()
+    created = frozenset(one.namespace for one in environments if one.spec.namespace.lifecycle == "create")
+    return Coverage(frozenset(read), named, created)
 
 
 def _namespace_keys(body: Body) -> Iterator[str]:

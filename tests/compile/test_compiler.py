@@ -182,7 +182,9 @@ def test_a_namespace_of_manifests_holds_its_manifests_word_for_word_and_nothing_
 
 
 def test_coverage_follows_the_selectors_and_the_namespace_manifests() -> None:
-    coverage = compile_model(written(LEGACY, ENVIRONMENT, POLICY)).coverage
+    adopted = ENVIRONMENT.replace("shop", "taken").replace("plan:", "namespace: {lifecycle: adopt}, plan:")
+    coverage = compile_model(written(LEGACY, ENVIRONMENT, POLICY, adopted)).coverage
+    assert coverage.created == {"shop"}
     assert coverage.selector_keys == {"zone", "tier"}
     assert coverage.named_keys == {"legacy": frozenset({"driftd.dev/tenant", "team", "note"})}
 

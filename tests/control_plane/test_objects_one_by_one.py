@@ -184,6 +184,23 @@ async def test_a_condemned_mark_of_somebody_else_condemns_nothing(scene: Scene) 
     assert "driftd.dev/condemned" not in live["metadata"]["annotations"]
 
 
+async def test_a_namespace_gets_no_owner_that_its_life_would_hang_on(scene: Scene) -> None:
+    """One that is there today may be deleted tomorrow, and the garbage collector would take the namespace with it."""
+    role = await scene.kube.get("ClusterRole", "", "view")
+    owner = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "view"}
+    owner["uid"] = role["metadata"]["uid"]
+    before = await scene.kube.get("Namespace", "", "acme-prod")
+    await scene.kube.merge("Namespace", "", "acme-prod", {"metadata": {"ownerReferences": [owner]}})
+
+    async def nobodys() -> bool:
+        live = await scene.kube.get("Namespace", "", "acme-prod")
+        return "ownerReferences" not in live["metadata"]
+
+    await scene.until("it has no owner", nobodys, 60.0)
+    await sound(scene)
+    assert (await scene.kube.get("Namespace", "", "acme-prod"))["metadata"]["uid"] == before["metadata"]["uid"]
+
+
 async def test_an_owner_that_does_not_exist_is_taken_off_or_the_object_made_again(scene: Scene) -> None:
     """The garbage collector deletes what has only such owners: driftd and it race, and either way the object stands."""
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "00000000-0000-0000-0000-000000000001"}

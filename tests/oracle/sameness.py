@@ -57,9 +57,6 @@ FOREIGN: Mapping[str, str] = {
 """Fields that others may set on an object of any kind."""
 
 FOREIGN_OF: Mapping[KindId, Mapping[str, str]] = {
-    NAMESPACE: {
-        "metadata.ownerReferences": "the kind is open: driftd compares the keys that decide isolation, and no more",
-    },
     ACCOUNT: {
         "metadata.ownerReferences": "the kind is open: one that is collected is made again",
         "metadata.labels": "who is let in by an account's labels is judged by its effect (relabelled)",

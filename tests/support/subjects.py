@@ -15,7 +15,7 @@ SPACE = "digest-law"
 ITSELF = f"{SPACE}-itself"
 """The Namespace that is changed; objects of the other kinds stand in `SPACE`."""
 NAMED = Named(read=frozenset({"team"}), named=frozenset({"named"}))
-COVERAGE = Coverage(selector_keys=NAMED.read, named_keys={ITSELF: NAMED.named})
+COVERAGE = Coverage(selector_keys=NAMED.read, named_keys={ITSELF: NAMED.named}, created=frozenset({ITSELF}))
 
 
 @dataclass(frozen=True)

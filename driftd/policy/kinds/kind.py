@@ -18,15 +18,16 @@ class World(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Which label keys of a Namespace are covered besides the fixed ones.
+    """What of a Namespace is covered besides the fixed labels and annotations.
 
     `selector_keys`: label keys that namespace selectors in the model read; they decide who matches, so they are covered
     on every governed Namespace. `named_keys`: label and annotation keys that a Namespace manifest names, by the
-    name of that namespace.
+    name of that namespace. `created`: namespaces that driftd makes, and does not adopt: they have no owner.
     """
 
     selector_keys: frozenset[str] = frozenset()
     named_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    created: frozenset[str] = frozenset()
 
 
 class Kind(Protocol):

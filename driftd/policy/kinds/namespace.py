@@ -4,9 +4,13 @@ Covered (D1): the tenant and everything else under `driftd.dev/` that is a label
 and policy keys, the name label, every key that a selector in the model reads, and the keys that a Namespace manifest
 names for that very namespace. Of annotations: the same mesh prefixes and named keys, the provenance and the condemned
 mark. The kind is open: foreign labels, finalizers and the spec belong to whoever set them.
+
+A namespace that driftd makes has no owner: the garbage collector deletes one whose owner does not exist and is of a
+kind without namespaces, with all that lives in it (seen on a real one, within 0.1 s). An adopted one may belong to the
+operator that made it.
 """
 
-from driftd.policy.kinds.canonical import MalformedObjectError, mapping, strings
+from driftd.policy.kinds.canonical import MalformedObjectError, as_set, mapping, sequence, strings
 from driftd.policy.kinds.kind import Coverage, OpenWorldError, World
 from driftd.policy.kinds.selectors import NAMESPACE_NAME
 from driftd.policy.kinds.whole_spec import PREFIX, as_written, covered_annotations, own_annotations, put
@@ -35,7 +39,9 @@ class NamespaceKind:
         labels = _covered_labels(metadata, coverage.selector_keys | named)
         labels.setdefault(NAMESPACE_NAME, name)  # the server writes it into every Namespace
         annotations = {**covered_annotations(metadata.get("annotations")), **_mesh_annotations(metadata, named)}
-        return {"metadata": {"annotations": annotations, "labels": labels}}
+        owners = metadata.get("ownerReferences") if name in coverage.created else None
+        found = as_set(sequence(owners, "metadata.ownerReferences")) if owners else []
+        return {"metadata": {"annotations": annotations, "labels": labels, "ownerReferences": found}}
 
     def keyed(self, covered: Body) -> Body:
         return covered
@@ -54,6 +60,8 @@ class NamespaceKind:
         kept = {key: value for key, value in found.items() if key not in mesh}
         ordered = {key: value for key, value in wanted["annotations"].items() if key not in _OWN}
         put(metadata, "annotations", {**own_annotations(kept, wanted["annotations"]), **ordered})
+        if name in coverage.created:
+            put(metadata, "ownerReferences", wanted["ownerReferences"])
         return body
 
     def emptied(self, live: Body) -> Body:

@@ -36,7 +36,7 @@ def test_only_namespaces_accounts_and_tiers_are_open() -> None:
 
 def test_a_new_coverage_changes_what_is_covered_only_of_the_kinds_that_say_so() -> None:
     labels = {"zone": "a", "cost-centre": "7"}
-    wide = Coverage(selector_keys=frozenset(labels), named_keys={"acme": frozenset(labels)})
+    wide = Coverage(frozenset(labels), {"acme": frozenset(labels)}, frozenset({"acme"}))
     for kind in KINDS.values():
         body = {"metadata": {"name": "acme", "namespace": "acme", "labels": labels, "annotations": labels}, "spec": {}}
         assert (kind.covered(body, Coverage()) != kind.covered(body, wide)) is kind.reads_coverage, kind.resource

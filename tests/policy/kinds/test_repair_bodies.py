@@ -79,6 +79,18 @@ def test_an_emptied_limit_range_limits_nothing() -> None:
     assert LIMITS.emptied(limits)["spec"] == {"limits": []}
 
 
+def test_a_namespace_that_driftd_makes_has_no_owner_and_another_keeps_its_own() -> None:
+    """The garbage collector deletes a namespace whose owner does not exist, with all that lives in it."""
+    ours = Coverage(created=frozenset({"acme-prod"}))
+    live, want = found(namespace({})), desired(namespace({}))
+    for coverage, kept in ((ours, None), (COVERAGE, FOREIGN["ownerReferences"])):
+        same = NAMESPACE.covered(live, coverage)["metadata"]["ownerReferences"] == []
+        assert same is (coverage is COVERAGE)
+        body = NAMESPACE.merged(live, want, coverage)
+        assert body["metadata"].get("ownerReferences") == kept
+        assert NAMESPACE.covered(body, coverage) == NAMESPACE.covered(want, coverage)
+
+
 @pytest.mark.parametrize("kind", [NAMESPACE, ACCOUNT])
 def test_open_kinds_are_never_emptied(kind: Any) -> None:
     with pytest.raises(OpenWorldError, match="open world"):
