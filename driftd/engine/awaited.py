@@ -33,6 +33,7 @@ class _Account:
     spent: deque[tuple[float, float]] = field(default_factory=deque)
     begun: float | None = None
     told: set[ObjectRef] = field(default_factory=set)
+    hurried: set[ObjectRef] = field(default_factory=set)
 
     def left(self, now: float) -> float:
         """Seconds that are left of the budget; what is under way counts."""
@@ -91,13 +92,19 @@ class Awaited:
         account.told |= {ref for ref, seconds in waits.items() if seconds <= 0}
         others = {*keys.values()} - waits.keys() - account.told
         left = account.left(now)
+        account.hurried = set()
         if others and left > _LEAST_SECONDS:
             account.begun = now if account.begun is None else account.begun
+            account.hurried = others
             waits |= dict.fromkeys(others, left)
         else:
             account.end(now)
             account.told |= others
         return {ref: seconds for ref, seconds in waits.items() if ref not in account.told}
+
+    def hurries(self, scope: Scope, ref: ObjectRef) -> bool:
+        """Whether the budget runs while an object waits, as of the last look."""
+        return scope in self._accounts and ref in self._accounts[scope].hurried
 
     def flickers(self, difference: Difference) -> bool:
         """Whether an object has been so many others lately that no judgement can keep up: it is not waited for."""

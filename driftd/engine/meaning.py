@@ -38,7 +38,8 @@ _KEPT = 4096
 _HEAVY = 128 * 1024
 """Bytes of an object that nobody judges: it would be held while it waits, and costs more than a judgement may."""
 _DECIDING_IN_A_ROW = 4
-"""Judgements that something waits for, until one that nothing waits for has its turn."""
+"""Judgements that something waits for, until one that nothing waits for so urgently has its turn: first what a
+namespace's budget runs for, then what stands by an older judgement or waits beside the budget, then the record."""
 _Answer = TypeVar("_Answer")
 
 
@@ -79,8 +80,9 @@ class Meaning:
         self._known: OrderedDict[Key, Judgement] = OrderedDict()
         self._own = OwnPolicies()
         self._first: Turns[ObjectRef, ObjectRef] = Turns()
+        self._again: Turns[ObjectRef, ObjectRef] = Turns()
         self._offers = Offers()
-        self._in_a_row = 0
+        self._in_a_row = [0, 0]
         self._begun: float | None = None
         self._more = asyncio.Event()
         self._sized: tuple[Compiled, bool] | None = None
@@ -112,7 +114,7 @@ class Meaning:
     @property
     def idle(self) -> bool:
         """Nothing waits to be judged, and nothing is being judged."""
-        return not (self._offers or self._first or self._turn.locked())
+        return not (self._offers or self._first or self._again or self._turn.locked())
 
     @property
     def stuck_seconds(self) -> float:
@@ -157,6 +159,10 @@ class Meaning:
                 unanswered[finding.id] = difference
         left = self._awaited.seconds_left(scope, unanswered.values())
         waiting = {id: left[one.ref] for id, one in unanswered.items() if one.ref in left}
+        for one in unanswered.values():
+            if self._awaited.hurries(scope, one.ref):
+                self._again.drop(self._owner(scope), one.ref)
+                self._first.put(self._owner(scope), one.ref, one.ref)
         self.vanished.look(comparison, waiting.keys(), partial(self._meant, governed))
         return waiting
 
@@ -194,7 +200,7 @@ class Meaning:
         own, key, known = self._own.get(difference.ref), key_of(difference), self._is_known(difference)
         if own is not None and key_of(own.difference) == key:
             if not known:  # or forgotten: others have been judged since
-                self._decide(own)
+                self._decide(own, self._again)
             return not known
         if not known and self._awaited.flickers(difference):
             return False
@@ -204,7 +210,7 @@ class Meaning:
             # What is known is of a time when it was not followed: pods have come and gone since.
             self._known.pop(key)
             known = False
-        self._decide(Own(scope, difference))
+        self._decide(Own(scope, difference), self._again)
         return not known
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
@@ -219,11 +225,11 @@ class Meaning:
             self._own.keep_only(self._compiled().governed)
         for own in self._own:
             if namespaces is None or own.scope.namespace in namespaces:
-                self._decide(own)
+                self._decide(own, self._again if namespaces is None else self._first)
 
-    def _decide(self, own: Own) -> None:
+    def _decide(self, own: Own, turns: Turns[ObjectRef, ObjectRef]) -> None:
         ref = own.difference.ref
-        self._first.put(self._owner(own.scope), ref, ref)
+        turns.put(self._owner(own.scope), ref, ref)
         self._more.set()
 
     def _is_known(self, difference: Difference) -> bool:
@@ -256,19 +262,20 @@ class Meaning:
                 async with self._turn:
                     await self._take()
                 self._begun = None
-                if not (self._first or self._offers):
+                if not (self._first or self._again or self._offers):
                     self._more.clear()
         finally:
             self._begun = None
 
     async def _take(self) -> None:
-        if self._in_a_row < _DECIDING_IN_A_ROW or not self._offers:
-            first = self._first.next()
-            if first is not None:
-                self._in_a_row += 1
-                await self._decide_on(first[1])
+        behind = (self._again or self._offers, self._offers)
+        for place, turns in enumerate((self._first, self._again)):
+            may = self._in_a_row[place] < _DECIDING_IN_A_ROW or not behind[place]
+            if may and (found := turns.next()) is not None:
+                self._in_a_row[place] += 1
+                await self._decide_on(found[1])
                 return
-        self._in_a_row = 0
+            self._in_a_row[place] = 0
         other = self._offers.next()
         if other is None:
             return

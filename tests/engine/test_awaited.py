@@ -43,14 +43,18 @@ class Bench:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.decisions: list[set[str]] = []
         self.compiled: Compiled = replace(COMPILED, governed={**COMPILED.governed, "acme-prod": TOLERANT})
         self.meaning = Meaning(
             compiled=lambda: self.compiled,
             policies=2000,
             judged=_nobody,
-            decided=lambda _scope: None,
+            decided=self._decided,
             now=lambda: self.seconds,
         )
+
+    def _decided(self, _scope: Scope) -> None:
+        self.decisions.append({key[0].name for key in self.meaning._known})
 
     def hidden(self, *differences: Difference) -> list[str]:
         """The names of those that wait at a look now."""
@@ -108,6 +112,21 @@ def test_a_minute_later_there_is_patience_again_but_not_with_what_had_to_be_told
     bench.seconds += 120
     assert bench.hidden(own("hole")) == []
     assert bench.hidden(own("hole"), own("other")) == ["other"]
+
+
+async def test_what_the_budget_runs_for_is_judged_before_all_that_another_model_asks_again(bench: Bench) -> None:
+    """A policy that was made as a model came would be told, and go, for no fault of its own."""
+    old = [own(f"old{number}", INERT) for number in range(20)]
+    bench.hidden(*old)
+    await bench.judge()
+    bench.commit()
+    assert len(bench.hidden(*old)) == 20
+    new = own("new", INERT)
+    assert "new" in bench.hidden(*old, new)
+    bench.decisions.clear()
+    await bench.judge()
+    assert bench.decisions[0] == {"new"}
+    assert bench.decisions[-1] == {"new", *(one.ref.name for one in old)}
 
 
 def test_many_that_come_at_once_wait_together(bench: Bench) -> None:
