@@ -33,22 +33,38 @@ async def read_here(revision: Revision, last_good: tuple[SourceFile, ...] | None
     return await asyncio.to_thread(candidate_of, revision, last_good, today)
 
 
-def candidate_of(revision: Revision, last_good: tuple[SourceFile, ...] | None, today: date) -> Candidate:
-    """Admit a revision beside the last good files, and compile what is admitted."""
-    compiled: dict[int, Compiled] = {}
+class Trials:
+    """Compiles the models that admission tries, and keeps the last of them, which is most often the one admitted.
 
-    def faults(model: Model) -> Sequence[Problem]:
+    A revision with many broken tenants is tried many times, and what a large model compiles to is tens of megabytes.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Model, Compiled] | None = None
+
+    def faults(self, model: Model) -> Sequence[Problem]:
         """What the compiler has against a model: blamed on a tenant like any other error."""
+        self._last = None
         try:
-            compiled[id(model)] = compile_model(model)
+            self._last = model, compile_model(model)
         except CompileError as error:
             return error.problems
         return ()
 
+    def compiled(self, model: Model) -> Compiled:
+        """The model, compiled; raises `CompileError`."""
+        if self._last is not None and self._last[0] is model:
+            return self._last[1]
+        return compile_model(model)
+
+
+def candidate_of(revision: Revision, last_good: tuple[SourceFile, ...] | None, today: date) -> Candidate:
+    """Admit a revision beside the last good files, and compile what is admitted."""
+    trials = Trials()
     # A parser that remembers 1,000 environments holds 15 MB for good; reading them anew takes this thread 0.7 s.
-    admitted = admit(revision.files, last_good, parser=Parser(), today=today, further=faults)
+    admitted = admit(revision.files, last_good, parser=Parser(), today=today, further=trials.faults)
     model, rest = admitted.model, replace(admitted, model=None)
     if admitted.held or model is None:
         return Candidate(revision, rest, None)
     platform = frozenset(model.cluster.spec.platform_namespaces)
-    return Candidate(revision, rest, compiled.get(id(model)) or compile_model(model), platform)
+    return Candidate(revision, rest, trials.compiled(model), platform)
