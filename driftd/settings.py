@@ -92,7 +92,7 @@ class LeaseSettings(_Part):
         "it; two thirds of `duration_seconds` unless set.",
     )
     retry_seconds: Seconds = Field(
-        2.0, description="Pause between two renewals; a standby looks at the lease four times as often."
+        2.0, description="Pause between two renewals; a standby looks at the lease eight times as often."
     )
 
     @model_validator(mode="after")
@@ -108,7 +108,7 @@ class LeaseSettings(_Part):
 class EngineSettings(_Part):
     """The scope loop."""
 
-    workers: int = Field(4, ge=1, le=64, description="Scopes judged side by side.")
+    workers: int = Field(8, ge=1, le=64, description="Scopes judged side by side.")
     retry_min_seconds: Seconds = Field(0.5, description="First pause after a write that failed; doubled each time.")
     retry_max_seconds: Seconds = Field(30.0, description="Longest such pause.")
     relearn_seconds: Seconds = Field(

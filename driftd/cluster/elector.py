@@ -23,7 +23,7 @@ from driftd.values import EPOCH
 _LONGEST: Final = 4
 """A foreign holder's own duration counts up to this many times ours: nobody may lock driftd out with a number."""
 
-_LOOKS: Final = 4
+_LOOKS: Final = 8
 """A standby looks so many times as often as a leader renews: until it notices, nobody repairs."""
 
 _log = structlog.get_logger()

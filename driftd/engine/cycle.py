@@ -294,8 +294,9 @@ def abridged_of(planned: Plan, comparison: Comparison, live: LiveScope) -> froze
     return frozenset(planned_from.union(one.ref for one in here if one is not None and one.abridged))
 
 
-_WHOLE_AT_ONCE = 4
-"""Abridged objects of a scope that are read whole at the same time: each may be ten megabytes."""
+_WHOLE_AT_ONCE = 2
+"""Abridged objects of a scope that are read whole at the same time: each may be ten megabytes, and each worker has a
+scope."""
 _LARGE = 200
 """Findings of a scope above which its plan is made beside the loop: thousands take more than a second."""
 _LOOK_AGAIN = frozenset({Result.CONFLICT, Result.REFUSED, Result.DIFFERS})

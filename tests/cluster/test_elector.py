@@ -202,7 +202,7 @@ async def test_a_clean_stop_hands_over_without_waiting_out_the_lease(
             assert loop.time() - stopped < 1.0  # 15 s are 1.25 s here
 
 
-async def test_a_standby_looks_four_times_as_often_as_a_leader_renews(
+async def test_a_standby_looks_eight_times_as_often_as_a_leader_renews(
     make: Callable[..., Elector], until: Until
 ) -> None:
     one, two, naps = Work(), Work(), list[float]()
@@ -218,7 +218,7 @@ async def test_a_standby_looks_four_times_as_often_as_a_leader_renews(
         second.pace = Pace(pace.clock, sleep, pace.random)
         async with running(second, two):
             await until(lambda: len(naps) > 4)
-    assert set(naps) == {2.0 / 4 * 1.1}
+    assert set(naps) == {2.0 / 8 * 1.1}
     assert two.running == 0
 
 
