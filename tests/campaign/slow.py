@@ -17,9 +17,8 @@ from pathlib import Path
 
 from driftd.cluster import LeaseSettings
 from driftd.lab import Lab
-from driftd.settings import Settings
 from tests.campaign.pages import PAGE, put
-from tests.support.daemon import QUICK
+from tests.support.daemon import shipped
 from tests.support.faulty import OPEN, PATIENCE, Scene, allow_all, scene
 
 ANSWERS = 5.0
@@ -61,16 +60,6 @@ def environment(lease: LeaseSettings) -> dict[str, str]:
         "DRIFTD_LEASE__RENEW_DEADLINE_SECONDS": str(lease.renew_deadline),
         "DRIFTD_LEASE__RETRY_SECONDS": str(lease.retry),
     }
-
-
-def shipped() -> dict[str, str]:
-    """The settings that other tests scale down, as users have them."""
-    settings = Settings().model_dump()
-    found = {}
-    for name in QUICK:
-        part, field = name.removeprefix("DRIFTD_").lower().split("__")
-        found[name] = str(settings[part][field])
-    return found
 
 
 async def lost(one: Scene, answers: float, lease: LeaseSettings) -> Slowed:

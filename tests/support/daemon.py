@@ -13,6 +13,8 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
+from driftd.settings import Settings
+
 QUICK = {
     "DRIFTD_AUDIT__HEARTBEAT_SECONDS": "5",
     "DRIFTD_AUDIT__RELIST_SECONDS": "20",
@@ -31,7 +33,18 @@ QUICK = {
     "DRIFTD_ENGINE__RETRY_MAX_SECONDS": "1",
 }
 """Timeouts at a small scale, as environment."""
+
 RUN = ("-m", "driftd", "run")
+
+
+def shipped() -> dict[str, str]:
+    """The same settings as users have them."""
+    settings = Settings().model_dump()
+    found = {}
+    for name in QUICK:
+        part, field = name.removeprefix("DRIFTD_").lower().split("__")
+        found[name] = str(settings[part][field])
+    return found
 
 
 class Daemon:

@@ -1,6 +1,6 @@
 """Replicas of driftd on one PostgreSQL with a stand-in for PagerDuty, and somebody who tampers at a steady pace.
 
-Each is a process of its own with the shipped rights; the lease has its shipped times.
+Each is a process of its own with the shipped rights and settings.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,7 +15,7 @@ from driftd.paging import Page
 from driftd.paging.pages import page_of
 from driftd.store import AuditRow, ReadOnly
 from tests.oracle.replay import Record
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, shipped
 from tests.support.kube import Kube
 from tests.support.pace import at_a_pace
 from tests.support.pagerduty import StandIn
@@ -57,9 +57,7 @@ class Replicas:
         """One more replica, ready: it leads, or knows who does."""
         name = f"replica-{len(self.started) + 1}"
         env = {
-            "DRIFTD_LEASE__DURATION_SECONDS": str(SHIPPED_LEASE.duration),
-            "DRIFTD_LEASE__RENEW_DEADLINE_SECONDS": str(SHIPPED_LEASE.renew_deadline),
-            "DRIFTD_LEASE__RETRY_SECONDS": str(SHIPPED_LEASE.retry),
+            **shipped(),
             "DRIFTD_STORE__URL": self.url,
             "DRIFTD_PAGING__PAGERDUTY_KEY": next(iter(self.stand_in.keys)),
             "DRIFTD_PAGING__PAGERDUTY_URL": self.stand_in.url,
