@@ -123,7 +123,7 @@ class EngineSettings(_Part):
         20_000,
         ge=0,
         description="With more policies than this in the model, the direction of drift stays unknown; 10,000 take "
-        "83 MB once something is to be judged.",
+        "67 MB once something is to be judged.",
     )
 
 
