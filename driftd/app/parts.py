@@ -339,7 +339,8 @@ class Parts:
         """The next leader starts from the commit in the lease."""
         model = self.models.in_force
         if model is not None and self.elector.leading:
-            await self.elector.publish(commit=model.commit, chain_head=str(self.store.known_head))
+            head = self.store.known_head
+            await self.elector.publish(commit=model.commit, chain_head=str(head) if head.seq else None)
 
     async def _learn(self) -> None:
         model = self.models.in_force

@@ -93,6 +93,7 @@ class Leadership:
     async def _work(self, term: Term) -> None:
         epoch = term.epoch
         self._metrics.epoch.set(epoch)
+        self._store.expect(term.chain_head)
         await self._note(
             "leadership.taken", {"epoch": str(epoch), "commit_before": term.commit, "chain_before": term.chain_head}
         )
@@ -240,7 +241,7 @@ class Leadership:
         while True:
             await asyncio.sleep(ANCHOR_SECONDS)
             head = str(self._store.known_head)
-            if head != anchored:
+            if head != anchored and self._store.known_head.seq:  # one that knows none must not wipe out what is noted
                 _log.info("audit.head", head=head)
                 await self._publish()
                 anchored = head

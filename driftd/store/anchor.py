@@ -18,9 +18,7 @@ class Anchor:
     def read(self) -> Head | None:
         """The head noted last; None when there is none that can be read."""
         with suppress(OSError, ValueError):
-            seq, _, digest = self._path.read_text("ascii").strip().partition(":")
-            if len(digest) == 64:
-                return Head(int(seq), digest)
+            return Head.read(self._path.read_text("ascii"))
         return None
 
     def write(self, head: Head) -> None:

@@ -24,6 +24,13 @@ class Head:
     def __str__(self) -> str:
         return f"{self.seq}:{self.hash}"
 
+    @classmethod
+    def read(cls, text: str) -> "Head | None":
+        """The reverse of `str`; None for what is no head."""
+        seq, _, digest = text.strip().partition(":")
+        sound = seq.isascii() and seq.isdecimal() and len(seq) <= 18 and len(digest) == len(GENESIS)
+        return cls(int(seq), digest) if sound else None
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:

@@ -81,6 +81,7 @@ class Scribe:
         self._wake = asyncio.Event()
         self._leads = False
         self._head_known = False
+        self._noted: Head | None = None
         self._anchored = Head()
         self._confirms: dict[str, datetime] = {}
         self._idle_due = 0.0
@@ -121,6 +122,10 @@ class Scribe:
         self._queue.append(waiting)
         self._wake.set()
         await waiting.done
+
+    def expect(self, head: Head) -> None:
+        """Somebody outside has noted this row: the next record says so where the chain has it no more."""
+        self._noted = head if head.seq > self.head.seq else self._noted
 
     def confirm(self, ids: Sequence[str], at: datetime) -> None:
         """Take note that findings were seen again; written when there is nothing better to do."""
@@ -197,8 +202,8 @@ class Scribe:
 
     async def _apply(self, entries: Sequence[Entry]) -> int:
         """Commit those of `entries` that are not applied yet; returns how many that were."""
-        known, self._head_known = self._head_known, False
-        before = self.head
+        known, self._head_known = self._head_known and self._noted is None, False
+        before = self._noted or self.head
         if known:
             # With a known head nothing was ever uncertain, so nothing of these entries can be there already.
             with suppress(Overtaken):
@@ -212,6 +217,7 @@ class Scribe:
             return ledger.apply(connection, left, behind(connection, before, name, now)), len(left)
 
         self.head, count = await self._write(body)
+        self._noted = None if self._noted is before else self._noted
         self._head_known = True
         return count
 

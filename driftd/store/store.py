@@ -87,6 +87,12 @@ class Store(Archive):
         """The chain's newest row as of the last commit, without asking the database: for log and lease."""
         return self._scribe.head
 
+    def expect(self, chain_head: str) -> None:
+        """A former leader has noted this head outside: evidence says so where the chain lacks it. Odd text is none."""
+        head = Head.read(chain_head)
+        if head is not None:
+            self._scribe.expect(head)
+
     def watch(self, callback: Callable[[StoreState], None]) -> None:
         """Call `callback` on each change of mode, on the event loop; it must not block or raise."""
         self._scribe.watchers.append(callback)

@@ -231,6 +231,28 @@ async def test_rows_that_a_failover_lost_are_missed_in_the_evidence_and_the_chai
         assert not (await store.verify(lost)).ok
 
 
+async def test_a_new_leader_misses_the_row_that_the_one_before_noted_in_the_lease(
+    server: Server, tmp_path: Path
+) -> None:
+    """Leader and database go together: of what the old server had last only the lease still knows."""
+    clock, url = SteppingClock(), server.new_database()
+    async with replicas(url, tmp_path, clock) as (leader, standby):
+        for number in range(5):
+            await leader.note("told", str(number), {})
+        noted = leader.known_head
+        server.sql(f"DELETE FROM audit WHERE seq > {noted.seq - 2}", url.rsplit("/", 1)[1])
+        for text in ("", "0:" + "0" * 64, "nonsense", "7:short", str(noted)):
+            standby.expect(text)
+        await standby.note("leadership.taken", "", {})
+        await standby.note("after", "", {})
+        rows = await standby.audit(limit=100)
+        assert [row.kind for row in rows][-3:] == ["chain.discontinued", "leadership.taken", "after"]
+        assert str(noted) in rows[-3].payload
+        standby.expect(str(standby.known_head))
+        await standby.note("again", "", {})
+        assert [row.kind for row in await standby.audit(limit=100)].count("chain.discontinued") == 1
+
+
 async def test_a_head_that_is_none_is_not_taken_into_a_statement(server: Server, tmp_path: Path) -> None:
     url = server.new_database()
     async with opened(url, tmp_path) as store:
