@@ -25,15 +25,18 @@ from driftd.policy.reach import (
     apply,
     delta,
     explain,
+    judge,
     matrix,
     snapshot_of,
 )
-from driftd.values import Body
+from driftd.values import Body, ObjectRef
 
 PODS_PER_NAMESPACE = 50
 APPS = 30
 TENANTS = 1_000
 GROWTH = (1_000, 2_500, 5_000, 10_000, 20_000, 35_000, 50_000)
+_WARM = 30
+"""Judgements before the ones that are counted: the first evaluate the whole world."""
 PLOT = Path(__file__).resolve().parents[2] / "docs" / "reach-growth.svg"
 
 
@@ -153,6 +156,30 @@ def main(pods: int) -> None:
     many, names, _ = compiled(pods, max(pods // TENANTS, 2))
     tenants = Tenancy({name: f"t-{index}" for index, name in enumerate(names)})
     report(f"tenant matrix {len(names)} tenants", timed(lambda: matrix(many, Grouping.TENANT, tenants)), "s", "3")
+
+    judgements(2 * pods)
+
+
+def judgements(pods: int) -> None:
+    """One difference after another in a world such as a daemon's, with half as many policies as pods."""
+    objects, names = world(pods, crowd=20)
+    base = snapshot_of(objects, Dialect.KUBERNETES, governed=frozenset(names))
+    tenants = Tenancy({name: f"t-{index // 2}" for index, name in enumerate(names)})
+    anybody: Body = {"namespaceSelector": {}}
+    own: Body = {"podSelector": {"matchLabels": {"app": "app-4"}}}
+    samples: list[float] = []
+    for turn in range(_WARM + 60):
+        name = names[turn * 37 % len(names)]
+        edits = (
+            Edit((policy(name, 1 + turn % 9, own),)),
+            Edit((policy(name, 1 + turn % 9, anybody),)),
+            Edit(remove=(ObjectRef("networking.k8s.io", "NetworkPolicy", name, f"policy-{turn % 10}"),)),
+        )
+        change = edits[turn % 3]
+        samples.append(timed(lambda change=change: judge(base, apply(base, change), tenants)))  # type: ignore[misc]
+    kept = sorted(samples[_WARM:])
+    report("judge one difference p50", statistics.median(kept) * 1000, "ms", "")
+    report("judge one difference p99", kept[int(len(kept) * 0.99)] * 1000, "ms", "")
 
 
 def plot() -> None:
