@@ -48,6 +48,7 @@ PHASES: list[tuple[str, list[str]]] = [
         ),
     ),
     ("lab binaries", [str(BIN / "driftd"), "lab", "build"]),
+    *([("jaeger", [sys.executable, "-m", "tests.support.jaeger"])] if "jaeger" in REQUIRED else []),
     ("control plane", pytest("control_plane", "tests/control_plane")),
     # What nodes need is installed and built only where they are required: elsewhere their tests run if it is there.
     *(

@@ -11,7 +11,7 @@ from driftd.engine.leadership import Leadership, last_epoch
 from driftd.engine.learn import Defaults
 from driftd.engine.loop import ScopeLoop
 from driftd.engine.meaning import Meaning
-from driftd.engine.model_loop import ModelLoop, ModelStatus
+from driftd.engine.model_loop import ModelLoop
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.orphans import NotOrphaned
@@ -39,7 +39,6 @@ __all__ = [
     "Leadership",
     "Meaning",
     "ModelLoop",
-    "ModelStatus",
     "NotApprovable",
     "NotHeld",
     "NotOrphaned",

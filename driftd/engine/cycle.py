@@ -228,6 +228,7 @@ class Cycle:
         if not planned.writes:
             await self._recording.begin(fresh)
             return False
+        work.trace.keep()  # opened by an earlier cycle, perhaps: what is written and healed names this one
         with work.trace.stage(names.REMEDIATE):
             acts = await self._actor.execute(planned, fresh, work.trace, abridged_of(planned, comparison, live))
         self._learn(ticket, acts, work)

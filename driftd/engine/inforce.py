@@ -1,9 +1,10 @@
-"""The model in force: what each scope must hold, orphaned namespaces included."""
+"""The model in force: what each scope must hold, orphaned namespaces included; and what was decided last."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from driftd.compile import Compiled, GovernedNamespace
+from driftd.model import Problem
 from driftd.values import CLUSTER, Scope
 
 NOBODY = "(nobody)"
@@ -40,6 +41,21 @@ class InForce:
         for name in self.orphaned:
             if name not in self.compiled.governed:
                 yield Scope(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """What the model loop last decided. `held` says why a newer revision is not in force, empty otherwise.
+
+    `approvable` says that `driftd approve` lets the revision `newest` through all the same.
+    """
+
+    commit: str = ""
+    newest: str = ""
+    held: str = ""
+    problems: tuple[Problem, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    approvable: bool = False
 
 
 def changed_scopes(before: InForce | None, after: InForce) -> set[Scope]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -14,7 +14,7 @@ from driftd.drift import guard, loosened, orphans
 from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
 from driftd.engine.candidate import Candidate, ReadModel, read_here
 from driftd.engine.compiled_cache import CompiledCache
-from driftd.engine.inforce import InForce
+from driftd.engine.inforce import InForce, ModelStatus
 from driftd.engine.orphans import NotOrphaned, Orphans
 from driftd.model import Problem, SourceFile
 from driftd.source import LastGood, Revision, Source, SourceError
@@ -30,21 +30,6 @@ _RETIRED_SECONDS = 60.0  # another replica's word may have waited in its journal
 
 IN_FORCE = "model"
 """Under this the store remembers which revision was accepted last: replicas that share a store share that."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """What the model loop last decided. `held` says why a newer revision is not in force, empty otherwise.
-
-    `approvable` says that `driftd approve` lets the revision `newest` through all the same.
-    """
-
-    commit: str = ""
-    newest: str = ""
-    held: str = ""
-    problems: tuple[Problem, ...] = ()
-    quarantined: tuple[str, ...] = ()
-    approvable: bool = False
 
 
 class ModelLoop:

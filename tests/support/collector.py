@@ -1,6 +1,7 @@
 """An OpenTelemetry collector of the tests: takes OTLP over HTTP, decodes it with the published protobuf classes.
 
-A stand-in (the real ones are long builds); what it reads is the wire format itself, so a wrong span cannot pass.
+A stand-in that can also be slow or broken; what it reads is the wire format itself, so a wrong span cannot pass. A real
+Jaeger is `tests.support.jaeger`.
 """
 
 import asyncio
