@@ -77,8 +77,11 @@ class Stages:
         """
         calico = [one for one in repairs if one.ref.group == CALICO]
         namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
-        impossible = {id(one) for one in Tiered(self.writer, calico, stable, namespaces).impossible(unwritable)}
-        skipped = [*skipped, *(one for one in repairs if id(one) in impossible)]
+        tiered = Tiered(self.writer, calico, stable, namespaces)
+        impossible = {id(one) for one in tiered.impossible(unwritable, skipped)}
+        waiting = [one for one in repairs if id(one) in impossible]
+        self.held += [f"{one.ref} waits: a policy that it would open cannot be closed now" for one in waiting]
+        skipped = [*skipped, *waiting]
         repairs = [one for one in repairs if id(one) not in impossible]
         together = [one for one in repairs if _must_wait_for_others(one)]
         cover = _Cover(self.writer, [*(desired for desired, _ in stable), *self._kept_selections(together)])

@@ -75,10 +75,22 @@ class Tiered:
         if len(pivots) + self.namespaces > 1:
             self._forcing += pivots
 
-    def impossible(self, unwritable: Collection[ObjectRef]) -> Sequence[Repair]:
-        """The repairs during which a standing policy has to be closed, where such a policy cannot be written."""
-        shut = (desired for desired, _ in self._to_close() if desired.ref in unwritable)
-        return self._forcing if any(True for _ in shut) else ()
+    def impossible(self, unwritable: Collection[ObjectRef], skipped: Sequence[Repair]) -> Sequence[Repair]:
+        """The repairs during which a policy has to be closed that cannot be written.
+
+        That is one that stands; or, where a Tier is made again, one that differs and is skipped: its rules come forward
+        with its tier, before what has denied meanwhile.
+        """
+        if any(desired.ref in unwritable for desired, _ in self._to_close()):
+            return self._forcing
+        opening = set()
+        for one in skipped:
+            if self._is_policy(one.ref) and one.live is not None:
+                spec = self.writer.spec_of(one.live)
+                if opens(spec):
+                    opening.add(spec["tier"])
+        made = (one for one in self._forcing if one.ref.kind == "Tier" and one.goal is Goal.EXIST)
+        return [one for one in made if one.ref.name in opening]
 
     def steps(self) -> Iterator[Step]:
         self._note_homes()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from driftd.values import CLUSTER, Body, ObjectRef, Scope, Write
 from tests.support.drift_scope import governed_of, policy
-from tests.support.tiered_scope import TieredStore, calico, home
+from tests.support.tiered_scope import TieredStore, calico, home, ref
 
 Both = tuple[list[Body], list[Body]]
 OTHERS = {"namespaceSelector": "has(driftd.dev/tenant) && driftd.dev/tenant != 'acme'"}
@@ -229,4 +229,15 @@ def test_objects_that_cannot_be_written_make_nothing_looser(states: Both, number
             watch.execute(write)
     watch.straight()
     watch.again_and_again()
+    watch.assert_canonical()
+
+
+def test_a_tier_is_not_made_again_while_a_rogue_that_allows_waits_in_it_and_cannot_be_written() -> None:
+    spec = {"tier": "driftd", "selector": "all()", "types": ["Ingress"], "ingress": [{"action": "Allow"}]}
+    rogue = calico("GlobalNetworkPolicy", "driftd.rogue", spec)
+    watch = Watch(([calico("Tier", "driftd", {"order": 100, "defaultAction": "Pass"})], [rogue]), CLUSTER)
+    planned = watch.store.plan(watch.governed, blocked=frozenset({ref(rogue)}))
+    assert planned.writes == ()
+    assert planned.held
+    watch.straight()
     watch.assert_canonical()
