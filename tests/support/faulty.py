@@ -156,12 +156,16 @@ class Scene(Stage):
         return Counter((record.verb, record.key) for record in self.writes())
 
     def attempts(self) -> list[Record]:
-        """driftd's writes since the mark, whatever came of them, those into its own namespace left out."""
+        """driftd's writes since the mark, whatever came of them, those into its own namespace left out.
+
+        What was sent before the mark and given up may be answered (504) long after it.
+        """
         return [
             record
             for record in self.records()
             if record.user == DRIFTD
             and record.is_write
+            and record.received >= self._marked
             and record.key.resource not in ("events", "selfsubjectaccessreviews", "selfsubjectrulesreviews")
             and record.key.namespace != "driftd"
         ]

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class Stage:
     daemon: Daemon
     models: Path
     _offset: int = 0
+    _marked: datetime = field(default_factory=lambda: datetime.now(UTC))
     _initial: State = field(default_factory=State)
 
     async def mark(self) -> None:
@@ -78,6 +80,7 @@ class Stage:
                 objects[Key(group, plural, meta.get("namespace", ""), meta["name"])] = body
         self._initial = State(objects)
         self._offset = Path(self.lab.audit_log).stat().st_size
+        self._marked = datetime.now(UTC)
 
     def records(self) -> list[Record]:
         """Finished requests since the mark."""
