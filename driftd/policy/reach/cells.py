@@ -81,6 +81,7 @@ class Cells:
         self._nearby: dict[tuple[int, tuple[bool, bool], bool], list[NamespaceView]] = {}
         self._noisy: set[str] = set()
         self._loud: list[Group] = []
+        self._loud_bits = 0
         self._counts: dict[int, int] = {}
         self._names: dict[tuple[int | None, int | None], str] = {}
         self._views()
@@ -115,10 +116,8 @@ class Cells:
                 view = new if name in new.pods else old
                 self._names[pair] = f"{view.name}/{view.pods[name].workload}"
         left.update(self._appearing(gone, old.live, new.live))
-        apart = 0
         groups: dict[tuple[Plans | None, Plans | None], int] = {}
         for position, count in left.items():
-            apart |= 1 << position
             if count:
                 self._counts[position] = count
                 pair_of_plans = (old.plans.get(position), new.plans.get(position))
@@ -126,11 +125,12 @@ class Cells:
         found = [Group(*plans, bits) for plans, bits in groups.items()]
         self.changed += [group for group in found if group.before != group.after]
         for plans, places in new.groups.items():
-            if bits := of_positions(places) & ~apart:
-                found.append(Group(plans, plans, bits))
+            if rest := [place for place in places if place not in left]:
+                found.append(Group(plans, plans, of_positions(rest)))
         self._loud += found
-        for group in found:
-            self.shared |= group.bits
+        here = reduce(or_, [group.bits for group in found], 0)
+        self._loud_bits |= here
+        self.shared |= here
 
     def _appearing(self, gone: Counter[tuple[int | None, int | None]], old_live: int, new_live: int) -> dict[int, int]:
         """Of the endpoints that do not stay: those that a class of their own can stand for; the rest is `moved`."""
@@ -222,10 +222,11 @@ class Cells:
 
     def _groups_of_few(self, bits: int) -> Iterator[Group]:
         found: dict[Plans, int] = {}
-        for group in self._loud:
-            if group.bits & bits:
-                yield Group(group.before, group.after, group.bits & bits)
-                bits &= ~group.bits
+        if bits & self._loud_bits:
+            for group in self._loud:
+                if here := group.bits & bits:
+                    yield Group(group.before, group.after, here)
+                    bits ^= here
         for position in positions(bits):
             plans = self.after.plans_of(position)
             found[plans] = found.get(plans, 0) | (1 << position)

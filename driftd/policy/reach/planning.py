@@ -62,7 +62,7 @@ def _asks_for_another(subject: Peer, worn: AbstractSet[tuple[str, str]]) -> bool
     if not isinstance(subject, Pods) or subject.calico or not isinstance(subject.labels, In):
         return False
     key = subject.labels.key
-    return not any((key, value) in worn for value in subject.labels.values)
+    return worn.isdisjoint([(key, value) for value in subject.labels.values])
 
 
 def _order(one: tuple[Tier, Policy, int, int]) -> tuple[float, str, tuple[float, str]]:
