@@ -148,6 +148,7 @@ class Paging:
             destinations=destinations_of(settings, lambda: inside.cluster, inside.clock),
             conditions=inside.conditions,
             active=lambda: inside.paging,
+            leading=lambda: inside.elector.leading,
             rollouts=self.rollouts,
         )
 

@@ -5,7 +5,7 @@ settled before the second one counts.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
@@ -23,7 +23,7 @@ from driftd.paging.pages import (
 )
 from driftd.paging.rules import Rules
 from driftd.paging.storms import Storms
-from driftd.paging.windows import Timed, Windows, deserved, due
+from driftd.paging.windows import Instant, Timed, Windows, deserved, due
 from driftd.values import Finding
 
 _FORESIGHT = 1.0
@@ -34,14 +34,6 @@ AGAIN_SECONDS = 60.0
 """A page over which something went wrong is tried again after so long."""
 _PRECEDENCE = tuple(PageClass)
 """The first of a page's classes names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """One moment: monotonic seconds to reckon with, wall time to write down."""
-
-    monotonic: float
-    wall: datetime
 
 
 class Machine:
@@ -60,6 +52,7 @@ class Machine:
         self._changed: dict[tuple[str, int], Page] = {}
         self._faults: list[tuple[About, Exception]] = []
         self._odd: dict[str, float] = {}
+        self._said: Collection[str] = ()
         self._storms = Storms(windows)
         self._life = 0
 
@@ -73,7 +66,7 @@ class Machine:
         """
         kept = list(pages)
         # Later lives have later numbers, whatever the wall clock says meanwhile.
-        self._life = max([self._life, *(page.life for page in kept)])
+        self.behind(page.life for page in kept)
         unfinished = [page for page in kept if not page.over and self._cases.about(page.about.id) is None]
         # Two replicas that did not know of each other have begun a life each: the later one goes on.
         known = {page.about.id: page for page in unfinished}.values()
@@ -138,11 +131,16 @@ class Machine:
             self._snapshot(case, quiet=now.wall if case.quiet is not None else None)
             self._look(case, now)
 
-    def conditions(self, current: Collection[Condition], now: Instant) -> None:
-        """What driftd says of itself right now; what it said before and does not say any more is over."""
+    def conditions(self, current: Collection[Condition], now: Instant, *, whole: bool = True) -> None:
+        """What driftd says of itself right now; what it said before and does not say any more is over.
+
+        Unless this is the `whole`, only the call before counts: who does not lead cannot end what the leader says.
+        """
         self.advance(now)
         ids = {one.id for one in current}
-        self.closed([id for id in self._cases.conditions() if id not in ids], now)
+        known = self._cases.conditions() if whole else self._said
+        self.closed([id for id in known if id not in ids], now)
+        self._said = ids
         self._odd = {id: again for id, again in self._odd.items() if id in ids and again > now.monotonic}
         for one in current:
             if one.id in self._odd or self._known(one):
@@ -175,14 +173,27 @@ class Machine:
 
     def touch(self) -> None:
         """Have every page that is not over taken once more."""
-        for page in (*self.standing(), *self._storms.standing()):
+        for page in self.in_hand().values():
             self._note(page)
+
+    def again(self, keys: Collection[str]) -> None:
+        """These pages count as over elsewhere, and are not: who knows of one is told once more."""
+        for case in self._cases:
+            if case.page.key in keys:
+                self._snapshot(case, revision=case.page.revision + (case.page.state is PageState.OPEN))
+        for page in self._storms.again(keys):
+            self._note(page)
+
+    def behind(self, lives: Iterable[int]) -> None:
+        """Somebody else has begun these lives: those that begin here from now on are later ones."""
+        self._life = max([self._life, *lives])
 
     def forget(self) -> None:
         """Another replica keeps these now."""
         self._cases.clear()
         self._changed.clear()
         self._odd.clear()
+        self._said = ()
         self._storms = Storms(self._windows)
 
     @property
@@ -193,6 +204,10 @@ class Machine:
     def standing(self) -> Iterator[Page]:
         """Every page that is not over and matters."""
         yield from (case.page for case in self._cases if case.matters)
+
+    def in_hand(self) -> dict[str, Page]:
+        """By key, these and the storms."""
+        return {page.key: page for page in (*self.standing(), *self._storms.standing())}
 
     def open_counts(self) -> dict[tuple[PageClass, Urgency], int]:
         """How many pages are open, by class and urgency; the members of a storm are, and not its own page."""

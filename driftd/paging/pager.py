@@ -10,10 +10,12 @@ import structlog
 
 from driftd.paging.deliverer import Deliverer
 from driftd.paging.destination import Destination
-from driftd.paging.machine import Instant, Machine
+from driftd.paging.machine import Machine
 from driftd.paging.odd import OddFindings, contained
 from driftd.paging.outbox import Outbox, Pacing, Step
 from driftd.paging.pages import Condition, Page, PageClass, PageState, Urgency, page_of, row_of
+from driftd.paging.strangers import Strangers
+from driftd.paging.windows import Instant
 from driftd.store import (
     Act,
     Begin,
@@ -60,6 +62,7 @@ class Pager:
         destinations: by name of route, whom its pages are told.
         conditions: asked twice a second what is wrong with driftd itself.
         active: whether this replica is the one to page.
+        leading: whether it leads, and so knows what is over.
         rollouts: tells what a new model asks for from what somebody has done; without, nothing is a rollout.
     """
 
@@ -73,6 +76,7 @@ class Pager:
         destinations: Mapping[str, Sequence[tuple[Destination, Pacing]]],
         conditions: Callable[[], Collection[Condition]],
         active: Callable[[], bool],
+        leading: Callable[[], bool],
         rollouts: Rollouts | None = None,
     ) -> None:
         self._store = store
@@ -81,6 +85,7 @@ class Pager:
         self._machine = machine
         self._conditions = conditions
         self._active = active
+        self._leading = leading
         self._rollouts = rollouts
         self._poked = asyncio.Event()
         self._taking_over = asyncio.Lock()
@@ -92,6 +97,7 @@ class Pager:
         self._superseded: list[DeliveryRow] = []
         self._settled: list[PageRow] = []
         self._odd = OddFindings()
+        self._strangers = Strangers(store, machine)
         self._counted: dict[tuple[PageClass, Urgency], int] = {}
         self._deliverers: dict[str, Deliverer] = {}
         self._routes = {
@@ -177,7 +183,9 @@ class Pager:
             self._open_since(finding, since, now)
         self._machine.advance(now)
         with contained(about="conditions"):
-            self._machine.conditions(self._conditions(), now)
+            self._machine.conditions(self._conditions(), now, whole=self._leading())
+        if self._leading() and self._store.durable and not self._past_unknown:
+            await self._take_in(now)
         await self._keep()
         self._count()
 
@@ -254,6 +262,16 @@ class Pager:
         for one in findings.values() if first else ():
             self._open_since(one.finding, one.opened, now)
 
+    async def _take_in(self, now: Instant) -> None:
+        """Tell the end of what another replica has left behind."""
+        for left in await self._strangers.look(now, self._ended.keys()):
+            page, through = left.page, left.told_here or left.page.gone
+            self._settled.append(row_of(page, settled=through or not self._hearers(page)))
+            if left.told_here:
+                self._superseded += [msgspec.structs.replace(one, superseded=True) for one in left.deliveries]
+            elif not through:
+                self._offer(page, {one.destination: one for one in left.deliveries})
+
     def _stand_down(self) -> None:
         """Somebody else leads: what was taken over is theirs now."""
         if self._taken_over:
@@ -267,6 +285,7 @@ class Pager:
         self._superseded.clear()
         self._settled.clear()
         self._odd.forget()
+        self._strangers.forget()
         for deliverer in self._deliverers.values():
             deliverer.outbox.forget()
 

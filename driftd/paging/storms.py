@@ -1,6 +1,7 @@
 """Storms: many pages of one route at once become one page with a count."""
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -79,6 +80,11 @@ class Storms:
             return None
         page = storm.page
         return self._keep(storm, replace(page, urgency=member.urgency, revision=page.revision + 1))
+
+    def again(self, keys: Collection[str]) -> list[Page]:
+        """Storms that count as over elsewhere, and are not: they are told once more."""
+        told = [storm for key, storm in self._storms.items() if key in keys]
+        return [self._keep(storm, replace(storm.page, revision=storm.page.revision + 1)) for storm in told]
 
     def over(self, member: Page, wall: datetime) -> Page | None:
         """A member is over; the storm's page, which ends with its last member."""

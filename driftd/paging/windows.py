@@ -1,6 +1,7 @@
 """How long each class of page may wait before somebody is told, and what it then deserves."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from driftd.paging.pages import PageClass, Reason, Urgency
 
@@ -36,6 +37,14 @@ class Windows:
                 return self.tightening
             case _:
                 return self.condition
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment: monotonic seconds to reckon with, wall time to write down."""
+
+    monotonic: float
+    wall: datetime
 
 
 @dataclass(slots=True)

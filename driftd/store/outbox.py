@@ -58,6 +58,22 @@ def unsettled(connection: Connection) -> Sequence[Told]:
     return _told(connection, connection.execute(statement).all())
 
 
+def unsettled_names(connection: Connection) -> set[tuple[str, int]]:
+    """Key and life of each of these: an index and two columns, however long what is kept of them."""
+    return {
+        (row.key, row.life) for row in connection.execute(select(pages.c.key, pages.c.life).where(pages.c.settled == 0))
+    }
+
+
+def named(connection: Connection, names: Sequence[tuple[str, int]]) -> Sequence[Told]:
+    """These lives, as far as there are such, oldest first."""
+    found: list[Row[Any]] = []
+    for start in range(0, len(names), _CHUNK):
+        pairs = names[start : start + _CHUNK]
+        found += connection.execute(select(pages).where(tuple_(pages.c.key, pages.c.life).in_(pairs)))
+    return _told(connection, sorted(found, key=lambda row: (row.opened, row.key, row.life)))
+
+
 def newest(connection: Connection, limit: int, tenant: str | None) -> Sequence[Told]:
     """The newest lives, the newest first."""
     statement = select(pages).order_by(pages.c.opened.desc(), pages.c.key, pages.c.life.desc()).limit(limit)

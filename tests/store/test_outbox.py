@@ -112,3 +112,14 @@ async def test_the_lives_of_a_page_are_told_apart(store: Store) -> None:
     newest, older = await store.pages()
     assert (newest.page.life, newest.deliveries) == (2, (delivery(life=2),))
     assert (older.page.life, older.deliveries) == (1, (delivery(life=1, resolved=True),))
+
+
+async def test_names_of_unsettled_pages_are_told_alone_and_any_life_is_read_by_its_name(store: Store) -> None:
+    await store.tell([page("old", settled=True), page("new"), page("other")], [delivery("old")])
+    old, new, other = ((one, 1) for one in ("old", "new", "other"))
+    assert await store.unsettled_page_names() == {new, other}
+    found = await store.pages_named([old, new, ("none", 1), ("new", 2)])
+    assert [(told.page.key, told.page.settled, len(told.deliveries)) for told in found] == [
+        ("new", False, 0),
+        ("old", True, 1),
+    ]

@@ -107,7 +107,23 @@ async def begin(
     """A pager on the store in `folder`, having taken over what is there."""
     store = await MortalStore.open(folder / "s.db", clock, folder, QUICK)
     store.fuse = fuse or Fuse()
-    metrics = Metrics()
+    run = replica(store, clock, *destinations, rules=rules, windows=windows, conditions=conditions, active=active)
+    await run.pager.step()
+    return run
+
+
+def replica(
+    store: MortalStore,
+    clock: HandClock,
+    *destinations: Destination,
+    rules: Rules | None = None,
+    windows: Windows | None = None,
+    conditions: Collection[Condition] = (),
+    active: bool = True,
+    leading: bool = True,
+) -> Run:
+    """A pager on a store that another one may use as well; what is recorded there is told to who leads."""
+    metrics, leader = Metrics(), store.companion
     pager = Pager(
         store=store,
         clock=clock,
@@ -116,6 +132,7 @@ async def begin(
         destinations={"default": [(one, EAGER) for one in destinations]},
         conditions=lambda: conditions,
         active=lambda: active,
+        leading=lambda: leading,
     )
-    await pager.step()
+    store.companion = pager if leading else leader
     return Run(store, pager, clock, metrics)
