@@ -126,7 +126,12 @@ def replay(
     `initial` is what existed when the log began. A write that changed nothing (same resourceVersion) is no commit.
     """
     objects = dict((initial or State()).objects)
-    for record in _in_commit_order(records, tracked):
+    commits = [
+        record
+        for record in records
+        if record.is_write and record.succeeded and (record.key.group, record.key.resource) in tracked
+    ]
+    for record in in_commit_order(commits):
         before = dict(objects)
         _apply(record, objects)
         changed = frozenset(key for key in before.keys() | objects.keys() if before.get(key) != objects.get(key))
@@ -168,12 +173,8 @@ def _asks_dry_run(request: Body | None) -> bool:
     return bool(request) and (request or {}).get("kind") == "DeleteOptions" and bool((request or {}).get("dryRun"))
 
 
-def _in_commit_order(records: Iterable[Record], tracked: frozenset[tuple[str, str]]) -> list[Record]:
-    commits = [
-        record
-        for record in records
-        if record.is_write and record.succeeded and (record.key.group, record.key.resource) in tracked
-    ]
+def in_commit_order(commits: Sequence[Record]) -> list[Record]:
+    """Writes that succeeded, as they were committed: an answer may be finished long after a later write's."""
     # Ties are writes that changed nothing: the one that came first made the revision.
     ordered = sorted(
         (record for record in commits if not _is_undated(record)),

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.oracle.replay import Key, Record
+from tests.oracle.replay import Key, Record, in_commit_order
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ def writes(records: Iterable[Record]) -> Writes:
 def tamper_to_heal(records: Iterable[Record], user: str, tamperers: Container[str] | None = None) -> list[Heal]:
     """Each tampering (a successful write by somebody else; only `tamperers` if given) with the repair by `user`.
 
-    Several tamperings of an object before its repair count once, from the first: so long the object stood wrong. The
-    one request may finish before the other although it was committed later, so a latency can be slightly negative.
+    Several tamperings of an object before its repair count once, from the first: so long the object stood wrong. Which
+    came first is which was committed first. The repair's answer may be finished before the tampering's: negative.
     """
     by_key: dict[Key, list[Record]] = {}
-    for record in sorted(records, key=lambda record: record.done):
+    for record in records:
         if record.is_write and record.succeeded and record.key.name:
             by_key.setdefault(record.key, []).append(record)
     heals = [heal for key, history in by_key.items() for heal in _heals(key, history, user, tamperers)]
@@ -74,7 +74,7 @@ def tamper_to_heal(records: Iterable[Record], user: str, tamperers: Container[st
 def _heals(key: Key, history: list[Record], user: str, tamperers: Container[str] | None) -> list[Heal]:
     found: list[Heal] = []
     standing: Heal | None = None
-    for record in history:
+    for record in in_commit_order(history):
         if record.user == user:
             if standing:
                 standing = Heal(key, standing.tamper, standing.first or record, record)

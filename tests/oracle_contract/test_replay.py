@@ -263,3 +263,12 @@ class TestTallies:
         (heal,) = tamper_to_heal(log, "driftd", {"eve"})
         assert heal.open_for is not None
         assert heal.open_for.total_seconds() == 0.5
+
+    def test_a_repair_whose_answer_is_finished_before_the_tamperings_is_its_repair(self) -> None:
+        log = records(
+            event("update", "p", network_policy("p", 12), (2.02, 2.03)),
+            event("patch", "p", network_policy("p", 11), (2.0, 2.04), user="eve"),
+        )
+        (heal,) = tamper_to_heal(log, "driftd")
+        assert heal.healed_after is not None
+        assert heal.healed_after.total_seconds() == pytest.approx(-0.01)
