@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
+from driftd.app.evidence import LostEvidence
 from driftd.app.rollouts import Rollouts
 from driftd.app.sight import blind_kinds, missing_workloads, oversized, stuck_judge, unheld_orphans
 from driftd.app.system import SystemClock
@@ -139,6 +140,7 @@ class Paging:
             lambda: self._maintenance.windows,
         )
         self._elector = inside.elector
+        self._evidence = LostEvidence(inside.store, inside.clock)
         self.rollouts = Rollouts(inside.mirror.get, inside.clock)
         self.pager = Pager(
             store=inside.store,
@@ -146,7 +148,7 @@ class Paging:
             metrics=metrics,
             machine=Machine(windows_of(settings), rules, lambda: inside.cluster),
             destinations=destinations_of(settings, lambda: inside.cluster, inside.clock),
-            conditions=inside.conditions,
+            conditions=lambda: [*inside.conditions(), *self._evidence.conditions()],
             active=lambda: inside.paging,
             leading=lambda: inside.elector.leading,
             rollouts=self.rollouts,
@@ -158,6 +160,7 @@ class Paging:
             group.create_task(self._look(), name="who-leads")
             group.create_task(self.pager.run(), name="pager")
             group.create_task(self._refresh(), name="maintenance")
+            group.create_task(self._evidence.run(), name="evidence")
             group.create_task(self._settle(), name="rollouts")
 
     async def _look(self) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from driftd.paging.pages import Page, PageClass, PageState, Urgency
 from driftd.paging.windows import Timed
 
-CONDITIONS = frozenset({PageClass.FIGHT, PageClass.BLIND, PageClass.HELD, PageClass.PAUSED, PageClass.STORE})
+CONDITIONS = frozenset(
+    {PageClass.FIGHT, PageClass.BLIND, PageClass.HELD, PageClass.PAUSED, PageClass.STORE, PageClass.EVIDENCE}
+)
 """Classes of what driftd says of itself: true while it is named, not until it is closed."""
 
 

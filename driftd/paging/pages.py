@@ -21,6 +21,7 @@ class PageClass(StrEnum):
     HELD = "held"  # a newer model is not in force
     PAUSED = "paused"  # somebody has stopped the repairs of a namespace
     STORE = "store"  # records go to the journal, or nowhere
+    EVIDENCE = "evidence"  # what was recorded is not there any more
     STORM = "storm"  # many pages at once, told as one
     TEST = "test"  # nothing is wrong: somebody tries whether pages arrive
 

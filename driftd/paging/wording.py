@@ -15,6 +15,7 @@ _SAYS = {
     PageClass.HELD: "a newer model is not in force",
     PageClass.PAUSED: "repairs are paused",
     PageClass.STORE: "records are not going to the database",
+    PageClass.EVIDENCE: "recorded evidence is gone",
     PageClass.TEST: "a test of paging, nothing is wrong",
 }
 _LATER = {

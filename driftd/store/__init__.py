@@ -4,6 +4,7 @@ from driftd.store.archive import Archive, Past, ReadOnly, Settled
 from driftd.store.backend import address_of, shown
 from driftd.store.chain import AuditRow, Head, Verification
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
+from driftd.store.continuity import Gap
 from driftd.store.entries import Act, Begin, Close, Finish
 from driftd.store.errors import (
     EntryRefused,
@@ -27,6 +28,7 @@ __all__ = [
     "DeliveryRow",
     "EntryRefused",
     "Finish",
+    "Gap",
     "Head",
     "PageRow",
     "Past",

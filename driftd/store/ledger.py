@@ -276,7 +276,7 @@ def _flush(connection: Connection, group: _Group) -> None:
     if group.settled:
         connection.execute(sql.SETTLE, group.settled)
     if group.state:
-        _flush_state(connection, group.state)
+        flush_state(connection, group.state)
     outbox.write(connection, group.pages, group.deliveries)
     if group.audit:
         names = AuditRow.__slots__  # `asdict` would copy every text deeply, at the cost of all else here
@@ -285,7 +285,8 @@ def _flush(connection: Connection, group: _Group) -> None:
         retention.remove(connection, step)
 
 
-def _flush_state(connection: Connection, values: Mapping[str, tuple[str | None, str]]) -> None:
+def flush_state(connection: Connection, values: Mapping[str, tuple[str | None, str]]) -> None:
+    """Remember these values, each with its time; None forgets the key."""
     known = {row.key for chunk in sql.chunks(values) for row in connection.execute(sql.SELECT_STATE, {"ids": chunk})}
     gone = [{"at_key": key} for key, (value, _) in values.items() if value is None and key in known]
     kept = {key: (value, at) for key, (value, at) in values.items() if value is not None}

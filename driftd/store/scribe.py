@@ -23,7 +23,7 @@ from driftd.store.anchor import Anchor
 from driftd.store.backend import Backend
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
-from driftd.store.continuity import behind
+from driftd.store.continuity import GAP, Gap, behind
 from driftd.store.entries import Act, Entry, Note, Remember, Tell, stamp
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, Overtaken, StoreGone
 from driftd.store.journal import Journal, JournalRefused
@@ -304,7 +304,7 @@ class Scribe:
         self._enter(StoreMode.OK, "")
 
     async def _record_setbacks(self) -> None:
-        found = await self._write(ledger.head_of)
+        found, lost = await self._write(ledger.head_of), self.head
         setbacks = self._database.setbacks
         for setback in setbacks:
             _log.error(setback.kind, reason=setback.reason, kept=setback.kept, last_head=setback.last_head)
@@ -323,6 +323,8 @@ class Scribe:
                 await self._own(Remember(setback.salvaged))
                 note = {"values": str(len(setback.salvaged)), "from": setback.kept}
                 await self._own_note("store.salvaged", self._database.name, note)
+        if lost.seq and found.seq == 0:
+            await self._own(Remember({GAP: Gap(self._clock.now(), str(lost), str(found)).text}))
         self._database.forget_setbacks()
 
     async def _replay_all(self) -> tuple[int, int]:

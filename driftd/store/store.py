@@ -11,6 +11,7 @@ from driftd.store.archive import Archive
 from driftd.store.backend import Backend, address_of, backend_at
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
+from driftd.store.continuity import GAP, Gap
 from driftd.store.entries import Act, Begin, Close, Finish, Note, Remember, Tell, stamp
 from driftd.store.journal import Journal
 from driftd.store.retention import next_step
@@ -147,6 +148,10 @@ class Store(Archive):
             await self._scribe.submit(step, self.epoch)
             steps += 1
         return steps
+
+    async def gap(self) -> Gap | None:
+        """The newest loss of evidence that was noticed, by any replica; raises `StoreUnreadable`."""
+        return Gap.read(await self.recall(GAP))
 
     async def recall(self, key: str) -> str | None:
         """The value remembered under `key`, also when it still waits in the journal."""

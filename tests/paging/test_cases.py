@@ -1,5 +1,6 @@
 """What is kept beside the cases is what looking through all of them would give, after any history."""
 
+import gc
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -131,6 +132,7 @@ def steps_of_a_look(standing: int) -> int:
         return tracer
 
     before = sys.gettrace()
+    gc.disable()  # what other tests have left is not to be taken away, line by line, in the middle of this
     sys.settrace(tracer)
     try:
         one.opened(drift("new", name="new"), clock.instant())
@@ -141,4 +143,5 @@ def steps_of_a_look(standing: int) -> int:
         one.take()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count

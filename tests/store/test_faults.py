@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from driftd.store import Head, SchemaTooNew, Store, StoreGone, StoreMode, StoreOptions, StoreUnreadable
 from driftd.store.database import Database
+from driftd.store.entries import stamp
 from driftd.store.errors import DatabaseUnavailable
 from driftd.store.ledger import head_of
 from tests.support.frail_store import FrailDatabase, T, open_frail, until_back
@@ -249,6 +250,14 @@ def scribble(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+async def test_a_database_that_begins_or_goes_on_has_lost_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        store = await opened(tmp_path)
+        await store.note("note.a", "x", {})
+        assert await store.gap() is None
+        await store.close()
+
+
 async def test_a_corrupt_file_is_kept_aside_and_the_new_chain_names_it(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     for n in range(50):
@@ -263,6 +272,9 @@ async def test_a_corrupt_file_is_kept_aside_and_the_new_chain_names_it(tmp_path:
     assert first.kind == "chain.begun"
     assert kept.name in first.payload
     assert str(last) in first.payload
+    gap = await store.gap()
+    assert gap is not None
+    assert (gap.expected, gap.found) == (str(last), str(Head()))
     assert (await store.verify()).ok
     await store.close()
 
@@ -325,6 +337,9 @@ async def test_an_older_copy_put_in_its_place_while_stopped_is_noticed(tmp_path:
     rows = await store.audit(limit=100)
     (row,) = [row for row in rows if row.kind == "chain.discontinued"]
     assert str(head) in row.payload
+    gap = await store.gap()
+    assert gap is not None
+    assert (gap.expected, stamp(gap.at)) == (str(head), row.at), "known without a walk along the chain"
     assert not (await store.verify(head)).ok
     assert (await store.verify()).ok
     await store.close()

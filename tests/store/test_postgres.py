@@ -227,6 +227,9 @@ async def test_rows_that_a_failover_lost_are_missed_in_the_evidence_and_the_chai
         rows = await store.audit(limit=100)
         assert [row.kind for row in rows][-4:] == ["told", "chain.discontinued", "after", "after"]
         assert str(lost) in rows[-3].payload
+        gap = await store.gap()
+        assert gap is not None
+        assert gap.expected == str(lost)
         assert (await store.verify()).ok
         assert not (await store.verify(lost)).ok
 
