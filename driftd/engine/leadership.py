@@ -92,6 +92,7 @@ class Leadership:
 
     async def _work(self, term: Term) -> None:
         epoch = term.epoch
+        self._loop.begin()
         self._metrics.epoch.set(epoch)
         self._store.expect(term.chain_head)
         await self._note(

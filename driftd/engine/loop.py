@@ -55,8 +55,13 @@ class ScopeLoop:
 
     @property
     def swept(self) -> bool:
-        """Whether every scope has been judged once since the first `sweep`."""
+        """Whether every scope has been judged once in this term."""
         return self._swept
+
+    def begin(self) -> None:
+        """A term begins: what an earlier one has seen says nothing of what stands now."""
+        self._unjudged.clear()
+        self._swept = False
 
     def sweep(self, trigger: str) -> None:
         """Have every scope of the model judged, behind whatever is urgent."""

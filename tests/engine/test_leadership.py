@@ -45,6 +45,9 @@ class Loop:
         self.swept: list[str] = []
         self.dirty = SimpleNamespace(mark=lambda *_args, **_more: None)
 
+    def begin(self) -> None:
+        assert not self.swept, "a term begins before its first sweep"
+
     def sweep(self, why: str) -> None:
         self.swept.append(why)
 
