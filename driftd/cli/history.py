@@ -1,12 +1,11 @@
 """`driftd history`: what was found and done, from the daemon's records; also while it runs."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftd.cli.options import Output, OutputOption
+from driftd.cli.options import DatabaseOption, DataDirOption, Output, OutputOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,13 +13,6 @@ if TYPE_CHECKING:
     from driftd.cli.documents import ChainVerification, History
 
 
-DataDirOption = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The daemon's folder.", show_default="where the daemon's settings say"),
-]
-DatabaseOption = Annotated[
-    Path | None, typer.Option("--database", help="The SQLite file itself, such as a copy of it.")
-]
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only findings of this tenant.")]
 NamespaceOption = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Only findings about objects of this namespace.")

@@ -60,6 +60,13 @@ KindsOption = Annotated[
     list[str] | None,
     typer.Option("--kind", help="Only objects of this kind, such as NetworkPolicy. May be repeated."),
 ]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="The daemon's folder.", show_default="where the daemon's settings say"),
+]
+DatabaseOption = Annotated[
+    Path | None, typer.Option("--database", help="The SQLite file itself, such as a copy of it.")
+]
 ApiOption = Annotated[
     str,
     typer.Option("--api", envvar="DRIFTD_API_URL", help="Address of the daemon's API."),

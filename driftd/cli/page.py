@@ -1,11 +1,10 @@
 """`driftd page`: what was paged, from the daemon's records; with --test, whether pages arrive."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftd.cli.options import Output, OutputOption
+from driftd.cli.options import DatabaseOption, DataDirOption, Output, OutputOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +17,8 @@ def page(
     test: Annotated[
         bool, typer.Option("--test", help="Tell every destination of a page and of its end, and say what they answer.")
     ] = False,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--data-dir", envvar="DRIFTD_DATA_DIR", help="The daemon's folder.", show_default="/var/lib/driftd"
-        ),
-    ] = None,
-    database: Annotated[
-        Path | None, typer.Option("--database", help="The SQLite file itself, such as a copy of it.")
-    ] = None,
+    data_dir: DataDirOption = None,
+    database: DatabaseOption = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="Only pages about this tenant.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, the newest first.")] = 50,
     output: OutputOption = Output.TABLE,

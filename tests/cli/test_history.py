@@ -219,11 +219,12 @@ def test_evidence_is_exported_whole_or_not_at_all(tmp_path: Path, wrong: tuple[s
     assert driftd("history", "--data-dir", recorded(tmp_path), *wrong).code == 2
 
 
-def test_the_settings_of_the_daemon_say_where_the_records_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["history", "page"])
+def test_the_settings_of_the_daemon_say_where_the_records_are(tmp_path: Path, command: str) -> None:
     folder = recorded(tmp_path)
-    assert driftd("history", "--ndjson", env={"DRIFTD_DATA_DIR": str(folder)}).out
+    assert driftd(command, "-o", "json", env={"DRIFTD_DATA_DIR": str(folder)}).code == 0
     gone = {"DRIFTD_DATA_DIR": str(folder), "DRIFTD_STORE__URL": "postgresql://me:secret@127.0.0.1:1/driftd"}
-    ran = driftd("history", env=gone)
+    ran = driftd(command, env=gone)
     assert ran.code == 3, "a database by URL comes before the file of the data directory"
     assert "secret" not in ran.out + ran.err
 
