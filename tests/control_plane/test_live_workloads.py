@@ -265,11 +265,6 @@ async def test_a_slice_that_leads_to_another_tenants_pod_is_found(scene: Scene) 
 
 
 INERT = {"podSelector": {}, "policyTypes": ["Ingress"]}
-INNER = {
-    "podSelector": {"matchLabels": {"app": "api"}},
-    "policyTypes": ["Ingress", "Egress"],
-    "ingress": [{"from": [{"podSelector": {}}]}],
-}
 OUTER = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
 
 

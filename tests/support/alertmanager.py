@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.debian import program
+from tests.support.loopback import answers, free_ports, serving
 
 Notice = tuple[str, str, str]
 """Status, alert name and severity, as a receiver is told of them."""
@@ -52,7 +52,7 @@ async def alertmanager(home: Path) -> AsyncIterator[Alertmanager]:
     binary = program("prometheus-alertmanager", "prometheus-alertmanager")
     home.mkdir(parents=True)
     async with aiohttp.ClientSession() as session:
-        one = Alertmanager(f"http://127.0.0.1:{_free()}", session)
+        one = Alertmanager(f"http://127.0.0.1:{free_ports(1)[0]}", session)
         receiver, runner = await _receiver(one)
         config = {
             "route": {
@@ -64,24 +64,17 @@ async def alertmanager(home: Path) -> AsyncIterator[Alertmanager]:
             "receivers": [{"name": "test", "webhook_configs": [{"url": receiver, "send_resolved": True}]}],
         }
         (home / "alertmanager.yml").write_text(json.dumps(config))
-        with (home / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    *_at_home(binary),
-                    f"--config.file={home / 'alertmanager.yml'}",
-                    f"--storage.path={home / 'data'}",
-                    f"--web.listen-address={one.url.removeprefix('http://')}",
-                    "--cluster.listen-address=",
-                ],
-                stdout=log,
-                stderr=log,
-            )
+        command = [
+            *_at_home(binary),
+            f"--config.file={home / 'alertmanager.yml'}",
+            f"--storage.path={home / 'data'}",
+            f"--web.listen-address={one.url.removeprefix('http://')}",
+            "--cluster.listen-address=",
+        ]
         try:
-            await _ready(one, home / "log", process)
-            yield one
+            async with serving(command, home / "log", lambda: answers(session, f"{one.url}/-/ready")):
+                yield one
         finally:
-            process.terminate()
-            await asyncio.to_thread(process.wait, 20)
             await runner.cleanup()
 
 
@@ -115,25 +108,3 @@ async def _receiver(one: Alertmanager) -> tuple[str, web.AppRunner]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     return f"http://127.0.0.1:{runner.addresses[0][1]}/", runner
-
-
-async def _ready(one: Alertmanager, log: Path, process: subprocess.Popen[bytes]) -> None:
-    try:
-        async with asyncio.timeout(30):
-            while True:
-                assert process.poll() is None, log.read_text()
-                try:
-                    async with one.session.get(f"{one.url}/-/ready") as answer:
-                        if answer.status == 200:
-                            return
-                except aiohttp.ClientError:
-                    pass  # it is starting
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"Alertmanager is not ready: {log.read_text()}") from None
-
-
-def _free() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -18,6 +18,7 @@ from aiohttp import web
 from driftd.lab.authority import Authority, write_key_pair
 from driftd.source.git import Address, Login, Repository
 from tests.support.debian import library, program
+from tests.support.loopback import free_ports
 
 USER, PASSWORD = "reader", "p@ss/word:1"
 
@@ -247,9 +248,7 @@ def ssh_server(upstream: Upstream, host: str = "127.0.0.1") -> Iterator[SshServe
     folder.mkdir()
     host_key, key = signing_key(folder, "host"), signing_key(folder, "client")
     shutil.copy(key.with_suffix(".pub"), folder / "authorized")
-    with socket.socket() as free:
-        free.bind((host, 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1, host)
     (folder / "known_hosts").write_text(f"[{host}]:{port} {public(host_key)}\n")
     (folder / "config").write_text(
         f"Port {port}\nListenAddress {host}\nHostKey {host_key}\nAuthorizedKeysFile {folder / 'authorized'}\n"

@@ -4,10 +4,7 @@ A test takes it if it is there. `DRIFTD_REQUIRE=jaeger make test` builds it firs
 kept in the per-user cache.
 """
 
-import asyncio
 import os
-import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +16,7 @@ import aiohttp
 
 from driftd.lab.build import Recipe, cache_folder, cached, ensure
 from tests.support.control_plane import lacking
+from tests.support.loopback import answers, free_ports, serving
 
 _RECIPE = Recipe(
     label="Jaeger",
@@ -81,50 +79,20 @@ async def jaeger(home: Path) -> AsyncIterator[Jaeger]:
     if folder is None:
         lacking("jaeger", "it is not built yet, which takes minutes; `DRIFTD_REQUIRE=jaeger make test` builds it")
     home.mkdir(parents=True)
-    taking, asking = _free_ports(2)
+    taking, asking = free_ports(2)
     command = [str(folder / "jaeger"), "--collector.otlp.http.host-port", f"127.0.0.1:{taking}"]
     command += ["--query.http-server.host-port", f"127.0.0.1:{asking}"]
     command += [f"--{door}.host-port=127.0.0.1:0" for door in _STRANGERS]
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "SPAN_STORAGE_TYPE": "memory"})
-    try:
-        async with aiohttp.ClientSession() as session:
-            one = Jaeger(f"http://127.0.0.1:{taking}/v1/traces", f"http://127.0.0.1:{asking}", session)
-            await _ready(one, home / "log", process)
+    env = {**os.environ, "SPAN_STORAGE_TYPE": "memory"}
+    async with aiohttp.ClientSession() as session:
+        one = Jaeger(f"http://127.0.0.1:{taking}/v1/traces", f"http://127.0.0.1:{asking}", session)
+
+        async def ready() -> bool:
+            asked = await answers(session, f"{one.url}/api/services")
+            return asked and await answers(session, one.endpoint, status=405)  # it takes POST only
+
+        async with serving(command, home / "log", ready, env):
             yield one
-    finally:
-        process.terminate()
-        await asyncio.to_thread(process.wait, 20)
-
-
-async def _ready(one: Jaeger, log: Path, process: subprocess.Popen[bytes]) -> None:
-    try:
-        async with asyncio.timeout(30):
-            while True:
-                assert process.poll() is None, log.read_text()
-                try:
-                    async with (
-                        one.session.get(f"{one.url}/api/services") as asked,
-                        one.session.get(one.endpoint) as taken,
-                    ):
-                        if asked.status == 200 and taken.status == 405:  # it takes POST only
-                            return
-                except aiohttp.ClientError:
-                    pass  # it is starting
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"Jaeger is not ready: {log.read_text()}") from None
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 if __name__ == "__main__":

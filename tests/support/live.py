@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from driftd.app.system import SystemClock
 from driftd.cluster import FenceState, Mirror, Pace, Session, Truth, Writer
 from driftd.values import ObjectRef
 from tests.support.cluster import NETPOL, policy
@@ -17,15 +16,7 @@ from tests.support.cluster import NETPOL, policy
 NETPOLS = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies"
 
 
-class RealClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-PACE = Pace(RealClock(), asyncio.sleep, random.random)
+PACE = Pace(SystemClock(), asyncio.sleep, random.random)
 
 
 def truth_of(session: Session, mirror: Mirror) -> Truth:

@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.control_plane import lacking
+from tests.support.loopback import free_ports
 
 PASSWORD = "not-for-anybodys-eyes"
 _NOBODY = 65534
@@ -125,7 +125,7 @@ def postgres() -> Iterator[Server]:
             capture_output=True, text=True, timeout=120, check=False, cwd=home, **_other_user(),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        server = Server(folder, home, _free_port())
+        server = Server(folder, home, free_ports(1)[0])
         server.start()
         try:
             yield server
@@ -138,9 +138,3 @@ def postgres() -> Iterator[Server]:
 def _other_user() -> dict[str, Any]:
     """PostgreSQL refuses to run as root."""
     return {"user": _NOBODY, "group": _NOBODY} if os.geteuid() == 0 else {}
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

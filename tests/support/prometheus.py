@@ -1,9 +1,6 @@
 """A real Prometheus on loopback, scraping what a test names; and promtool."""
 
-import asyncio
 import json
-import socket
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.debian import program
+from tests.support.loopback import answers, free_ports, serving
 
 
 @dataclass
@@ -48,47 +46,22 @@ async def prometheus(home: Path, scraped_port: int, rules: Path) -> AsyncIterato
     """Scrapes one port of loopback each second, with exemplars, and evaluates `rules`."""
     binary = program("prometheus", "prometheus")
     home.mkdir(parents=True)
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(rules)],
         "scrape_configs": [{"job_name": "driftd", "static_configs": [{"targets": [f"127.0.0.1:{scraped_port}"]}]}],
     }
     (home / "prometheus.yml").write_text(json.dumps(config))
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={home / 'prometheus.yml'}",
-                f"--storage.tsdb.path={home / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--enable-feature=exemplar-storage",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        async with aiohttp.ClientSession() as session:
-            await _ready(session, f"http://127.0.0.1:{port}", home / "log", process)
-            yield Prometheus(f"http://127.0.0.1:{port}", session)
-    finally:
-        process.terminate()
-        await asyncio.to_thread(process.wait, 20)
-
-
-async def _ready(session: aiohttp.ClientSession, url: str, log: Path, process: subprocess.Popen[bytes]) -> None:
-    try:
-        async with asyncio.timeout(30):
-            while True:
-                assert process.poll() is None, log.read_text()
-                try:
-                    async with session.get(f"{url}/-/ready") as answer:
-                        if answer.status == 200:
-                            return
-                except aiohttp.ClientError:
-                    pass  # it is starting
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"Prometheus is not ready: {log.read_text()}") from None
+    command = [
+        str(binary),
+        f"--config.file={home / 'prometheus.yml'}",
+        f"--storage.tsdb.path={home / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--enable-feature=exemplar-storage",
+    ]
+    async with (
+        aiohttp.ClientSession() as session,
+        serving(command, home / "log", lambda: answers(session, f"{url}/-/ready")),
+    ):
+        yield Prometheus(url, session)

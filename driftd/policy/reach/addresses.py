@@ -61,7 +61,6 @@ def of_ranges(spans: Iterable[Span]) -> Ranges:
 NOWHERE: Final = Ranges(())
 IPV4: Final = Ranges(((0, V4_LAST),))
 IPV6: Final = Ranges(((V6_BASE, V6_LAST),))
-EVERYWHERE: Final = Ranges((IPV4.spans[0], IPV6.spans[0]))
 
 
 @lru_cache(maxsize=65_536)

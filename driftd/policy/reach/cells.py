@@ -68,8 +68,8 @@ class Facing:
 class Cells:
     """The endpoints of two snapshots of one lineage, put side by side.
 
-    `shared` holds classes that stand for the same endpoints in both, or for endpoints of only one; `single` those
-    among them with one member. `moved` holds the others. `changed` groups the shared classes whose plans differ.
+    `shared` holds classes that stand for the same endpoints in both, or for endpoints of only one. `moved` holds the
+    others. `changed` groups the shared classes whose plans differ.
     """
 
     def __init__(self, before: Snapshot, after: Snapshot) -> None:
