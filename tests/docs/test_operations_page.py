@@ -1,4 +1,4 @@
-"""docs/operations.md leaves out no finding and no error that driftd may tell, runbooks no direction that is open."""
+"""docs/operations.md leaves out no finding and nothing that the log says above info, runbooks no direction that is open."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from driftd.values import Direction, FindingType
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DOCS = _ROOT / "docs"
-_ERRORS = frozenset({"error", "exception", "critical"})
+_LEVELS = frozenset({"warning", "error", "exception", "critical"})
 _SAID_BY_VALUE = {"setback.kind": ("store.quarantined", "store.restored"), "DISCONTINUED": ("chain.discontinued",)}
 """Events that a log call names by a value: what it may be."""
 
@@ -19,28 +19,28 @@ def test_every_type_of_finding_has_its_row() -> None:
     assert [one.value for one in FindingType if f"\n| `{one.value}` |" not in page] == []
 
 
-def test_every_event_of_the_log_at_error_level_has_its_row() -> None:
+def test_every_event_of_the_log_above_info_has_its_row() -> None:
     table = (_DOCS / "operations.md").read_text().partition("## When the log says")[2].partition("\n## ")[0]
     told = {name for row in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE) for name in re.findall("`([^`]+)`", row)}
     events = {
-        event for file in (_ROOT / "driftd").rglob("*.py") for event in _error_events(ast.parse(file.read_bytes()))
+        event for file in (_ROOT / "driftd").rglob("*.py") for event in _events(ast.parse(file.read_bytes()))
     }
     assert len(events) > 30
     assert sorted(events - told) == []
 
 
-def _error_events(tree: ast.Module) -> Iterator[str]:
-    """Of every call of `_log.error` and the like, also where the level is chosen on the spot."""
+def _events(tree: ast.Module) -> Iterator[str]:
+    """Of every call of `_log.warning` and above, also where the level is chosen on the spot."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and any(map(_is_error_log, ast.walk(node.func))):
+        if isinstance(node, ast.Call) and any(map(_is_log, ast.walk(node.func))):
             said = ast.unparse(node.args[0])
             yield from _SAID_BY_VALUE.get(said) or (ast.literal_eval(said),)
 
 
-def _is_error_log(node: ast.AST) -> bool:
+def _is_log(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Attribute)
-        and node.attr in _ERRORS
+        and node.attr in _LEVELS
         and isinstance(node.value, ast.Name)
         and node.value.id == "_log"
     )
