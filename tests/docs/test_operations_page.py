@@ -1,4 +1,4 @@
-"""docs/operations.md leaves out no finding and nothing that the log says above info, runbooks no direction that is open."""
+"""docs/operations.md leaves out no finding and nothing the log says above info, runbooks no direction that is open."""
 
 import ast
 import re
