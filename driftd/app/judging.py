@@ -9,7 +9,7 @@ import structlog
 from driftd.app.opening import Outside, reflector_settings
 from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import EventRecorder, Mirror
-from driftd.engine import InForce, Meaning, OpenFindings, ScopeLoop
+from driftd.engine import InForce, LiveAdmins, Meaning, OpenFindings, ScopeLoop
 from driftd.settings import Settings
 from driftd.store import EntryRefused, StoreGone
 from driftd.values import Finding
@@ -29,6 +29,7 @@ class Judging:
         outside: Outside,
         *,
         mirror: Mirror,
+        admins: LiveAdmins,
         findings: OpenFindings,
         recorder: EventRecorder,
         in_force: Callable[[], InForce | None],
@@ -43,7 +44,9 @@ class Judging:
             policies=settings.engine.judged_policies,
             judged=self._judged,
             decided=lambda scope: loop().dirty.mark(scope, "judged"),
+            admins=lambda: admins.current,
         )
+        admins.subscribe(self.meaning.ask_anew)
         self.workloads = LiveWorkloads(
             session=outside.session,
             pace=outside.pace,

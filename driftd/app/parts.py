@@ -112,6 +112,7 @@ class Parts:
             settings,
             outside,
             mirror=self.mirror,
+            admins=self._observer.admins,
             findings=self._findings,
             recorder=self.recorder,
             in_force=lambda: self.models.in_force,

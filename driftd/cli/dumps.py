@@ -7,7 +7,7 @@ import orjson
 
 from driftd.cli.live import Gap, LiveState, reader_of
 from driftd.cli.object_files import FileObject, objects_in
-from driftd.policy.kinds import ALIASES, KINDS, Bearing, Coverage, bearing, stored
+from driftd.policy.kinds import ALIASES, EVALUATED, KINDS, Bearing, Coverage, bearing, stored
 from driftd.values import Body, Live, ObjectRef, Resource
 
 
@@ -20,10 +20,12 @@ def read_dumps(paths: Iterable[Path], coverage: Coverage) -> LiveState:
             reading.take(part)
         else:
             reading.gaps.append(Gap(part.where, part.why))
+    others = [live for ref, live in reading.found.items() if (ref.group, ref.kind) not in KINDS]
     return LiveState(
         source="manifests " + " ".join(map(str, given)),
         objects={ref: live for ref, live in reading.found.items() if (ref.group, ref.kind) in KINDS},
-        unknown=tuple(live for ref, live in reading.found.items() if (ref.group, ref.kind) not in KINDS),
+        evaluated=tuple(live for live in others if _is_read(live)),
+        unknown=tuple(live for live in others if not _is_read(live)),
         gaps=tuple(reading.gaps),
         absence_proved=not reading.gaps,
     )
@@ -42,7 +44,7 @@ class _Reading:
         group, _, number = one.api_version.rpartition("/")
         kind = KINDS.get((ALIASES.get(group, group), name))
         if kind is None:
-            if bearing(group, name) not in (Bearing.POLICY, Bearing.UNLISTED):
+            if bearing(group, name) not in (Bearing.POLICY, Bearing.UNLISTED, Bearing.EVALUATED):
                 return  # none of driftd's business: pods, services, whatever else a dump holds
             resource = Resource(group, number, name, f"{name.lower()}s", namespaced=bool(_namespace(one.body)))
         else:
@@ -64,6 +66,12 @@ class _Reading:
 
     def _gap(self, where: str, why: str) -> None:
         self.gaps.append(Gap(where, why))
+
+
+def _is_read(live: Live) -> bool:
+    """Whether it is of a kind that is judged and never written, in the version that is read."""
+    version = str(live.body()["apiVersion"]).rpartition("/")[2]
+    return EVALUATED.get((live.ref.group, live.ref.kind)) == version
 
 
 def _namespace(body: Body) -> object:

@@ -23,7 +23,8 @@ class Gap:
 class LiveState:
     """Everything that was read, from one source.
 
-    `objects` are of the governed kinds. `unknown` are instances of kinds that bear policy and are not understood.
+    `objects` are of the governed kinds, `evaluated` of those that are judged and never written. `unknown` are instances
+    of kinds that bear policy and are not understood.
     `blind` names the governed kinds whose list is not complete: of these nothing is said. `absence_proved` says that
     of the other kinds, what is not in `objects` is not there: a complete list is such a proof, a pile of files of
     which one was unreadable is not.
@@ -31,6 +32,7 @@ class LiveState:
 
     source: str
     objects: Mapping[ObjectRef, Live]
+    evaluated: tuple[Live, ...] = ()
     unknown: tuple[Live, ...] = ()
     blind: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

@@ -26,7 +26,7 @@ from driftd.cluster import (
 from driftd.cluster.truth import ListExpired, pages
 from driftd.cluster.wire import Malformed
 from driftd.compile import Compiled
-from driftd.policy.kinds import ALIASES, KINDS, VERSIONS, Bearing, Coverage, Kind, bearing
+from driftd.policy.kinds import ALIASES, EVALUATED, KINDS, VERSIONS, Bearing, Coverage, Kind, bearing, is_evaluated
 from driftd.values import Live, ObjectRef, Resource, kind_name
 
 _LISTS = 3
@@ -64,6 +64,7 @@ async def _read(
     return LiveState(
         source=f"cluster ({credentials})",
         objects=reading.objects,
+        evaluated=tuple(reading.evaluated),
         unknown=tuple(reading.unknown),
         blind=frozenset(reading.blind),
         gaps=tuple(reading.gaps),
@@ -78,6 +79,7 @@ class _Reading:
     coverage: Coverage
     say: Callable[[str], None]
     objects: dict[ObjectRef, Live] = field(default_factory=dict)
+    evaluated: list[Live] = field(default_factory=list)
     unknown: list[Live] = field(default_factory=list)
     blind: set[str] = field(default_factory=set)
     gaps: list[Gap] = field(default_factory=list)
@@ -87,7 +89,7 @@ class _Reading:
         """Kinds of a network layer, from whichever group serves them. Where the model needs one, its lack is told."""
         self.say("asking what is served")
         try:
-            self.found = await Discovery(self.session, _interest, VERSIONS, ALIASES).look()
+            self.found = await Discovery(self.session, _interest, VERSIONS, ALIASES, EVALUATED).look()
         except (CredentialsUnusable, Unauthorized, Unreachable):
             raise
         except ClusterError as error:
@@ -114,28 +116,30 @@ class _Reading:
             self.gaps.append(Gap(name, str(error)))
 
     async def foreign(self) -> None:
-        """Instances of kinds that bear policy and are not understood: names are enough."""
+        """Instances of kinds that bear policy and are never written; of what is not understood names are enough."""
         self.say("looking for policies of other kinds")
         if self.found is None:
             return
         silent = sorted(group for group in self.found.stale if bearing(group, "") is Bearing.UNLISTED)
         self.gaps += [Gap(group, "the API group does not answer; its policies are not known") for group in silent]
         for resource, partial in sorted(self.found.watched().items()):
-            if partial:
-                await self._foreign_kind(resource)
+            if partial or resource.key in EVALUATED:
+                await self._foreign_kind(resource, partial=partial)
 
-    async def _foreign_kind(self, resource: Resource) -> None:
+    async def _foreign_kind(self, resource: Resource, *, partial: bool) -> None:
         self.say(f"listing {resource}")
         try:
-            found = await self._list(reader_of(resource, self.coverage, partial=True))
+            found = await self._list(reader_of(resource, self.coverage, partial=partial))
         except KindNotServed:
             return  # it went away since discovery named it
         except (CredentialsUnusable, Unauthorized, Unreachable):
             raise
         except ClusterError as error:
             self.gaps.append(Gap(str(resource), str(error)))
+            if not partial:
+                self.blind.add(kind_name(*resource.key))
             return
-        self.unknown += found.values()
+        (self.evaluated if is_evaluated(resource) else self.unknown).extend(found.values())
 
     async def _list(self, reader: ObjectReader) -> Mapping[ObjectRef, Live]:
         for attempt in range(1, _LISTS + 1):
@@ -160,6 +164,6 @@ class UnreadableList(ClusterError):
 
 
 def _interest(group: str, kind: str) -> Interest:
-    if (group, kind) in KINDS:
+    if (group, kind) in KINDS or (group, kind) in EVALUATED:
         return Interest.FULL
     return Interest.METADATA if bearing(group, kind) in (Bearing.POLICY, Bearing.UNLISTED) else Interest.NONE

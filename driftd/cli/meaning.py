@@ -3,18 +3,26 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from driftd.cli.live import LiveState
 from driftd.compile import Compiled
-from driftd.drift import Difference, Judgement, World, bears_flows, judgeable
+from driftd.drift import AdminPolicies, Difference, Judgement, World, bears_flows, home_inputs, judgeable
+from driftd.policy.kinds import EVALUATED
 from driftd.policy.reach import Dialect
-from driftd.values import FindingType, ObjectRef
+from driftd.values import FindingType, ObjectRef, kind_name
 
 MOST: Final = 200
 """Differences of objects that decide flows that are judged: each is held against all others, which in a model of 10,000
 policies takes some 40 ms. The rest stays UNKNOWN."""
 
+_EVALUATED: Final = frozenset(kind_name(*key) for key in EVALUATED)
 
-def meanings(compiled: Compiled, differences: Sequence[Difference], most: int = MOST) -> Mapping[ObjectRef, Judgement]:
-    """What each difference does, alone and with the others; those that are left out are not known.
+
+def meanings(
+    compiled: Compiled, differences: Sequence[Difference], live: LiveState, most: int = MOST
+) -> Mapping[ObjectRef, Judgement]:
+    """What each difference does, alone and with the others, in the presence of the live admin policies.
+
+    Those that are left out are not known.
 
     Left out is what costs too much, what no policy of its kind can be shaped like, and of very many the last: objects
     that are missing come after those that are there. No live pods are looked at: what is known of pods is the model.
@@ -23,7 +31,12 @@ def meanings(compiled: Compiled, differences: Sequence[Difference], most: int = 
     readable.sort(key=lambda one: one.type is FindingType.MISSING)
     deciding = [one for one in readable if _decides_flows(one.ref)]
     others = [one for one in readable if not _decides_flows(one.ref)]
-    return World(compiled).judge([*deciding[:most], *others]) if readable else {}
+    if not readable:
+        return {}
+    world = World(compiled)
+    world.admit(AdminPolicies({one.ref: one for one in live.evaluated}, _EVALUATED.isdisjoint(live.blind)))
+    world.observe(list(home_inputs(compiled, live.objects, live.objects, world.admin_keys, world.homes)))
+    return world.judge([*deciding[:most], *others])
 
 
 def _decides_flows(ref: ObjectRef) -> bool:

@@ -75,7 +75,7 @@ def judge(
     unmarked: list[ObjectRef] = []
     asked = [one for one in compiled.every_scope() if namespaces is None or one.name in namespaces]
     seen = [_seen(governed, scopes, foreign, live, narrow) for governed in asked]
-    for (governed, _), comparison in zip(seen, _compared(compiled, seen, today, step), strict=True):
+    for (governed, _), comparison in zip(seen, _compared(compiled, seen, live, today, step), strict=True):
         exempted += comparison.exempted
         gaps += _unproved(governed.scope, comparison)
         for judged in _judged(comparison, governed, compiled.coverage):
@@ -110,6 +110,7 @@ def _seen(
         scope=scope,
         objects=objects,
         not_ready=tuple(sorted(live.blind | narrow)),
+        evaluated=() if governed.name or narrow else live.evaluated,
         unknown=tuple(foreign.get(scope, ())) if governed.name else (),
         proved_absent=_absent(governed, objects, live, narrow),
     )
@@ -118,6 +119,7 @@ def _seen(
 def _compared(
     compiled: Compiled,
     seen: Sequence[tuple[GovernedNamespace, LiveScope]],
+    state: LiveState,
     today: date,
     step: Callable[[str], None],
 ) -> Iterator[Comparison]:
@@ -130,7 +132,7 @@ def _compared(
     if not differences:
         return iter(found)
     step(f"judging what {len(differences)} differences do")
-    known = meanings(compiled, differences)
+    known = meanings(compiled, differences, state)
 
     def recall(_governed: GovernedNamespace, _live: LiveScope, _asked: object) -> Mapping[ObjectRef, Judgement]:
         return known

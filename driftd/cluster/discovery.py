@@ -48,14 +48,16 @@ class Discovery:
     """Asks what is served. `interest` classifies (group, kind); `pinned` names versions that driftd understands.
 
     A pinned kind that is served only in other versions is not served, as far as driftd can use it. Other kinds are
-    taken in the version the server prefers. `aliases` names groups that serve the kinds of another one a second time:
-    each kind is taken from one of them, from the alias only where its own group does not serve it.
+    taken in the version that `preferred` names, or else in the one the server prefers. `aliases` names groups that
+    serve the kinds of another one a second time: each kind is taken from one of them, from the alias only where its own
+    group does not serve it.
     """
 
     session: Session
     interest: Callable[[str, str], Interest]
     pinned: Mapping[tuple[str, str], str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    preferred: Mapping[tuple[str, str], str] = field(default_factory=dict)
     _last: dict[str, list[Resource]] = field(default_factory=dict, init=False)
 
     async def look(self) -> Served:
@@ -79,7 +81,7 @@ class Discovery:
     def _choose(self, groups: Mapping[str, list[Resource]]) -> dict[tuple[str, str], tuple[Resource, Interest]]:
         chosen: dict[tuple[str, str], tuple[Resource, Interest]] = {}
         for group in sorted(groups, key=lambda name: name in self.aliases):
-            for resource in groups[group]:  # most preferred version first
+            for resource in sorted(groups[group], key=self._is_second_choice):  # most preferred version first
                 served = replace(resource, identity=self.aliases.get(group, ""))
                 interest = self.interest(*served.key)
                 if interest is Interest.NONE or served.key in chosen:
@@ -87,6 +89,9 @@ class Discovery:
                 if self.pinned.get((group, resource.kind), resource.version) == resource.version:
                     chosen[served.key] = (served, interest)
         return chosen
+
+    def _is_second_choice(self, resource: Resource) -> bool:
+        return self.preferred.get((resource.group, resource.kind), resource.version) != resource.version
 
     async def _ask_each(self, root: str, groups: "_Groups") -> tuple[dict[str, list[Resource]], set[str]]:
         """The classic way, a request a version, for servers without aggregated discovery (before 1.26)."""

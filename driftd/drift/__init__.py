@@ -1,12 +1,13 @@
 """Compare desired with live, report, plan writes that never loosen, guard the model, and outlast fights; pure."""
 
+from driftd.drift.admins import NO_ADMIN_POLICIES, AdminPolicies
 from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
 from driftd.drift.entitled import Input, entitled
 from driftd.drift.exposure import exposed, misdirected
 from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, decides_flows, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
-from driftd.drift.inputs import label_inputs, labels_of, pod_inputs
+from driftd.drift.inputs import home_inputs, label_inputs, labels_of, pod_inputs
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.loosening import loosened
 from driftd.drift.meaning import JUDGED, UNJUDGED, Difference, Judge, Judgement, judgeable, severity
@@ -25,7 +26,9 @@ __all__ = [
     "FIELD_MANAGER",
     "JUDGED",
     "KIND_ITSELF",
+    "NO_ADMIN_POLICIES",
     "UNJUDGED",
+    "AdminPolicies",
     "Backings",
     "Comparison",
     "Difference",
@@ -53,6 +56,7 @@ __all__ = [
     "exposed",
     "finding_id",
     "guard",
+    "home_inputs",
     "judgeable",
     "label_inputs",
     "labels_of",

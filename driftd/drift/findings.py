@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift.marks import foreign_finalizers
-from driftd.drift.meaning import UNJUDGED, Difference, Judgement, severity
+from driftd.drift.meaning import UNJUDGED, Difference, Judgement, is_admin_policy, severity
 from driftd.drift.tolerance import tolerates
 from driftd.drift.words import shown
 from driftd.policy.kinds import Bearing, bearing
@@ -190,6 +190,8 @@ class Teller:
                 return f"{ref} stood in for an object that is back, and is no longer needed"
             case FindingType.UNEXPECTED:
                 return f"{ref} is not in the model"
+            case FindingType.FOREIGN if is_admin_policy(ref):
+                return f"{ref} is an admin policy, which no model has: it is judged by its effect, and left alone"
             case FindingType.FOREIGN:
                 return f"{ref} is not in the model and concerns governed namespaces; driftd leaves it alone"
             case FindingType.TERMINATING:

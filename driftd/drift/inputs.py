@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift.entitled import Input, entitled, pod_ref
-from driftd.policy.kinds import NAMESPACE_NAME
+from driftd.policy.kinds import NAMESPACE_NAME, kind_of
 from driftd.policy.reach import Pod
 from driftd.values import Body, Live, ObjectRef
 
@@ -22,10 +22,16 @@ def pod_inputs(
 
 
 def label_inputs(
-    model: Compiled, objects: Mapping[ObjectRef, Live | None], refs: Iterable[ObjectRef]
+    model: Compiled,
+    objects: Mapping[ObjectRef, Live | None],
+    refs: Iterable[ObjectRef],
+    keys: frozenset[str] = frozenset(),
 ) -> Iterator[Input]:
-    """Namespaces whose labels selectors of the model may read, and service accounts of governed namespaces."""
-    counting = model.coverage.selector_keys - {NAMESPACE_NAME}
+    """Namespaces whose labels selectors may read, of the model or (`keys`) of others, and service accounts.
+
+    Of governed namespaces nothing is said here: see `home_inputs`.
+    """
+    counting = (model.coverage.selector_keys | keys) - {NAMESPACE_NAME}
     for ref in refs:
         live = objects.get(ref)
         if ref.kind == "Namespace":
@@ -35,6 +41,33 @@ def label_inputs(
         governed = model.governed.get(ref.namespace)
         if governed is not None and governed.closed:
             yield from _account_input(model, governed, ref, live)
+
+
+def home_inputs(
+    model: Compiled,
+    objects: Mapping[ObjectRef, Live | None],
+    refs: Iterable[ObjectRef],
+    keys: frozenset[str],
+    known: Mapping[ObjectRef, Body],
+) -> Iterator[Input]:
+    """Governed namespaces with those of their labels that admin policies go by (`keys`) and that the model lacks.
+
+    These are nobody's drift: who labels a tenant's namespace is the platform, and what they do the policies answer for.
+    `known` is how they were told before; one that is still so is left out.
+    """
+    for ref in refs:
+        governed = model.governed.get(ref.name) if ref.kind == "Namespace" else None
+        if governed is None:
+            continue
+        desired, live = governed.objects.get(ref), objects.get(ref)
+        wanted = (desired.body()["metadata"].get("labels") or {}) if desired else {}
+        more = {key: value for key, value in (labels_of(live) or {}).items() if key in keys} if live else {}
+        if live is not None and more:
+            covered = kind_of(ref).covered(live.body(), model.coverage)["metadata"].get("labels") or {}
+            more = {key: value for key, value in more.items() if key not in covered}
+        body = _body("Namespace", ref, {**more, **wanted})
+        if body != known.get(ref, _body("Namespace", ref, wanted)):
+            yield Input(ref, body, body)
 
 
 def _namespace_input(model: Compiled, ref: ObjectRef, live: Live | None) -> Input:

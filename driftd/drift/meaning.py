@@ -8,6 +8,7 @@ from typing import TypeAlias
 from driftd.compile import GovernedNamespace
 from driftd.drift.repair import bears_flows
 from driftd.drift.state import LiveScope
+from driftd.policy.kinds import EVALUATED
 from driftd.policy.reach import Dialect, snapshot_of
 from driftd.values import Body, Desired, Direction, FindingType, Live, ObjectRef, Severity, Witness
 
@@ -57,11 +58,19 @@ MOST_WORK = 96
 """Values that a judgement takes in of one object, beyond those of the model's own. Every address and every label makes
 all that comes later costlier, for everybody. What is beyond is told as UNKNOWN, which ranks as loosening."""
 
+MOST_OF_ADMIN = 512
+"""The same of an admin policy: who may write one is no tenant."""
+
 MOST_STANDING = 384
 """The same of all objects of a tenant that stand open together: each is judged beside all others."""
 
 _TEXT = 32
 """Characters of one value: a selector of Calico's is a text of any length."""
+
+
+def is_admin_policy(ref: ObjectRef) -> bool:
+    """Whether an object is of a kind that is judged and never written."""
+    return (ref.group, ref.kind) in EVALUATED
 
 
 def work_of(difference: Difference) -> int:
@@ -95,7 +104,7 @@ def judgeable(difference: Difference, dialect: Dialect) -> bool:
     """Whether the engine can read the live side, at a bearable cost; a strange shape shows where it stands alone."""
     if difference.live is None:
         return True
-    if work_of(difference) > MOST_WORK:
+    if work_of(difference) > (MOST_OF_ADMIN if is_admin_policy(difference.ref) else MOST_WORK):
         return False  # before anything of it is read: the engine remembers what it reads
     try:
         snapshot_of((difference.live.body(),), dialect)

@@ -23,14 +23,16 @@ class LiveScope:
     `objects` holds every live object of the governed kinds in the scope (a namespace's own Namespace object among
     them). `not_ready` names the kinds whose mirror is not READY, by `kind_name` (`NetworkPolicy`, or
     `NetworkPolicy.projectcalico.org`): their objects may be missing from `objects` without meaning anything.
-    `unknown` are instances of kinds that bear policy and are not understood. `proved_absent` are refs that a GET from
-    etcd answered with 404 *after* the mirror lost them; nothing else may be called missing. `namespace_uid_known` is
-    the uid this namespace had when it was last found canonical, None if it was never seen.
+    `evaluated` are those of kinds that are judged and never written, `unknown` are instances of kinds that bear policy
+    and are not understood. `proved_absent` are refs that a GET from etcd answered with 404 *after* the mirror lost
+    them; nothing else may be called missing. `namespace_uid_known` is the uid this namespace had when it was last found
+    canonical, None if it was never seen.
     """
 
     scope: Scope
     objects: Mapping[ObjectRef, Live]
     not_ready: tuple[str, ...] = ()
+    evaluated: tuple[Live, ...] = ()
     unknown: tuple[Live, ...] = ()
     proved_absent: frozenset[ObjectRef] = frozenset()
     namespace_uid_known: str | None = None

@@ -6,14 +6,24 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from driftd.compile import Compiled
+from driftd.drift.admins import NO_ADMIN_POLICIES, AdminPolicies, Admitted, admitted, step
 from driftd.drift.entitled import Input
 from driftd.drift.foreign import MOST_TOLD, Found, sets_of_others
-from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, work_of, worse
-from driftd.drift.modelled import BORNE, objects_of, surroundings_of, tenancy_of
-from driftd.drift.pod_security import lowered
+from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, is_admin_policy, work_of, worse
+from driftd.drift.modelled import objects_of, surroundings_of, tenancy_of
 from driftd.drift.served import Backed, Backings, Name
+from driftd.drift.steps import (
+    REF_OF_PODS,
+    WEAR,
+    edit_of,
+    inputs_edit,
+    is_calicos,
+    is_calicos_policy,
+    own_meaning,
+    width,
+)
 from driftd.drift.words import shown
-from driftd.policy.kinds import CALICO, other_spelling
+from driftd.policy.kinds import other_spelling
 from driftd.policy.reach import (
     Dialect,
     Edit,
@@ -34,6 +44,7 @@ class World:
 
     Three states of one cluster: `canonical` has the model's policies, and of what lives only what the model entitles it
     to; `labelled` has the model's policies and all that lives as it is; `standing` has the live policies as well.
+    Live admin policies, which no model has, are in all three, those that are not understood in the last alone.
 
     Beside live pods stand the model's own: one for each workload and each selector of its policies, one without labels
     in each namespace, and those that could be made are imagined by the engine. So a direction holds for the model's
@@ -58,6 +69,10 @@ class World:
         self._open: dict[ObjectRef, _Open] = {}
         self._astray: set[str] = set()
         self._others: dict[ObjectRef, Input] = {}
+        self._admitted = NO_ADMIN_POLICIES
+        self._admins = Admitted()
+        self.homes: dict[ObjectRef, Body] = {}
+        """Governed namespaces that live with labels by which admin policies go and the model does not."""
         self._backings: Backings | None = None
         self._sets: Mapping[ObjectRef, Body] = {}
         self._taken = _NOTHING_TAKEN
@@ -88,6 +103,9 @@ class World:
         self._standing, self._judged_against = self._labelled, None
         fresh = World(self._compiled, self._canonical)
         fresh._labelled = fresh._standing = align(self._labelled, onto=fresh._canonical)
+        fresh._admitted, fresh._admins, fresh.homes = self._admitted, self._admins, self.homes
+        if self._admins.hazy:
+            fresh._standing = apply(fresh._standing, step({}, self._admins.hazy))
         fresh._astray, fresh._others = self._astray, self._others
         fresh._backings, fresh._sets, fresh._taken = self._backings, self._sets, self._taken
         for ref, one in self._open.items():
@@ -100,15 +118,20 @@ class World:
         if not inputs:
             return
         size = self.size
-        wanted, live = (_inputs_edit((one.ref, side(one)) for one in inputs) for side in (_wanted, _live))
-        self._canonical = apply(self._canonical, wanted)
-        self._labelled = apply(self._labelled, live)
-        self._standing = apply(self._standing, live) if self._open else self._labelled
+        self._canonical = apply(self._canonical, inputs_edit((one.ref, one.wanted) for one in inputs))
+        self._labelled = apply(self._labelled, inputs_edit((one.ref, one.live) for one in inputs))
+        if self._as_labelled:
+            self._standing = self._labelled
+        else:  # a governed namespace that differs stands there as it is
+            moved = ((one.ref, one.live) for one in inputs if one.ref not in self._open or one.ref.kind != "Namespace")
+            self._standing = apply(self._standing, inputs_edit(moved))
         self.edits += 1
         self._first += self.size - size if len(inputs) > _FEW else 0  # a look at everything is no wear
         for one in inputs:
             if one.ref.kind == "Pod":
                 continue
+            if one.ref.name in self._compiled.governed and isinstance(one.live, dict) and one.ref.kind == "Namespace":
+                self.homes[one.ref] = one.live
             if one.wanted == one.live and not one.unknown:
                 self._others.pop(one.ref, None)
             else:
@@ -117,6 +140,46 @@ class World:
             mine, theirs = (one.namespaces.get(namespace) for one in (self._canonical, self._labelled))
             differs = (mine.classes if mine else {}) != (theirs.classes if theirs else {})
             (self._astray.add if differs else self._astray.discard)(namespace)
+
+    # -- admin policies ----------------------------------------------------------------------------------------------
+
+    @property
+    def admin_keys(self) -> frozenset[str]:
+        """Keys of labels by which live admin policies select namespaces."""
+        return self._admins.keys
+
+    def admit(self, policies: AdminPolicies) -> None:
+        """Judge in the presence of these admin policies from here on. At most all pods of the cluster are planned anew.
+
+        While some cannot be seen, what differs in the policies is UNKNOWN.
+        """
+        if policies is self._admitted:
+            return
+        before, now = self._admins, admitted(policies, Dialect(self._compiled.dialect))
+        self._admitted, self._admins = policies, now
+        edit = step(before.sure, now.sure)
+        self._canonical, self._labelled = apply(self._canonical, edit), apply(self._labelled, edit)
+        every = step(before.every, now.every)
+        self._standing = self._labelled if self._as_labelled else apply(self._standing, every)
+        self.edits += 1 + len(every.put)
+        self._canonical.core.keep_only((self._canonical, self._labelled, self._standing))
+
+    @property
+    def _as_labelled(self) -> bool:
+        """Whether nothing stands open."""
+        return not (self._open or self._admins.hazy)
+
+    def _judged_admin(self, difference: Difference) -> Judgement:
+        """What one does: against the world without it, and the same beside all that stands open."""
+        ref, live = difference.ref, difference.live
+        if live is None or ref in self._admins.beyond:
+            return UNJUDGED
+        alike = self._as_labelled and not (self._astray or self._others)
+        states = (self._canonical,) if alike else (self._canonical, self._standing)
+        without, with_it = Edit(remove=(ref,)), Edit(put=(live.body(),))
+        steps = [(apply(state, without), apply(state, with_it)) for state in states]
+        self.edits += len(steps)
+        return reduce(worse, (self._between(*one) for one in steps))
 
     # -- what Calico's rules refer to ------------------------------------------------------------------------------
 
@@ -141,7 +204,7 @@ class World:
     def _policies(self) -> Iterator[Body]:
         yield from self._canonical.cluster.bodies.values()
         for standing in self._open.values():
-            yield from (one for one in standing.edit.put if isinstance(one, dict) and _is_calicos_policy(one))
+            yield from (one for one in standing.edit.put if isinstance(one, dict) and is_calicos_policy(one))
 
     def _take_in(self) -> bool:
         before = self._taken
@@ -155,7 +218,7 @@ class World:
         changed = [one for ref, one in new.items() if old.get(ref) != one]
         changed += [Input(ref, None, None) for ref in old if ref not in new]
         self.observe(changed)
-        self.edits += sum(map(_width, changed))
+        self.edits += sum(map(width, changed))
         return self._taken != before
 
     # -- what is not as the model says -----------------------------------------------------------------------------
@@ -173,7 +236,7 @@ class World:
             if pair[0] == pair[1]:
                 continue
             if pair not in self._judged_strays:
-                self._judged_strays[pair] = self._stray(Input(_REF_OF_PODS, mine.pods.get(name), pod))
+                self._judged_strays[pair] = self._stray(Input(REF_OF_PODS, mine.pods.get(name), pod))
             yield pod, self._judged_strays[pair]
 
     def stray_others(self) -> Iterator[tuple[ObjectRef, Judgement]]:
@@ -193,9 +256,9 @@ class World:
         """What an input does by itself, and together with the policies that stand open."""
         if one.unknown:
             return UNJUDGED
-        steps = [(self._canonical, apply(self._canonical, _inputs_edit([(one.ref, one.live)])))]
-        if self._open:
-            steps.append((apply(self._standing, _inputs_edit([(one.ref, one.wanted)])), self._standing))
+        steps = [(self._canonical, apply(self._canonical, inputs_edit([(one.ref, one.live)])))]
+        if not self._as_labelled:
+            steps.append((apply(self._standing, inputs_edit([(one.ref, one.wanted)])), self._standing))
         return reduce(worse, (self._between(*step) for step in steps))
 
     def _between(self, before: Snapshot, after: Snapshot) -> Judgement:
@@ -216,7 +279,7 @@ class World:
         """
         wanted = [one for one in differences if one.type is not FindingType.UNDELETABLE]
         beyond = self.stand(wanted)
-        if any(_is_calicos(one.ref) for one in wanted):
+        if any(is_calicos(one.ref) for one in wanted):
             self._take_in()
         self._sweep()
         return {one.ref: UNJUDGED if one.ref in beyond else self._judged(one) for one in wanted}
@@ -225,7 +288,7 @@ class World:
         """Have differences stand; those for which there is no room."""
         beyond = set()
         for one in differences:
-            edit = _edit(one)
+            edit = edit_of(one)
             if edit is None:
                 continue
             work = work_of(one)
@@ -244,7 +307,7 @@ class World:
 
     def opens(self, difference: Difference) -> bool:
         """Have it stand; whether that opens anything between pods that are there. Pods to come are left out."""
-        edit = _edit(difference)
+        edit = edit_of(difference)
         if edit is None:
             return False
         before = self._standing
@@ -257,38 +320,42 @@ class World:
         """These objects are canonical again."""
         for ref in refs:
             if self._open.pop(ref, None) is not None:
-                self._standing = apply(self._standing, self._settled(ref)) if self._open else self._labelled
-                if _is_calicos(ref):
+                settled = self._labelled if self._as_labelled else apply(self._standing, self._settled(ref))
+                self._standing = settled
+                if is_calicos(ref):
                     self._take_in()
 
     def _stand(self, ref: ObjectRef, edit: Edit, work: int) -> None:
         self._standing = apply(self._standing, edit)
         self._open[ref] = _Open(edit, work)
-        self.edits += 1 + work // _WEAR
+        self.edits += 1 + work // WEAR
 
     def _judged(self, difference: Difference) -> Judgement:
-        own = _own_meaning(difference)
+        if is_admin_policy(difference.ref):
+            effect = self._judged_admin(difference)
+            return effect if self._admins.seen else worse(effect, UNJUDGED)
+        own = own_meaning(difference)
         standing = self._open.get(difference.ref)
         if standing is None:
             return own or Judgement(Direction.NEUTRAL, crosses_tenant=False, dialect=self._compiled.dialect)
         steps = [(self._canonical, apply(self._canonical, standing.edit))]
-        if len(self._open) > 1 or self._astray or self._others:
+        if len(self._open) > 1 or self._astray or self._others or self._admins.hazy:
             steps.append((apply(self._standing, self._back(difference.ref)), self._standing))
         found = [own] if own else []
         found += [self._between(before, after) for before, after in steps]
-        if self._goes_by_the_unknown(difference):
+        if self._goes_by_the_unknown(difference) or not self._admins.seen:
             found.append(UNJUDGED)
         return reduce(worse, found)
 
     def _goes_by_the_unknown(self, difference: Difference) -> bool:
         """Whether a rule goes by a Service of which it is not known who stands behind it."""
-        sides = [side for side in (difference.live, difference.desired) if side is not None and _is_calicos(side.ref)]
+        sides = [side for side in (difference.live, difference.desired) if side is not None and is_calicos(side.ref)]
         return not all(services_of(side.body()) <= self._taken.backed.known for side in sides)
 
     def _settled(self, ref: ObjectRef) -> Edit:
         """The edit with which an object no longer stands open; a set of others may live on."""
         other = self._others.get(ref)
-        return self._back(ref) if other is None else _inputs_edit([(ref, other.live)])
+        return self._back(ref) if other is None else inputs_edit([(ref, other.live)])
 
     def _back(self, ref: ObjectRef) -> Edit:
         """The edit that makes an object canonical again."""
@@ -296,6 +363,8 @@ class World:
         governed = self._compiled.cluster_wide if scope == CLUSTER else self._compiled.governed.get(scope.namespace)
         objects = governed.objects if governed else {}
         desired = objects.get(ref) or objects.get(other_spelling(ref) or ref)
+        if ref in self.homes:
+            return Edit(put=(self.homes[ref],))
         if desired is None:
             return Edit(remove=(ref,))
         return Edit(put=(desired.body(),), remove=(ref,) if desired.ref != ref else ())
@@ -327,72 +396,4 @@ _GROWN, _FEW = 1.25, 1000
 """...or once so many times what it began with, and so many more, are told apart: every bitset grows with it."""
 _SWEPT = 100
 """Steps after which what was tried is let go of."""
-_WEAR = 4
-"""Addresses, labels and the like that wear the engine's caches out as much as a step does."""
 _NOTHING_TAKEN = _Taken(Backed({}, frozenset()), Found({}))
-
-
-def _is_calicos(ref: ObjectRef) -> bool:
-    return ref.group == CALICO
-
-
-def _is_calicos_policy(body: Body) -> bool:
-    return "projectcalico.org/" in body["apiVersion"] and body["kind"].endswith("NetworkPolicy")
-
-
-def _width(one: Input) -> int:
-    """How far an input wears the caches out: each address is told apart from all others for good."""
-    spec = (one.live or {}) if not isinstance(one.live, Pod) else {}
-    addresses = sum(len(end.get("addresses") or ()) for end in spec.get("endpoints") or ())
-    return (addresses + len((spec.get("spec") or {}).get("nets") or ())) // _WEAR
-
-
-def _own_meaning(difference: Difference) -> Judgement | None:
-    """What no flow shows: pods that may leave the network's rules, and tokens that open the API server."""
-    live, desired = difference.live, difference.desired
-    if live is None or desired is None:
-        return None
-    if difference.ref.kind == "Namespace":
-        return lowered(desired.body(), live.body())
-    if difference.ref.kind == "ServiceAccount":
-        wanted, now = (body.get("automountServiceAccountToken") for body in (desired.body(), live.body()))
-        if wanted is False and now is not False:
-            return Judgement(Direction.LOOSENS, crosses_tenant=False)
-    return None
-
-
-def _edit(difference: Difference) -> Edit | None:
-    """The step from canonical to live; None for kinds that decide no flow."""
-    if (difference.ref.group, difference.ref.kind) not in BORNE:
-        return None
-    if difference.live is None or difference.type is FindingType.TERMINATING:
-        return Edit(remove=(difference.ref,))
-    # A policy that lives under its other spelling stands in for the canonical one: they are not two.
-    desired = difference.desired
-    return Edit(
-        put=(difference.live.body(),),
-        remove=(desired.ref,) if desired is not None and desired.ref != difference.ref else (),
-    )
-
-
-_REF_OF_PODS = ObjectRef("", "Pod", "", "")
-"""Stands where a pod says itself who it is."""
-
-
-def _wanted(one: Input) -> Body | Pod | None:
-    return one.wanted
-
-
-def _live(one: Input) -> Body | Pod | None:
-    return one.live
-
-
-def _inputs_edit(sides: Iterable[tuple[ObjectRef, Body | Pod | None]]) -> Edit:
-    put: list[Body | Pod] = []
-    gone: list[ObjectRef] = []
-    for ref, side in sides:
-        if side is None:
-            gone.append(ref)
-        else:
-            put.append(side)
-    return Edit(put=tuple(put), remove=tuple(gone))

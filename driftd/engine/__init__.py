@@ -1,6 +1,7 @@
 """The loop: dirty scope, observe, compare, judge, act, verify, record."""
 
 from driftd.engine.act import Actor
+from driftd.engine.admins import LiveAdmins
 from driftd.engine.approvals import Approvals, NotApprovable, NotHeld
 from driftd.engine.audit_loop import AuditLoop
 from driftd.engine.candidate import Candidate, ReadModel, candidate_of, read_here
@@ -37,6 +38,7 @@ __all__ = [
     "InForce",
     "KnownNamespaces",
     "Leadership",
+    "LiveAdmins",
     "Meaning",
     "ModelLoop",
     "NotApprovable",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 import structlog
 
 from driftd.cluster import Auditor, Canary, ClusterError, Divergence, Gap, Pace, RollingCheck, Watchers
-from driftd.policy.kinds import KINDS
+from driftd.policy.kinds import EVALUATED, KINDS
 from driftd.telemetry import Metrics
 from driftd.values import ObjectRef, Resource
 
@@ -73,8 +73,8 @@ class AuditLoop:
             self._audited()
 
     def _watched(self) -> list[Resource]:
-        """The governed kinds that are served here, in the group that serves them."""
-        return [resource for resource in self._auditor.mirror.states() if resource.key in KINDS]
+        """The kinds that are kept whole and served here, in the group that serves them."""
+        return [one for one in self._auditor.mirror.states() if one.key in KINDS or one.key in EVALUATED]
 
     async def _beat(self) -> None:
         while True:

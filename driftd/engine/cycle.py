@@ -24,6 +24,7 @@ from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
 from driftd.engine.workloads import WorkloadDrift
+from driftd.policy.kinds import EVALUATED
 from driftd.telemetry import Metrics, Trace, names
 from driftd.values import CLUSTER, Clock, Finding, ObjectRef, Plan, Result, Scope, kind_name
 
@@ -276,7 +277,8 @@ class Cycle:
         await self._recording.conclude(comparison, work)
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         if comparison.unknown or comparison.to_prove:
-            return CycleEnd("unknown", work.pause, seen=False)
+            seen = not comparison.to_prove and _NEVER_WRITTEN.issuperset(comparison.unknown)
+            return CycleEnd("unknown", work.pause, seen=seen)
         self._setbacks.settled(scope)
         if comparison.findings:
             return CycleEnd("drift", work.pause)
@@ -295,6 +297,7 @@ def abridged_of(planned: Plan, comparison: Comparison, live: LiveScope) -> froze
     return frozenset(planned_from.union(one.ref for one in here if one is not None and one.abridged))
 
 
+_NEVER_WRITTEN = frozenset(kind_name(*key) for key in EVALUATED)
 _WHOLE_AT_ONCE = 2
 """Abridged objects of a scope that are read whole at the same time: each may be ten megabytes, and each worker has a
 scope."""

@@ -13,7 +13,9 @@ import structlog
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.drift import (
     JUDGED,
+    NO_ADMIN_POLICIES,
     UNJUDGED,
+    AdminPolicies,
     Comparison,
     Difference,
     Judgement,
@@ -55,6 +57,7 @@ class Meaning:
     Args:
         compiled: the model in force.
         policies: how large a model is judged.
+        admins: the live admin policies, in whose presence all is judged; one value for as long as they are the same.
         judged: awaited with each finding whose direction has become known.
         now: seconds that only go forward.
         decided: told of each scope in which a policy that waits for its judgement, or is tolerated, has a new one.
@@ -67,6 +70,7 @@ class Meaning:
         policies: int,
         judged: Callable[[Finding], Awaitable[None]],
         decided: Callable[[Scope], None],
+        admins: Callable[[], AdminPolicies] = lambda: NO_ADMIN_POLICIES,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._now = now
@@ -74,6 +78,8 @@ class Meaning:
         self._most = policies
         self._judged = judged
         self._decided = decided
+        self._admins = admins
+        self._stale: set[ObjectRef] = set()
         self._worlds = Worlds()
         self._losses: list[Callable[[], None]] = []
         self._known_under: Compiled | None = None
@@ -101,7 +107,8 @@ class Meaning:
         back: it has to stand in the world, where others are judged together with it, and others may stand there by now.
         """
         owner, remembered = self._owner(finding.scope), finding.direction is not Direction.UNKNOWN
-        stands = remembered and self._worlds.stands(difference) and not self._offers.settles(owner, difference.ref)
+        stands = remembered and self._worlds.stands(difference) and difference.ref not in self._stale
+        stands = stands and not self._offers.settles(owner, difference.ref)
         if finding.type in JUDGED and not _is_heavy(difference) and not stands:
             self._offers.put(owner, Offered(finding, difference, None if remembered else trace, again=remembered))
             self._more.set()
@@ -227,6 +234,16 @@ class Meaning:
             if namespaces is None or own.scope.namespace in namespaces:
                 self._decide(own, self._again if namespaces is None else self._first)
 
+    def ask_anew(self) -> None:
+        """Have all that stands judged again and forget what is over: admin policies changed, or whom they select."""
+        standing = self._worlds.standing.copy()
+        self._stale |= standing.keys()
+        kept = ((key, known) for key, known in self._known.items() if key[0] in standing or self._own.get(key[0]))
+        self._known = OrderedDict(kept)
+        for scope in {scope_of(ref) for ref in standing}:
+            self._decided(scope)
+        self.reconsider()
+
     def _decide(self, own: Own, turns: Turns[ObjectRef, ObjectRef]) -> None:
         ref = own.difference.ref
         turns.put(self._owner(own.scope), ref, ref)
@@ -282,6 +299,7 @@ class Meaning:
         if isinstance(other, Offered):
             await self._judge(other)
         elif self._own.get(ref := other) is None:  # else it is back, and has been judged ahead of this
+            self._stale.discard(ref)
             self._worlds.standing.pop(ref, None)  # at once: if it comes back from here on, that is judged
             await self._apart(lambda worlds: worlds.settle(ref))
 
@@ -291,8 +309,13 @@ class Meaning:
             return
         difference, compiled, judgement = own.difference, self._compiled(), None
         before = self._known.get(key_of(difference)) if self._is_known(difference) else None
+        admins = self._admins()
+        if before is not None and not admins.seen:
+            return  # it stands as it was judged while all could be seen, and is judged again once all can be
         if self._judges(compiled):
             judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
+        if self._admins() is not admins:
+            self._decide(own, self._again)
         known = judgement or UNJUDGED
         self._keep(compiled, difference, known)
         if known != before:
@@ -302,8 +325,12 @@ class Meaning:
         difference, compiled, began = offered.difference, self._compiled(), time.time_ns()
         if not self._judges(compiled):
             return
+        admins = self._admins()
+        self._stale.discard(difference.ref)
         judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
         self._offers.known(difference.ref)
+        if self._admins() is not admins:  # what is told now was true a moment ago
+            self._offers.put(self._owner(offered.finding.scope), replace(offered, trace=None, again=True))
         if judgement is None:
             return
         if judgement.direction is Direction.UNKNOWN:
@@ -340,7 +367,11 @@ class Meaning:
             self._known.popitem(last=False)
 
     async def _apart(self, work: Callable[[Worlds], _Answer]) -> _Answer:
-        """In a thread. One that has to be left behind keeps its world to itself: a world bears one thread at a time."""
+        """In a thread, in the presence of the admin policies of now.
+
+        One that has to be left behind keeps its world to itself: a world bears one thread at a time.
+        """
+        self._worlds.admins = self._admins()
         try:
             answer = await asyncio.to_thread(work, self._worlds)
         except asyncio.CancelledError:

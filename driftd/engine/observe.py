@@ -8,6 +8,7 @@ import structlog
 
 from driftd.cluster import Mirror, Truth
 from driftd.drift import KIND_ITSELF, KindState, LiveScope
+from driftd.engine.admins import LiveAdmins
 from driftd.policy.kinds import KINDS, Bearing, bearing, kinds_under
 from driftd.values import CLUSTER, Digest, Live, ObjectRef, Resource, Scope, kind_name, scope_of
 
@@ -20,7 +21,8 @@ class Observer:
     """Reads scopes from the mirror.
 
     Args:
-        mirror: holds the governed kinds, and the objects of policy-bearing kinds that nobody here understands.
+        mirror: holds the governed kinds, those that are judged and never written, and the objects of policy-bearing
+            kinds that nobody here understands.
         truth: GETs past every cache, for proofs of absence.
         uid_of: the uid a namespace was last known by, None if it was never seen.
         unlisted: served kinds of policy groups that driftd's table lacks.
@@ -37,6 +39,7 @@ class Observer:
         self._mirror = mirror
         self._truth = truth
         self._uid_of = uid_of
+        self.admins = LiveAdmins(mirror)
         self._foreign: dict[Scope, dict[ObjectRef, Live]] = {}
         self._not_ready: tuple[str, ...] = tuple(kind_name(*key) for key in KINDS)
         mirror.subscribe(self._follow)
@@ -68,11 +71,14 @@ class Observer:
             objects = {ref: live for ref, live in objects.items() if (ref.group, ref.kind) in KINDS}
         if foreign and objects:
             objects = {ref: live for ref, live in objects.items() if ref not in foreign}
+        evaluated = self.admins.objects() if scope == CLUSTER else {}
+        unknown = [live for ref, live in foreign.items() if not self.admins.reads(ref)] if foreign else []
         return LiveScope(
             scope=scope,
             objects=objects,
-            not_ready=self._not_ready,
-            unknown=(*(foreign.values() if foreign else ()), *self._unlisted_kinds(scope)),
+            not_ready=(*self._not_ready, *self.admins.unseen) if scope == CLUSTER else self._not_ready,
+            evaluated=tuple(evaluated.values()),
+            unknown=(*unknown, *self._unlisted_kinds(scope)),
             proved_absent=frozenset(proved),
             namespace_uid_known=self._uid_of(scope.namespace),
         )
@@ -137,7 +143,7 @@ class Observer:
                 yield Live(ref, b"{}", Digest(b""), "", "", terminating=False, managers=())
 
     def _follow(self, ref: ObjectRef, _before: Live | None, after: Live | None) -> None:
-        if bearing(ref.group, ref.kind) not in (Bearing.POLICY, Bearing.UNLISTED):
+        if bearing(ref.group, ref.kind) not in (Bearing.POLICY, Bearing.UNLISTED, Bearing.EVALUATED):
             return
         scope = scope_of(ref)
         held = self._foreign.setdefault(scope, {})

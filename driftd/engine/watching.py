@@ -4,7 +4,7 @@ import asyncio
 
 from driftd.cluster import Discovery, Interest, Mirror, Pace, ReflectorSettings, Served, Session, Watchers
 from driftd.drift import KindState
-from driftd.policy.kinds import ALIASES, KINDS, VERSIONS, Bearing, bearing
+from driftd.policy.kinds import ALIASES, EVALUATED, KINDS, VERSIONS, Bearing, bearing
 from driftd.telemetry import Metrics
 from driftd.values import Live, ObjectRef, Resource
 
@@ -17,7 +17,7 @@ REQUIRED = tuple(kind.resource for kind in KINDS.values() if not kind.dialect)
 def interest(group: str, kind: str) -> Interest:
     """What driftd wants of a kind (D4). CRDs are watched for their coming and going only."""
     match bearing(group, kind):
-        case Bearing.GOVERNED:
+        case Bearing.GOVERNED | Bearing.EVALUATED:
             return Interest.FULL
         case Bearing.POLICY | Bearing.UNLISTED:
             return Interest.METADATA
@@ -44,7 +44,7 @@ class Watching:
         self.watchers = Watchers(
             session=session,
             mirror=mirror,
-            discovery=Discovery(session, interest, VERSIONS, ALIASES),
+            discovery=Discovery(session, interest, VERSIONS, ALIASES, EVALUATED),
             pace=pace,
             required=REQUIRED,
             settings=lambda _resource: settings,

@@ -22,6 +22,7 @@ from driftd.drift import (
     LiveSlice,
     World,
     exposed,
+    home_inputs,
     label_inputs,
     labels_of,
     misdirected,
@@ -31,7 +32,7 @@ from driftd.drift import (
 )
 from driftd.engine.doubt import Doubts
 from driftd.engine.record import OpenFindings
-from driftd.policy.kinds import CALICO
+from driftd.policy.kinds import CALICO, EVALUATED
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
 from driftd.values import Finding, FindingType, Live, ObjectRef, Resource, Scope
@@ -60,6 +61,8 @@ class _Judge(Protocol):
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None: ...
 
+    def ask_anew(self) -> None: ...
+
 
 @dataclass(slots=True)
 class _Changes:
@@ -67,6 +70,7 @@ class _Changes:
 
     everything: bool = True
     sets: bool = False
+    admins: bool = False
     pods: set[Name] = field(default_factory=set)
     labelled: set[ObjectRef] = field(default_factory=set)
 
@@ -103,12 +107,14 @@ def _is_told_here(finding: Finding) -> bool:
 class _Judged:
     """Findings of the namespaces that were looked at, and of all else.
 
-    `surroundings`: what Calico's rules refer to, wherever it is, is not what it was before.
+    `surroundings`: what Calico's rules refer to, wherever it is, is not what it was before, or admin policies are not.
+    `homes`: governed namespaces have other labels than before, by which admin policies go.
     """
 
     namespaces: Mapping[str, tuple[Finding, ...]]
     others: tuple[Finding, ...]
     surroundings: bool = False
+    homes: bool = False
 
 
 class WorkloadDrift:
@@ -221,6 +227,9 @@ class WorkloadDrift:
         elif (ref.group, ref.kind) in _SETS:
             self._changes.sets = True
             self._wake.set()
+        elif (ref.group, ref.kind) in EVALUATED:
+            self._changes.admins = True
+            self._wake.set()
 
     def _state_changed(self, resource: Resource, state: KindState, why: str) -> None:
         _log.info("workloads.state", kind=str(resource), state=state.value, why=why)
@@ -264,6 +273,7 @@ class WorkloadDrift:
             _log.exception("workloads.not_judged", again_in=_AGAIN_SECONDS)
             self._changes.everything = True
             self._changes.pods |= changes.pods  # some of them may be gone, and everything is what is there
+            self._changes.labelled |= changes.labelled
             self._wake.set()
             return _AGAIN_SECONDS
         self._behind_since = None
@@ -285,7 +295,8 @@ class WorkloadDrift:
             sets=self._of_kinds(_SETS),
             at=self._pace.clock.monotonic(),
         )
-        if self._fed is None and model.dialect != "calico" and not (live.pods or model.coverage.selector_keys):
+        needless = not (live.pods or model.coverage.selector_keys or self._of_kinds(EVALUATED))
+        if self._fed is None and model.dialect != "calico" and needless:
             judged = _Judged({}, tuple(_by_shape(live)))  # nothing lives that a world would have to be made for
         else:
             judged = await self._judge.ask(lambda world: self._look(world, live))
@@ -298,6 +309,8 @@ class WorkloadDrift:
         self._namespaces = ({} if everything else self._namespaces) | dict(judged.namespaces)
         self._metrics.workloads_judged.set(self._pace.clock.now().timestamp())
         await self._publish(judged.others)
+        if judged.homes:
+            self._judge.ask_anew()
         self._judge.reconsider(None if everything or judged.surroundings else frozenset(judged.namespaces))
         if self._looks_again is not None:
             asyncio.get_running_loop().call_later(self._looks_again, self._wake.set)
@@ -318,16 +331,19 @@ class WorkloadDrift:
         """In the thread of the world."""
         model = live.compiled
         everything = live.changes.everything or world is not self._fed
+        labels = everything or live.changes.admins
         names = {*live.pods, *live.changes.pods} if everything else live.changes.pods
-        refs = live.labelled.keys() if everything else live.changes.labelled
-        world.observe([*pod_inputs(model, live.pods, names), *label_inputs(model, live.labelled, refs)])
-        surroundings = self._surround(world, live, everything=everything)
+        refs = live.labelled.keys() if labels else live.changes.labelled
+        homes = list(home_inputs(model, live.labelled, refs, world.admin_keys, world.homes))
+        others = label_inputs(model, live.labelled, refs, world.admin_keys)
+        world.observe([*homes, *pod_inputs(model, live.pods, names), *others])
+        surroundings = self._surround(world, live, everything=everything) or live.changes.admins or bool(homes)
         self._fed = world
         touched = set(model.governed) if everything or surroundings else {namespace for namespace, _ in names}
         touched |= {ref.namespace for ref in refs if ref.kind == "ServiceAccount"}
-        others = (*relabelled_others(model, world), *_by_shape(live))
+        told = (*relabelled_others(model, world), *_by_shape(live))
         namespaces = {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}
-        return _Judged(namespaces, others, surroundings)
+        return _Judged(namespaces, told, surroundings, bool(homes))
 
     def _surround(self, world: World, live: _Live, *, everything: bool) -> bool:
         """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 import structlog
 
 from driftd.compile import Compiled
-from driftd.drift import Difference, Judgement, World, judgeable
+from driftd.drift import NO_ADMIN_POLICIES, Difference, Judgement, World, judgeable
 from driftd.engine.own_policies import Key, key_of
 from driftd.policy.reach import Dialect
 from driftd.values import ObjectRef
@@ -32,6 +32,8 @@ class Worlds:
         self._odd: set[Key] = set()
         self.standing: dict[ObjectRef, Difference] = dict(standing or {})
         self.lost = False
+        self.admins = NO_ADMIN_POLICIES
+        """Those in whose presence the next question is answered."""
 
     def of(self, compiled: Compiled) -> World:
         """Made where there is none of this model yet, made anew where its caches have grown."""
@@ -44,6 +46,7 @@ class Worlds:
             self._made = fresh
         elif self._made.worn:
             self._made = self._made.renewed()
+        self._made.admit(self.admins)
         return self._made
 
     def ask(self, compiled: Compiled, question: Callable[[World], _Answer]) -> _Answer:

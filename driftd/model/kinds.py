@@ -47,6 +47,9 @@ TOLD_KINDS: Mapping[str, str] = {
     "EndpointSlice": "discovery.k8s.io",
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), "apps"),
     **dict.fromkeys(("Job", "CronJob"), "batch"),
+    **dict.fromkeys(
+        ("AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"), "policy.networking.k8s.io"
+    ),
 }
 """Kinds that are not governed and of whose objects there are findings, with their groups."""
 

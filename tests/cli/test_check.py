@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from driftd.cli.documents import schema_of
+from driftd.cli.live import LiveState
 from driftd.cli.meaning import meanings
 from driftd.drift import Difference
 from driftd.values import FindingType
@@ -333,7 +334,7 @@ def test_of_very_many_policies_that_differ_the_first_are_judged_and_what_decides
         for governed in compiled.governed.values()
         for ref, desired in governed.objects.items()
     ]
-    known = meanings(compiled, missing, most=3)
+    known = meanings(compiled, missing, LiveState("nowhere", {}), most=3)
     deciding = [one.ref for one in missing if one.ref.kind in ("NetworkPolicy", "Namespace")]
     assert [ref in known for ref in deciding] == [True] * 3 + [False] * (len(deciding) - 3)
     assert known.keys() >= {one.ref for one in missing} - set(deciding)

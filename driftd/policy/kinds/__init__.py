@@ -6,6 +6,7 @@ from driftd.policy.kinds.calico_names import ALIASES, CALICO, other_spelling, sa
 from driftd.policy.kinds.calico_policy import DEFAULT_TIER, written_out
 from driftd.policy.kinds.calico_tier import BUILT_IN_TIERS
 from driftd.policy.kinds.canonical import MalformedObject, MalformedObjectError, canonical_bytes
+from driftd.policy.kinds.evaluated import EVALUATED, is_evaluated
 from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, digest_of
 from driftd.policy.kinds.network_policy import isolates_only
 from driftd.policy.kinds.registry import KINDS, VERSIONS, UngovernedKindError, digests_under, kind_of, kinds_under
@@ -16,6 +17,7 @@ __all__ = [
     "BUILT_IN_TIERS",
     "CALICO",
     "DEFAULT_TIER",
+    "EVALUATED",
     "KINDS",
     "NAMESPACE_NAME",
     "POLICY_GROUPS",
@@ -33,6 +35,7 @@ __all__ = [
     "cidr",
     "digest_of",
     "digests_under",
+    "is_evaluated",
     "isolates_only",
     "kind_of",
     "kinds_under",

@@ -9,6 +9,7 @@ allot addresses without saying who may talk to whom.
 from enum import StrEnum
 
 from driftd.policy.kinds.calico_names import ALIASES
+from driftd.policy.kinds.evaluated import EVALUATED
 from driftd.policy.kinds.registry import KINDS
 
 
@@ -16,6 +17,7 @@ class Bearing(StrEnum):
     """What a kind means for isolation."""
 
     GOVERNED = "governed"  # driftd compares and repairs it
+    EVALUATED = "evaluated"  # read whole and judged by its effect, never written
     POLICY = "policy"  # bears policy, not understood: an instance over a governed namespace is a finding
     HARMLESS = "harmless"  # of a policy group, but derived or without effect on who may talk to whom
     UNLISTED = "unlisted"  # of a policy group, unknown to the table: its existence is a finding
@@ -27,7 +29,7 @@ _POLICY: dict[str, str] = {
         "CiliumNetworkPolicy CiliumClusterwideNetworkPolicy CiliumCIDRGroup CiliumEgressGatewayPolicy "
         "CiliumLocalRedirectPolicy CiliumEnvoyConfig CiliumClusterwideEnvoyConfig CiliumNodeConfig"
     ),
-    "policy.networking.k8s.io": "AdminNetworkPolicy BaselineAdminNetworkPolicy ClusterNetworkPolicy",
+    "policy.networking.k8s.io": "",
     "crd.antrea.io": "NetworkPolicy ClusterNetworkPolicy Tier ClusterGroup Group Egress TrafficControl ExternalEntity",
     "projectcalico.org": (
         "HostEndpoint Profile ExternalNetwork EgressGatewayPolicy FelixConfiguration KubeControllersConfiguration"
@@ -98,6 +100,7 @@ def _table() -> dict[tuple[str, str], Bearing]:
         for group, kinds in groups.items():
             found.update(((group, kind), bearing) for kind in kinds.split())
     found.update((pair, Bearing.POLICY) for pair in _BESIDE)
+    found.update((pair, Bearing.EVALUATED) for pair in EVALUATED)
     found.update((pair, Bearing.GOVERNED) for pair in KINDS)
     found.update(
         ((alias, kind), known)

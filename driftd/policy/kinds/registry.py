@@ -9,6 +9,7 @@ from driftd.policy.kinds.calico_policy import CalicoNetworkPolicyKind, GlobalNet
 from driftd.policy.kinds.calico_set import GlobalNetworkSetKind, NetworkSetKind
 from driftd.policy.kinds.calico_tier import TierKind
 from driftd.policy.kinds.canonical import digest
+from driftd.policy.kinds.evaluated import EVALUATED, spec_digest
 from driftd.policy.kinds.kind import Coverage, Kind, digest_of
 from driftd.policy.kinds.limit_range import LimitRangeKind
 from driftd.policy.kinds.namespace import NamespaceKind
@@ -77,6 +78,8 @@ def digests_under(coverage: Coverage) -> Callable[[Resource, Body], Digest]:
 
     def digest_under(resource: Resource, body: Body) -> Digest:
         kind = KINDS.get(resource.key)
-        return digest(body) if kind is None else digest_of(kind, body, coverage)
+        if kind is not None:
+            return digest_of(kind, body, coverage)
+        return spec_digest(body) if resource.key in EVALUATED else digest(body)
 
     return digest_under

@@ -7,6 +7,7 @@ from math import inf
 from typing import Final
 
 from driftd.policy.reach.addresses import NOWHERE, block
+from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.policies import (
     ANY_PORT,
     ANYONE,
@@ -21,9 +22,11 @@ from driftd.policy.reach.policies import (
     Rule,
     Unless,
     either,
+    leaves,
+    peers_of,
 )
 from driftd.policy.reach.ports import NONE, PortSet, ports, protocol
-from driftd.policy.reach.selectors import MalformedSelector, kubernetes_selector
+from driftd.policy.reach.selectors import MalformedSelector, keys_of, kubernetes_selector
 from driftd.policy.reach.tiers import ADMIN, BASELINE
 from driftd.values import Body, ObjectRef
 
@@ -45,6 +48,20 @@ def read_admin_policy(body: Body, *, certain: bool, ordered: bool) -> Policy:
     Never raises: what is unknown widens the answer and is noted.
     """
     return _Reader(body).policy(certain=certain, ordered=ordered)
+
+
+def is_understood(body: Body, dialect: Dialect) -> bool:
+    """Whether an admin policy surely does what is read in it: it is enforced, and nothing of it is left open."""
+    policy = read_admin_policy(body, certain=dialect.reading.admin_kinds is Answer.YES, ordered=True)
+    rules = (*(policy.ingress or ()), *(policy.egress or ()))
+    return policy.certain and not isinstance(policy.subject, Perhaps) and all(rule.certain for rule in rules)
+
+
+def namespace_keys(body: Body) -> frozenset[str]:
+    """The keys of labels by which an admin policy selects namespaces."""
+    policy = read_admin_policy(body, certain=True, ordered=True)
+    read = [keys_of(leaf.namespaces) for peer in peers_of(policy) for leaf in leaves(peer) if isinstance(leaf, Pods)]
+    return frozenset().union(*read)
 
 
 class _Reader:

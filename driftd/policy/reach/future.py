@@ -45,9 +45,9 @@ def changed_policies(before: Snapshot, after: Snapshot) -> list[Policy]:
     found: list[Policy] = []
     shelves: list[tuple[Mapping[ObjectRef, Policy], Mapping[ObjectRef, Policy]]] = []
     nothing: Mapping[ObjectRef, Policy] = {}
-    for name in before.namespaces.keys() | after.namespaces.keys():
+    for name in before.unlike(after):
         old, new = before.namespaces.get(name), after.namespaces.get(name)
-        if old is not new and not (old and new and old.policies is new.policies):
+        if not (old and new and old.policies is new.policies):
             shelves.append((old.policies if old else nothing, new.policies if new else nothing))
     if before.cluster is not after.cluster:
         shelves.append((before.cluster.policies, after.cluster.policies))
@@ -67,12 +67,9 @@ def relabelled_namespaces(before: Snapshot, after: Snapshot) -> list[str]:
         labels = view.labels if view else {}
         return {(key, value) for key, value in labels.items() if IN_NAMESPACE + key in counting}
 
-    found = []
-    for name, new in after.namespaces.items():
-        old = before.namespaces.get(name)
-        if old is not new and told(old) != told(new):
-            found.append(name)
-    return found
+    here = after.namespaces
+    found = [name for name in before.unlike(after) if name in here]
+    return [name for name in found if told(before.namespaces.get(name)) != told(here[name])]
 
 
 def lies_within(before: Snapshot, after: Snapshot) -> str:
@@ -91,6 +88,24 @@ def lies_within(before: Snapshot, after: Snapshot) -> str:
         return ""
     rules = [rule for policy in added for rules in (policy.ingress, policy.egress) for rule in rules or ()]
     return home if all(rule.action is Action.DENY or _lies_in(rule.far, home) for rule in rules) else ""
+
+
+def opens_nothing(before: Snapshot, after: Snapshot) -> bool:
+    """Whether a step can open nothing, whoever is made: it only adds policies, and none of their rules lets through.
+
+    A policy that is added decides what its rules match, and what nothing else decides it denies, or leaves as it is.
+    """
+    added = changed_policies(before, after)
+    if not added or before.cluster.tiers != after.cluster.tiers or relabelled_namespaces(before, after):
+        return False
+    for policy in added:
+        view = before.namespaces.get(policy.namespace) if policy.namespace else before.cluster
+        if view is not None and policy.ref in view.policies:
+            return False
+        rules = (*(policy.ingress or ()), *(policy.egress or ()))
+        if any(rule.action is not Action.DENY for rule in rules):
+            return False
+    return True
 
 
 def _lies_in(peer: Peer, home: str) -> bool:
@@ -133,6 +148,8 @@ class _Dreamer:
         self.complete = True
         self._found: dict[tuple[str, tuple[tuple[str, str], ...], str, NamedPorts], None] = {}
         self._namespaces: dict[str, dict[str, str]] = {}
+        self._names = list(snapshot.namespaces)
+        self._labels: LabelIndex | None = None
 
     def objects(self) -> Iterator[Body | Pod]:
         for name, labels in self._namespaces.items():
@@ -166,12 +183,7 @@ class _Dreamer:
         if peer.namespace:
             yield peer.namespace, known.get(peer.namespace)
             return
-        index = LabelIndex()
-        names = list(known)
-        for name in names:
-            index.add(dict(effective_labels(name, known[name].labels)))
-        matched = index.match(peer.namespaces)
-        chosen = [name for position, name in enumerate(names) if matched >> position & 1]
+        chosen = self._chosen(peer.namespaces)
         for name in chosen[:8]:
             yield name, known[name]
         if peer.labels != ALWAYS and len(chosen) > 8:
@@ -179,6 +191,16 @@ class _Dreamer:
         invented = self._invent(peer.namespaces)
         if invented is not None:
             yield invented, None
+
+    def _chosen(self, selector: Selector) -> list[str]:
+        """The namespaces that a selector matches."""
+        if selector == ALWAYS:
+            return self._names
+        if self._labels is None:
+            self._labels = LabelIndex()
+            for name in self._names:
+                self._labels.add(dict(effective_labels(name, self._snapshot.namespaces[name].labels)))
+        return [self._names[position] for position in positions(self._labels.match(selector))]
 
     def _invent(self, selector: Selector) -> str | None:
         """A namespace that does not exist yet and that the selector matches."""

@@ -1,13 +1,13 @@
 """The judgement of a difference: which way it goes, whom it concerns, and a flow that shows it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from driftd.policy.reach.delta import Delta, delta, direction
 from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.edits import apply
 from driftd.policy.reach.flows import Flows, Tenancy
-from driftd.policy.reach.future import imagine, lies_within
+from driftd.policy.reach.future import imagine, lies_within, opens_nothing
 from driftd.policy.reach.snapshot import Edit, Snapshot
 from driftd.values import Direction, Witness
 
@@ -44,7 +44,7 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256,
     not hide what the next one opens to a namespace that nobody has made yet. Imagined pods are bounded, and so is the
     comparison, since a change to everybody's policies concerns every pair in a cluster. Where a bound is reached,
     what opens crosses tenants' borders (but for the bound of pods, where the rules themselves show that it cannot); if
-    nothing was seen to open the direction is UNKNOWN.
+    nothing was seen to open the direction is UNKNOWN, or TIGHTENS where the rules show that nothing can.
     Raises DifferentDialects.
     """
     live = delta(before, after, most)
@@ -60,7 +60,10 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256,
             found.append(delta(apply(live.before, edit), apply(after, edit), most))
     if not all(one.complete for one in found):
         home = ""
-    return _judgement(found, now, tenants, home)
+    judgement = _judgement(found, now, tenants, home)
+    if judgement.direction is Direction.UNKNOWN and opens_nothing(live.before, after):
+        return replace(judgement, direction=Direction.TIGHTENS, crosses_tenant=False)
+    return judgement
 
 
 def _judgement(found: list[Delta], now: Direction, tenants: Tenancy, home: str | None) -> Judgement:
