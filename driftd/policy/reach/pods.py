@@ -16,6 +16,10 @@ WORKLOADS: Final = {
     ("batch", "CronJob"),
 }
 
+_LONGEST_KIND: Final = 63
+_LONGEST_NAME: Final = 253
+"""Characters of what an owner reference names. The API server does not look: a megabyte would do as well."""
+
 NamedPorts = tuple[tuple[tuple[str, str], tuple[int, ...]], ...]
 """By (protocol, name) the numbers that containers of the pod give it, all ascending."""
 
@@ -150,6 +154,8 @@ def _owner(metadata: Body, labels: Mapping[str, str]) -> str:
         if not reference.get("controller"):
             continue
         kind, name = str(reference.get("kind") or ""), str(reference.get("name") or "")
+        if len(kind) > _LONGEST_KIND or len(name) > _LONGEST_NAME:
+            return ""  # no object is called that
         tail = labels.get("pod-template-hash")
         if kind == "ReplicaSet" and tail and name.endswith(f"-{tail}"):
             return f"Deployment/{name.removesuffix(f'-{tail}')}"

@@ -64,6 +64,13 @@ def test_a_pod_of_a_replica_set_belongs_to_its_deployment() -> None:
     assert pod_from_body(body).owner == "Deployment/web"
 
 
+@pytest.mark.parametrize("reference", [{"kind": "Job", "name": "o" * 254}, {"kind": "K" * 64, "name": "web-5d"}])
+def test_an_owner_that_no_object_can_be_is_none(reference: Body) -> None:
+    """Seen: thirty pods whose owner had a name of a megabyte held thirty megabytes."""
+    metadata = {"name": "p", "ownerReferences": [{**reference, "controller": True}]}
+    assert pod_from_body({"metadata": metadata, "spec": {}}).owner == ""
+
+
 def test_an_incomplete_pod_is_named_and_passed_over() -> None:
     with pytest.raises(MalformedPod):
         pod_from_body({"kind": "Pod", "metadata": {"name": "x"}})
