@@ -50,6 +50,13 @@ class WatchSettings(_Part):
         description="Bytes of one kind in one namespace that are kept in memory; of what is beyond, driftd keeps only "
         "whether it differs, and reads it again for a repair. 0: without end.",
     )
+    namespace_workload_bytes: int = Field(
+        8 * 1024 * 1024,
+        ge=0,
+        description="Bytes of pods, services and endpoint slices of one namespace that are kept in memory, as driftd "
+        "reckons them: some 2,500 usual pods. What is beyond is not known, which is a finding and a page. 0: without "
+        "end.",
+    )
     workloads_relist_seconds: Seconds = Field(
         1800.0, description="How often pods, services and endpoint slices are listed anew beside their watch."
     )

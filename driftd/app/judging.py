@@ -52,6 +52,7 @@ class Judging:
             pace=outside.pace,
             settings=reflector_settings(settings),
             relist_seconds=settings.watch.workloads_relist_seconds,
+            namespace_bytes=settings.watch.namespace_workload_bytes,
             mirror=mirror,
             compiled=lambda: model.compiled if (model := in_force()) else None,
             meaning=self.meaning,

@@ -98,7 +98,7 @@ class Inside:
         """What is wrong with driftd's own powers at this moment."""
         found = [
             *blind_kinds(self.mirror.states()),
-            *oversized(self.mirror.abridged(), self.tenant_of),
+            *oversized((*self.mirror.abridged(), *sorted(self.workloads.mirror.beyond)), self.tenant_of),
             *missing_workloads(self.workloads.mirror.states()),
             *stuck_judge(*self.workloads.stuck_seconds),
         ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
+from driftd.cluster import WORKLOADS
 from driftd.drift import KindState
 from driftd.paging import About, Condition, PageClass, line
 from driftd.values import Resource
@@ -13,6 +14,10 @@ STUCK_SECONDS: Final = 120.0
 _KINDS = About("kinds", "Cluster", "kinds")
 _JUDGE = About("judge", "Cluster", "judge")
 _ORPHANS = About("orphans", "Store", "orphaned namespaces")
+
+
+_FAR = frozenset({"NetworkSet", *(one.kind for one in WORKLOADS)})
+"""Kinds that count for governed namespaces wherever their objects stand."""
 
 
 def blind_kinds(states: Mapping[Resource, tuple[KindState, str]]) -> Iterator[Condition]:
@@ -30,22 +35,21 @@ def missing_workloads(states: Mapping[Resource, tuple[KindState, str]]) -> Itera
             yield Condition(PageClass.BLIND, _KINDS, f"{resource} are not served", str(resource))
 
 
-def oversized(
-    abridged: Mapping[tuple[Resource, str], int], tenant_of: Callable[[str], str | None]
-) -> Iterator[Condition]:
+def oversized(abridged: Iterable[tuple[Resource, str]], tenant_of: Callable[[str], str | None]) -> Iterator[Condition]:
     """One for each namespace that holds more of a kind than driftd keeps; a namespace is one page.
 
     `tenant_of` is None for one that nobody governs: what it holds is judged nowhere, but for network sets, which rules
-    of others find.
+    of others find, and what leads to others: pods there are kept for that only.
     """
     for resource, namespace in abridged:
         tenant = tenant_of(namespace)
-        if tenant is None and resource.kind == "NetworkSet":
+        if tenant is None and resource.kind in _FAR:
             tenant = ""
         if tenant is None:
             continue
         about = About(f"size {namespace}", "Namespace", namespace, namespace, tenant)
-        summary = f"{resource} there are more bytes than driftd keeps (watch.namespace_bytes): not all of it is judged"
+        bound = "watch.namespace_workload_bytes" if resource in WORKLOADS else "watch.namespace_bytes"
+        summary = f"{resource} there are more bytes than driftd keeps ({bound}): not all of it is judged"
         yield Condition(PageClass.BLIND, about, summary, str(resource))
 
 

@@ -19,6 +19,7 @@ class LiveWorkloads:
         pace: Pace,
         settings: ReflectorSettings,
         relist_seconds: float,
+        namespace_bytes: int,
         mirror: Mirror,
         compiled: Callable[[], Compiled | None],
         meaning: Meaning,
@@ -30,7 +31,7 @@ class LiveWorkloads:
     ) -> None:
         self._interest: frozenset[str] = frozenset()
         self._meaning = meaning
-        self.mirror = WorkloadMirror(lambda namespace: namespace in self._interest)
+        self.mirror = WorkloadMirror(lambda namespace: namespace in self._interest, namespace_bytes)
         self.watchers = WorkloadWatchers(session, self.mirror, pace, settings, relist_seconds)
         self.drift = WorkloadDrift(
             workloads=self.mirror,

@@ -13,9 +13,11 @@ from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
 import orjson
+import structlog
 
 from driftd.cluster.pace import Pace
 from driftd.cluster.reflector import Reflector, ReflectorSettings
+from driftd.cluster.room import WORKLOAD_BYTES, Room
 from driftd.cluster.session import Session
 from driftd.cluster.versions import older
 from driftd.cluster.wire import Malformed
@@ -28,12 +30,20 @@ SERVICE: Final = Resource("", "v1", "Service", "services")
 SLICE: Final = Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 WORKLOADS: Final = (POD, SERVICE, SLICE)
 
-_MOST_LABELS: Final = 64 * 1024
-_MOST_PORTS: Final = 1000
+_MOST_LABELS: Final = 16 * 1024
+_MOST_PORTS: Final = 64
 """Characters of labels, and named ports, of one pod. An object may be megabytes of them, which nobody needs; such a pod
 is taken for one that no policy governs, so that it is told and not overlooked."""
-_SHARED: Final = 64
-"""Labels or ports of which one value is kept for all pods of a template."""
+_SHARED_LABELS: Final = 32
+_SHARED_CHARACTERS: Final = 2048
+_SHARED_PORTS: Final = 16
+"""Labels, their characters, and ports of which one value is kept for all pods of a template; with more each pod has its
+own, for what is shared is remembered for a while after its pods."""
+_REMEMBERED: Final = 1024
+"""So many of each. With the bounds above that is 12 MiB of labels at the very worst, whoever makes pods and deletes
+them again; of usual pods it is well under one."""
+
+_log = structlog.get_logger()
 
 Name: TypeAlias = tuple[str, str]
 """Namespace and name."""
@@ -43,11 +53,19 @@ _Part = TypeVar("_Part", bound=tuple[object, ...])
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """One object as told; `value` is None where it stands in a namespace that is of no interest."""
+    """One object as told; `value` is None where nothing of it is kept: it is over, or nobody asks for it.
+
+    `beyond`: it stands for all objects of a list for which there is no room in that namespace.
+    """
 
     name: Name
     value: Value | None
     resource_version: str
+    beyond: bool = False
+
+
+_NOTHING: Final = Reduced(("", ""), None, "")
+"""Stands in a list for whatever nobody asks for: thousands of names would stay until all of it is read."""
 
 
 @dataclass(slots=True)
@@ -56,6 +74,7 @@ class _Store:
     why: str = "not listed yet"
     watermark: str = ""
     values: dict[Name, Value] = field(default_factory=dict)
+    beyond: set[str] = field(default_factory=set)  # namespaces of which not all is kept
     outdated: bool = False  # what is held is of other namespaces, or of another past
     relisting: bool = False  # and the list under way will be
 
@@ -81,18 +100,48 @@ class WorkloadReader:
         return Reduced(name, value, version)
 
 
+@dataclass(frozen=True, slots=True)
+class WorkloadListing:
+    """Reads one whole list: what it makes of it has to fit at once."""
+
+    reader: WorkloadReader
+    room: Room
+    _beyond: dict[str, Reduced] = field(default_factory=dict, init=False)
+
+    @property
+    def resource(self) -> Resource:
+        return self.reader.resource
+
+    @property
+    def partial(self) -> bool:
+        return self.reader.partial
+
+    def live(self, data: memoryview | bytes) -> Reduced:
+        """Raises Malformed."""
+        told = self.reader.live(data)
+        if told.value is None:
+            return _NOTHING
+        if self.room.take(told.value):
+            return told
+        namespace = told.name[0]
+        return self._beyond.setdefault(namespace, Reduced((namespace, ""), None, "", beyond=True))
+
+
 class WorkloadMirror:
     """What is known of live workloads: one store a kind, written by its reflector alone.
 
-    Not READY means unknown: what is held stays as last seen, and nothing may be concluded from what is not there.
+    Not READY means unknown: what is held stays as last seen, and nothing may be concluded from what is not there. Of a
+    namespace that holds more than there is room for the rest is not known, until the next list at the soonest.
 
     Args:
         wanted: whether pods and services of a namespace are kept. Slices are kept everywhere: whoever made one
             chooses where it stands.
+        namespace_bytes: what may be kept of one namespace, of all kinds together; 0: without end.
     """
 
-    def __init__(self, wanted: Callable[[str], bool]) -> None:
+    def __init__(self, wanted: Callable[[str], bool], namespace_bytes: int = WORKLOAD_BYTES) -> None:
         self._wanted = wanted
+        self._room = Room(namespace_bytes)
         self._stores = {resource: _Store() for resource in WORKLOADS}
         self._changed: list[Callable[[Resource, Name], None]] = []
         self._told: list[Callable[[Resource, KindState, str], None]] = []
@@ -122,8 +171,17 @@ class WorkloadMirror:
         """Every kind with its state and the reason for it."""
         return {resource: (store.state, store.why) for resource, store in self._stores.items()}
 
+    @property
+    def beyond(self) -> frozenset[tuple[Resource, str]]:
+        """Kinds and namespaces of which not all is kept: nothing may be concluded from what is not there."""
+        stores = self._stores.items()
+        return frozenset((resource, namespace) for resource, store in stores for namespace in store.beyond)
+
     def subscribe(self, callback: Callable[[Resource, Name], None]) -> None:
-        """Called after each change of a value, inside the reflector's step: be quick, do not raise."""
+        """Called after each change of a value, inside the reflector's step: be quick, do not raise.
+
+        With a namespace and no name: of its objects not all is kept any more, or all is again.
+        """
         self._changed.append(callback)
 
     def subscribe_states(self, callback: Callable[[Resource, KindState, str], None]) -> None:
@@ -146,9 +204,9 @@ class WorkloadMirror:
     def reader(self, resource: Resource) -> WorkloadReader:
         return WorkloadReader(resource, _anywhere if resource is SLICE else self._wanted)
 
-    def listing(self, resource: Resource) -> WorkloadReader:
-        """The same for a whole list: what is kept of each object is little."""
-        return self.reader(resource)
+    def listing(self, resource: Resource) -> WorkloadListing:
+        """A reader for one whole list of this kind, which is held back to the room there is as it is read."""
+        return WorkloadListing(self.reader(resource), Room(self._room.namespace_bytes))
 
     def state(self, resource: Resource) -> KindState:
         return self._stores[resource].state
@@ -170,8 +228,14 @@ class WorkloadMirror:
         known = {one.name for one in listed if one.value is not None}
         for name in [name for name in store.values if name not in known]:
             self._put(resource, name, None)
+        before, store.beyond = store.beyond, set()
         for one in listed:
-            self._put(resource, one.name, one.value)
+            if one.beyond:
+                self._overflow(resource, one.name[0])
+            else:
+                self._put(resource, one.name, one.value)
+        for namespace in before - store.beyond:
+            self._tell(resource, (namespace, ""))
         if rewound or not older(version, store.watermark):
             store.watermark = version
         if store.relisting:
@@ -196,13 +260,30 @@ class WorkloadMirror:
         return MappingProxyType(self._stores[resource].values)
 
     def _put(self, resource: Resource, name: Name, value: Value | None) -> None:
-        values = self._stores[resource].values
-        if values.get(name) == value:
+        store = self._stores[resource]
+        before = store.values.get(name)
+        if before == value:
             return
-        if value is None:
-            del values[name]
-        else:
-            values[name] = value
+        if before is not None:
+            self._room.give_back(before)
+        if value is not None and not self._room.take(value):
+            self._overflow(resource, name[0])
+            value = None
+        if value is not None:
+            store.values[name] = value
+        elif before is not None:
+            del store.values[name]
+        if value is not before:
+            self._tell(resource, name)
+
+    def _overflow(self, resource: Resource, namespace: str) -> None:
+        store = self._stores[resource]
+        if namespace not in store.beyond:
+            store.beyond.add(namespace)
+            _log.warning("cluster.namespace.oversized", kind=str(resource), namespace=namespace)
+            self._tell(resource, (namespace, ""))
+
+    def _tell(self, resource: Resource, name: Name) -> None:
         for callback in self._changed:
             callback(resource, name)
 
@@ -272,40 +353,44 @@ def _anywhere(_namespace: str) -> bool:
     return True
 
 
-def _reduced(resource: Resource, body: Body) -> Value:
+def _reduced(resource: Resource, body: Body) -> Value | None:
+    """What is kept of an object; None of a pod that is over, which is no endpoint and has no address any more."""
     if resource is SERVICE:
         return service_from_body(body)
     if resource is SLICE:
         return slice_from_body(body)
     pod = pod_from_body(body)
-    if sum(map(len, pod.labels)) + sum(map(len, pod.labels.values())) > _MOST_LABELS or len(pod.ports) > _MOST_PORTS:
+    if pod.finished:
+        return None
+    if _characters(pod.labels.items()) > _MOST_LABELS or len(pod.ports) > _MOST_PORTS:
         pod = replace(pod, labels={}, ports=(), host_network=True)
     return replace(
         pod,
         namespace=sys.intern(pod.namespace),
         labels=_few_labels(tuple(sorted(pod.labels.items()))),
         service_account=sys.intern(pod.service_account),
-        ports=_shared(pod.ports),
+        ports=_one_for_all(pod.ports) if len(pod.ports) <= _SHARED_PORTS else pod.ports,
         owner=sys.intern(pod.owner),
-        node_ips=_shared(pod.node_ips),
+        node_ips=_one_for_all(pod.node_ips),
     )
 
 
 def _few_labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    """What is remembered outlives its pod, so that is never much."""
-    return _shared_labels(pairs) if len(pairs) <= _SHARED else MappingProxyType(dict(pairs))
+    if len(pairs) <= _SHARED_LABELS and _characters(pairs) <= _SHARED_CHARACTERS:
+        return _shared_labels(pairs)
+    return MappingProxyType(dict(pairs))
 
 
-@lru_cache(maxsize=8192)
+def _characters(pairs: Iterable[tuple[str, str]]) -> int:
+    return sum(len(key) + len(value) for key, value in pairs)
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _shared_labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     """One mapping for all pods that a template made."""
     return MappingProxyType(dict(pairs))
 
 
-def _shared(value: _Part) -> _Part:
-    return _one_for_all(value) if len(value) <= _SHARED else value
-
-
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_REMEMBERED)
 def _one_for_all(value: _Part) -> _Part:
     return value

@@ -17,7 +17,7 @@ from driftd.drift.modelled import tenancy_of
 from driftd.drift.served import slice_ref
 from driftd.drift.words import shown
 from driftd.policy.reach import Pod, Tenancy
-from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Scope, Witness
+from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Witness, scope_of
 
 _NAMED = 3
 
@@ -58,6 +58,30 @@ def misdirected(
             yield _overgrown(compiled, one)
 
 
+def unkept(compiled: Compiled, beyond: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """A finding for each kind, and governed namespace, of which there are more objects than are kept.
+
+    `beyond` has kinds and namespaces. What is not kept may be anything, and lead anywhere.
+    """
+    for kind, namespace in sorted(beyond):
+        if namespace in compiled.governed:
+            type_, what = _UNKEPT[kind]
+            ref = ObjectRef("", "Namespace", "", namespace)
+            summary = (
+                f"{ref} holds more {what} than driftd keeps (watch.namespace_workload_bytes): what the others are, and "
+                "whom they let in or lead to, is not known. See who makes so many (a ResourceQuota counts them), or "
+                "raise the bound, and the memory limit, if they are meant"
+            )
+            yield _finding(compiled, type_, ref, summary, None, direction=Direction.UNKNOWN, crosses=None)
+
+
+_UNKEPT: Mapping[str, tuple[FindingType, str]] = {
+    "Pod": (FindingType.RELABELLED, "pods"),
+    "Service": (FindingType.EXPOSED, "Services"),
+    "EndpointSlice": (FindingType.MISDIRECTED, "EndpointSlices"),
+}
+
+
 def _ways_in(service: LiveService) -> list[str]:
     ways = []
     if service.type == "LoadBalancer":
@@ -80,20 +104,19 @@ def _matters(compiled: Compiled, service: LiveService) -> bool:
     governed = compiled.governed.get(service.namespace)
     if governed is not None and governed.closed:
         return True
-    meant = [
-        one
-        for one in compiled.peers.get(service.namespace, ())
-        if service.selector and all(one.labels.get(key) == value for key, value in service.selector.items())
-    ]
+    meant = [one for one in compiled.peers.get(service.namespace, ()) if _may_select(service, one.labels)]
     return bool(meant) and not all(one.gateway for one in meant)
 
 
+def _may_select(service: LiveService, labels: Mapping[str, str]) -> bool:
+    """Whether a Service selects such pods; one of which not all is known may select any."""
+    if not service.selector:
+        return service.more
+    return all(labels.get(key) == value for key, value in service.selector.items())
+
+
 def _exposure(compiled: Compiled, service: LiveService, ways: list[str], pods: Iterable[Pod]) -> Finding:
-    selected = sorted(
-        pod.workload
-        for pod in pods
-        if service.selector and all(pod.labels.get(key) == value for key, value in service.selector.items())
-    )
+    selected = sorted(pod.workload for pod in pods if _may_select(service, pod.labels))
     first = service.ports[0] if service.ports else None
     target = f"{service.namespace}/{selected[0] if selected else service.name}"
     through = f"through {' and '.join(ways)} of Service {service.name}"
@@ -146,25 +169,33 @@ def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, stranger
 def _overgrown(compiled: Compiled, one: LiveSlice) -> Finding:
     ref = slice_ref(one)
     summary = (
-        f"{ref} has more than {MOST_ADDRESSES} addresses, or one that cannot be read, which no controller writes: "
-        "where all of them lead is not known. driftd writes no EndpointSlices: delete it"
+        f"{ref} has more than {MOST_ADDRESSES} addresses, hundreds of ports, or an address that cannot be read, "
+        "which no controller writes: where all of them lead is not known. driftd writes no EndpointSlices: delete it"
     )
     witness = Witness(f"callers of Service {one.namespace}/{shown(one.service, 80)}", "anybody", "TCP", "any")
     return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=True)
 
 
 def _finding(
-    compiled: Compiled, type_: FindingType, ref: ObjectRef, summary: str, witness: Witness, *, crosses: bool
+    compiled: Compiled,
+    type_: FindingType,
+    ref: ObjectRef,
+    summary: str,
+    witness: Witness | None,
+    *,
+    crosses: bool | None,
+    direction: Direction = Direction.LOOSENS,
 ) -> Finding:
-    governed = compiled.governed.get(ref.namespace)
+    scope = scope_of(ref)
+    governed = compiled.governed.get(scope.namespace)
     return Finding(
         id=finding_id(compiled.cluster, type_, ref),
         type=type_,
         ref=ref,
-        scope=Scope(ref.namespace) if governed else CLUSTER,
+        scope=scope if governed else CLUSTER,
         tenant=governed.tenant if governed else "",
-        direction=Direction.LOOSENS,
-        severity=severity(Direction.LOOSENS, crosses_tenant=crosses),
+        direction=direction,
+        severity=severity(direction, crosses_tenant=crosses),
         summary=summary,
         origin=governed.origin if governed else None,
         witness=witness,

@@ -20,7 +20,11 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class LiveService:
-    """A Service. An empty `selector` means that nobody but its EndpointSlices says where it leads."""
+    """A Service. An empty `selector` means that nobody but its EndpointSlices says where it leads.
+
+    `more`: there are ports, addresses or keys of the selector that are not here, so that whom it selects, and where it
+    leads them, is not known. A selector that is too long is not here at all.
+    """
 
     namespace: str
     name: str
@@ -28,6 +32,7 @@ class LiveService:
     selector: Mapping[str, str]
     ports: tuple[ServicePort, ...]
     external_ips: tuple[str, ...]
+    more: bool = False
 
 
 MOST_ADDRESSES = 1000
@@ -36,8 +41,14 @@ times more, which in a few slices of one tenant would be all of driftd's memory.
 
 
 _MOST_PARTS = 256
-"""Ports, addresses and selector keys of one Service. The first ones show whether it lets somebody in: a node port
-stands at each port or at none, one address is enough, and a selector of fewer keys takes in more pods."""
+"""Ports and addresses of one Service, and ports of one slice. The first ones show whether it lets somebody in: a node
+port stands at each port or at none, and one address is enough."""
+
+_MOST_SELECTED = 4096
+"""Characters of a selector. A megabyte of keys is legal, and selects nobody."""
+
+_LONGEST_PORT = 63
+"""Characters of a port's name, which a Service may choose as the one it leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,7 @@ class LiveSlice:
     """An EndpointSlice: where the Service of its label leads. A port number of 0 means every port.
 
     `addresses` are each in its one spelling. `more`: there are others that are not here, since nobody can read them or
-    they are beyond `MOST_ADDRESSES`, so that where the slice leads is not known.
+    they are beyond `MOST_ADDRESSES`, or more ports than anybody needs, so that where the slice leads is not known.
     """
 
     namespace: str
@@ -59,22 +70,25 @@ class LiveSlice:
 def service_from_body(body: Body) -> LiveService:
     """A Service of the API (v1)."""
     metadata, spec = body["metadata"], body.get("spec") or {}
-    ports = tuple(
-        ServicePort(
-            protocol=one.get("protocol") or "TCP",
-            number=one.get("port") or 0,
-            target=str(one.get("targetPort") or one.get("port") or ""),
-            node_port=one.get("nodePort") or 0,
-        )
-        for one in islice(spec.get("ports") or (), _MOST_PARTS)
-    )
+    selector, ports, addresses = spec.get("selector") or {}, spec.get("ports") or (), spec.get("externalIPs") or ()
+    wordy = sum(len(key) + len(value) for key, value in selector.items()) > _MOST_SELECTED
     return LiveService(
         namespace=metadata["namespace"],
         name=metadata["name"],
         type=spec.get("type") or "ClusterIP",
-        selector=dict(islice((spec.get("selector") or {}).items(), _MOST_PARTS)),
-        ports=ports,
-        external_ips=tuple(islice(spec.get("externalIPs") or (), _MOST_PARTS)),
+        selector={} if wordy else dict(selector),
+        ports=tuple(_port(one) for one in ports[:_MOST_PARTS]),
+        external_ips=tuple(addresses[:_MOST_PARTS]),
+        more=wordy or len(ports) > _MOST_PARTS or len(addresses) > _MOST_PARTS,
+    )
+
+
+def _port(one: Body) -> ServicePort:
+    return ServicePort(
+        protocol=one.get("protocol") or "TCP",
+        number=one.get("port") or 0,
+        target=str(one.get("targetPort") or one.get("port") or "")[:_LONGEST_PORT],
+        node_port=one.get("nodePort") or 0,
     )
 
 
@@ -84,13 +98,14 @@ def slice_from_body(body: Body) -> LiveSlice:
     endpoints = () if body.get("addressType") == "FQDN" else body.get("endpoints") or ()
     every = (address for one in endpoints for address in one.get("addresses") or ())
     read = [_read(address) for address in islice(every, MOST_ADDRESSES)]
+    ports = body.get("ports") or ()
     return LiveSlice(
         namespace=metadata["namespace"],
         name=metadata["name"],
         service=(metadata.get("labels") or {}).get("kubernetes.io/service-name", ""),
         addresses=tuple(address for address in read if address is not None),
-        ports=tuple((one.get("protocol") or "TCP", one.get("port") or 0) for one in body.get("ports") or ()),
-        more=None in read or next(every, None) is not None,
+        ports=tuple((one.get("protocol") or "TCP", one.get("port") or 0) for one in ports[:_MOST_PARTS]),
+        more=None in read or next(every, None) is not None or len(ports) > _MOST_PARTS,
     )
 
 

@@ -65,8 +65,9 @@ _OF_OTHERS: Mapping[str, str] = {
         "EndpointSlices: delete it, or the addresses in it"
     ),
     "Service": (
-        "{ref} selects pods that none of its EndpointSlices lists, and rules go by that Service; {effect}. driftd "
-        "writes no EndpointSlices: see whether their controller runs and who takes pods out of them"
+        "{ref} selects pods that none of its EndpointSlices lists, or says more than can be judged, and rules go by "
+        "that Service; {effect}. driftd writes neither: see whether the slices' controller runs, who takes pods out of "
+        "them, and who gave the Service hundreds of ports or so long a selector"
     ),
     "NetworkSet": (
         "{ref} is in a namespace that the model does not govern, and rules find it by its labels; {effect}. driftd "

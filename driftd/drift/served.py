@@ -50,22 +50,30 @@ class Backings:
     """Live Services and slices, and the pods that may stand behind them: a copy that does not change.
 
     `unsettled` are addresses that are left out: slices and pods are told apart from each other, and a pod that comes or
-    goes is for a moment known to one of them only.
+    goes is for a moment known to one of them only. `unknown` are namespaces of which not all pods, Services and slices
+    are here.
     """
 
     services: Mapping[Name, LiveService]
     slices: Mapping[Name, tuple[LiveSlice, ...]]
     pods: Mapping[Name, Pod]
     unsettled: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, services: Iterable[LiveService], slices: Iterable[LiveSlice], pods: Mapping[Name, Pod]) -> "Backings":
+    def of(
+        cls,
+        services: Iterable[LiveService],
+        slices: Iterable[LiveSlice],
+        pods: Mapping[Name, Pod],
+        unknown: frozenset[str] = frozenset(),
+    ) -> "Backings":
         """`slices` in any order; they are put together by the Service that their label names."""
         by_service: dict[Name, list[LiveSlice]] = {}
         for one in slices:
             by_service.setdefault((one.namespace, one.service), []).append(one)
         ordered = {name: tuple(sorted(found, key=lambda one: one.name)) for name, found in by_service.items()}
-        return cls({(one.namespace, one.name): one for one in services}, ordered, pods)
+        return cls({(one.namespace, one.name): one for one in services}, ordered, pods, unknown=unknown)
 
     def settled(self, unsettled: frozenset[str]) -> "Backings":
         """The same without some addresses."""
@@ -95,14 +103,18 @@ class Backings:
         listed = {address for name in named for one in self.slices.get(name, ()) for address in one.addresses}
         holders, selected = self._holders(listed), self._selected(model, named)
         for name in sorted(named):
+            if name[0] in self.unknown:
+                continue  # that the namespace is too large is told by itself
             service, slices = self.services.get(name), self.slices.get(name, ())
             own = _is_the_platforms(model, name)
             beyond = list(slices) if own else list(self._beyond(service, slices, holders))
             many = sum(len(one.addresses) for one in beyond)
             room = MOST_LISTED if own else MOST_LISTED - taken[name[0]]
-            too_many = any(one.more for one in slices) or many > max(room, 0)
+            wordy = service is not None and service.more
+            too_many = wordy or any(one.more for one in slices) or many > max(room, 0)
             if too_many and not own:
-                overgrown.append(slice_ref(next((one for one in slices if one.more), slices[0])))
+                told = None if wordy else next((one for one in slices if one.more), slices[0])
+                overgrown.append(ObjectRef("", "Service", *name) if told is None else slice_ref(told))
             if too_many or (service is None and not slices):
                 continue
             taken[name[0]] += many

@@ -29,6 +29,7 @@ from driftd.drift import (
     pod_inputs,
     relabelled_others,
     relabelled_pods,
+    unkept,
 )
 from driftd.engine.doubt import Doubts
 from driftd.engine.record import OpenFindings
@@ -79,7 +80,8 @@ class _Changes:
 class _Live:
     """A copy of what is known, for the thread. `at` is the monotonic second of the copy.
 
-    `labelled` has every object whose labels may count, and those that changed; None for those gone.
+    `labelled` has every object whose labels may count, and those that changed; None for those gone. `beyond`: kinds and
+    namespaces of which not all is kept.
     """
 
     compiled: Compiled
@@ -89,6 +91,7 @@ class _Live:
     slices: tuple[LiveSlice, ...]
     labelled: Mapping[ObjectRef, Live | None]
     sets: Mapping[ObjectRef, Live]
+    beyond: frozenset[tuple[Resource, str]]
     at: float
 
 
@@ -96,6 +99,7 @@ def _by_shape(live: _Live) -> Iterator[Finding]:
     """Findings that need no reachability."""
     yield from exposed(live.compiled, live.services, live.pods)
     yield from misdirected(live.compiled, live.slices, live.pods)
+    yield from unkept(live.compiled, ((resource.kind, namespace) for resource, namespace in live.beyond))
 
 
 def _is_told_here(finding: Finding) -> bool:
@@ -293,6 +297,7 @@ class WorkloadDrift:
             slices=tuple(self._workloads.slices.values()),
             labelled=self._labelled(changes),
             sets=self._of_kinds(_SETS),
+            beyond=self._workloads.beyond,
             at=self._pace.clock.monotonic(),
         )
         needless = not (live.pods or model.coverage.selector_keys or self._of_kinds(EVALUATED))
@@ -347,7 +352,8 @@ class WorkloadDrift:
 
     def _surround(self, world: World, live: _Live, *, everything: bool) -> bool:
         """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""
-        backings = Backings.of(live.services, live.slices, live.pods)
+        unknown = frozenset(namespace for _, namespace in live.beyond)
+        backings = Backings.of(live.services, live.slices, live.pods, unknown)
         doubtful = backings.in_doubt(live.compiled, world.services_named)
         fresh = self._doubts.look(doubtful, live.at)
         self._looks_again = min(fresh.values(), default=None)

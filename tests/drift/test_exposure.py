@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from driftd.compile import Compiled, compile_model
-from driftd.drift import exposed, misdirected, service_from_body, slice_from_body
+from driftd.drift import exposed, misdirected, service_from_body, slice_from_body, unkept
 from driftd.policy.reach import Pod
-from driftd.values import CLUSTER, Direction, Finding, Severity
+from driftd.values import CLUSTER, Direction, Finding, ObjectRef, Severity
 from tests.support.model_texts import environment, model
 
 ATTACHED = """\
@@ -163,3 +163,32 @@ def test_a_service_of_a_thousand_ports_and_addresses_is_kept_small_and_found_all
     (finding,) = found(huge)
     assert "node ports" in finding.summary
     assert "external IP" in finding.summary
+
+
+def test_a_selector_of_a_megabyte_is_not_kept_and_may_select_anybody() -> None:
+    """Seen: Services of 256 keys with a prefix of 253 characters each took 150 KB, as many as a tenant liked."""
+    wordy = {f"{'k' * 200}/{number}": "v" * 63 for number in range(256)} | {"app": "redis"}
+    kept = service_from_body(service("redis-globex", wordy, type="LoadBalancer"))
+    assert (kept.selector, kept.more) == ({}, True)
+    (one,) = found(service("redis-globex", wordy, type="LoadBalancer"))
+    assert one.scope == CLUSTER
+    assert not service_from_body(service("shop", {"app": "web"})).more
+
+
+def test_a_slice_of_thousands_of_ports_is_kept_small_and_told() -> None:
+    """Seen: twenty slices of 15,000 ports took 60 MB."""
+    metadata = {"namespace": "desk", "name": "s-1"}
+    body = {"metadata": metadata, "endpoints": [], "ports": [{"port": one} for one in range(1, 15_001)]}
+    kept = slice_from_body(body)
+    assert (len(kept.ports), kept.more) == (256, True)
+    (one,) = misdirected(compiled(), [kept], {})
+    assert (one.severity, "hundreds of ports" in one.summary) == (Severity.CRITICAL, True)
+
+
+def test_a_governed_namespace_of_which_not_all_is_kept_is_unknown_by_kind_and_no_other_is_told() -> None:
+    beyond = [(kind, name) for kind in ("Pod", "Service", "EndpointSlice") for name in ("shop", "strangers")]
+    told = list(unkept(compiled(), beyond))
+    assert len({one.id for one in told}) == 3
+    assert {(one.ref, one.direction, one.severity, one.tenant, one.scope.namespace) for one in told} == {
+        (ObjectRef("", "Namespace", "", "shop"), Direction.UNKNOWN, Severity.CRITICAL, "acme", "shop")
+    }

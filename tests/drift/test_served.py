@@ -192,6 +192,21 @@ def test_a_slice_that_no_rule_goes_by_does_nothing() -> None:
     assert findings(endpoint_slice("shop/other-1", "other", ["203.0.113.9"], ("TCP", 8080))) == []
 
 
+def test_a_service_that_says_too_much_is_not_known_and_never_one_of_fewer_keys() -> None:
+    wordy = service("shop/api", "api", selector={f"key-{number}": "v" * 60 for number in range(200)})
+    (found,) = findings(wordy)
+    assert (found.ref, found.direction) == (ObjectRef("", "Service", SHOP, "api"), Direction.UNKNOWN)
+    assert not world(wordy).knows((SHOP, "api"))
+
+
+def test_no_service_of_a_namespace_is_known_of_which_not_all_is_kept() -> None:
+    here = world(API)
+    assert here.knows((SHOP, "api"))
+    here.surround(replace(backings(API), unknown=frozenset({SHOP})))
+    assert not here.knows((SHOP, "api"))
+    assert list(here.stray_others()) == []  # that the namespace is too large is told by itself
+
+
 def test_slices_of_a_platform_namespace_are_the_platforms() -> None:
     rule = {"action": "Allow", "destination": {"services": {"name": "metrics", "namespace": "kube-system"}}}
     here = world(endpoint_slice("kube-system/metrics-1", "metrics", ["203.0.113.9"], ("TCP", 443)))
