@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Final
@@ -89,9 +89,7 @@ class Cells:
 
     def _views(self) -> None:
         old_views, new_views = self.before.namespaces, self.after.namespaces
-        noisy = (
-            sorted({name for name, _ in old_views.items() ^ new_views.items()}) if old_views is not new_views else []
-        )
+        noisy = self.before.unlike(self.after)
         self._noisy.update(noisy)
         changing = 0
         for name in noisy:
@@ -212,11 +210,12 @@ class Cells:
             differing = reduce(or_, (group.bits for group in self.changed), 0)
             for moved in self.moved:
                 differing |= moved.places
-            anybody = replace(facing, bits=differing)
+            ported, rest = (differing if asked else 0 for asked in facing.traffic)
+            views = self.after.namespaces.values()
             found = self._nearby[facing.kind] = [
                 view
-                for name, view in self.after.namespaces.items()
-                if name not in self._noisy and anybody(core.peers(view, side, surely=surely))
+                for view, peers in zip(views, core.peers(views, side, surely=surely), strict=True)
+                if (peers[0] & ported or peers[1] & rest) and view.name not in self._noisy
             ]
         return found
 

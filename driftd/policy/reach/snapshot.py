@@ -108,18 +108,28 @@ class Core:
             self._meet()
         return plan.verdict(self.matcher)
 
-    def peers(self, view: NamespaceView, side: int, *, surely: bool) -> Reached:
-        """The endpoints with which any class of a namespace exchanges anything, incoming (0) or outgoing (1)."""
+    def peers(self, views: Iterable[NamespaceView], side: int, *, surely: bool) -> list[Reached]:
+        """For each namespace the endpoints with which any class of it exchanges anything, coming in (0) or going out.
+
+        Hot: a judgement asks it of every namespace there is, several times.
+        """
         if self._met != self.endpoints.size:
             self._meet()
-        kept, age = view.peers.get((side, surely)), self._age + self._ages.get(view.name, 0)
-        if kept is None or kept[0] != age:
-            ported = rest = 0
-            for plans in view.groups:
-                more = self.verdict(plans[side]).reached(surely=surely)
-                ported, rest = ported | more[0], rest | more[1]
-            kept = view.peers[side, surely] = (age, (ported, rest))
-        return kept[1]
+        key, age, ages = (side, surely), self._age, self._ages
+        found = []
+        for view in views:
+            kept, now = view.peers.get(key), age + ages.get(view.name, 0)
+            if kept is None or kept[0] != now:
+                kept = view.peers[key] = (now, self._peers(view, side, surely=surely))
+            found.append(kept[1])
+        return found
+
+    def _peers(self, view: NamespaceView, side: int, *, surely: bool) -> Reached:
+        ported = rest = 0
+        for plans in view.groups:
+            more = self.verdict(plans[side]).reached(surely=surely)
+            ported, rest = ported | more[0], rest | more[1]
+        return ported, rest
 
     def forget(self) -> None:
         """Have every verdict found anew: what is known of the endpoints that there were has changed."""
@@ -189,6 +199,20 @@ class Snapshot:
             for name, view in self.namespaces.items()
         }
         return replace(empty, namespaces=views, cluster=self.cluster)
+
+    def within(self, names: Iterable[str]) -> "Snapshot":
+        """What lies in some of its namespaces, and the world outside: to ask about flows between these alone."""
+        views = {name: view for name in names if (view := self.namespaces.get(name)) is not None}
+        live = self.live & ~self.core.endpoints.labels.everything
+        for view in views.values():
+            live |= view.live
+        return replace(self, namespaces=views, live=live)
+
+    def unlike(self, other: "Snapshot") -> list[str]:
+        """Namespaces that are not the very same in another snapshot of the lineage, by name."""
+        mine, theirs = self.namespaces, other.namespaces
+        found = {name for name, view in theirs.items() if mine.get(name) is not view}
+        return sorted(found | (mine.keys() - theirs.keys()))
 
     @property
     def dialect(self) -> Dialect:
