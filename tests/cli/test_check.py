@@ -12,6 +12,7 @@ from driftd.cli.live import LiveState
 from driftd.cli.meaning import meanings
 from driftd.drift import Difference
 from driftd.values import FindingType
+from tests.support.admins import GROUP, admin, incoming, outgoing, spaces
 from tests.support.cli import Items, driftd, dump, write_model
 from tests.support.json_schema import errors
 from tests.support.model_texts import PLAN, environment
@@ -338,3 +339,27 @@ def test_of_very_many_policies_that_differ_the_first_are_judged_and_what_decides
     deciding = [one.ref for one in missing if one.ref.kind in ("NetworkPolicy", "Namespace")]
     assert [ref in known for ref in deciding] == [True] * 3 + [False] * (len(deciding) - 3)
     assert known.keys() >= {one.ref for one in missing} - set(deciding)
+
+
+def test_an_admin_policy_is_drift_by_what_it_does_and_the_rest_is_judged_beside_it(models: Path) -> None:
+    both = spaces("shop", "desk")
+    opens = admin("opens", both, incoming("Allow", both), outgoing("Allow", both))
+    shuts = admin("shuts", both, outgoing("Deny", both), priority=1)
+
+    def directions(*policies: Any, rogue: bool = False) -> dict[str, str]:
+        def living(items: Items) -> None:
+            items.extend(policies)
+            if rogue:
+                find(items, "NetworkPolicy", "default-deny")["spec"]["egress"] = [{"to": [{"namespaceSelector": {}}]}]
+
+        ran = check(models, dump(models, living), "-o", "json")
+        assert ran.code == 1, ran.err
+        return {one["object"]["name"]: one["direction"] for one in ran.json()["findings"]}
+
+    assert directions(opens) == {"opens": "loosens"}
+    assert directions(opens, shuts) == {"opens": "neutral", "shuts": "tightens"}
+    assert directions(rogue=True) == {"default-deny": "loosens"}
+    shut_in = admin("shut-in", spaces("shop"), outgoing("Deny", spaces()))
+    assert directions(shut_in, rogue=True)["default-deny"] == "neutral"
+    unread = check(models, dump(models, lambda items: items.append({**opens, "apiVersion": f"{GROUP}/v9"})))
+    assert unread.code == 3

@@ -44,6 +44,16 @@ async def test_a_pinned_kind_in_other_versions_only_is_not_served(server: ApiSer
     assert ("networking.k8s.io", "NetworkPolicy") not in served.kinds
 
 
+async def test_a_kind_is_taken_in_the_version_that_is_read_and_else_in_the_one_the_server_prefers(
+    server: ApiServer, session: Session
+) -> None:
+    wanted = {("networking.k8s.io", "NetworkPolicy"): "v1beta1"}
+    for versions, taken in ((NETWORKING, "v1beta1"), (NETWORKING[:1], "v1")):
+        serve(server, CORE, aggregated(("networking.k8s.io", versions)))
+        served = await Discovery(session, interest, preferred=wanted).look()
+        assert served.kinds["networking.k8s.io", "NetworkPolicy"][0].version == taken
+
+
 @pytest.mark.parametrize("groups", [("projectcalico.org", "crd.projectcalico.org"), ("crd.projectcalico.org",)])
 async def test_of_two_groups_that_serve_one_kind_one_is_read(
     server: ApiServer, session: Session, groups: tuple[str, ...]

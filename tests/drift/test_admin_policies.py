@@ -220,7 +220,7 @@ def test_a_strange_shape_is_left_out_and_unknown() -> None:
 def home(name: str, **labels: str) -> Live:
     ref = ObjectRef("", "Namespace", "", name)
     desired = compiled().governed[name].objects.get(ref)
-    body = desired.body() if desired else {"metadata": {"name": name, "labels": {}}}
+    body: Body = desired.body() if desired else {"metadata": {"name": name, "labels": {}}}
     body["metadata"]["labels"] = {**(body["metadata"].get("labels") or {}), **labels}
     return live({"apiVersion": "v1", "kind": "Namespace", **body})
 

@@ -20,7 +20,8 @@ from driftd.policy.kinds import CALICO, KINDS
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
 from driftd.values import CLUSTER as WHOLE
-from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Scope
+from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Resource, Scope
+from tests.support.admins import GROUP, admin, incoming, lived, living, spaces
 from tests.support.cluster import spec_digest
 from tests.support.model_texts import CLUSTER, environment, model
 
@@ -83,6 +84,7 @@ class Judge:
     world: World = field(default_factory=lambda: World(compiled()))
     faults: list[Exception] = field(default_factory=list)
     reconsidered: list[frozenset[str] | None] = field(default_factory=list)
+    asked_anew: int = 0
 
     async def ask(self, question: Callable[[World], _Answer]) -> _Answer:
         if self.faults:
@@ -91,6 +93,9 @@ class Judge:
 
     def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
         self.reconsidered.append(namespaces)
+
+    def ask_anew(self) -> None:
+        self.asked_anew += 1
 
 
 @dataclass
@@ -325,3 +330,28 @@ async def test_a_pod_that_goes_while_a_judgement_fails_is_not_remembered() -> No
         stand.judge.faults.append(RuntimeError("odd"))
         stand.put(None)
         await stand.until(lambda: not stand.found())
+
+
+async def test_labels_of_a_tenants_namespace_by_which_an_admin_policy_goes_have_all_that_stands_judged_again() -> None:
+    trusted = admin("trusted", spaces(zone="trusted"), incoming("Deny", spaces()))
+    async with standing() as stand:
+        stand.ready()
+        await stand.until(lambda: stand.drift.judged)
+        home, admins = (
+            KINDS["", "Namespace"].resource,
+            Resource(GROUP, "v1alpha1", trusted["kind"], "x", namespaced=False),
+        )
+        for resource in (home, admins):
+            stand.mirror.watch(resource)
+        ref = ObjectRef("", "Namespace", "", "shop")
+        body = compiled().governed["shop"].objects[ref].body()
+        body["metadata"]["labels"]["zone"] = "trusted"
+        live = Live(ref, orjson.dumps(body), Digest(b"1"), "u", "5", terminating=False, managers=())
+        stand.mirror.apply(home, live)
+        await stand.until(lambda: len(stand.judge.reconsidered) > 1)
+        assert stand.judge.asked_anew == 0  # nobody goes by it
+        stand.judge.world.admit(living(trusted))
+        stand.mirror.apply(admins, lived(trusted))
+        await stand.until(lambda: stand.judge.asked_anew == 1)
+        assert stand.judge.reconsidered[-1] is None
+        assert stand.judge.world.homes[ref]["metadata"]["labels"]["zone"] == "trusted"
