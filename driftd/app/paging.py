@@ -38,7 +38,7 @@ from driftd.paging import (
 from driftd.settings import PagingSettings, Settings
 from driftd.store import Store, StoreMode
 from driftd.telemetry import Metrics
-from driftd.values import Clock, Scope, scope_of
+from driftd.values import Clock, Resource, Scope, scope_of
 
 _MAINTENANCE_SECONDS = 5.0
 _UNKNOWN_SECONDS = 30.0
@@ -94,11 +94,14 @@ class Inside:
             return False
         return not self.elector.led_by_other
 
+    def _oversized(self) -> list[tuple[Resource, str]]:
+        return sorted({*self.mirror.abridged(), *self.mirror.left_out(), *self.workloads.mirror.beyond})
+
     def conditions(self) -> list[Condition]:
         """What is wrong with driftd's own powers at this moment."""
         found = [
             *blind_kinds(self.mirror.states()),
-            *oversized((*self.mirror.abridged(), *sorted(self.workloads.mirror.beyond)), self.tenant_of),
+            *oversized(self._oversized(), self.tenant_of),
             *missing_workloads(self.workloads.mirror.states()),
             *stuck_judge(*self.workloads.stuck_seconds),
         ]

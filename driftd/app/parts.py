@@ -51,7 +51,7 @@ from driftd.engine import (
     last_epoch,
     pending,
 )
-from driftd.policy.kinds import KINDS, Coverage, digests_under
+from driftd.policy.kinds import KINDS, Coverage, World, digests_under
 from driftd.settings import Settings
 from driftd.source import LastGood
 from driftd.store import Store, StoreMode, StoreState
@@ -75,7 +75,7 @@ class Parts:
         self.session = session
         self._traces = outside.traces
         self.metrics = outside.metrics
-        self.mirror = Mirror(digests_under(Coverage()), pace, settings.watch.namespace_bytes)
+        self.mirror = Mirror(digests_under(Coverage()), pace, settings.watch.namespace_bytes, self._is_spare)
         self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
         self.namespaces = KnownNamespaces()
         self.watching = Watching(
@@ -176,6 +176,18 @@ class Parts:
         self.health = HealthServer(
             metrics=self.metrics, live=health.live, ready=health.ready, host=settings.web.host, port=settings.web.port
         )
+
+    def _is_spare(self, ref: ObjectRef) -> bool:
+        """Whether nobody needs to know of an object: tenants make ServiceAccounts of their own, as many as they like.
+
+        One that another model comes to name is asked for when it is missed.
+        """
+        kind = KINDS.get((ref.group, ref.kind))
+        if kind is None or kind.world is not World.OPEN or not ref.namespace:
+            return False
+        model = self.models.in_force
+        governed = model.governed(Scope(ref.namespace)) if model else None
+        return governed is None or ref not in governed.objects
 
     def _model_loop(self, store: Store, read_model: ReadModel) -> ModelLoop:
         self.first_model = asyncio.Event()

@@ -125,13 +125,16 @@ class Auditor:
         reader, held = self.mirror.reader(resource), self.mirror.of_kind(resource)
         for _ in range(_LIST_TRIES):
             listed: dict[ObjectRef, Listed | Live] = {}
+            left_out: set[str] = set()
             version = ""
             try:
                 async for page in pages(self.session, reader):
                     for count, item in enumerate(page.items, start=1):
                         one = reader.listed(item)
                         known = held.get(one.ref)
-                        if known is None or (known.uid, known.resource_version) != (one.uid, one.resource_version):
+                        if self.mirror.leaves_out(one.ref):
+                            left_out.add(one.ref.namespace)
+                        elif known is None or (known.uid, known.resource_version) != (one.uid, one.resource_version):
                             listed[one.ref] = one
                         else:
                             listed[known.ref] = known
@@ -142,6 +145,7 @@ class Auditor:
                 continue
             except Malformed as error:
                 raise BadAnswer("GET", collection_path(resource), str(error)) from error
+            self.mirror.recount(resource, left_out)
             return listed, version
         raise ListExpired(f"GET {collection_path(resource)}: expired {_LIST_TRIES} times; the server forgets too fast")
 

@@ -2,23 +2,30 @@
 
 Beyond the budget an object is kept *abridged*: who it is, which version, the digest of all it was, its content if that
 is little, and of its metadata what driftd reads. So it is known to differ or not as before; what else it holds is read
-again when it is needed.
+again when it is needed. What would cost as much abridged is kept, and left out altogether where nobody needs it.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
 from driftd.cluster.wire import ObjectReader
-from driftd.values import Body, Live, Resource
+from driftd.values import Body, Digest, Live, ObjectRef, Resource
+
+Spare = Callable[[ObjectRef], bool]
+"""Whether nobody needs to know of an object, as of one of an open kind that the model does not name."""
 
 NAMESPACE_BYTES: Final = 1024 * 1024
 """Honest namespaces hold some kilobytes of a kind; five hundred rules in one policy are a hundred."""
 
 LITTLE: Final = 2048
-"""Bytes of an object that is kept whatever its namespace holds: no more could be saved of it than it takes."""
+"""Bytes of an object of which no more could be saved than it takes: it is kept whole whatever its namespace holds."""
+
+OVERHEAD: Final = 1024
+"""Bytes that each object takes beside its content: its names, digest and version, and its places in the mirror."""
 
 NOT_KEPT: Final = "(not kept: read it again)"
 """Stands where the content was, and where very many labels were. No kind takes a text there, and neither does whoever
@@ -30,39 +37,54 @@ _LABELS_BYTES: Final = 4096
 _MOST_NAMES: Final = 16
 
 
+def never_spare(_ref: ObjectRef) -> bool:
+    """Whatever there is has to be known."""
+    return False
+
+
 @dataclass(slots=True)
 class Budget:
     """Bytes of one kind by namespace; 0 means without end.
 
-    Objects without a namespace are not counted: they are few, and not a tenant's to make.
+    Objects without a namespace are not counted: they are few, and not a tenant's to make. `spare` is asked about
+    objects for which there is no room.
     """
 
     namespace_bytes: int = NAMESPACE_BYTES
+    spare: Spare = never_spare
     kept: Counter[str] = field(default_factory=Counter)
     abridged: Counter[str] = field(default_factory=Counter)
 
-    def admit(self, live: Live) -> Live:
-        """The object as it may be kept, counted."""
+    def admit(self, live: Live) -> Live | None:
+        """The object as it may be kept, counted; None where it is to be left out."""
         namespace = live.ref.namespace
-        kept = live if live.abridged or self.has_room(live) else abridged(live)
+        kept = live
+        if not self._fits(live):
+            if self.spare(live.ref):
+                return None
+            kept = live if live.abridged or len(live.raw) <= LITTLE else abridged(live)
         if namespace:
-            self.kept[namespace] += len(kept.raw)
+            self.kept[namespace] += OVERHEAD + len(kept.raw)
             if kept.abridged:
                 self.abridged[namespace] += 1
         return kept
 
     def has_room(self, live: Live) -> bool:
         """Whether the object may be kept whole; one that is little always may."""
+        return len(live.raw) <= LITTLE or self._fits(live)
+
+    def _fits(self, live: Live) -> bool:
         namespace = live.ref.namespace
-        unbounded = not namespace or not self.namespace_bytes or len(live.raw) <= LITTLE
-        return unbounded or self.kept[namespace] + len(live.raw) <= self.namespace_bytes
+        if not namespace or not self.namespace_bytes:
+            return True
+        return self.kept[namespace] + OVERHEAD + len(live.raw) <= self.namespace_bytes
 
     def release(self, live: Live) -> None:
         """The object is kept no longer, or another version takes its place."""
         namespace = live.ref.namespace
         if not namespace:
             return
-        for counted, amount in ((self.kept, len(live.raw)), (self.abridged, int(live.abridged))):
+        for counted, amount in ((self.kept, OVERHEAD + len(live.raw)), (self.abridged, int(live.abridged))):
             counted[namespace] -= amount
             if not counted[namespace]:
                 del counted[namespace]
@@ -74,6 +96,7 @@ class BudgetedReader:
 
     reader: ObjectReader
     budget: Budget
+    _left_out: dict[str, Live] = field(default_factory=dict, init=False)
 
     @property
     def resource(self) -> Resource:
@@ -85,7 +108,18 @@ class BudgetedReader:
 
     def live(self, data: memoryview | bytes) -> Live:
         """Raises Malformed."""
-        return self.budget.admit(self.reader.live(data))
+        live = self.reader.live(data)
+        kept = self.budget.admit(live)
+        if kept is not None:
+            return kept
+        namespace = live.ref.namespace
+        return self._left_out.setdefault(namespace, left_out(live.ref))
+
+
+def left_out(ref: ObjectRef) -> Live:
+    """What stands in a list for all objects of a namespace that are left out of it: no object has no name."""
+    nameless = replace(ref, name="")
+    return Live(nameless, b"{}", Digest(b""), "", "", terminating=False, managers=(), abridged=True, hollow=True)
 
 
 def abridged(live: Live) -> Live:

@@ -6,14 +6,15 @@ are called synchronously, so what they see is never half a change.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import structlog
 
-from driftd.cluster.budget import NAMESPACE_BYTES, Budget, BudgetedReader
+from driftd.cluster.budget import NAMESPACE_BYTES, Budget, BudgetedReader, Spare, never_spare
 from driftd.cluster.errors import ClusterError
+from driftd.cluster.kind_store import KindStore
 from driftd.cluster.pace import Pace
 from driftd.cluster.versions import older, passed
 from driftd.cluster.wire import DigestOf, ObjectReader
@@ -26,7 +27,6 @@ Subscriber: TypeAlias = Callable[[ObjectRef, Live | None, Live | None], None]
 StateSubscriber: TypeAlias = Callable[[Resource, KindState, str], None]
 """Called with a kind, its new state and why."""
 
-_BURIED: Final = 4096
 _SLICE: Final = 24
 _EMPTY: MappingProxyType[ObjectRef, Live] = MappingProxyType({})
 _log = structlog.get_logger()
@@ -36,37 +36,21 @@ class KindNotWatched(ClusterError):
     """The mirror holds no store for the kind of this object: nothing is known of it."""
 
 
-@dataclass(slots=True)
-class _Store:
-    """One kind. `watermark` is the version up to which the server has told everything.
-
-    `buried` are the uids that went last, oldest first: a uid never comes back, so whatever is told of one later is old.
-    """
-
-    resource: Resource
-    reader: ObjectReader
-    state: KindState = KindState.SYNCING
-    why: str = "not listed yet"
-    since: float = 0.0
-    watermark: str = ""
-    objects: dict[ObjectRef, Live] = field(default_factory=dict)
-    buried: dict[str, None] = field(default_factory=dict)
-    waiters: list[tuple[ObjectRef, str, asyncio.Future[None]]] = field(default_factory=list)
-    budget: Budget = field(default_factory=Budget)
-
-
 class Mirror:
     """The objects of the watched kinds as the API server last told them.
 
     `digest` gives the covered digest of an object; it changes with the model's coverage, see `rebase_in_slices`. Not
     READY means unknown: objects of such a kind stay as last seen, and no absence may be read from it (D6).
 
-    `namespace_bytes` bounds what is kept whole of one kind in one namespace, 0 not at all; the rest is abridged.
+    `namespace_bytes` bounds what is kept whole of one kind in one namespace, 0 not at all; the rest is abridged, or
+    left out where `spare` says that nobody needs it.
     """
 
-    def __init__(self, digest: DigestOf, pace: Pace, namespace_bytes: int = NAMESPACE_BYTES) -> None:
-        self._digest, self._pace, self._namespace_bytes = digest, pace, namespace_bytes
-        self._stores: dict[tuple[str, str], _Store] = {}
+    def __init__(
+        self, digest: DigestOf, pace: Pace, namespace_bytes: int = NAMESPACE_BYTES, spare: Spare = never_spare
+    ) -> None:
+        self._digest, self._pace, self._namespace_bytes, self._spare = digest, pace, namespace_bytes, spare
+        self._stores: dict[tuple[str, str], KindStore] = {}
         self._scopes: dict[Scope, dict[ObjectRef, Live]] = {}
         self._subscribers: list[Subscriber] = []
         self._state_subscribers: list[StateSubscriber] = []
@@ -114,7 +98,7 @@ class Mirror:
 
     def listing(self, resource: Resource) -> BudgetedReader:
         """A reader for one whole list of this kind, which is held back to the budget as it is read."""
-        return BudgetedReader(self._store(resource).reader, Budget(self._namespace_bytes))
+        return BudgetedReader(self._store(resource).reader, self._budget())
 
     def abridged(self) -> Mapping[tuple[Resource, str], int]:
         """How many objects of a kind, in a namespace, are not kept whole."""
@@ -123,6 +107,22 @@ class Mirror:
             for store in self._stores.values()
             for namespace, count in store.budget.abridged.items()
         }
+
+    def left_out(self) -> frozenset[tuple[Resource, str]]:
+        """Kinds and namespaces of which objects that the model does not name are not known."""
+        stores = self._stores.values()
+        return frozenset((store.resource, namespace) for store in stores for namespace in store.left_out)
+
+    def leaves_out(self, ref: ObjectRef) -> bool:
+        """Whether an object is not known because nobody needs it."""
+        store = self._stores.get((ref.group, ref.kind))
+        if store is None or ref.namespace not in store.left_out or ref in store.objects:
+            return False
+        return self._spare(ref)
+
+    def recount(self, resource: Resource, namespaces: Collection[str]) -> None:
+        """A look at every object of the kind has met some that are left out in these namespaces only."""
+        self._store(resource).left_out.intersection_update(namespaces)
 
     def resource_of(self, ref: ObjectRef) -> Resource:
         """The watched kind of an object. Raises KindNotWatched."""
@@ -139,8 +139,8 @@ class Mirror:
         reader = ObjectReader(resource, self._current_digest, partial=partial)
         store = self._stores.get(key)
         if store is None:
-            budget = Budget(self._namespace_bytes)
-            self._stores[key] = _Store(resource, reader, since=self._pace.clock.monotonic(), budget=budget)
+            since = self._pace.clock.monotonic()
+            self._stores[key] = KindStore(resource, reader, since=since, budget=self._budget())
         else:
             store.resource, store.reader = resource, reader
         self.mark(resource, KindState.SYNCING, "not listed yet")
@@ -190,7 +190,7 @@ class Mirror:
                 changed += self._redigest(store, live, now)
         return changed
 
-    def _redigest(self, store: _Store, live: Live, digest: Digest) -> bool:
+    def _redigest(self, store: KindStore, live: Live, digest: Digest) -> bool:
         if digest == live.digest:
             return False
         self._put(store, replace(live, digest=digest))
@@ -206,19 +206,23 @@ class Mirror:
         """
         store = self._store(resource)
         known = {live.ref: live for live in listed}
+        store.left_out.clear()
+        for ref in [ref for ref in known if not ref.name]:
+            del known[ref]
+            store.leave_out(ref.namespace)
         for live in known.values():
             store.buried.pop(live.uid, None)  # the list decides; deletions it does not know yet follow in the watch
             self._offer(store, live, authoritative=rewound)
         for ref, live in tuple(store.objects.items()):
             if ref not in known and (rewound or not older(version, live.resource_version)):
-                self._drop(store, ref)
-        self._advance(store, version, force=rewound)
+                self._drop(store, ref, buried=ref.namespace not in store.left_out)  # there it may be
+        store.advance(version, force=rewound)
 
     def apply(self, resource: Resource, live: Live) -> None:
         """Takes one ADDED or MODIFIED event."""
         store = self._store(resource)
         self._offer(store, live)
-        self._advance(store, live.resource_version)
+        store.advance(live.resource_version)
 
     def vanish(self, resource: Resource, live: Live) -> None:
         """Takes one DELETED event; ignored if a later version, or a successor of the name, is known."""
@@ -226,12 +230,12 @@ class Mirror:
         known = store.objects.get(live.ref)
         if known is not None and (known.uid == live.uid or older(known.resource_version, live.resource_version)):
             self._drop(store, live.ref)
-        self._bury(store, live.uid)
-        self._advance(store, live.resource_version)
+        store.bury(live.uid)
+        store.advance(live.resource_version)
 
     def bookmark(self, resource: Resource, version: str) -> None:
         """Takes a bookmark: nothing else happened up to `version`."""
-        self._advance(self._store(resource), version)
+        self._store(resource).advance(version)
 
     # -- writing: ourselves ---------------------------------------------------------------------------------------
 
@@ -246,7 +250,7 @@ class Mirror:
         if live.ref not in store.objects and store.watermark and passed(store.watermark, live.resource_version):
             return False
         taken = self._offer(store, live)
-        self._wake(store)
+        store.wake()
         return taken
 
     def correct(self, live: Live) -> bool:
@@ -265,7 +269,7 @@ class Mirror:
         store = self._stores.get((ref.group, ref.kind))
         known = store.objects.get(ref) if store else None
         if store is not None:
-            self._bury(store, uid)
+            store.bury(uid)
             if known is not None and known.uid == uid:
                 self._drop(store, ref)
 
@@ -277,7 +281,7 @@ class Mirror:
         store = self._stores.get((ref.group, ref.kind))
         if store is None:
             return False
-        if self._has(store, ref, version):
+        if store.has(ref, version):
             return True
         waiter = asyncio.get_running_loop().create_future()
         entry = (ref, version, waiter)
@@ -297,13 +301,16 @@ class Mirror:
     def _current_digest(self, resource: Resource, body: Body) -> Digest:
         return self._digest(resource, body)  # bound late: `rebase_in_slices` may have changed it
 
-    def _store(self, resource: Resource) -> _Store:
+    def _budget(self) -> Budget:
+        return Budget(self._namespace_bytes, self._spare)
+
+    def _store(self, resource: Resource) -> KindStore:
         try:
             return self._stores[resource.key]
         except KeyError:
             raise KindNotWatched(f"{resource} is not watched; call watch() first") from None
 
-    def _offer(self, store: _Store, live: Live, *, authoritative: bool = False) -> bool:
+    def _offer(self, store: KindStore, live: Live, *, authoritative: bool = False) -> bool:
         known = store.objects.get(live.ref)
         if live.uid in store.buried:
             return False
@@ -317,19 +324,25 @@ class Mirror:
         self._put(store, live)
         return True
 
-    def _complete(self, store: _Store, known: Live, live: Live) -> None:
+    def _complete(self, store: KindStore, known: Live, live: Live) -> None:
         """Keep an object whole of which this is the same version, if there is room for it by now."""
         if known.abridged and not live.abridged and store.budget.has_room(live):
             self._put(store, live)
 
-    def _put(self, store: _Store, live: Live) -> None:
+    def _put(self, store: KindStore, live: Live) -> None:
         before = store.objects.get(live.ref)
         if before is not None:
             store.budget.release(before)
-        live = store.budget.admit(live)
+        kept = store.budget.admit(live)
+        if kept is None:
+            store.leave_out(live.ref.namespace)
+            if before is not None:
+                self._forget(store, before)
+            return
+        live = kept
         newly = live.abridged and not (before is not None and before.abridged)
         if newly and store.budget.abridged[live.ref.namespace] == 1:
-            _log.warning("cluster.namespace.oversized", kind=str(store.resource), namespace=live.ref.namespace)
+            store.oversized(live.ref.namespace)
         if before is not None:
             live = replace(live, ref=before.ref)  # one ref object for key, value and index
         store.objects[live.ref] = live
@@ -337,12 +350,18 @@ class Mirror:
         for callback in self._subscribers:
             callback(live.ref, before, live)
 
-    def _drop(self, store: _Store, ref: ObjectRef) -> None:
-        before = store.objects.pop(ref, None)
+    def _drop(self, store: KindStore, ref: ObjectRef, *, buried: bool = True) -> None:
+        before = store.objects.get(ref)
         if before is None:
             return
         store.budget.release(before)
-        self._bury(store, before.uid)
+        if buried:
+            store.bury(before.uid)
+        self._forget(store, before)
+
+    def _forget(self, store: KindStore, before: Live) -> None:
+        ref = before.ref
+        del store.objects[ref]
         scope = scope_of(ref)
         objects = self._scopes[scope]
         objects.pop(ref, None)
@@ -350,32 +369,6 @@ class Mirror:
             del self._scopes[scope]
         for callback in self._subscribers:
             callback(ref, before, None)
-
-    @staticmethod
-    def _bury(store: _Store, uid: str) -> None:
-        store.buried.pop(uid, None)
-        store.buried[uid] = None
-        if len(store.buried) > _BURIED:
-            del store.buried[next(iter(store.buried))]
-
-    def _advance(self, store: _Store, version: str, *, force: bool = False) -> None:
-        if force or not older(version, store.watermark):
-            store.watermark = version
-        self._wake(store)
-
-    def _wake(self, store: _Store) -> None:
-        if not store.waiters:
-            return
-        for ref, version, waiter in tuple(store.waiters):
-            if not waiter.done() and self._has(store, ref, version):
-                waiter.set_result(None)
-
-    @staticmethod
-    def _has(store: _Store, ref: ObjectRef, version: str) -> bool:
-        if passed(store.watermark, version):
-            return True
-        known = store.objects.get(ref)
-        return known is not None and passed(known.resource_version, version)
 
 
 def _served_otherwise(known: Live, live: Live) -> bool:

@@ -61,24 +61,26 @@ def misdirected(
 def unkept(compiled: Compiled, beyond: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     """A finding for each kind, and governed namespace, of which there are more objects than are kept.
 
-    `beyond` has kinds and namespaces. What is not kept may be anything, and lead anywhere.
+    `beyond` has kinds and namespaces. What is not kept may be anything, carry any label, and lead anywhere.
     """
     for kind, namespace in sorted(beyond):
         if namespace in compiled.governed:
-            type_, what = _UNKEPT[kind]
+            type_, setting = _UNKEPT[kind]
             ref = ObjectRef("", "Namespace", "", namespace)
             summary = (
-                f"{ref} holds more {what} than driftd keeps (watch.namespace_workload_bytes): what the others are, and "
-                "whom they let in or lead to, is not known. See who makes so many (a ResourceQuota counts them), or "
-                "raise the bound, and the memory limit, if they are meant"
+                f"{ref} holds more {kind}s than driftd keeps ({setting}): what the others are, and whom they let in or "
+                "lead to, is not known. See who makes so many (a ResourceQuota counts them), or raise the bound, and "
+                "the memory limit, if they are meant"
             )
             yield _finding(compiled, type_, ref, summary, None, direction=Direction.UNKNOWN, crosses=None)
 
 
+_WORKLOADS = "watch.namespace_workload_bytes"
 _UNKEPT: Mapping[str, tuple[FindingType, str]] = {
-    "Pod": (FindingType.RELABELLED, "pods"),
-    "Service": (FindingType.EXPOSED, "Services"),
-    "EndpointSlice": (FindingType.MISDIRECTED, "EndpointSlices"),
+    "Pod": (FindingType.RELABELLED, _WORKLOADS),
+    "Service": (FindingType.EXPOSED, _WORKLOADS),
+    "EndpointSlice": (FindingType.MISDIRECTED, _WORKLOADS),
+    "ServiceAccount": (FindingType.RELABELLED, "watch.namespace_bytes"),
 }
 
 

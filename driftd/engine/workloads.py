@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from driftd.cluster import POD, Mirror, Name, Pace, WorkloadMirror
+from driftd.cluster import POD, WORKLOADS, Mirror, Name, Pace, WorkloadMirror
 from driftd.compile import Compiled
 from driftd.drift import (
     Backings,
@@ -297,7 +297,7 @@ class WorkloadDrift:
             slices=tuple(self._workloads.slices.values()),
             labelled=self._labelled(changes),
             sets=self._of_kinds(_SETS),
-            beyond=self._workloads.beyond,
+            beyond=self._workloads.beyond | (self._mirror.left_out() if model.dialect == "calico" else frozenset()),
             at=self._pace.clock.monotonic(),
         )
         needless = not (live.pods or model.coverage.selector_keys or self._of_kinds(EVALUATED))
@@ -352,7 +352,7 @@ class WorkloadDrift:
 
     def _surround(self, world: World, live: _Live, *, everything: bool) -> bool:
         """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""
-        unknown = frozenset(namespace for _, namespace in live.beyond)
+        unknown = frozenset(namespace for resource, namespace in live.beyond if resource in WORKLOADS)
         backings = Backings.of(live.services, live.slices, live.pods, unknown)
         doubtful = backings.in_doubt(live.compiled, world.services_named)
         fresh = self._doubts.look(doubtful, live.at)

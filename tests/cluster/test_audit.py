@@ -23,7 +23,7 @@ from driftd.cluster import (
 from driftd.drift import KindState
 from driftd.values import Live, ObjectRef
 from tests.support.api_server import ApiServer, answer, status
-from tests.support.cluster import CONFIGMAP, NETPOL, POLICIES, Until, policy
+from tests.support.cluster import CONFIGMAP, NETPOL, POLICIES, Until, policy, spec_digest
 
 
 def ref(name: str) -> ObjectRef:
@@ -77,6 +77,25 @@ async def test_each_gap_is_found_healed_and_counted(server: ApiServer, ready: Mi
     assert {name.name for name in ready.of_kind(NETPOL)} == {"same", "changed", "added"}
     assert auditor.counts.total() == 3
     assert (await auditor.audit(NETPOL)).divergences == ()
+
+
+async def test_what_is_left_out_since_nobody_needs_it_is_no_divergence_and_over_when_it_is_gone(
+    server: ApiServer, session: Session, pace: Pace
+) -> None:
+    names = [f"p{number}" for number in range(30)]
+    mirror = Mirror(spec_digest, pace, 5000, lambda asked: asked.name != "p29")
+    mirror.watch(NETPOL)
+    mirror.mark(NETPOL, KindState.READY)
+    auditor = Auditor(session, Truth(session, lambda asked: mirror.reader(mirror.resource_of(asked))), mirror, pace)
+    mirror.replace_all(NETPOL, told(server, mirror, *names), str(server.version))
+    assert 1 < len(mirror.of_kind(NETPOL)) < 10
+    assert (await auditor.audit(NETPOL)).divergences == ()
+    assert mirror.left_out() == {(NETPOL, "a")}
+    for name in names:
+        if mirror.leaves_out(ref(name)):
+            server.remove(POLICIES.format("a", name), silently=True)
+    assert (await auditor.audit(NETPOL)).divergences == ()
+    assert mirror.left_out() == frozenset()
 
 
 async def test_an_object_that_etcd_tells_older_than_it_was_known_means_that_history_went_back(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from driftd.cluster import Mirror, Pace, completed
-from driftd.cluster.budget import LITTLE, Budget, abridged
+from driftd.cluster.budget import LITTLE, OVERHEAD, Budget, abridged
 from driftd.policy.kinds import KINDS, Coverage, MalformedObject
 from driftd.values import Digest, Live, Resource, Scope
 from tests.support.cluster import NAMESPACE, NETPOL, HandClock, policy, spec_digest
@@ -30,7 +30,7 @@ def big(namespace: str, name: str, size: int, version: int = 1, resource: Resour
 
 @pytest.fixture
 def watched(pace: Pace) -> Mirror:
-    mirror = Mirror(spec_digest, pace, namespace_bytes=10_000)
+    mirror = Mirror(spec_digest, pace, namespace_bytes=10_000 + 4 * OVERHEAD)
     mirror.watch(NETPOL)
     mirror.watch(NAMESPACE)
     return mirror
@@ -150,4 +150,77 @@ def test_the_account_is_that_of_what_is_kept(writes: list[tuple[str, int, int]])
 
 def test_without_end_means_without_end() -> None:
     budget = Budget(0)
-    assert not budget.admit(big("a", "p", 10_000_000)).abridged
+    kept = budget.admit(big("a", "p", 10_000_000))
+    assert kept is not None
+    assert not kept.abridged
+
+
+# -- what nobody needs -------------------------------------------------------------------------------------------------
+
+ACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts")
+MODELLED = ACCOUNT.ref("a", "web")
+
+
+@pytest.fixture
+def sparing(pace: Pace) -> Mirror:
+    """A mirror that needs to know of one account only."""
+    mirror = Mirror(spec_digest, pace, 100_000, lambda ref: ref.kind == "ServiceAccount" and ref != MODELLED)
+    mirror.watch(ACCOUNT)
+    mirror.watch(NETPOL)
+    return mirror
+
+
+def account(name: str, version: int = 1) -> Live:
+    return big("a", name, 10, version, ACCOUNT)
+
+
+def test_of_fifty_thousand_little_accounts_as_many_are_kept_as_fit_and_the_models_own_always(sparing: Mirror) -> None:
+    """Seen: each took three kilobytes, and none was counted, since they were little."""
+    for number in range(3000):
+        sparing.apply(ACCOUNT, account(f"s{number}"))
+    sparing.apply(ACCOUNT, account("web"))
+    assert len(sparing.of_kind(ACCOUNT)) * (OVERHEAD + 300) < 110_000
+    assert sparing.get(MODELLED) is not None
+    assert sparing.left_out() == {(ACCOUNT, "a")}
+    assert sparing.leaves_out(ACCOUNT.ref("a", "s2999"))
+    assert not sparing.leaves_out(ACCOUNT.ref("a", "s0")), "it is here"
+    assert not sparing.leaves_out(MODELLED)
+
+
+def test_a_list_of_them_is_held_back_as_well_and_one_that_the_model_comes_to_name_is_taken(pace: Pace) -> None:
+    named = {MODELLED}
+    mirror = Mirror(spec_digest, pace, 100_000, lambda ref: ref not in named)
+    mirror.watch(ACCOUNT)
+    for number in range(5):
+        mirror.apply(ACCOUNT, account(f"z{number}"))
+    reader = mirror.listing(ACCOUNT)
+    every = [account(f"s{number}") for number in range(3000)] + [account(f"z{number}") for number in range(5)]
+    found = [reader.live(one.raw) for one in every]
+    assert len({id(one) for one in found}) < 100
+    mirror.replace_all(ACCOUNT, found, "9")
+    for number in range(3000, 3020):  # the room of those that are gone
+        mirror.apply(ACCOUNT, account(f"s{number}"))
+    late = big("a", "z3", 1000, resource=ACCOUNT)
+    for is_known in (False, True):
+        mirror.correct(late)  # it is asked for by a GET where the model names it, for it is missed
+        assert (mirror.get(late.ref) is not None) is is_known
+        named.add(late.ref)
+
+
+def test_a_look_at_all_that_meets_none_that_is_left_out_ends_it(sparing: Mirror) -> None:
+    for number in range(200):
+        sparing.apply(ACCOUNT, account(f"s{number}"))
+    sparing.recount(ACCOUNT, {"a"})
+    assert sparing.left_out() == {(ACCOUNT, "a")}
+    sparing.recount(ACCOUNT, set())
+    assert sparing.left_out() == frozenset()
+
+
+def test_little_objects_that_are_needed_are_kept_whole_however_many_they_are(sparing: Mirror) -> None:
+    for number in range(300):
+        sparing.apply(NETPOL, big("a", f"p{number}", 10))
+    lives = sparing.of_kind(NETPOL).values()
+    assert len(lives) == 300
+    assert not any(live.abridged for live in lives)
+    sparing.apply(NETPOL, big("a", "large", 4000))
+    assert sparing.abridged() == {(NETPOL, "a"): 1}, "what they take beside their content counts"
