@@ -10,7 +10,7 @@ from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.inputs import home_inputs, label_inputs, labels_of, pod_inputs
 from driftd.drift.live import LiveService, LiveSlice, ServicePort, service_from_body, slice_from_body
 from driftd.drift.loosening import loosened
-from driftd.drift.meaning import JUDGED, UNJUDGED, Difference, Judge, Judgement, judgeable, severity
+from driftd.drift.meaning import JUDGED, UNJUDGED, Difference, DifferenceKey, Judge, Judgement, judgeable, severity
 from driftd.drift.paused import paused
 from driftd.drift.plan import plan
 from driftd.drift.relabelled import relabelled_others, relabelled_pods
@@ -32,6 +32,7 @@ __all__ = [
     "Backings",
     "Comparison",
     "Difference",
+    "DifferenceKey",
     "Fight",
     "FightBreaker",
     "Held",

@@ -10,7 +10,10 @@ from driftd.drift.repair import bears_flows
 from driftd.drift.state import LiveScope
 from driftd.policy.kinds import EVALUATED
 from driftd.policy.reach import Dialect, snapshot_of
-from driftd.values import Body, Desired, Direction, FindingType, Live, ObjectRef, Severity, Witness
+from driftd.values import Body, Desired, Digest, Direction, FindingType, Live, ObjectRef, Severity, Witness
+
+DifferenceKey = tuple[ObjectRef, FindingType, Digest | None, Digest | None]
+"""What a judgement is remembered by: the object, and what exactly the two sides hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,12 @@ class Difference:
     ref: ObjectRef
     desired: Desired | None
     live: Live | None
+
+    @property
+    def key(self) -> DifferenceKey:
+        """By what the judgement of this difference is remembered."""
+        desired, live = self.desired, self.live
+        return self.ref, self.type, desired.digest if desired else None, live.digest if live else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from driftd.engine.meaning import Meaning
 from driftd.engine.model_loop import ModelLoop
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
+from driftd.engine.open_findings import OpenFindings
 from driftd.engine.orphans import NotOrphaned
 from driftd.engine.pauses import LONGEST, NotPaused, Pause, PausedTooMuch, Pauses, PauseTooLong
 from driftd.engine.pending import pending
-from driftd.engine.record import OpenFindings
 from driftd.engine.recording import Recording
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds

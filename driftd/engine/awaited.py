@@ -5,8 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from driftd.drift import Difference
-from driftd.engine.own_policies import Key, key_of
+from driftd.drift import Difference, DifferenceKey
 from driftd.values import ObjectRef, Scope
 
 _BUDGET_SECONDS = 5.0
@@ -29,7 +28,7 @@ _MOST_REMEMBERED = 4096
 class _Account:
     """What a namespace has had. `begun`: since when something of it stands so by its budget."""
 
-    settling: dict[Key, float] = field(default_factory=dict)
+    settling: dict[DifferenceKey, float] = field(default_factory=dict)
     spent: deque[tuple[float, float]] = field(default_factory=deque)
     begun: float | None = None
     told: set[ObjectRef] = field(default_factory=set)
@@ -58,10 +57,10 @@ class Awaited:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._accounts: dict[Scope, _Account] = {}
-        self._versions: OrderedDict[ObjectRef, OrderedDict[Key, float]] = OrderedDict()
+        self._versions: OrderedDict[ObjectRef, OrderedDict[DifferenceKey, float]] = OrderedDict()
         self._started: float | None = None
 
-    def renew(self, stood: Mapping[Scope, Collection[Key]], governed: Collection[str]) -> None:
+    def renew(self, stood: Mapping[Scope, Collection[DifferenceKey]], governed: Collection[str]) -> None:
         """Another model is in force: `stood`, which stood by judgements until now, is judged anew, all at once.
 
         What waited under the last model goes on with what it had left.
@@ -83,9 +82,9 @@ class Awaited:
         account = self._accounts.get(scope)
         if account is None:  # the first look there: what stands was there before
             until = self._started + _SETTLING_SECONDS
-            account = _Account({key_of(one): until for one in unanswered} if until > now else {})
+            account = _Account({one.key: until for one in unanswered} if until > now else {})
             self._accounts[scope] = account
-        keys = {key_of(one): one.ref for one in unanswered}
+        keys = {one.key: one.ref for one in unanswered}
         account.settling = {key: until for key, until in account.settling.items() if key in keys}
         waits = {keys[key]: until - now for key, until in account.settling.items()}
         account.told &= {*keys.values()}
@@ -113,7 +112,7 @@ class Awaited:
         if len(self._versions) > _MOST_REMEMBERED:
             self._versions.popitem(last=False)
         now = self._now()
-        versions.setdefault(key_of(difference), now)
+        versions.setdefault(difference.key, now)
         while versions and (
             now - next(iter(versions.values())) > _FLICKER_SECONDS or len(versions) > _FLICKER_VERSIONS + 1
         ):

@@ -11,8 +11,8 @@ from driftd.engine.inforce import InForce
 from driftd.engine.loop import ScopeLoop
 from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
+from driftd.engine.open_findings import OpenFindings
 from driftd.engine.pauses import Pauses
-from driftd.engine.record import OpenFindings
 from driftd.store import Store, StoreError, StoreGone
 from driftd.telemetry import Metrics
 from driftd.values import CONDEMNED, Clock, Intent, Live, ObjectRef, Outcome, Result, Seen, scope_of

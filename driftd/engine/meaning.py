@@ -18,6 +18,7 @@ from driftd.drift import (
     AdminPolicies,
     Comparison,
     Difference,
+    DifferenceKey,
     Judgement,
     LiveScope,
     World,
@@ -28,7 +29,7 @@ from driftd.drift import (
 )
 from driftd.engine.awaited import Awaited
 from driftd.engine.offers import Offered, Offers
-from driftd.engine.own_policies import Key, Own, OwnPolicies, key_of
+from driftd.engine.own_policies import Own, OwnPolicies
 from driftd.engine.turns import Turns
 from driftd.engine.vanished import Vanished
 from driftd.engine.worlds import Worlds
@@ -83,7 +84,7 @@ class Meaning:
         self._worlds = Worlds()
         self._losses: list[Callable[[], None]] = []
         self._known_under: Compiled | None = None
-        self._known: OrderedDict[Key, Judgement] = OrderedDict()
+        self._known: OrderedDict[DifferenceKey, Judgement] = OrderedDict()
         self._own = OwnPolicies()
         self._first: Turns[ObjectRef, ObjectRef] = Turns()
         self._again: Turns[ObjectRef, ObjectRef] = Turns()
@@ -136,7 +137,7 @@ class Meaning:
             return {}  # what was known is about another model
         found = {}
         for one in differences:
-            known = self._known.get(key_of(one))
+            known = self._known.get(one.key)
             if known is None or (self._own.get(one.ref) is None and tolerates(governed, one, known)):
                 continue  # nothing stands by a judgement that is not made anew when pods change
             found[one.ref] = known
@@ -177,16 +178,16 @@ class Meaning:
         """Another model: what stands by a judgement under the last one is waited for under this one."""
         if self._awaited_under is compiled:
             return
-        stood: dict[Scope, list[Key]] = {}
+        stood: dict[Scope, list[DifferenceKey]] = {}
         for own in self._own if self._known_under is self._awaited_under else ():
-            known, governed = self._known.get(key_of(own.difference)), compiled.governed.get(own.scope.namespace)
+            known, governed = self._known.get(own.difference.key), compiled.governed.get(own.scope.namespace)
             if known is not None and governed is not None and tolerates(governed, own.difference, known):
-                stood.setdefault(own.scope, []).append(key_of(own.difference))
+                stood.setdefault(own.scope, []).append(own.difference.key)
         self._awaited.renew(stood, compiled.governed)
         self.vanished.keep_only(compiled.governed)
         self._awaited_under = compiled
 
-    def _meant(self, governed: GovernedNamespace, key: Key) -> Direction | None:
+    def _meant(self, governed: GovernedNamespace, key: DifferenceKey) -> Direction | None:
         """The direction of what may not stand; None of what may."""
         known = self._known.get(key) if self._known_under is self._compiled() else None
         if known is None:
@@ -204,8 +205,8 @@ class Meaning:
 
     def _waits(self, governed: GovernedNamespace, scope: Scope, difference: Difference) -> bool:
         """Whether what becomes of an object hangs on a judgement to come. A version that is new is judged."""
-        own, key, known = self._own.get(difference.ref), key_of(difference), self._is_known(difference)
-        if own is not None and key_of(own.difference) == key:
+        own, key, known = self._own.get(difference.ref), difference.key, self._is_known(difference)
+        if own is not None and own.difference.key == key:
             if not known:  # or forgotten: others have been judged since
                 self._decide(own, self._again)
             return not known
@@ -250,7 +251,7 @@ class Meaning:
         self._more.set()
 
     def _is_known(self, difference: Difference) -> bool:
-        return self._known_under is self._compiled() and key_of(difference) in self._known
+        return self._known_under is self._compiled() and difference.key in self._known
 
     def _owner(self, scope: Scope) -> str:
         """Whose turn a judgement counts as."""
@@ -308,7 +309,7 @@ class Meaning:
         if own is None:
             return
         difference, compiled, judgement = own.difference, self._compiled(), None
-        before = self._known.get(key_of(difference)) if self._is_known(difference) else None
+        before = self._known.get(difference.key) if self._is_known(difference) else None
         admins = self._admins()
         if before is not None and not admins.seen:
             return  # it stands as it was judged while all could be seen, and is judged again once all can be
@@ -335,7 +336,7 @@ class Meaning:
             return
         if judgement.direction is Direction.UNKNOWN:
             self._offers.unknown(self._owner(offered.finding.scope), offered)
-        before = self._known.get(key_of(difference)) if self._is_known(difference) else None
+        before = self._known.get(difference.key) if self._is_known(difference) else None
         self._keep(compiled, difference, judgement)
         if judgement != before or not offered.again:
             await self._tell(offered, judgement, began)
@@ -361,8 +362,8 @@ class Meaning:
             self._renew(compiled)
             self._known_under = compiled
             self._known.clear()
-        self._known[key_of(difference)] = judgement
-        self._known.move_to_end(key_of(difference))
+        self._known[difference.key] = judgement
+        self._known.move_to_end(difference.key)
         if len(self._known) > _KEPT + len(self._own):
             self._known.popitem(last=False)
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from driftd.drift import Difference
+from driftd.drift import Difference, DifferenceKey
 from driftd.engine.allowance import MOST_HELD, Allowance
-from driftd.engine.own_policies import Key, key_of
 from driftd.engine.turns import Turns
 from driftd.telemetry import Trace
 from driftd.values import Finding, ObjectRef, Scope
@@ -24,8 +23,8 @@ class Offered:
     again: bool = False
 
     @property
-    def key(self) -> Key:
-        return key_of(self.difference)
+    def key(self) -> DifferenceKey:
+        return self.difference.key
 
     @property
     def size(self) -> int:
@@ -37,9 +36,9 @@ class Offers:
     """A queue of differences, and of objects that are canonical again. Owners are tenants."""
 
     def __init__(self) -> None:
-        self._queue: Turns[Key | ObjectRef, Offered | ObjectRef] = Turns()
-        self._held: Allowance[Key] = Allowance()
-        self._versions: dict[ObjectRef, list[Key]] = {}
+        self._queue: Turns[DifferenceKey | ObjectRef, Offered | ObjectRef] = Turns()
+        self._held: Allowance[DifferenceKey] = Allowance()
+        self._versions: dict[ObjectRef, list[DifferenceKey]] = {}
         self._unknown: dict[ObjectRef, Offered] = {}
         self._unknown_held: Allowance[ObjectRef] = Allowance()
 

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from driftd.drift import Difference
-from driftd.values import Digest, FindingType, ObjectRef, Scope
-
-Key = tuple[ObjectRef, FindingType, Digest | None, Digest | None]
-"""What a judgement is remembered by: the object, and what exactly the two sides hold."""
+from driftd.values import ObjectRef, Scope
 
 MOST_OWN = 50
 """Policies of its own that a namespace may have standing. Each is judged anew whenever a pod there changes, so that
@@ -72,9 +69,3 @@ class OwnPolicies:
         for own in self:
             if own.scope.namespace not in namespaces:
                 self.forget(own)
-
-
-def key_of(difference: Difference) -> Key:
-    """By what the judgement of this difference is remembered."""
-    desired, live = difference.desired, difference.live
-    return difference.ref, difference.type, desired.digest if desired else None, live.digest if live else None

@@ -8,7 +8,7 @@ import structlog
 from driftd.drift import Comparison, Difference, FightBreaker, decides_flows, report
 from driftd.engine.inforce import InForce
 from driftd.engine.meaning import Meaning
-from driftd.engine.record import OpenFindings, Sift
+from driftd.engine.open_findings import OpenFindings, Sift
 from driftd.engine.work import Work
 from driftd.store import EntryRefused, Store, StoreGone
 from driftd.telemetry import Metrics, names

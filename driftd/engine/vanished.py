@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from driftd.drift import Comparison
-from driftd.engine.own_policies import Key, key_of
+from driftd.drift import Comparison, DifferenceKey
 from driftd.values import Direction, Finding, Scope, kind_name
 
 _NOTE_SECONDS = 60.0
@@ -16,7 +15,7 @@ _NAMED = 10
 @dataclass(slots=True)
 class _Namespace:
     next_note: float
-    hidden: dict[Key, tuple[float, Finding]] = field(default_factory=dict)
+    hidden: dict[DifferenceKey, tuple[float, Finding]] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     count: int = 0
 
@@ -28,7 +27,9 @@ class Vanished:
         self._now = now
         self._namespaces: dict[Scope, _Namespace] = {}
 
-    def look(self, comparison: Comparison, waiting: Collection[str], meant: Callable[[Key], Direction | None]) -> None:
+    def look(
+        self, comparison: Comparison, waiting: Collection[str], meant: Callable[[DifferenceKey], Direction | None]
+    ) -> None:
         """Take in a look at a namespace.
 
         Args:
@@ -40,8 +41,8 @@ class Vanished:
         if not waiting and scope not in self._namespaces:
             return
         here = self._namespaces.setdefault(scope, _Namespace(now))
-        standing = {key_of(one) for one in comparison.differences.values()} if here.hidden else set()
-        hidden = {key_of(comparison.differences[one.id]): one for one in comparison.findings if one.id in waiting}
+        standing = {one.key for one in comparison.differences.values()} if here.hidden else set()
+        hidden = {comparison.differences[one.id].key: one for one in comparison.findings if one.id in waiting}
         for key, (since, finding) in here.hidden.items():
             if key in standing:
                 continue

@@ -32,7 +32,7 @@ from driftd.drift import (
     unkept,
 )
 from driftd.engine.doubt import Doubts
-from driftd.engine.record import OpenFindings
+from driftd.engine.open_findings import OpenFindings
 from driftd.policy.kinds import CALICO, EVALUATED
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics

@@ -6,8 +6,7 @@ from typing import TypeVar
 import structlog
 
 from driftd.compile import Compiled
-from driftd.drift import NO_ADMIN_POLICIES, Difference, Judgement, World, judgeable
-from driftd.engine.own_policies import Key, key_of
+from driftd.drift import NO_ADMIN_POLICIES, Difference, DifferenceKey, Judgement, World, judgeable
 from driftd.policy.reach import Dialect
 from driftd.values import ObjectRef
 
@@ -29,7 +28,7 @@ class Worlds:
         self._make = make
         self._made: World | None = None
         self._model: Compiled | None = None
-        self._odd: set[Key] = set()
+        self._odd: set[DifferenceKey] = set()
         self.standing: dict[ObjectRef, Difference] = dict(standing or {})
         self.lost = False
         self.admins = NO_ADMIN_POLICIES
@@ -59,7 +58,7 @@ class Worlds:
 
     def judge(self, compiled: Compiled, difference: Difference) -> Judgement | None:
         """None where it is too much work, or cannot be done."""
-        key, begun = key_of(difference), False
+        key, begun = difference.key, False
         if key in self._odd:
             return None
         try:
@@ -82,7 +81,7 @@ class Worlds:
     def stands(self, difference: Difference) -> bool:
         """Whether this very difference has been judged, and stands in the world since."""
         standing = self.standing.get(difference.ref)
-        return standing is not None and key_of(standing) == key_of(difference)
+        return standing is not None and standing.key == difference.key
 
     def settle(self, ref: ObjectRef) -> None:
         """This object is canonical again."""

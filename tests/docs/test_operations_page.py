@@ -22,9 +22,7 @@ def test_every_type_of_finding_has_its_row() -> None:
 def test_every_event_of_the_log_above_info_has_its_row() -> None:
     table = (_DOCS / "operations.md").read_text().partition("## When the log says")[2].partition("\n## ")[0]
     told = {name for row in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE) for name in re.findall("`([^`]+)`", row)}
-    events = {
-        event for file in (_ROOT / "driftd").rglob("*.py") for event in _events(ast.parse(file.read_bytes()))
-    }
+    events = {event for file in (_ROOT / "driftd").rglob("*.py") for event in _events(ast.parse(file.read_bytes()))}
     assert len(events) > 30
     assert sorted(events - told) == []
 

@@ -14,7 +14,6 @@ from driftd.drift.findings import Teller
 from driftd.drift.meaning import UNJUDGED
 from driftd.engine import Meaning
 from driftd.engine.awaited import Awaited
-from driftd.engine.own_policies import key_of
 from driftd.values import Body, Digest, Finding, FindingType, Live, ObjectRef, Scope, kind_name
 from tests.support.stage import MODELS, compiled_models
 
@@ -256,5 +255,5 @@ def test_no_minute_has_more_than_five_seconds_in_which_something_waits(steps: li
 def test_what_a_model_no_longer_governs_is_forgotten() -> None:
     awaited = Awaited(lambda: 0.0)
     assert awaited.seconds_left(SCOPE, [own()]) == {own().ref: 600.0}
-    awaited.renew({SCOPE: [key_of(own())]}, governed=())
+    awaited.renew({SCOPE: [own().key]}, governed=())
     assert awaited.seconds_left(SCOPE, [own("other")]) == {own("other").ref: 600.0}

@@ -15,9 +15,9 @@ from driftd.drift import FightBreaker
 from driftd.engine.leadership import Leadership
 from driftd.engine.namespaces import KEY as NAMESPACE_UIDS
 from driftd.engine.namespaces import KnownNamespaces
+from driftd.engine.open_findings import OpenFindings
 from driftd.engine.pauses import KEY as PAUSED
 from driftd.engine.pauses import Pauses
-from driftd.engine.record import OpenFindings
 from driftd.store import Store
 from driftd.store.errors import StoreUnreadable
 from driftd.telemetry import Metrics

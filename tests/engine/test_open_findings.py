@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from driftd.engine.record import OpenFindings
+from driftd.engine.open_findings import OpenFindings
 from driftd.telemetry import Metrics
 from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, Seen, Severity
 
