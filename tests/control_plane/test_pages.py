@@ -1,20 +1,24 @@
-"""Tampering on a real API server ends as a page that its destination has accepted, within its window and 2 s."""
+"""Tampering on a real API server ends as a page that its destination has accepted: within its window and 2 s, whatever
+the wall clock does meanwhile, and after hours in which nobody could be told. The daemon is a process with a clock that
+the test sets; what it tells is asked of a stand-in over TLS.
+"""
 
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from driftd.lab import Lab
+from driftd.values import Direction
 from tests.support.clocked_daemon import program, set_to
 from tests.support.faulty import EPOCH, allow_all, evidence
 from tests.support.pagerduty import StandIn
-from tests.support.stage import Stage, copy_models, stage
+from tests.support.stage import Stage, copy_models, forget_other_databases, stage
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(240)]
 
@@ -22,7 +26,12 @@ KEY = "R0UTINGKEY"
 SLACK = 2.0
 """What a page may take beyond its window."""
 REPORTED = ("acme-stage", "initech-prod")
+SEVERITIES = ("critical", "error", "warning")
 
+PATIENT = {"DRIFTD_LEASE__DURATION_SECONDS": "10800", "DRIFTD_LEASE__RENEW_DEADLINE_SECONDS": "7200"}
+"""A lease that does not end when an hour passes between two renewals."""
+
+Body = dict[str, Any]
 Event = dict[str, Any]
 
 
@@ -34,13 +43,21 @@ async def stand_in(tmp_path: Path) -> AsyncIterator[StandIn]:
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Path:
-    """Holds by how many seconds the daemon's wall clock is wrong."""
+    """Holds by how many seconds the daemon's clocks are wrong."""
     set_to(tmp_path / "clock", 0.0)
     return tmp_path / "clock"
 
 
 @pytest.fixture
 async def scene(lab: Lab, tmp_path: Path, stand_in: StandIn, clock: Path) -> AsyncIterator[Stage]:
+    async with reporting(lab, tmp_path, stand_in, clock) as one:
+        yield one
+
+
+@asynccontextmanager
+async def reporting(
+    lab: Lab, tmp_path: Path, stand_in: StandIn, clock: Path, more: Mapping[str, str] | None = None
+) -> AsyncIterator[Stage]:
     """driftd with a key; once all is made, two environments are only reported: what is opened there stays open."""
     models = copy_models(tmp_path / "models")
     env = {
@@ -48,7 +65,9 @@ async def scene(lab: Lab, tmp_path: Path, stand_in: StandIn, clock: Path) -> Asy
         "DRIFTD_PAGING__PAGERDUTY_URL": stand_in.url,
         "DRIFTD_PAGING__CA_FILE": str(stand_in.ca_file),
         "DRIFTD_PAGING__RESOLVE_SECONDS": "3",
+        **(more or {}),
     }
+    await forget_other_databases(lab)
     async with stage(lab, tmp_path / "data", models=models, env=env, program=program(clock)) as one:
         known = accepted(one)
         for name in REPORTED:
@@ -144,6 +163,108 @@ async def test_a_wall_clock_that_jumps_an_hour_either_way_costs_no_term_and_no_p
     assert found.chain.ok
     assert [past for past in found.about("hole") if past.seen.closed is None] == []
     assert found.unsettled == []
+
+
+async def test_what_nobody_could_be_told_for_six_hours_is_told_afterwards_once_and_in_order(
+    lab: Lab, tmp_path: Path, stand_in: StandIn, clock: Path
+) -> None:
+    """Each hour one drift that stays open and one that is healed; in the fourth the process is killed."""
+    async with reporting(lab, tmp_path, stand_in, clock, PATIENT) as scene:
+        await stand_in.go_away()
+        passed = 0.0
+        for hour in range(6):
+            await scene.kube.create(opening("initech-prod", f"stays-{hour}", 7000 + hour))
+            await scene.until("it is judged", lambda: judged(scene, f"stays-{hour}"))  # noqa: B023 - awaited here
+            await scene.kube.create(allow_all("acme-prod", f"healed-{hour}"))
+            await scene.until("it is healed", lambda: judged(scene, f"healed-{hour}", over=True))  # noqa: B023
+            if hour == 3:
+                passed = await killed(scene, clock, passed)
+            passed = await an_hour(clock, passed)
+        assert passed >= 6 * 3600
+        assert (stand_in.requests, stand_in.incidents.opened) == (0, [])
+        await stand_in.come_back()
+        await scene.kube.create(allow_all("acme-prod", "healed-6"))  # the next one finds it back
+        await scene.until("all is told", lambda: caught_up(stand_in), 20.0)
+        told_in_order(stand_in)
+        for hour in range(6):
+            await scene.kube.delete("NetworkPolicy", "initech-prod", f"stays-{hour}")
+        await scene.until("what stayed is over", lambda: over(stand_in), 20.0)
+        assert len(stand_in.incidents.opened) == len(set(stand_in.incidents.opened))
+
+
+def opening(namespace: str, name: str, port: int) -> Body:
+    """A policy that nobody ordered and that opens one port of everything in its namespace."""
+    rule = {"ports": [{"port": port, "protocol": "TCP"}]}
+    body = allow_all(namespace, name)
+    return {**body, "spec": {**body["spec"], "ingress": [rule], "egress": [rule]}}
+
+
+async def judged(scene: Stage, name: str, *, over: bool = False) -> bool:
+    with closing(sqlite3.connect(scene.models.parent / "data" / "driftd.sqlite")) as database:
+        lives = database.execute("SELECT direction, closed FROM findings WHERE instr(body, ?)", (name,)).fetchall()
+    return any(direction != Direction.UNKNOWN and (closed is not None or not over) for direction, closed in lives)
+
+
+async def an_hour(clock: Path, passed: float) -> float:
+    """Lets it pass for the daemon, and the lease be renewed; how much has passed by then."""
+    passed += 3600
+    set_to(clock, passed, passed)
+    await asyncio.sleep(0.6)
+    return passed
+
+
+async def killed(scene: Stage, clock: Path, passed: float) -> float:
+    """The process dies, and its successor waits until the old lease is over; how much has passed by then."""
+    await scene.daemon.kill()
+    await scene.daemon.start(ready=False)
+    async with asyncio.timeout(60.0):
+        while True:
+            try:
+                await scene.daemon.wait_ready(0.5)
+            except AssertionError:
+                passed = await an_hour(clock, passed)
+            else:
+                return passed
+
+
+def named(event: Event) -> str:
+    """The policy that an event is about, `resolve` events by the key that a `trigger` had."""
+    about = str(event.get("payload", {}).get("custom_details", {}).get("object", ""))
+    return about.rpartition("/")[2] if about.startswith("NetworkPolicy ") else ""
+
+
+def keys(stand_in: StandIn, what: str) -> set[str]:
+    return {event["dedup_key"] for event in stand_in.events if named(event).startswith(what)}
+
+
+async def caught_up(stand_in: StandIn) -> bool:
+    stays = keys(stand_in, "stays")
+    healed = keys(stand_in, "healed")
+    return (len(stays), len(healed)) == (6, 7) and stand_in.incidents.open & (stays | healed) == stays
+
+
+async def over(stand_in: StandIn) -> bool:
+    return not stand_in.incidents.open & keys(stand_in, "stays")
+
+
+def told_in_order(stand_in: StandIn) -> None:
+    """What has waited is told by urgency and age, all of it before the first end; each page has one end at most."""
+    waited = {f"{what}-{hour}" for what in ("stays", "healed") for hour in range(6)}
+    told = [event for event in stand_in.events if named(event) in waited]
+    assert [named(event) for event in told] == [named(event) for event in sorted(told, key=urgency_and_age)]
+    assert {named(event) for event in told} == waited
+    assert len(told) == len(waited), "each once"
+    ends = [event["dedup_key"] for event in stand_in.events if event["event_action"] == "resolve"]
+    assert {*ends} >= keys(stand_in, "healed")
+    assert not {*ends} & keys(stand_in, "stays")
+    assert len(ends) == len(set(ends))
+    first_end = next(at for at, event in enumerate(stand_in.events) if event["event_action"] == "resolve")
+    assert stand_in.events.index(told[-1]) < first_end
+
+
+def urgency_and_age(event: Event) -> tuple[int, int]:
+    """The hour of a policy is the end of its name."""
+    return SEVERITIES.index(event["payload"]["severity"]), int(named(event)[-1])
 
 
 async def epoch_of(one: Stage) -> int:

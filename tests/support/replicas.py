@@ -22,7 +22,7 @@ from tests.support.pagerduty import StandIn
 from tests.support.platform import write_platform
 from tests.support.postgres import Server
 from tests.support.records import SteppingClock
-from tests.support.stage import DRIFTD, Body, Stage, compiled_models, install
+from tests.support.stage import DRIFTD, Body, Stage, compiled_models, forget_other_databases, install
 
 TAMPERINGS_PER_SECOND = 20
 NAMESPACES = 10
@@ -138,6 +138,7 @@ async def replicas(lab: Lab, server: Server, folder: Path, count: int = 2) -> As
         kube = await stack.enter_async_context(Kube.connect(Path(lab.kubeconfig)))
         stand_in = await stack.enter_async_context(StandIn(folder))
         await install(kube)
+        await forget_other_databases(lab)
         kubeconfig = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
         nobody = Daemon(kubeconfig=kubeconfig, models=models, data=folder / "nobody")
         one = Replicas(Stage(lab, kube, nobody, models), server.new_database(), stand_in, folder, kubeconfig)

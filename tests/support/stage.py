@@ -167,6 +167,13 @@ async def install(kube: Kube) -> None:
         await kube.apply_file(file)
 
 
+async def forget_other_databases(lab: Lab) -> None:
+    """Take away the lease, in which former daemons have noted evidence that a new database lacks: that is a page."""
+    async with Kube.connect(Path(lab.kubeconfig)) as kube:
+        if await kube.find("Lease", "driftd", "driftd") is not None:
+            await kube.delete("Lease", "driftd", "driftd")
+
+
 @asynccontextmanager
 async def stage(
     lab: Lab,
