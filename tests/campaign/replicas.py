@@ -6,6 +6,7 @@ something did not hold. The test command plays the same for seconds.
 
 import argparse
 import asyncio
+import os
 import secrets
 import sys
 import tempfile
@@ -166,6 +167,7 @@ async def _is_told(one: Replicas, known: int) -> bool:
 
 
 async def campaign(updates: int, seconds: float) -> int:
+    began, load = time.monotonic(), os.getloadavg()[1]
     with postgres() as server, tempfile.TemporaryDirectory(prefix="driftd-replicas-") as folder:
         async with Lab.start(f"replicas-{secrets.token_hex(2)}") as lab, replicas(lab, server, Path(folder)) as one:
             fought = None
@@ -176,13 +178,17 @@ async def campaign(updates: int, seconds: float) -> int:
             print(f"{updates} rolling updates, a hundred objects", flush=True)
             rolled = await rolling_updates(one, updates, calm_seconds=10.0)
     faults = [*(fought.faults if fought else ()), *rolled.faults()]
-    put(PAGE, "replicas", render(fought, rolled, faults))
+    took = (
+        f"{(time.monotonic() - began) / 60:.1f} minutes on {os.cpu_count()} cores with a load of {load:.1f} before it"
+    )
+    put(PAGE, "replicas", render(fought, rolled, faults, took))
+    print(f"wrote its part of {PAGE}")
     print("\n".join(faults) or "everything held")
     return 1 if faults else 0
 
 
-def render(fought: Fought | None, rolled: Rolled, faults: Sequence[str]) -> str:
-    """This part of the page."""
+def render(fought: Fought | None, rolled: Rolled, faults: Sequence[str], took: str) -> str:
+    """This part of the page. `took`: how long the run was, and where."""
     lines = [
         "## Two replicas under fire",
         "",
@@ -192,7 +198,7 @@ def render(fought: Fought | None, rolled: Rolled, faults: Sequence[str]) -> str:
         "gets SIGTERM, the leader first). What counts is the API server's audit log. Of each state that its own writes",
         "led to, the naive evaluator says whether it let anything through that was closed before and in the model.",
         "",
-        f"Last run: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. **{'; '.join(faults) or 'Everything held'}.**",
+        f"Last run: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {took}. **{'; '.join(faults) or 'Everything held'}.**",
         *([] if fought else ["The part with one object was left out of it."]),
         "",
         "| figure | value | must be |",
@@ -237,8 +243,8 @@ def _at(ordered: Sequence[float], share: float) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign.replicas", description=__doc__)
-    parser.add_argument("--updates", type=int, default=6, help="rolling updates, one after the other")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long the fight over one object lasts; 0: none")
+    parser.add_argument("--updates", type=int, default=3, help="rolling updates, one after the other")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long the fight over one object lasts; 0: none")
     arguments = parser.parse_args()
     return asyncio.run(campaign(arguments.updates, arguments.seconds))
 
