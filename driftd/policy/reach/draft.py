@@ -164,6 +164,7 @@ class Draft:
             policies, changed = space.policies, space.changed
         else:
             policies, changed = dict(self._cluster.policies), self._cluster_changed
+            policy = self._as_read_before(policy)
         old = policies.get(policy.ref)
         if old is not None:
             if meaning(old) == meaning(policy):
@@ -174,6 +175,13 @@ class Draft:
         self.in_force.add(policy)
         if not policy.namespace:
             self._cluster = replace(self._cluster, policies=policies)
+
+    def _as_read_before(self, policy: Policy) -> Policy:
+        known = self.core.wide.get(policy.ref)
+        if known is not None and meaning(known) == meaning(policy):
+            return known
+        self.core.wide[policy.ref] = policy
+        return policy
 
     # -- taking out ------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,8 @@ class Core:
         self.plans: dict[tuple[Flow, tuple[Applied, ...], Near], Plan] = {}
         self.watch = Watch()
         self.applied: dict[tuple[Policy, bool, Tier], Applied] = {}
+        self.wide: dict[ObjectRef, Policy] = {}
+        """Policies of no namespace as they were read last: states that have one alike share what is planned by it."""
         self._plans_of: dict[Use, list[Plan]] = {}
         self._met = 0
         self._age = 0

@@ -82,13 +82,17 @@ class Watch:
     """An index of every policy a lineage has seen by the peers of its rules. Grows only."""
 
     def __init__(self) -> None:
+        self._taken: set[Policy] = set()
         self._local: dict[str, _Shelf] = {}
         self._wide = _Shelf()
         self._naming: list[Use] = []
         self._naming_of_anyone: list[Use] = []
 
     def add(self, policy: Policy) -> None:
-        """Take in a policy, once."""
+        """Take in a policy; one that was taken in before is known."""
+        if policy in self._taken:
+            return
+        self._taken.add(policy)
         for flow, rules in ((Flow.INGRESS, policy.ingress), (Flow.EGRESS, policy.egress)):
             use, seen = (policy, flow), set[Leaf]()
             named = of_anyone = False

@@ -20,7 +20,8 @@ from driftd.values import Body, Direction, ObjectRef
 from tests.campaign.search.agreement import check
 from tests.campaign.search.cases import SHAPES, case
 from tests.campaign.search.mutants import MUTANTS, REACH, ROOT, Mutant
-from tests.support.objects import calico_policy, network_policy, pod
+from tests.support.admins import ref_of
+from tests.support.objects import calico_policy, cluster_policy, network_policy, pod
 
 SPACES = tuple(f"n{index}" for index in range(60))
 OPEN: Body = {"podSelector": {}, "ingress": [{}]}
@@ -52,6 +53,34 @@ def test_a_comparison_that_is_cut_short_says_so_and_holds_nothing_that_is_not_so
     assert whole.complete
     assert not some.complete
     assert set(some.added.pairs()) < set(whole.added.pairs())
+
+
+def test_states_to_which_one_policy_of_no_namespace_was_given_apart_share_what_is_planned_by_it() -> None:
+    before = cluster()
+    shuts = cluster_policy("shuts", "Admin", 1, ingress=[{"action": "Deny", "from": [{"namespaces": {}}]}])
+    one = apply(before, Edit((shuts,)))
+    other = apply(apply(before, Edit((network_policy("n7/open", **OPEN),))), Edit((dict(shuts),)))
+    assert one.cluster == other.cluster
+    assert one.namespaces["n3"].groups == other.namespaces["n3"].groups
+    again = apply(apply(one, Edit(remove=(ref_of(shuts),))), Edit((shuts,)))
+    assert again.cluster == one.cluster
+    assert not delta(again, one)
+
+
+def test_of_a_policy_that_only_denies_it_is_known_that_nothing_opens_though_not_all_is_compared() -> None:
+    before = cluster()
+    tenants = Tenancy({name: name for name in SPACES})
+    ending: Body = {"from": [{"namespaces": {}}]}
+    for action, opens in (("Deny", False), ("Accept", True)):
+        one = cluster_policy("one", "Admin", 1, ingress=[{"action": action, **ending}])
+        found = judge(before, apply(before, Edit((one,))), tenants, most=0)
+        assert (found.direction, found.crosses_tenant) == (
+            (Direction.UNKNOWN, True) if opens else (Direction.TIGHTENS, False)
+        )
+    gone = Edit(remove=(ObjectRef("networking.k8s.io", "NetworkPolicy", "n1", "shut"),))
+    assert judge(before, apply(before, gone), tenants, most=0).direction.may_loosen
+    moved = Edit((pod("n1/other", "10.244.1.9"),))
+    assert judge(before, apply(before, moved), tenants, most=0).direction.may_loosen
 
 
 def test_ranges_that_others_cut_are_not_compared_one_by_one() -> None:
