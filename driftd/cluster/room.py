@@ -16,8 +16,8 @@ WORKLOAD_BYTES: Final = 8 * 1024 * 1024
 """Some 2,500 usual pods, or as many addresses as a hundred thousand pods have."""
 
 _POD: Final = 2500
-_SERVICE: Final = 800
-_SLICE: Final = 800
+_SERVICE: Final = 1200
+_SLICE: Final = 1200
 _LABEL: Final = 180
 _PORT: Final = 360
 _NUMBER: Final = 180
