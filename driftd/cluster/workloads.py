@@ -94,10 +94,14 @@ class WorkloadReader:
             metadata = body["metadata"]
             name = (sys.intern(metadata["namespace"]), str(metadata["name"]))
             version = str(metadata["resourceVersion"])
-            value = _reduced(self.resource, body) if self.wanted(name[0]) else None
+            value = _reduced(self.resource, body) if self.wanted(name[0]) or self._takes_over(body) else None
         except (KeyError, TypeError, AttributeError, ValueError, MalformedPod) as error:
             raise Malformed(f"not a {self.resource.kind}: {type(error).__name__}: {error}") from error
         return Reduced(name, value, version)
+
+    def _takes_over(self, body: Body) -> bool:
+        """Whether it is a Service that takes an external IP, and with it that address in the whole cluster."""
+        return self.resource is SERVICE and bool((body.get("spec") or {}).get("externalIPs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,8 @@ class WorkloadMirror:
     namespace that holds more than there is room for the rest is not known, until the next list at the soonest.
 
     Args:
-        wanted: whether pods and services of a namespace are kept. Slices are kept everywhere: whoever made one
-            chooses where it stands.
+        wanted: whether pods and services of a namespace are kept. Slices, and Services with external IPs, are kept
+            everywhere: whoever made one chooses where it stands.
         namespace_bytes: what may be kept of one namespace, of all kinds together; 0: without end.
     """
 

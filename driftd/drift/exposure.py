@@ -8,9 +8,11 @@ to the Service reaches it with the forwarder's own permissions (CVE-2021-25740).
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from driftd.compile import Compiled
 from driftd.drift.findings import NOBODY, finding_id
+from driftd.drift.foreign import MOST_TOLD
 from driftd.drift.live import MOST_ADDRESSES, LiveService, LiveSlice, plain
 from driftd.drift.meaning import severity
 from driftd.drift.modelled import tenancy_of
@@ -25,7 +27,43 @@ _NAMED = 3
 def exposed(
     compiled: Compiled, services: Iterable[LiveService], pods: Mapping[tuple[str, str], Pod]
 ) -> Iterator[Finding]:
-    """A finding for each Service with a way in that the model does not have."""
+    """A finding for each Service with a way in that the model does not have, the worst of each namespace."""
+    yield from _worst(compiled, _exposed(compiled, services, pods))
+
+
+def misdirected(
+    compiled: Compiled, slices: Iterable[LiveSlice], pods: Mapping[tuple[str, str], Pod]
+) -> Iterator[Finding]:
+    """A finding for each EndpointSlice that leads to pods of another namespace that the model knows.
+
+    So does one of which nobody knows where it leads. Of each namespace the worst are told.
+    """
+    yield from _worst(compiled, _misdirected(compiled, slices, pods))
+
+
+def _worst(compiled: Compiled, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """As many of each namespace as anybody reads: who makes thousands is told of. What the model spares is extra."""
+    spared = {one.ref for one in compiled.exemptions}
+    kept: dict[str, list[Finding]] = {}
+    for one in findings:
+        if one.ref in spared:
+            yield one
+            continue
+        here = kept.setdefault(one.ref.namespace, [])
+        here.append(one)
+        if len(here) > 2 * MOST_TOLD:
+            here[:] = nsmallest(MOST_TOLD, here, key=_rank)
+    for here in kept.values():
+        yield from nsmallest(MOST_TOLD, here, key=_rank)
+
+
+def _rank(finding: Finding) -> tuple[int, ObjectRef]:
+    return finding.severity.rank, finding.ref
+
+
+def _exposed(
+    compiled: Compiled, services: Iterable[LiveService], pods: Mapping[tuple[str, str], Pod]
+) -> Iterator[Finding]:
     by_namespace: dict[str, list[Pod]] | None = None
     for service in services:
         ways = _ways_in(service)
@@ -38,10 +76,9 @@ def exposed(
         yield _exposure(compiled, service, ways, by_namespace.get(service.namespace, []))
 
 
-def misdirected(
+def _misdirected(
     compiled: Compiled, slices: Iterable[LiveSlice], pods: Mapping[tuple[str, str], Pod]
 ) -> Iterator[Finding]:
-    """A finding for each EndpointSlice that leads to pods of another namespace that the model knows."""
     owners = {
         plain(address): pod for pod in pods.values() if not pod.host_network and not pod.finished for address in pod.ips
     }
@@ -54,7 +91,7 @@ def misdirected(
         strangers = [pod for pod in found if pod.namespace != one.namespace]
         if strangers:
             yield _misdirection(compiled, tenancy, one, strangers)
-        elif one.more and one.namespace in compiled.governed:
+        elif one.more:
             yield _overgrown(compiled, one)
 
 
@@ -101,13 +138,16 @@ def _ways_in(service: LiveService) -> list[str]:
 def _matters(compiled: Compiled, service: LiveService) -> bool:
     """In a tenant's namespace every such Service does; elsewhere those before pods that the model names.
 
-    What stands before the gateway alone is the model's own exposure.
+    What stands before the gateway alone is the model's own exposure. An external IP is taken over in the whole cluster,
+    so nobody but the platform has one.
     """
     governed = compiled.governed.get(service.namespace)
     if governed is not None and governed.closed:
         return True
     meant = [one for one in compiled.peers.get(service.namespace, ()) if _may_select(service, one.labels)]
-    return bool(meant) and not all(one.gateway for one in meant)
+    if meant:
+        return not all(one.gateway for one in meant)
+    return bool(service.external_ips) and service.namespace not in compiled.platform
 
 
 def _may_select(service: LiveService, labels: Mapping[str, str]) -> bool:

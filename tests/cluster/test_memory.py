@@ -185,3 +185,9 @@ def test_a_pod_that_is_over_is_not_kept() -> None:
     for body in (pod(), over):
         told(mirror, POD, copies(body, [1]))
     assert not mirror.pods
+
+
+def test_a_service_that_takes_an_external_ip_is_kept_wherever_it_is() -> None:
+    mirror = WorkloadMirror(lambda namespace: namespace == "acme")
+    told(mirror, SERVICE, (*copies(service(addresses=1), [1], "strangers"), *copies(service(), [2], "strangers")))
+    assert list(mirror.services) == [("strangers", "service-000001")]

@@ -1,13 +1,16 @@
 """Ways in, and ways to others, that the model does not have."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
 from functools import cache
 from typing import Any
 
 import pytest
 
-from driftd.compile import Compiled, compile_model
+from driftd.compile import Compiled, Exempt, compile_model
 from driftd.drift import exposed, misdirected, service_from_body, slice_from_body, unkept
+from driftd.drift.foreign import MOST_TOLD
 from driftd.policy.reach import Pod
 from driftd.values import CLUSTER, Direction, Finding, ObjectRef, Severity
 from tests.support.model_texts import environment, model
@@ -84,6 +87,34 @@ def test_what_stands_before_pods_that_the_model_does_not_name_is_its_owners_affa
     assert found(*bodies) == []
 
 
+@pytest.mark.parametrize(("namespace", "count"), [("stranger", 1), ("redis-globex", 1), ("kube-system", 0)])
+def test_an_external_ip_is_taken_over_for_the_whole_cluster_and_nobodys_but_the_platforms(
+    namespace: str, count: int
+) -> None:
+    """Seen: in a namespace that nobody governs it was silent, though all tenants' packets to that address go there."""
+    told = found(service(namespace, {"app": "thief"}, externalIPs=["203.0.113.8"]))
+    assert [(one.severity, one.scope) for one in told] == [(Severity.CRITICAL, CLUSTER)] * count
+
+
+def test_an_external_ip_before_the_gateway_is_the_models_own_exposure() -> None:
+    assert found(service("ingress", {"app": "gateway"}, externalIPs=["203.0.113.8"])) == []
+
+
+def test_of_thousands_in_one_namespace_the_worst_are_told_and_what_the_model_spares_hides_none() -> None:
+    doors = [service("shop", None, type="NodePort") for _ in range(200)]
+    for number, door in enumerate(doors):
+        door["metadata"]["name"] = f"door-{number:03}"
+    doors[150]["spec"]["externalIPs"] = ["203.0.113.7"]
+    told = found(*doors, service("desk", None, type="NodePort"))
+    assert len(told) == MOST_TOLD + 1
+    assert {one.tenant for one in told} == {"acme", "globex"}
+    assert "door-150" in {one.ref.name for one in told}
+    spared = {one.ref for one in told if one.tenant == "acme"}
+    exemptions = tuple(Exempt(ref, date(2027, 1, 1), "me", "why") for ref in spared)
+    again = exposed(replace(compiled(), exemptions=exemptions), map(service_from_body, doors), {})
+    assert len({one.ref for one in again} - spared) == MOST_TOLD
+
+
 # -- slices ----------------------------------------------------------------------------------------------------------
 
 DB = Pod("shop", "db-0", {"app": "db"}, ips=("10.244.1.5",), owner="StatefulSet/db")
@@ -135,6 +166,13 @@ def test_a_slice_that_no_controller_would_write_is_told_and_takes_no_more_memory
     assert led("desk", *many[:1000]) == []
     body = {"metadata": {"namespace": "desk", "name": "s-1"}, "endpoints": [{"addresses": many}]}
     assert len(slice_from_body(body).addresses) == 1000
+
+
+def test_a_slice_of_which_nobody_knows_where_it_leads_is_told_wherever_it_is() -> None:
+    """Its callers come from everywhere, and it may lead to a tenant's pods."""
+    (one,) = led("stranger", *(f"10.{n >> 8 & 255}.{n & 255}.7" for n in range(1500)))
+    assert (one.severity, one.scope) == (Severity.CRITICAL, CLUSTER)
+    assert led("kube-system", "10.244.1.0x5") == []
 
 
 def test_an_address_that_cannot_be_read_may_lead_anywhere() -> None:
