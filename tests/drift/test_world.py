@@ -117,6 +117,15 @@ def test_a_lowered_pod_security_level_loosens(level: str, crosses: bool | None) 
     assert (found.direction, found.crosses_tenant) == (Direction.LOOSENS, crosses)
 
 
+@pytest.mark.parametrize(("version", "direction"), [("v1.0", Direction.LOOSENS), ("latest", Direction.NEUTRAL)])
+def test_another_version_of_the_same_pod_security_level_may_mean_older_rules(
+    version: str, direction: Direction
+) -> None:
+    labels = {"pod-security.kubernetes.io/enforce-version": version, "pod-security.kubernetes.io/warn": "privileged"}
+    found = judged(modified("Namespace", "", "globex-prod", labels=labels))
+    assert (found.direction, found.crosses_tenant) == (direction, False)
+
+
 def test_a_token_that_is_mounted_again_loosens_inside_the_tenant() -> None:
     found = judged(modified("ServiceAccount", "globex-prod", "default", automountServiceAccountToken=True))
     assert (found.direction, found.crosses_tenant) == (Direction.LOOSENS, False)
