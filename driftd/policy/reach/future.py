@@ -163,13 +163,13 @@ class _Dreamer:
 
     def dream(self, peer: Pods, ports: NamedPorts) -> None:
         """Imagine pods that the expression matches, in each kind of namespace in which it may find them."""
-        account = peer.accounts[0] if peer.accounts else "default"
+        accounts = peer.accounts or ("default",)
         if self._left <= 0:
             self.complete = False
             return
         for namespace, view in self._places(peer):
             for labels in self._labellings(peer.labels, view):
-                for names in dict.fromkeys(((), ports)):
+                for account, names in product(accounts, dict.fromkeys(((), ports))):
                     key = (namespace, labels, account, names)
                     if key not in self._found:
                         if self._left <= 0:

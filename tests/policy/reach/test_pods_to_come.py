@@ -139,3 +139,23 @@ def test_of_more_ways_than_may_be_tried_some_are_and_that_is_said() -> None:
     tried = [len(list(dreamer._tried(_options(values_of(wide), wide)))) for _ in range(6)]
     assert tried == [1000, 1000, 1000, 1000, 96, 0]
     assert not dreamer.complete
+
+
+def test_pods_of_every_account_that_a_rule_names_are_imagined() -> None:
+    """Seen: a rule that another one denies to the first account it names was harmless, whatever the second may."""
+
+    def rule(name: str, order: int, action: str, accounts: list[str]) -> Body:
+        source = {"namespaceSelector": "all()", "serviceAccounts": {"names": accounts}}
+        spec: Body = {"order": order, "selector": "all()", "types": ["Ingress"], "ingress": [{"action": action}]}
+        spec["ingress"][0]["source"] = source
+        metadata = {"name": name, "namespace": "a"}
+        return {"apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+    pods = [namespace("a", team="red"), namespace("b", team="blue"), pod("a/web", "10.244.0.1")]
+    shut = rule("shut", 1000, "Deny", [])
+    del shut["spec"]["ingress"][0]["source"]
+    before = snapshot_of([*pods, shut, rule("first", 1, "Deny", ["x"])], Dialect.CALICO)
+    found = judge(before, apply(before, Edit((rule("both", 10, "Allow", ["x", "y"]),))), TENANTS)
+    assert (found.direction, found.crosses_tenant) == (Direction.LOOSENS, True)
+    assert found.witness is not None
+    assert " as y" in found.witness.source
