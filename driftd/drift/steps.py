@@ -1,14 +1,15 @@
 """The steps between the states of a judged world: what a difference, or what lives, changes of it."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from driftd.drift.entitled import Input
 from driftd.drift.meaning import Difference, Judgement
 from driftd.drift.modelled import BORNE
 from driftd.drift.pod_security import lowered
 from driftd.policy.kinds import CALICO
-from driftd.policy.reach import Edit, Pod
-from driftd.values import Body, Direction, FindingType, ObjectRef
+from driftd.policy.reach import Edit, Pod, Snapshot
+from driftd.values import Body, Direction, FindingType, ObjectRef, scope_of
 
 WEAR = 4
 """Addresses, labels and the like that wear the engine's caches out as much as a step does."""
@@ -31,6 +32,20 @@ def width(one: Input) -> int:
     spec = (one.live or {}) if not isinstance(one.live, Pod) else {}
     addresses = sum(len(end.get("addresses") or ()) for end in spec.get("endpoints") or ())
     return (addresses + len((spec.get("spec") or {}).get("nets") or ())) // WEAR
+
+
+def beside(
+    ref: ObjectRef, others: Iterable[ObjectRef], astray: AbstractSet[str], canonical: Snapshot, standing: Snapshot
+) -> frozenset[str] | None:
+    """Where an object can do what it does not do alone: between its namespace and those not as the model has them.
+
+    Everywhere else both ends of a flow are the same beside `others` as without them, and so is what the object does to
+    it. None where that cannot be said: what belongs to no namespace is everywhere, and two in one namespace are one.
+    """
+    home = scope_of(ref).namespace
+    places = {scope_of(one).namespace for one in others if one != ref} | astray
+    alike = standing.cluster == canonical.cluster
+    return frozenset({home, *places}) if alike and home and home not in places and "" not in places else None
 
 
 def own_meaning(difference: Difference) -> Judgement | None:

@@ -15,6 +15,7 @@ from driftd.drift.served import Backed, Backings, Name
 from driftd.drift.steps import (
     REF_OF_PODS,
     WEAR,
+    beside,
     edit_of,
     inputs_edit,
     is_calicos,
@@ -261,8 +262,8 @@ class World:
             steps.append((apply(self._standing, inputs_edit([(one.ref, one.wanted)])), self._standing))
         return reduce(worse, (self._between(*step) for step in steps))
 
-    def _between(self, before: Snapshot, after: Snapshot) -> Judgement:
-        found = judge(before, after, self.tenancy)
+    def _between(self, before: Snapshot, after: Snapshot, among: frozenset[str] | None = None) -> Judgement:
+        found = judge(before, after, self.tenancy, among=among)
         witness = found.witness
         if witness is not None:  # owners of pods are free text
             witness = replace(witness, source=shown(witness.source), target=shown(witness.target))
@@ -338,14 +339,14 @@ class World:
         standing = self._open.get(difference.ref)
         if standing is None:
             return own or Judgement(Direction.NEUTRAL, crosses_tenant=False, dialect=self._compiled.dialect)
-        steps = [(self._canonical, apply(self._canonical, standing.edit))]
+        found = self._between(self._canonical, apply(self._canonical, standing.edit))
         if len(self._open) > 1 or self._astray or self._others or self._admins.hazy:
-            steps.append((apply(self._standing, self._back(difference.ref)), self._standing))
-        found = [own] if own else []
-        found += [self._between(before, after) for before, after in steps]
+            among = beside(difference.ref, (*self._open, *self._others), self._astray, self._canonical, self._standing)
+            without = apply(self._standing, self._back(difference.ref))
+            found = worse(found, self._between(without, self._standing, among))
         if self._goes_by_the_unknown(difference) or not self._admins.seen:
-            found.append(UNJUDGED)
-        return reduce(worse, found)
+            found = worse(found, UNJUDGED)
+        return worse(own, found) if own else found
 
     def _goes_by_the_unknown(self, difference: Difference) -> bool:
         """Whether a rule goes by a Service of which it is not known who stands behind it."""

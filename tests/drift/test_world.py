@@ -5,11 +5,16 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from driftd.compile import Compiled
 from driftd.drift import Difference, Judgement, World
 from driftd.drift.meaning import UNJUDGED, worse
+from driftd.drift.modelled import objects_of, surroundings_of, tenancy_of
+from driftd.drift.steps import edit_of
 from driftd.policy.kinds import digest_of, kind_of
+from driftd.policy.reach import Dialect, Edit, apply, judge, snapshot_of
 from driftd.values import Body, Direction, FindingType, Live, ObjectRef
 from tests.support.stage import MODELS, compiled_models
 
@@ -99,6 +104,38 @@ def test_a_hole_that_needs_two_differences_is_found_whichever_comes_last() -> No
         found = judged(*pair)
         assert found.direction is Direction.LOOSENS
         assert found.crosses_tenant
+
+
+OPEN: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+SEVERAL = {
+    "egress opened": lambda: modified("NetworkPolicy", "acme-prod", "api-egress", egress=[{}]),
+    "everything opened": lambda: modified("NetworkPolicy", "acme-prod", "default-deny", egress=[{}], ingress=[{}]),
+    "ingress opened": lambda: extra("globex-prod", "open", OPEN),
+    "denial gone": lambda: missing("NetworkPolicy", "globex-prod", "default-deny"),
+    "ingress gone": lambda: missing("NetworkPolicy", "acme-stage", "api-ingress"),
+    "labels moved": lambda: modified("Namespace", "", "acme-stage", labels={"driftd.dev/tenant": "globex"}),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(SEVERAL)), min_size=2, max_size=4, unique=True))
+@settings(max_examples=20)
+def test_beside_others_a_difference_means_what_a_comparison_of_the_whole_world_says(chosen: list[str]) -> None:
+    """A judgement looks at those parts of the world alone in which something else stands open."""
+    *others, last = (SEVERAL[one]() for one in chosen)
+    model, tenants = compiled(), tenancy_of(compiled())
+    canonical = snapshot_of(
+        objects_of(model), Dialect(model.dialect), surroundings_of(model), frozenset(model.governed)
+    )
+    standing = canonical
+    for one in others:
+        standing = apply(standing, edit_of(one) or Edit())
+    step = edit_of(last) or Edit()
+    alone, together = (judge(before, apply(before, step), tenants) for before in (canonical, standing))
+    world = World(model)
+    world.judge(others)
+    found = world.judge([last])[last.ref]
+    assert found.direction.may_loosen == (alone.direction.may_loosen or together.direction.may_loosen)
+    assert found.crosses_tenant == (alone.crosses_tenant or together.crosses_tenant)
 
 
 def test_what_is_settled_no_longer_counts() -> None:

@@ -8,6 +8,7 @@ from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.edits import apply
 from driftd.policy.reach.flows import Flows, Tenancy
 from driftd.policy.reach.future import imagine, lies_within, opens_nothing
+from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.snapshot import Edit, Snapshot
 from driftd.values import Direction, Witness
 
@@ -37,8 +38,19 @@ class Judgement:
         return self.now is Direction.NEUTRAL and self.direction is not Direction.NEUTRAL
 
 
-def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256, most: int = MOST_PAIRS) -> Judgement:
+def judge(
+    before: Snapshot,
+    after: Snapshot,
+    tenants: Tenancy,
+    bound: int = 256,
+    most: int = MOST_PAIRS,
+    *,
+    among: frozenset[str] | None = None,
+) -> Judgement:
     """Judge the step from one snapshot to another.
+
+    With `among`, of two snapshots of one lineage: what it does to flows between pods of these namespaces, of those in
+    which pods to come are imagined, and addresses outside. The rest is not looked at.
 
     Pods to come are imagined unless the live ones show the worst already: a rule that opens something harmless must
     not hide what the next one opens to a namespace that nobody has made yet. Imagined pods are bounded, and so is the
@@ -47,21 +59,24 @@ def judge(before: Snapshot, after: Snapshot, tenants: Tenancy, bound: int = 256,
     nothing was seen to open the direction is UNKNOWN, or TIGHTENS where the rules show that nothing can.
     Raises DifferentDialects.
     """
-    live = delta(before, after, most)
+    live = delta(*_parts(before, after, among), most)
+    earlier = live.before if among is None else before
     now = live.direction if live.complete or live.direction.may_loosen else Direction.UNKNOWN
     found = [live]
     home: str | None = None
     if live.complete and not any(_crosses(flows, tenants) for flows in _opened(live)):
-        imagined = imagine(live.before, after, bound)
+        imagined = imagine(earlier, after, bound)
         if not imagined.complete:
-            home = lies_within(live.before, after)
+            home = lies_within(earlier, after)
         if imagined.objects:
             edit = Edit(put=imagined.objects)
-            found.append(delta(apply(live.before, edit), apply(after, edit), most))
+            homes = {one.namespace for one in imagined.objects if isinstance(one, Pod)}
+            places = None if among is None else among | homes
+            found.append(delta(*_parts(apply(earlier, edit), apply(after, edit), places), most))
     if not all(one.complete for one in found):
         home = ""
     judgement = _judgement(found, now, tenants, home)
-    if judgement.direction is Direction.UNKNOWN and opens_nothing(live.before, after):
+    if judgement.direction is Direction.UNKNOWN and opens_nothing(earlier, after):
         return replace(judgement, direction=Direction.TIGHTENS, crosses_tenant=False)
     return judgement
 
@@ -88,6 +103,10 @@ def _judgement(found: list[Delta], now: Direction, tenants: Tenancy, home: str |
         dialect=found[0].after.dialect,
         within=homes.pop() if len(homes) == 1 else "",
     )
+
+
+def _parts(before: Snapshot, after: Snapshot, names: frozenset[str] | None) -> tuple[Snapshot, Snapshot]:
+    return (before, after) if names is None else (before.within(names), after.within(names))
 
 
 def _opened(one: Delta) -> list[Flows]:
