@@ -121,6 +121,15 @@ def test_a_namespace_selector_alone_takes_every_pod_there() -> None:
     assert (flow(found, WEB, DB), flow(found, FAR, DB)) == (NONE, ALL)
 
 
+def test_a_namespace_of_no_name_is_none_and_not_every_one() -> None:
+    """What a peer names is read the short way where it is one label; "" there would mean any namespace."""
+    nameless = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ""}}}
+    web = {"podSelector": {"matchLabels": {"app": "web"}}}
+    for peer in (nameless, nameless | web):
+        found = state(into_db({"from": [peer]}))
+        assert (flow(found, WEB, DB), flow(found, FAR, DB)) == (NONE, NONE)
+
+
 def test_both_selectors_in_one_peer_must_both_match_and_two_peers_are_alternatives() -> None:
     """Checklist 1.1: both in one element = AND; two elements = OR"""
     blue, web = {"matchLabels": {"team": "blue"}}, {"matchLabels": {"app": "web"}}
