@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from operator import or_
 from typing import Final
 
 from driftd.policy.reach.endpoints import Outside
 from driftd.policy.reach.inventory import NamespaceView, Plans
-from driftd.policy.reach.relation import Reached, of_positions, positions
+from driftd.policy.reach.policies import Flow
+from driftd.policy.reach.ports import PortSet
+from driftd.policy.reach.relation import Reached, kinds, of_positions, positions
 from driftd.policy.reach.snapshot import NO_PLANS, Snapshot
 
 ABSENT: Final = "absent"
@@ -61,6 +64,11 @@ class Facing:
     def kind(self) -> tuple[int, tuple[bool, bool], bool]:
         return self.side, self.traffic, self.surely
 
+    def asks_for(self, traffic: PortSet) -> bool:
+        """Whether any of the traffic is of a kind that is looked for."""
+        with_ports, without = kinds(traffic)
+        return (self.traffic[0] and with_ports) or (self.traffic[1] and without)
+
     def __call__(self, peers: Reached) -> bool:
         return bool((self.traffic[0] and peers[0] & self.bits) or (self.traffic[1] and peers[1] & self.bits))
 
@@ -78,7 +86,7 @@ class Cells:
         self.moved: list[Moved] = []
         self.shared = 0
         self.changed: list[Group] = []
-        self._nearby: dict[tuple[int, tuple[bool, bool], bool], list[NamespaceView]] = {}
+        self._nearby: dict[tuple[int, tuple[bool, bool], bool], dict[Plans, list[tuple[int, ...]]]] = {}
         self._noisy: set[str] = set()
         self._loud: list[Group] = []
         self._loud_bits = 0
@@ -182,15 +190,11 @@ class Cells:
     def _quiet_groups(self, pods: int, facing: Facing) -> Iterator[Group]:
         """Of namespaces in which nothing differs, with the classes of equal plans as one group across namespaces."""
         core, side, surely = self.after.core, facing.side, facing.surely
-        found: dict[Plans, int] = {}
-        for view in self._near(facing):
-            if view.live & pods:
-                for plans, places in view.groups.items():
-                    bits = of_positions(places)
-                    if bits & pods and facing(core.verdict(plans[side]).reached(surely=surely)):
-                        found[plans] = found.get(plans, 0) | (bits & pods)
-        for plans, bits in found.items():
-            yield Group(plans, plans, bits)
+        for plans, places in self._near(facing).items():
+            if facing(core.verdict(plans[side]).reached(surely=surely)):
+                bits = of_positions(list(chain.from_iterable(places))) & pods
+                if bits:
+                    yield Group(plans, plans, bits)
 
     def _faces(self, group: Group, facing: Facing) -> bool:
         """Whether it exchanges any of the traffic before or after; any traffic at all, where its own plans differ."""
@@ -202,21 +206,25 @@ class Cells:
                     return True
         return False
 
-    def _near(self, facing: Facing) -> list[NamespaceView]:
-        """Namespaces in which nothing differs and that face anybody who does; told once for all who do."""
+    def _near(self, facing: Facing) -> dict[Plans, list[tuple[int, ...]]]:
+        """Classes, by their plans, of namespaces in which nothing differs: at least those that face anybody who does.
+
+        Told once for all who do. Verdicts are found of those alone that some policy brings together with them: in a
+        world of thousands of policies hardly any is asked for.
+        """
         found = self._nearby.get(facing.kind)
         if found is None:
-            core, side, surely = self.after.core, facing.side, facing.surely
-            differing = reduce(or_, (group.bits for group in self.changed), 0)
-            for moved in self.moved:
-                differing |= moved.places
-            ported, rest = (differing if asked else 0 for asked in facing.traffic)
-            views = self.after.namespaces.values()
-            found = self._nearby[facing.kind] = [
-                view
-                for view, peers in zip(views, core.peers(views, side, surely=surely), strict=True)
-                if (peers[0] & ported or peers[1] & rest) and view.name not in self._noisy
-            ]
+            found = self._nearby[facing.kind] = {}
+            side, surely = facing.side, facing.surely
+            differing = reduce(or_, [group.bits for group in self.changed], 0)
+            differing = reduce(or_, [moved.places for moved in self.moved], differing)
+            speaking = self.after.core.speaking_of(differing, (Flow.INGRESS, Flow.EGRESS)[side])
+            for name, view in self.after.namespaces.items():
+                if name in self._noisy:
+                    continue
+                if name in speaking or "" in speaking or facing.asks_for(view.left_open(side, surely=surely)):
+                    for plans, places in view.groups.items():
+                        found.setdefault(plans, []).append(places)
         return found
 
     def _groups_of_few(self, bits: int) -> Iterator[Group]:

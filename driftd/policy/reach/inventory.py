@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
 from driftd.policy.reach.addresses import NOWHERE, Ranges
 from driftd.policy.reach.endpoints import Labels, labels_of
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.policies import Policy, PortMatch, Tier
-from driftd.policy.reach.ports import PortSet
-from driftd.policy.reach.relation import Reached
+from driftd.policy.reach.ports import ALL, NONE, PortSet
 from driftd.policy.reach.selectors import Selector
 from driftd.policy.reach.walk import Plan
 from driftd.values import Body, ObjectRef
@@ -43,12 +44,20 @@ class NamespaceView:
     plans: Mapping[int, Plans] = field(default_factory=dict)
     live: int = 0
     groups: Mapping[Plans, tuple[int, ...]] = field(default_factory=dict)
-    peers: dict[tuple[int, bool], tuple[int, Reached]] = field(default_factory=dict, init=False)
-    """Kept for `Core.peers`, which alone reads and writes it."""
+    _left_open: dict[tuple[int, bool], PortSet] = field(default_factory=dict, init=False)
 
     @property
     def empty(self) -> bool:
         return not (self.declared or self.accounts or self.pods or self.policies)
+
+    def left_open(self, side: int, *, surely: bool) -> PortSet:
+        """Traffic that any class of it may exchange with whom no rule names, incoming (0) or outgoing (1)."""
+        found = self._left_open.get((side, surely))
+        if found is None:
+            plans = {pair[side] for pair in self.groups}
+            parts = [ALL if plan is None else plan.left_open(surely=surely) for plan in plans]
+            found = self._left_open[side, surely] = reduce(or_, parts, NONE)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

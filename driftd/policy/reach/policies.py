@@ -323,3 +323,18 @@ def leaves(peer: Peer) -> tuple[Leaf, ...]:
             return leaves(part)
         case Anyone() | Nobody():
             return ()
+
+
+def open_ended(peer: Peer) -> bool:
+    """Whether the expression can match a class that none of its leaves matches."""
+    match peer:
+        case Anyone() | Unless():
+            return True
+        case Both(parts):
+            return all(open_ended(part) for part in parts)
+        case Either(parts):
+            return any(open_ended(part) for part in parts)
+        case Perhaps(part, _):
+            return open_ended(part)
+        case _:
+            return False

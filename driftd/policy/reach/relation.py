@@ -184,11 +184,6 @@ class Same:
             kept.append(same)
         return tuple(kept)
 
-    def reached(self, found: Reached) -> Reached:
-        """The same of what `reached` tells."""
-        known = self._bits.setdefault
-        return known(found[0], found[0]), known(found[1], found[1])
-
 
 def joint(before: Relation, after: Relation) -> tuple[tuple[PortSet, int, int], ...]:
     """The common refinement: every traffic part with its endpoints before and after."""

@@ -10,9 +10,9 @@ from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.endpoints import Endpoints, Outside, PodClass, Surroundings
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans
 from driftd.policy.reach.pods import Pod
-from driftd.policy.reach.policies import Flow, Policy, Tier
+from driftd.policy.reach.policies import Action, Flow, Policy, Rule, Tier
 from driftd.policy.reach.ports import ALL, NONE, PortSet
-from driftd.policy.reach.relation import Reached
+from driftd.policy.reach.relation import positions
 from driftd.policy.reach.rules import Near, RuleMatcher
 from driftd.policy.reach.walk import UNRESTRICTED, Applied, Plan, Verdict
 from driftd.policy.reach.watch import Use, Watch
@@ -75,8 +75,6 @@ class Core:
         """Policies of no namespace as they were read last: states that have one alike share what is planned by it."""
         self._plans_of: dict[Use, list[Plan]] = {}
         self._met = 0
-        self._age = 0
-        self._ages: dict[str, int] = {}
 
     def plan(self, flow: Flow, applied: tuple[Applied, ...], near: Near) -> Plan:
         """The one plan of that content; policies in the order in which they are asked."""
@@ -110,33 +108,19 @@ class Core:
             self._meet()
         return plan.verdict(self.matcher)
 
-    def peers(self, views: Iterable[NamespaceView], side: int, *, surely: bool) -> list[Reached]:
-        """For each namespace the endpoints with which any class of it exchanges anything, coming in (0) or going out.
+    def speaking_of(self, bits: int, flow: Flow) -> frozenset[str]:
+        """Namespaces of which policies let somebody exchange something with one of these classes; "" stands for all.
 
-        Hot: a judgement asks it of every namespace there is, several times.
+        At most too many: policies are asked, whether they are in force or not, and no verdict.
         """
-        if self._met != self.endpoints.size:
-            self._meet()
-        key, age, ages = (side, surely), self._age, self._ages
-        found = []
-        for view in views:
-            kept, now = view.peers.get(key), age + ages.get(view.name, 0)
-            if kept is None or kept[0] != now:
-                kept = view.peers[key] = (now, self._peers(view, side, surely=surely))
-            found.append(kept[1])
-        return found
-
-    def _peers(self, view: NamespaceView, side: int, *, surely: bool) -> Reached:
-        ported = rest = 0
-        for plans in view.groups:
-            more = self.verdict(plans[side]).reached(surely=surely)
-            ported, rest = ported | more[0], rest | more[1]
-        return ported, rest
+        if bits & (self.matcher.local_sources if flow is Flow.INGRESS else self.matcher.local_targets):
+            return frozenset(("",))
+        uses = self.watch.concerned(self.matcher.peers, self.endpoints, positions(bits))
+        return frozenset(policy.namespace for policy, way in uses if way is flow and _allows(policy.rules(flow)))
 
     def forget(self) -> None:
         """Have every verdict found anew: what is known of the endpoints that there were has changed."""
         self.matcher.peers.forget()
-        self._age += 1
         for plan in self.plans.values():
             plan.forget()
 
@@ -153,14 +137,13 @@ class Core:
         if self.matcher.local_sources >> known:
             self.forget()
             return
-        for use in self.watch.concerned(self.matcher.peers, endpoints, known):
+        for use in self.watch.concerned(self.matcher.peers, endpoints, range(known, endpoints.size)):
             for plan in self._plans_of.get(use, ()):
                 plan.forget()
-            policy = use[0]
-            if policy.namespace:
-                self._ages[policy.namespace] = self._ages.get(policy.namespace, 0) + 1
-            else:
-                self._age += 1
+
+
+def _allows(rules: Iterable[Rule] | None) -> bool:
+    return any(rule.action is Action.ALLOW for rule in rules or ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

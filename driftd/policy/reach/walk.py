@@ -11,8 +11,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from driftd.policy.reach.policies import ANYONE, Action, Flow, Policy, Rule, Tier
-from driftd.policy.reach.ports import ALL, PortSet
+from driftd.policy.reach.policies import ANYONE, Action, Flow, Policy, Rule, Tier, open_ended
+from driftd.policy.reach.ports import ALL, NONE, PortSet
 from driftd.policy.reach.relation import EMPTY, FULL, Reached, Relation, join, meet, minus, of_pairs, reached
 from driftd.policy.reach.rules import Near, RuleMatcher
 
@@ -34,34 +34,35 @@ Stage = tuple[Tier, tuple[Applied, ...]]
 _TIER: Final = attrgetter("tier")
 
 
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a class may exchange in one direction, over all peers: `must` is allowed in every reading, `may` in some.
+    """What a class may exchange in one direction, over all peers: `must` is allowed in every reading, `may` in some."""
 
-    `sure_peers` and `peers` are the endpoints of any of it, as `relation.reached` tells them.
-    """
+    __slots__ = ("_reached", "_surely_reached", "may", "must")
 
-    must: Relation
-    may: Relation
-    sure_peers: Reached
-    peers: Reached
+    def __init__(self, must: Relation, may: Relation) -> None:
+        self.must = must
+        self.may = may
+        self._reached: Reached | None = None
+        self._surely_reached: Reached | None = None
 
     def reached(self, *, surely: bool) -> Reached:
-        return self.sure_peers if surely else self.peers
+        """The endpoints of any of it, as `relation.reached` tells them; found when first asked for."""
+        if surely and self.must is not self.may:
+            if self._surely_reached is None:
+                self._surely_reached = reached(self.must)
+            return self._surely_reached
+        if self._reached is None:
+            self._reached = reached(self.may)
+        return self._reached
 
 
-UNRESTRICTED: Final = Verdict(FULL, FULL, (-1, -1), (-1, -1))
+UNRESTRICTED: Final = Verdict(FULL, FULL)
 
 
 def _verdict(must: Relation, may: Relation, matcher: RuleMatcher) -> Verdict:
     """What is kept of many classes at a time: equal bitsets are one object."""
-    same = matcher.same
-    kept = same.relation(may)
-    peers = same.reached(reached(kept))
-    if must is may:
-        return Verdict(kept, kept, peers, peers)
-    sure = same.relation(must)
-    return Verdict(sure, kept, same.reached(reached(sure)), peers)
+    kept = matcher.same.relation(may)
+    return Verdict(kept if must is may else matcher.same.relation(must), kept)
 
 
 class Plan:
@@ -70,17 +71,20 @@ class Plan:
     Plans are shared by all classes to which the same applies; compare them by identity.
     """
 
-    __slots__ = ("_verdict", "applied", "flow", "near")
+    __slots__ = ("_left_open", "_verdict", "applied", "flow", "near")
 
     def __init__(self, flow: Flow, applied: tuple[Applied, ...], near: Near) -> None:
         self.flow = flow
         self.near = near
         self.applied = applied
         self._verdict: Verdict | None = None
+        self._left_open: PortSet | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Its policies by tier, in the order in which they are asked."""
+        if self.applied[0].tier is self.applied[-1].tier:
+            return ((self.applied[0].tier, self.applied),)  # as nearly all have it
         return tuple([(tier, tuple(members)) for tier, members in groupby(self.applied, key=_TIER)])
 
     def verdict(self, matcher: RuleMatcher) -> Verdict:
@@ -89,9 +93,35 @@ class Plan:
             self._verdict = walk(self.flow, self.stages, self.near, matcher)
         return self._verdict
 
+    def left_open(self, *, surely: bool) -> PortSet:
+        """Traffic that may pass with those whom no rule that allows names: all, or what the last tier leaves open.
+
+        It is told from the policies alone, without a verdict, and never too little. A pod's own node is not looked at.
+        """
+        if self._left_open is None:
+            self._left_open = _left_open(self.flow, self.stages)
+        return NONE if surely and self._left_open is not ALL else self._left_open
+
     def forget(self) -> None:
         """Find the verdict anew when asked again: a class has come that a rule of this plan matches."""
         self._verdict = None
+
+
+def _left_open(flow: Flow, stages: Sequence[Stage]) -> PortSet:
+    last, deciding = stages[-1]
+    if last.default is not Action.DENY or not last.certain or not any(one.certain for one in deciding):
+        return ALL  # what is not decided goes on, and behind the last tier all is allowed
+    found = NONE
+    for tier, applied in stages:
+        rules = [rule for one in applied for rule in one.policy.rules(flow) or ()]
+        if (
+            tier.default is Action.ALLOW
+            or any(rule.action is Action.ALLOW and open_ended(rule.far) for rule in rules)
+            or (tier is last and any(rule.action is Action.PASS for rule in rules))
+        ):
+            return ALL
+        found |= tier.open_ports
+    return found
 
 
 def walk(flow: Flow, stages: Sequence[Stage], near: Near, matcher: RuleMatcher) -> Verdict:

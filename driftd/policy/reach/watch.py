@@ -8,19 +8,15 @@ from driftd.policy.reach.addresses import Ranges
 from driftd.policy.reach.endpoints import EndpointClass, Endpoints, PodClass
 from driftd.policy.reach.matching import Matcher
 from driftd.policy.reach.policies import (
-    Anyone,
     Block,
-    Both,
-    Either,
     Flow,
     Leaf,
-    Peer,
-    Perhaps,
     Pods,
     Policy,
-    Unless,
     leaves,
+    open_ended,
 )
+from driftd.policy.reach.relation import of_positions
 from driftd.policy.reach.selectors import In, keys_of
 
 Use: TypeAlias = tuple[Policy, Flow]
@@ -98,7 +94,7 @@ class Watch:
             named = of_anyone = False
             for rule in rules or ():
                 if flow is Flow.EGRESS and (rule.ports.names or rule.ports.not_names):
-                    named, of_anyone = True, of_anyone or _open_ended(rule.far)
+                    named, of_anyone = True, of_anyone or open_ended(rule.far)
                 seen.update(leaves(rule.far))
             for peer in seen:
                 self._shelf_of(peer).add(peer, use)
@@ -115,13 +111,13 @@ class Watch:
             found = self._local[peer.namespace] = _Shelf()
         return found
 
-    def concerned(self, matcher: Matcher, endpoints: Endpoints, known: int) -> set[Use]:
-        """Uses of rules that match one of the classes from `known` on, or that name ports of whomever they are for."""
-        fresh = endpoints.classes[known:]
-        at, points = -1 << known, endpoints.points(range(known, endpoints.size))
+    def concerned(self, matcher: Matcher, endpoints: Endpoints, places: Sequence[int]) -> set[Use]:
+        """Uses of rules that may match one of some classes, or that name ports of whomever they are for."""
+        classes = [endpoints.classes[place] for place in places]
+        at, points = of_positions(places), endpoints.points(places)
         found: set[Use] = set()
         worn: dict[str, set[tuple[str, str]]] = {}
-        for one in fresh:
+        for one in classes:
             if isinstance(one, PodClass):
                 worn.setdefault(one.namespace, set()).update(one.labels)
         met = [(self._wide, set().union(*worn.values()))]
@@ -130,7 +126,7 @@ class Watch:
             for peer in shelf.meeting(labels, points):
                 if matcher.bits(peer)[1] & at:
                     found.update(shelf.every[peer])
-        if any(isinstance(one, PodClass) and one.ports for one in fresh):
+        if any(isinstance(one, PodClass) and one.ports for one in classes):
             found.update(self._naming_of_anyone)
         return found
 
@@ -172,21 +168,6 @@ class Watch:
         if not pods or getattr(one, "ports", ()) != getattr(other, "ports", ()):
             found.update(self._naming)
         return found
-
-
-def _open_ended(peer: Peer) -> bool:
-    """Whether the expression can match a class that none of its leaves matches."""
-    match peer:
-        case Anyone() | Unless():
-            return True
-        case Both(parts):
-            return all(_open_ended(part) for part in parts)
-        case Either(parts):
-            return any(_open_ended(part) for part in parts)
-        case Perhaps(part, _):
-            return _open_ended(part)
-        case _:
-            return False
 
 
 def _holds_any(ranges: Ranges, points: Sequence[int]) -> bool:
