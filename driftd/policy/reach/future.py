@@ -10,10 +10,22 @@ from itertools import islice, product
 from math import prod
 from typing import Final, TypeAlias
 
-from driftd.policy.reach.endpoints import IN_NAMESPACE
+from driftd.policy.reach.endpoints import IN_NAMESPACE, Labels
 from driftd.policy.reach.inventory import NamespaceView, effective_labels
 from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
-from driftd.policy.reach.policies import NOBODY, Action, Both, Either, Peer, Perhaps, Pods, Policy, Unless, peers_of
+from driftd.policy.reach.policies import (
+    NOBODY,
+    Action,
+    Block,
+    Both,
+    Either,
+    Peer,
+    Perhaps,
+    Pods,
+    Policy,
+    leaves,
+    peers_of,
+)
 from driftd.policy.reach.relation import positions
 from driftd.policy.reach.selectors import ALWAYS, And, LabelIndex, Selector, keys_of, values_of
 from driftd.policy.reach.snapshot import Snapshot
@@ -131,10 +143,13 @@ def imagine(before: Snapshot, after: Snapshot, bound: int = 256) -> Imagined:
         return Imagined((), complete=True)
     dreamer = _Dreamer(after, bound)
     ports = _port_names(policies)
-    for policy in policies:
-        for peer in peers_of(policy):
-            for part in _pod_parts(peer):
-                dreamer.dream(part, ports)
+    said = dict.fromkeys(leaf for policy in policies for peer in peers_of(policy) for leaf in leaves(peer))
+    pods = after.core.endpoints.surroundings.pods
+    if any(isinstance(leaf, Block) and not leaf.listed and leaf.ranges.meets(pods) for leaf in said):
+        dreamer.dream_of_strangers(ports)
+    for leaf in said:
+        if isinstance(leaf, Pods):
+            dreamer.dream(leaf, ports)
     for name in relabelled:
         dreamer.dream(Pods(namespace=name), ports)
     return Imagined(tuple(dreamer.objects()), complete=dreamer.complete)
@@ -146,7 +161,7 @@ class _Dreamer:
         self._left = bound
         self._untried = _MOST_TRIED
         self.complete = True
-        self._found: dict[tuple[str, tuple[tuple[str, str], ...], str, NamedPorts], None] = {}
+        self._found: dict[tuple[str, Labels, str, NamedPorts], None] = {}
         self._namespaces: dict[str, dict[str, str]] = {}
         self._names = list(snapshot.namespaces)
         self._labels: LabelIndex | None = None
@@ -169,14 +184,26 @@ class _Dreamer:
             return
         for namespace, view in self._places(peer):
             for labels in self._labellings(peer.labels, view):
-                for account, names in product(accounts, dict.fromkeys(((), ports))):
-                    key = (namespace, labels, account, names)
-                    if key not in self._found:
-                        if self._left <= 0:
-                            self.complete = False
-                            return
-                        self._left -= 1
-                        self._found[key] = None
+                if not self._imagined(namespace, labels, accounts, ports):
+                    return
+
+    def dream_of_strangers(self, ports: NamedPorts) -> None:
+        """Imagine pods in a namespace that nobody has made: a block over the pods' range is theirs as well."""
+        home = self._invent(ALWAYS)
+        if home is not None:
+            self._imagined(home, (), ("default",), ports)
+
+    def _imagined(self, namespace: str, labels: Labels, accounts: tuple[str, ...], ports: NamedPorts) -> bool:
+        """Take in such pods, as each account, with these named ports and without; whether there was room."""
+        for account, names in product(accounts, dict.fromkeys(((), ports))):
+            key = (namespace, labels, account, names)
+            if key not in self._found:
+                if self._left <= 0:
+                    self.complete = False
+                    return False
+                self._left -= 1
+                self._found[key] = None
+        return True
 
     def _places(self, peer: Pods) -> Iterator[tuple[str, NamespaceView | None]]:
         known = self._snapshot.namespaces
@@ -250,8 +277,8 @@ class _Dreamer:
         policies = [*(view.policies.values() if view else ()), *self._snapshot.cluster.policies.values()]
         for policy in policies:
             for peer in peers_of(policy):
-                for part in _pod_parts(peer):
-                    for key, values in values_of(part.labels).items():
+                for part in leaves(peer):
+                    for key, values in values_of(part.labels).items() if isinstance(part, Pods) else ():
                         found.setdefault(key, set()).update(values)
         return found
 
@@ -280,19 +307,6 @@ def _assignments(options: _Options) -> Iterator[dict[str, str]]:
     """Every way to choose, few labels first: the plainest pods are tried whatever the bound is."""
     for choice in product(*options.values()):
         yield {key: value for key, value in zip(options, choice, strict=True) if value is not None}
-
-
-def _pod_parts(peer: Peer) -> Iterator[Pods]:
-    match peer:
-        case Pods():
-            yield peer
-        case Both(parts) | Either(parts):
-            for part in parts:
-                yield from _pod_parts(part)
-        case Unless(part) | Perhaps(part, _):
-            yield from _pod_parts(part)
-        case _:
-            return
 
 
 def _port_names(policies: Iterable[Policy]) -> NamedPorts:

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.policy.reach import Dialect, Edit, Judgement, Snapshot, Tenancy, apply, judge, snapshot_of
+from driftd.policy.reach import (
+    Dialect,
+    Edit,
+    Judgement,
+    Snapshot,
+    Surroundings,
+    Tenancy,
+    apply,
+    block,
+    judge,
+    snapshot_of,
+)
 from driftd.policy.reach.future import _assignments, _Dreamer, _options
 from driftd.policy.reach.selectors import And, Has, In, LabelIndex, Not, Or, Selector, every, values_of
 from driftd.values import Body, Direction
@@ -100,6 +111,44 @@ def test_nothing_is_within_a_namespace_while_not_all_pairs_were_compared() -> No
     told = [(one.within, one.crosses_tenant) for one in found]
     assert (told[0], told[-1]) == (("", True), ("a", False))
     assert told == sorted(told)
+
+
+RANGE = Surroundings(pods=block("10.244.0.0/16"))
+BESIDE = [namespace("a", team="red"), pod("a/web", "10.244.0.1"), pod("a/db", "10.244.0.2"), SHUT]
+
+
+def over(cidr: str, dialect: Dialect = Dialect.CALICO, *cut: str, around: Surroundings = RANGE) -> Judgement:
+    """A rule for a block of addresses beside one that stays at home, where nobody else's pods live."""
+    start = snapshot_of(BESIDE, dialect, around)
+    hole: Body = {"ipBlock": {"cidr": cidr, **({"except": list(cut)} if cut else {})}}
+    return judge(start, apply(start, Edit((policy(HOME, hole),))), TENANTS)
+
+
+@pytest.mark.parametrize("cidr", ["10.244.0.0/16", "10.244.7.0/24", "10.0.0.0/8", "0.0.0.0/0"])
+@pytest.mark.parametrize("dialect", [Dialect.CALICO, Dialect.KUBERNETES])
+def test_a_block_over_the_pods_range_lets_in_the_pods_that_others_will_make(cidr: str, dialect: Dialect) -> None:
+    """Seen: judged by the pods that live now, none of which had such an address, it crossed no tenant's border."""
+    found = over(cidr, dialect)
+    assert found.direction.may_loosen
+    assert (found.crosses_tenant, found.within) == (True, "")
+    assert found.witness is not None
+    assert found.witness.source == "any-other-namespace/any pod without labels"
+
+
+@pytest.mark.parametrize(
+    ("cidr", "cut"), [("203.0.113.0/24", ()), ("10.0.0.0/8", ("10.244.0.0/16",)), ("0.0.0.0/0", ("10.0.0.0/8",))]
+)
+def test_a_block_beside_the_pods_range_lets_in_no_pod_of_others(cidr: str, cut: tuple[str, ...]) -> None:
+    found = over(cidr, Dialect.CALICO, *cut)
+    assert (found.direction, found.crosses_tenant) == (Direction.LOOSENS, False)
+
+
+def test_nor_does_any_block_where_blocks_do_not_match_pods() -> None:
+    assert not over("10.244.0.0/16", Dialect.CILIUM).crosses_tenant
+
+
+def test_where_the_pods_range_is_not_known_a_block_is_judged_by_the_pods_there_are() -> None:
+    assert not over("203.0.113.0/24", around=Surroundings()).crosses_tenant
 
 
 KEYS = st.sampled_from(["app", "tier", "team"])
