@@ -2,9 +2,10 @@
 
 from driftd.paging.alertmanager import Alertmanager
 from driftd.paging.destination import Destination, NotAccepted, Refused
+from driftd.paging.due import Action, Step
 from driftd.paging.machine import Machine
 from driftd.paging.maintenance import MaintenanceFile
-from driftd.paging.outbox import Action, Outbox, Pacing, Step
+from driftd.paging.outbox import Outbox, Pacing
 from driftd.paging.pager import Pager
 from driftd.paging.pagerduty import US, PagerDuty
 from driftd.paging.pages import About, Condition, Page, PageClass, PageState, Reason, Urgency, about_object, line

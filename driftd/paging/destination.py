@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
-from driftd.paging.outbox import Step
+from driftd.paging.due import Step
 
 
 class NotAccepted(Exception):

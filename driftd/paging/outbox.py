@@ -6,29 +6,12 @@ under the same key.
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from msgspec.structs import replace
 
+from driftd.paging.due import Action, Due, Name, Step
 from driftd.paging.pages import Page, PageState, Urgency
 from driftd.store import DeliveryRow
-
-
-class Action(StrEnum):
-    """What a destination can be told of a page."""
-
-    TRIGGER = "trigger"
-    RESOLVE = "resolve"
-    CHANGE = "change"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The next thing to tell of one page. `told` is how loudly it was told before, None if it never was."""
-
-    page: Page
-    action: Action
-    told: Urgency | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +45,9 @@ class Outbox:
         self.name = name
         self._pacing = pacing
         self._changes = changes
-        self._items: dict[tuple[str, int], _Item] = {}
+        self._items: dict[Name, _Item] = {}
+        self._lives: dict[str, set[int]] = {}
+        self._due = Due()
         self._pause = 0.0
         self._not_before = 0.0
         self._tokens = pacing.burst
@@ -70,7 +55,7 @@ class Outbox:
 
     def __len__(self) -> int:
         """Pages that this destination has yet to be told something of."""
-        return sum(self._step(item) is not None for item in self._items.values())
+        return len(self._due)
 
     def takes(self, page: Page) -> bool:
         """Whether this destination hears of such a page at all."""
@@ -88,28 +73,29 @@ class Outbox:
         if held is not None:
             if page.version > held.page.version:
                 held.page = page
+                self._put(held)
             return []
         known = delivery or self._nothing(page)
         item = _Item(page, replace(known, refused=""))
         if self._step(item) is not None or not page.over:
             self._items[page.key, page.life] = item
+            self._lives.setdefault(page.key, set()).add(page.life)
+            self._put(item)
         return [] if page.state is PageState.CHANGE else self._supersede(page.key)
 
     def next(self, now: float) -> Step | None:
         """What to tell at this moment, None when there is nothing or the destination is to be left alone."""
         if now < self._not_before or not self._token(now):
             return None
-        steps = [(item, step) for item in self._items.values() if (step := self._step(item)) is not None]
-        ready = [(item, step) for item, step in steps if now >= self._earliest(item, step)]
-        return min(ready, key=_order)[1] if ready else None
+        return self._due.first(now)
 
     def wake_at(self, now: float) -> float | None:
         """When `next` is worth asking again, None when there is nothing to tell."""
-        steps = [(item, step) for item in self._items.values() if (step := self._step(item)) is not None]
-        if not steps:
+        earliest = self._due.earliest(now)
+        if earliest is None:
             return None
         token = now if self._token(now) else now + (1.0 - self._tokens) / self._pacing.per_second
-        return max(self._not_before, token, min(self._earliest(item, step) for item, step in steps))
+        return max(self._not_before, token, earliest)
 
     def accepted(self, step: Step, now: float, at: datetime) -> DeliveryRow | None:
         """The destination has taken the step: what to keep of that; None if a newer life has taken its place."""
@@ -148,6 +134,8 @@ class Outbox:
     def forget(self) -> None:
         """Another replica tells these now."""
         self._items.clear()
+        self._lives.clear()
+        self._due.clear()
 
     def owes(self, key: str, life: int) -> bool:
         """Whether this destination has yet to be told something of this life."""
@@ -161,8 +149,28 @@ class Outbox:
     def _keep(self, item: _Item, at: datetime, **changes: object) -> DeliveryRow:
         item.delivery = replace(item.delivery, attempts=item.delivery.attempts + 1, at=at, **changes)
         if item.page.over and self._step(item) is None:
-            del self._items[item.page.key, item.page.life]
+            self._drop(item)
+        else:
+            self._put(item)
         return item.delivery
+
+    def _put(self, item: _Item) -> None:
+        """Its page, or what is known of it, has changed: so may what to tell of it, and when."""
+        step = self._step(item)
+        self._due.put((item.page.key, item.page.life), step, self._earliest(item, step))
+
+    def _earliest(self, item: _Item, step: Step | None) -> float:
+        """An end lets the destination settle after the trigger; everything else may be told at once."""
+        ends = step is not None and step.action is Action.RESOLVE
+        return item.told_at + self._pacing.settle_seconds if ends else 0.0
+
+    def _drop(self, item: _Item) -> None:
+        key, life = item.page.key, item.page.life
+        del self._items[key, life]
+        self._due.put((key, life), None, 0.0)
+        self._lives[key].discard(life)
+        if not self._lives[key]:
+            del self._lives[key]
 
     def _nothing(self, page: Page) -> DeliveryRow:
         return DeliveryRow(
@@ -187,16 +195,14 @@ class Outbox:
             return Step(page, Action.TRIGGER, told)
         return Step(page, Action.RESOLVE, told) if page.state is PageState.RESOLVED else None
 
-    def _earliest(self, item: _Item, step: Step) -> float:
-        return item.told_at + self._pacing.settle_seconds if step.action is Action.RESOLVE else 0.0
-
     def _supersede(self, key: str) -> list[DeliveryRow]:
         """Of the lives of one page only the newest is told on."""
-        lives = [one for one in self._items.values() if one.page.key == key and one.page.state is not PageState.CHANGE]
+        held = [self._items[key, life] for life in sorted(self._lives.get(key, ()))]
+        lives = [one for one in held if one.page.state is not PageState.CHANGE]
         newest = max((one.page.life for one in lives), default=0)
         older = [one for one in lives if one.page.life < newest]
         for item in older:
-            del self._items[item.page.key, item.page.life]
+            self._drop(item)
         return [replace(item.delivery, superseded=True) for item in older]
 
     def _token(self, now: float) -> bool:
@@ -204,9 +210,3 @@ class Outbox:
         self._tokens = min(self._pacing.burst, self._tokens + gained)
         self._counted = now
         return self._tokens >= 1.0
-
-
-def _order(ready: tuple[_Item, Step]) -> tuple[int, int, float]:
-    _, step = ready
-    stage = {Action.TRIGGER: 0, Action.RESOLVE: 1, Action.CHANGE: 2}[step.action]
-    return stage, -step.page.urgency.rank, step.page.opened.timestamp()
