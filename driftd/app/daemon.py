@@ -34,9 +34,10 @@ COLLECTED_AFTER = (20_000, 5, 80)
 namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking. A look
 stops every thread: one at 100,000 objects takes 40 ms, one at four times as many 160 ms."""
 
-SWITCHED_AFTER = 0.001
-"""Seconds that a busy thread keeps the interpreter. While a world of 10,000 policies is built or judged in its thread,
-the loop then waits some 5 ms for a turn instead of 15, at no cost that can be measured."""
+SWITCHED_AFTER = 0.00025
+"""Seconds that a busy thread keeps the interpreter. A repair gives it up some fifty times (a read, a write, a commit),
+and gets it back only after this. While a world of 10,000 policies is built or judged in its thread, a round of the loop
+through the store's thread takes 1.3 ms; with 1 ms here it takes 3.6 (`tests/bench/lag.py`), and the world no longer."""
 
 
 async def run(settings: Settings, clock: Clock | None = None, read_model: ReadModel = read_here) -> int:
