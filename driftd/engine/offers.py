@@ -1,5 +1,6 @@
 """What waits to be judged for the record, in turns and within each tenant's allowance; what nobody could judge yet."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -33,9 +34,16 @@ class Offered:
 
 
 class Offers:
-    """A queue of differences, and of objects that are canonical again. Owners are tenants."""
+    """A queue of differences, and of objects that are canonical again. Owners are tenants.
+
+    An object's end counts after every difference that was put in before it, for these may have stood beside it; as soon
+    as there is none left it comes next, so that what comes later is not judged beside what is over.
+    """
 
     def __init__(self) -> None:
+        self._count = 0
+        self._asked: OrderedDict[DifferenceKey, int] = OrderedDict()
+        self._ended: OrderedDict[ObjectRef, tuple[int, str]] = OrderedDict()
         self._queue: Turns[DifferenceKey | ObjectRef, Offered | ObjectRef] = Turns()
         self._held: Allowance[DifferenceKey] = Allowance()
         self._versions: dict[ObjectRef, list[DifferenceKey]] = {}
@@ -60,10 +68,16 @@ class Offers:
             return
         versions = self._versions.get(ref, [])
         if len(versions) >= _MOST_VERSIONS and self._queue.drop(owner, versions[-1]) is not None:
+            self._asked.pop(versions[-1], None)
             self._held.release(versions.pop())
         if self._queue.of(owner) < MOST_HELD and self._held.take(owner, key, offered.size):
             self._versions[ref] = [*versions, key]
-            self._queue.put(owner, key, offered)
+            self._put(owner, offered)
+
+    def _put(self, owner: str, offered: Offered) -> None:
+        self._count += 1
+        self._asked.setdefault(offered.key, self._count)
+        self._queue.put(owner, offered.key, offered)
 
     def settle(self, owner: str, ref: ObjectRef) -> None:
         """An object is canonical again; counts after what was put in before, and what comes is another life of it."""
@@ -71,13 +85,33 @@ class Offers:
         self._versions.pop(ref, None)
         self._queue.drop(owner, ref)
         self._queue.put(owner, ref, ref)
+        self._count += 1
+        self._ended.pop(ref, None)
+        self._ended[ref] = (self._count, owner)
+
+    def _over(self) -> ObjectRef | None:
+        """The object that has been canonical for longest, if nothing waits that was put in before it was."""
+        if not self._ended:
+            return None
+        ref, (count, owner) = next(iter(self._ended.items()))
+        if next(iter(self._asked.values()), count) < count:
+            return None
+        del self._ended[ref]
+        self._queue.drop(owner, ref)
+        return ref
 
     def next(self) -> Offered | ObjectRef | None:
         """What comes next: a difference, or an object that is canonical again."""
+        if (over := self._over()) is not None:
+            return over
         found = self._queue.next()
-        if found is None or isinstance(found[1], ObjectRef):
-            return None if found is None else found[1]
+        if found is None:
+            return None
+        if isinstance(found[1], ObjectRef):
+            del self._ended[found[1]]
+            return found[1]
         offered, ref = found[1], found[1].difference.ref
+        self._asked.pop(offered.key, None)
         self._held.release(offered.key)
         left = [key for key in self._versions.pop(ref, ()) if key != offered.key]
         if left:
@@ -98,4 +132,4 @@ class Offers:
     def again(self, owner: Callable[[Scope], str]) -> None:
         """Have all that nobody could judge wait once more."""
         for offered in self._unknown.values():
-            self._queue.put(owner(offered.finding.scope), offered.key, offered)
+            self._put(owner(offered.finding.scope), offered)
