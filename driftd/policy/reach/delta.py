@@ -7,6 +7,7 @@ policies can tell their two classes apart.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from driftd.policy.reach.cells import ABSENT, Cells, Facing, Group, Moved
 from driftd.policy.reach.edits import align
@@ -20,6 +21,8 @@ from driftd.policy.reach.walk import Plan
 from driftd.values import Direction
 
 _Joint = tuple[tuple[PortSet, int, int], ...]
+_OF_A_GROUP: Final = 8
+"""Pairs that it takes as long to compare as to find out what the policies of a group that differs say."""
 
 
 class DifferentDialects(ValueError):
@@ -65,7 +68,7 @@ def delta(before: Snapshot, after: Snapshot, most: int | None = None) -> Delta:
     """Every flow that the step from `before` to `after` opens or closes.
 
     A change to everybody's policies can concern every pair in the cluster. With `most`, the comparison ends after so
-    many pairs of groups, and `complete` says so.
+    many pairs of groups, each group that differs counted as eight, and `complete` says so.
     Snapshots of different lineages are compared too, at the cost of reading `before` into the lineage of `after`.
     Raises DifferentDialects.
     """
@@ -123,10 +126,10 @@ class _Comparison:
             for target in cells.moved:
                 self._moved_pair(source, target)
 
-    def _spent(self) -> bool:
-        """Whether the work that was allowed is done; counts one more piece of it."""
+    def _spent(self, work: int = 1) -> bool:
+        """Whether the work that was allowed is done; counts more of it."""
         if self._left is not None:
-            self._left -= 1
+            self._left -= work
             if self._left < 0:
                 self.complete = False
         return not self.complete
@@ -151,7 +154,7 @@ class _Comparison:
     # -- shared classes --------------------------------------------------------------------------------------------
 
     def _changed_targets(self, target: Group) -> None:
-        if _same(target.before, target.after, 0):
+        if _same(target.before, target.after, 0) or self._spent(_OF_A_GROUP):
             return
         into = self._both(target.before, target.after, 0)
         changed = _changed(into)
@@ -168,7 +171,7 @@ class _Comparison:
             self._rectangles(_within(coming, sources), out)
 
     def _changed_sources(self, source: Group) -> None:
-        if _same(source.before, source.after, 1):
+        if _same(source.before, source.after, 1) or self._spent(_OF_A_GROUP):
             return
         out = self._both(source.before, source.after, 1)
         changed = _changed(out)

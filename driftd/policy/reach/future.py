@@ -103,7 +103,7 @@ def lies_within(before: Snapshot, after: Snapshot) -> str:
 
 
 def opens_nothing(before: Snapshot, after: Snapshot) -> bool:
-    """Whether a step can open nothing, whoever is made: it only adds policies, and none of their rules lets through.
+    """Whether a step can open nothing, whoever is made: it only adds policies of no namespace whose rules all deny.
 
     A policy that is added decides what its rules match, and what nothing else decides it denies, or leaves as it is.
     """
@@ -111,8 +111,7 @@ def opens_nothing(before: Snapshot, after: Snapshot) -> bool:
     if not added or before.cluster.tiers != after.cluster.tiers or relabelled_namespaces(before, after):
         return False
     for policy in added:
-        view = before.namespaces.get(policy.namespace) if policy.namespace else before.cluster
-        if view is not None and policy.ref in view.policies:
+        if policy.namespace or policy.ref in before.cluster.policies:
             return False
         rules = (*(policy.ingress or ()), *(policy.egress or ()))
         if any(rule.action is not Action.DENY for rule in rules):

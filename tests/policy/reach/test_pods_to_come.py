@@ -107,7 +107,7 @@ def test_a_policy_that_is_changed_may_free_pods_and_so_opens_more_than_its_rules
 
 
 def test_nothing_is_within_a_namespace_while_not_all_pairs_were_compared() -> None:
-    found = [judged(policy(HOME), most=most) for most in range(12)]
+    found = [judged(policy(HOME), most=most) for most in range(64)]
     told = [(one.within, one.crosses_tenant) for one in found]
     assert (told[0], told[-1]) == (("", True), ("a", False))
     assert told == sorted(told)
