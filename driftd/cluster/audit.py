@@ -25,6 +25,8 @@ from driftd.drift import KindState
 from driftd.values import Live, ObjectRef, Resource
 
 _SLICE: Final = 24
+_COMPARED: Final = 500
+"""Versions held against each other before the loop gets its turn: a millisecond or two."""
 _LIST_TRIES: Final = 3
 _log = structlog.get_logger()
 
@@ -102,11 +104,12 @@ class Auditor:
         """
         listed, version = await self._list(resource)
         held = self.mirror.of_kind(resource)
-        suspects = [
-            ref
-            for ref, one in listed.items()
-            if self._behind(held.get(ref), one) or _is_past(held.get(ref), one, version)
-        ]
+        suspects = []
+        for count, (ref, one) in enumerate(listed.items(), start=1):
+            if self._behind(held.get(ref), one) or _is_past(held.get(ref), one, version):
+                suspects.append(ref)
+            if count % _COMPARED == 0:
+                await asyncio.sleep(0)
         suspects += [
             ref for ref, live in held.items() if ref not in listed and not older(version, live.resource_version)
         ]
