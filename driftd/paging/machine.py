@@ -81,8 +81,7 @@ class Machine:
             if page.cls is PageClass.STORM:
                 standing = {case.page.key for case in restored if case.page.storm == page.key}
                 self._storms.load(page, standing, now.monotonic)
-        for page in self._storms.prune(now.wall):
-            self._note(page)
+        self._note(*self._storms.prune(now.wall))
         return [id for case in restored for id, one in case.timed.items() if _is_finding(one)]
 
     def opened(
@@ -173,16 +172,15 @@ class Machine:
 
     def touch(self) -> None:
         """Have every page that is not over taken once more."""
-        for page in self.in_hand().values():
-            self._note(page)
+        self._note(*self.in_hand().values())
 
     def again(self, keys: Collection[str]) -> None:
-        """These pages count as over elsewhere, and are not: who knows of one is told once more."""
+        """These pages count as over elsewhere, and are not: who knows of one that is not quiet is told once more."""
         for case in self._cases:
             if case.page.key in keys:
-                self._snapshot(case, revision=case.page.revision + (case.page.state is PageState.OPEN))
-        for page in self._storms.again(keys):
-            self._note(page)
+                told = case.page.state is PageState.OPEN and case.quiet is None
+                self._snapshot(case, revision=case.page.revision + told)
+        self._note(*self._storms.again(keys))
 
     def behind(self, lives: Iterable[int]) -> None:
         """Somebody else has begun these lives: those that begin here from now on are later ones."""
@@ -384,8 +382,8 @@ class Machine:
         timed = case.timed[condition.id] if case is not None else None
         return timed is not None and timed.closed is None and timed.reason.summary == condition.summary
 
-    def _note(self, page: Page) -> None:
-        self._changed[page.key, page.life] = page
+    def _note(self, *pages: Page) -> None:
+        self._changed.update({(page.key, page.life): page for page in pages})
 
 
 def _at(date: float | None) -> float:

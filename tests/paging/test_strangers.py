@@ -5,7 +5,7 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from driftd.paging import About, Condition, PageClass, PageState
+from driftd.paging import About, Condition, PageClass, PageState, Windows
 from driftd.paging.pages import page_of, row_of
 from driftd.paging.strangers import LOOK_SECONDS
 from tests.support.pager import Fuse, Run, Service, begin, replica
@@ -50,10 +50,10 @@ class Pair:
         return len(await self.leader.store.unsettled_pages())
 
 
-async def pair(folder: Path) -> Pair:
+async def pair(folder: Path, windows: Windows | None = None) -> Pair:
     clock, service = HandClock(), Service(Fuse())
     told = [service.destination(), service.destination()]
-    leader = await begin(folder, clock, told[0])
+    leader = await begin(folder, clock, told[0], windows=windows)
     standby = replica(leader.store, clock, told[1], conditions=[BLIND], leading=False)
     return Pair(leader, standby, told, service)
 
@@ -154,6 +154,22 @@ async def test_a_page_that_somebody_else_has_ended_and_is_not_over_is_told_again
     await one.leader.store.close_findings(["f1"], "driftd", START)
     await one.minutes(2)
     assert (one.incidents.open, await one.unsettled()) == (set(), 0)
+    await one.leader.store.close()
+
+
+async def test_a_page_that_somebody_else_has_ended_while_it_was_about_to_end_is_not_told_again(tmp_path: Path) -> None:
+    one = await pair(tmp_path, Windows(resolve=600.0))
+    await one.leader.store.begin([drift()], [])
+    await one.pass_(5.0, steps=5)
+    await one.leader.store.close_findings(["f1"], "driftd", START)
+    await one.pass_(1.0)
+    (kept,) = await one.leader.store.unsettled_pages()
+    await one.leader.store.tell([row_of(replace(page_of(kept.page), state=PageState.RESOLVED), settled=True)])
+    one.incidents.take("resolve", kept.page.key)
+    assert await one.minutes(5) == ["page.ended_elsewhere"]
+    assert (len(one.incidents.opened), one.incidents.open) == (1, set())
+    await one.minutes(8)
+    assert (len(one.incidents.opened), await one.unsettled()) == (1, 0)
     await one.leader.store.close()
 
 
