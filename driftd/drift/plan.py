@@ -57,7 +57,8 @@ def plan(
     repairs = list(sorter.repairs(comparison))
     ranks = {one.id: one.severity.rank for one in comparison.findings}
     stages = Stages(Writer(coverage, epoch), comparison.scope, frozenset(waiting), held=sorter.held, ranks=ranks)
-    unknown = [*comparison.to_prove, *stages.unreadable(repairs)]
+    unreadable = list(stages.unreadable(repairs))
+    unknown = [*comparison.to_prove, *unreadable]
     here = {finding.id for finding in comparison.findings}
     writable = [one for one in repairs if one.finding in here and one.ref not in blocked]
     chosen = {id(one) for one in writable}  # by identity: comparing thousands of repairs field by field takes seconds
@@ -65,7 +66,9 @@ def plan(
     homeless = any(one.type is FindingType.MISSING and one.ref == home for one in comparison.differences.values())
     if homeless and not any(one.ref == home for one in writable):
         return Plan(comparison.scope, held=(*sorter.held, f"{home} does not exist: nothing can be written into it"))
-    return stages.plan(writable, skipped, unknown, _untouched(comparison, governed, live), blocked)
+    left = [*sorter.left, *(live.objects[ref] for ref in unreadable if ref in live.objects)]
+    stable = _untouched(comparison, governed, live)
+    return stages.plan(writable, skipped, unknown=unknown, stable=stable, unwritable=blocked, left=left)
 
 
 def _untouched(
@@ -91,6 +94,8 @@ class _Sorter:
     coverage: Coverage
     home: ObjectRef
     held: list[str] = field(default_factory=list)
+    left: list[Live] = field(default_factory=list)
+    """What differs, is known, and stays as it is."""
 
     def repairs(self, comparison: Comparison) -> Iterator[Repair]:
         for finding in comparison.findings:
@@ -101,11 +106,18 @@ class _Sorter:
             if difference.type in _NOTHING_TO_WRITE:
                 continue
             if self.governed.mode_of(ref.kind) is Mode.REPORT:
+                self._leave(difference)
                 self.held.append(f"{ref} stays as it is: {ref.kind} is in report mode in {self.home.name}")
                 continue
             repair = self._repair(id_, difference)
-            if repair is not None:
+            if repair is None:
+                self._leave(difference)
+            else:
                 yield repair
+
+    def _leave(self, difference: Difference) -> None:
+        if difference.live is not None:
+            self.left.append(difference.live)
 
     def _repair(self, finding: str, difference: Difference) -> Repair | None:
         ref, desired, live = difference.ref, difference.desired, difference.live

@@ -65,24 +65,30 @@ class Stages:
         self,
         repairs: Sequence[Repair],
         skipped: Sequence[Repair],
-        unknown: Iterable[ObjectRef],
+        *,
+        unknown: Collection[ObjectRef],
         stable: Sequence[tuple[Desired, Live]],
         unwritable: Collection[ObjectRef] = frozenset(),
+        left: Iterable[Live] = (),
     ) -> Plan:
         """Order the repairs.
 
         `skipped` are repairs that cannot be done now, and `unknown` objects in a state that nobody knows: while one of
         them may allow more than it should, nothing is opened. `stable` are canonical objects that stand and stay, with
-        what lives of them; those among `unwritable` cannot be closed meanwhile either.
+        what lives of them; those among `unwritable` cannot be closed meanwhile either. `left` are lives that differ and
+        that nobody means to write, or can.
         """
         calico = [one for one in repairs if one.ref.group == CALICO]
         namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
         tiered = Tiered(self.writer, calico, stable, namespaces)
-        impossible = {id(one) for one in tiered.impossible(unwritable, skipped)}
-        waiting = [one for one in repairs if id(one) in impossible]
-        self.held += [f"{one.ref} waits: a policy that it would open cannot be closed now" for one in waiting]
-        skipped = [*skipped, *waiting]
-        repairs = [one for one in repairs if id(one) not in impossible]
+        left = [*left, *(one.live for one in skipped if one.live is not None)]
+        seen = {one.ref for one in left}
+        impossible = tiered.impossible(unwritable, left, [ref for ref in unknown if ref not in seen])
+        why = "it would put rules of {} in force, which cannot be closed now"
+        waiting = {one.ref: why.format(other) for one, other in impossible}
+        self.held += [f"{ref} waits: {words}" for ref, words in waiting.items()]
+        skipped = [*skipped, *(one for one, _ in impossible)]
+        repairs = [one for one in repairs if one.ref not in waiting]
         together = [one for one in repairs if _must_wait_for_others(one)]
         cover = _Cover(self.writer, [*(desired for desired, _ in stable), *self._kept_selections(together)])
         doubts = [ref for ref in unknown if bears_flows(ref)]
@@ -98,7 +104,7 @@ class Stages:
         writes = (*self._home, *self._tightening, *opening, *self._deleting)
         if len(writes) > MOST_WRITES:
             self.held.append(f"more than {MOST_WRITES} writes: the others wait for the next look")
-        return Plan(scope=self.scope, writes=writes[:MOST_WRITES], held=tuple(self.held))
+        return Plan(scope=self.scope, writes=writes[:MOST_WRITES], held=tuple(self.held), waiting=waiting)
 
     def _at_once(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:

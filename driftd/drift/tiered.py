@@ -10,14 +10,14 @@ Two moments stay that this does not cover: policies of other scopes in the same 
 tiers at the same time.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import inf
 
 from driftd.drift.calico_cuts import changes_tier, closed, denying, is_closed, only_shrinks, opens, passes
 from driftd.drift.repair import Goal, Repair, Writer
-from driftd.policy.kinds import BUILT_IN_TIERS, CALICO
+from driftd.policy.kinds import BUILT_IN_TIERS, CALICO, MalformedObject
 from driftd.policy.reach import homes_of, may_mean
 from driftd.values import Body, Desired, Live, ObjectRef, Write
 
@@ -75,22 +75,37 @@ class Tiered:
         if len(pivots) + self.namespaces > 1:
             self._forcing += pivots
 
-    def impossible(self, unwritable: Collection[ObjectRef], skipped: Sequence[Repair]) -> Sequence[Repair]:
-        """The repairs during which a policy has to be closed that cannot be written.
+    def impossible(
+        self, unwritable: Collection[ObjectRef], left: Iterable[Live], unproved: Iterable[ObjectRef]
+    ) -> list[tuple[Repair, ObjectRef]]:
+        """The repairs during which a policy has to be closed that cannot be written, each with that policy.
 
-        That is one that stands; or, where a Tier is made again, one that differs and is skipped: its rules come forward
-        with its tier, before what has denied meanwhile.
+        That is one that stands; or, where a Tier is made again, one that differs and is `left` as it is (it cannot be
+        written, or is only reported): its rules come forward with its tier, before what has denied meanwhile. What
+        cannot be read, or is not known yet (`unproved`), may allow.
         """
-        if any(desired.ref in unwritable for desired, _ in self._to_close()):
-            return self._forcing
-        opening = set()
-        for one in skipped:
-            if self._is_policy(one.ref) and one.live is not None:
-                spec = self.writer.spec_of(one.live)
-                if opens(spec):
-                    opening.add(spec["tier"])
-        made = (one for one in self._forcing if one.ref.kind == "Tier" and one.goal is Goal.EXIST)
-        return [one for one in made if one.ref.name in opening]
+        for desired, _ in self._to_close():
+            if desired.ref in unwritable:
+                return [(one, desired.ref) for one in self._forcing]
+        made = [one for one in self._forcing if one.ref.kind == "Tier" and one.goal is Goal.EXIST]
+        opening: dict[str | None, ObjectRef] = {}
+        for one in left if made else ():
+            if self._is_policy(one.ref):
+                opening.setdefault(self._opens_in(one), one.ref)
+        for ref in filter(self._is_policy, unproved):
+            opening.setdefault(None, ref)
+        waiting = ((one, opening.get(one.ref.name) or opening.get(None)) for one in made)
+        return [(one, blocker) for one, blocker in waiting if blocker is not None]
+
+    def _opens_in(self, live: Live) -> str | None:
+        """The tier in which a policy allows something: none is "", and any, for all that is known, None."""
+        try:
+            spec = self.writer.spec_of(live)
+        except MalformedObject:
+            written: object = live.body().get("spec")
+            tier = written.get("tier") if isinstance(written, dict) else None
+            return tier if isinstance(tier, str) and tier else None
+        return str(spec["tier"]) if opens(spec) else ""
 
     def steps(self) -> Iterator[Step]:
         self._note_homes()

@@ -150,9 +150,9 @@ class Cycle:
 
     def _extra(self, comparison: Comparison, compiled: Compiled) -> list[Finding]:
         """Findings about repairs that cannot be written; a stopped kind is one finding of the whole cluster."""
-        if comparison.scope == CLUSTER:
-            return [defaulted(one.ref, one.why, compiled) for one in self._stopped.all()]
         extra = []
+        if comparison.scope == CLUSTER:
+            extra = [defaulted(one.ref, one.why, compiled) for one in self._stopped.all()]
         for finding in comparison.findings:
             why = self._setbacks.refused(finding.ref)
             if why:
@@ -226,6 +226,8 @@ class Cycle:
         if self._in_force() is not model:  # it changed meanwhile: this plan is of the past
             await self._recording.begin(fresh)
             return True
+        if self._setbacks.put_off(ticket.scope, planned.waiting):
+            work.again.append(0.0)  # the next look tells what waits for what
         if not planned.writes:
             await self._recording.begin(fresh)
             return False

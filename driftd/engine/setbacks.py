@@ -1,8 +1,9 @@
-"""Writes that did not work: what the API server refused, and what failed for now."""
+"""Writes that did not work, or are not tried: refused by the API server, failed for now, or waiting for others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from driftd.values import ObjectRef, Scope
+from driftd.values import ObjectRef, Scope, scope_of
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Setbacks:
         self._longest = longest_seconds
         self._objects: dict[ObjectRef, _Setback] = {}
         self._scopes: dict[Scope, float] = {}
+        self._put_off: dict[Scope, Mapping[ObjectRef, str]] = {}
 
     def refuse(self, ref: ObjectRef, why: str, now: float) -> None:
         """The server said no, and will again until something changes."""
@@ -44,9 +46,18 @@ class Setbacks:
         return max(0.0, setback.until - now) if setback else 0.0
 
     def refused(self, ref: ObjectRef) -> str:
-        """Why the server refuses the object; empty when it does not."""
+        """Why the object cannot be repaired: the server refuses it, or it waits for another one; else empty."""
         setback = self._objects.get(ref)
-        return setback.refused if setback else ""
+        if setback is not None and setback.refused:
+            return setback.refused
+        return self._put_off.get(scope_of(ref), {}).get(ref, "")
+
+    def put_off(self, scope: Scope, waiting: Mapping[ObjectRef, str]) -> bool:
+        """Take what the last plan of a scope left until somebody has seen to another object; whether that is news."""
+        before = self._put_off.pop(scope, {})
+        if waiting:
+            self._put_off[scope] = waiting
+        return dict(before) != dict(waiting)
 
     def pause(self, scope: Scope) -> float:
         """The next pause of a scope that could not be observed."""

@@ -1,6 +1,7 @@
 """What driftd is about to do to the cluster, in which order, and what came of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
@@ -71,6 +72,8 @@ class Plan:
     scope: Scope
     writes: tuple[Write, ...] = ()
     held: tuple[str, ...] = ()  # why findings stay unrepaired (report mode, guard, breaker), one sentence each
+    waiting: Mapping[ObjectRef, str] = field(default_factory=dict)
+    """Objects that are not repaired before a person has seen to another one, with the sentence that names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,17 @@
 """D7 for ordered policies: no state between repairs of Calico's objects opens what neither before nor the model had."""
 
+from dataclasses import replace
+
+import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from driftd.compile import Mode
+from driftd.drift.repair import Goal, Repair, Writer
+from driftd.drift.stages import Stages
 from driftd.values import CLUSTER, Body, ObjectRef, Scope, Write
-from tests.support.drift_scope import governed_of, policy
+from tests.support.drift_scope import COVERAGE, governed_of, live_of, policy
 from tests.support.tiered_scope import TieredStore, calico, home, ref
 
 Both = tuple[list[Body], list[Body]]
@@ -241,3 +248,57 @@ def test_a_tier_is_not_made_again_while_a_rogue_that_allows_waits_in_it_and_cann
     assert planned.held
     watch.straight()
     watch.assert_canonical()
+
+
+def made_again(found: Body, **modes: Mode) -> Watch:
+    """A scope whose tier is gone while another object waits in it."""
+    watch = Watch(([calico("Tier", "driftd", {"order": 100, "defaultAction": "Pass"})], [found]), CLUSTER)
+    watch.governed = replace(watch.governed, kind_modes=modes)
+    return watch
+
+
+OPEN: Body = {"tier": "driftd", "selector": "all()", "types": ["Ingress"], "ingress": [{"action": "Allow"}]}
+
+
+def test_a_tier_is_not_made_again_while_a_rogue_that_allows_waits_in_it_and_is_only_reported() -> None:
+    watch = made_again(calico("GlobalNetworkPolicy", "driftd.rogue", OPEN), GlobalNetworkPolicy=Mode.REPORT)
+    planned = watch.store.plan(watch.governed)
+    assert planned.writes == ()
+    ((waiting, why),) = planned.waiting.items()
+    assert (waiting.kind, waiting.name) == ("Tier", "driftd")
+    assert "driftd.rogue" in why
+    closed = made_again(
+        calico("GlobalNetworkPolicy", "driftd.rogue", OPEN | {"ingress": [{"action": "Deny"}]}),
+        GlobalNetworkPolicy=Mode.REPORT,
+    )
+    assert [type(one).__name__ for one in closed.store.plan(closed.governed).writes] == ["Create"]
+
+
+@pytest.mark.parametrize(("tier", "count"), [("driftd", 0), (7, 0), ("other", 1)])
+def test_a_tier_is_not_made_again_while_a_policy_in_it_cannot_be_read(tier: object, count: int) -> None:
+    """What cannot be read may allow anything; that it stands in another tier can be seen."""
+    governed = governed_of([calico("Tier", "driftd", {"order": 100, "defaultAction": "Pass"})], name="")
+    odd = calico("GlobalNetworkPolicy", "driftd.rogue", OPEN | {"tier": tier, "order": "first"})
+    rogue = replace(live_of({**odd, "spec": OPEN}), raw=orjson.dumps(odd))
+    planned = Stages(Writer(COVERAGE, 1), CLUSTER, frozenset(), []).plan(
+        [Repair("f", one.ref, Goal.EXIST, one, None) for one in governed.objects.values()],
+        [],
+        unknown=[rogue.ref],
+        stable=[],
+        left=[rogue],
+    )
+    assert len([one for one in planned.writes if one.ref.kind == "Tier"]) == count
+    assert bool(planned.waiting) is not bool(count)
+
+
+@many
+@given(cluster_scopes())
+def test_a_tier_that_is_made_again_is_never_looser_whatever_is_only_reported_in_it(states: Both) -> None:
+    wanted, found = states
+    tiers = {ref(body): body for body in wanted if body["kind"] == "Tier"}
+    watch = Watch((wanted, [tiers.get(ref(body), body) for body in found]), CLUSTER)
+    reported = dict.fromkeys(("GlobalNetworkPolicy", "GlobalNetworkSet"), Mode.REPORT)
+    governed = replace(watch.governed, kind_modes=reported)
+    for write in watch.store.plan(governed).writes:
+        assert write.ref.kind == "Tier"
+        watch.execute(write)

@@ -1,7 +1,7 @@
 """Writes that did not work are left alone for growing pauses, and refused ones are named."""
 
 from driftd.engine.setbacks import Setbacks
-from driftd.values import ObjectRef, Scope
+from driftd.values import CLUSTER, ObjectRef, Scope
 
 QUOTA = ObjectRef("", "ResourceQuota", "acme-prod", "quota")
 OTHER = ObjectRef("", "ResourceQuota", "acme-prod", "other")
@@ -48,3 +48,14 @@ def test_a_scope_that_cannot_be_observed_waits_longer_each_time_until_it_can() -
     assert [one.pause(scope) for _ in range(5)] == [1.0, 2.0, 4.0, 8.0, 8.0]
     one.settled(scope)
     assert one.pause(scope) == 1.0
+
+
+def test_what_waits_for_another_object_is_told_until_a_plan_no_longer_puts_it_off() -> None:
+    """Seen: a tier that was not made again stayed away without a word about the policy that kept it."""
+    tier = ObjectRef("projectcalico.org", "Tier", "", "driftd")
+    setbacks = Setbacks(first_seconds=1.0, longest_seconds=60.0)
+    assert setbacks.put_off(CLUSTER, {tier: "rogue"})
+    assert not setbacks.put_off(CLUSTER, {tier: "rogue"})
+    assert (setbacks.refused(tier), setbacks.wait(tier, 0.0)) == ("rogue", 0.0), "it is tried as soon as that is over"
+    assert setbacks.put_off(CLUSTER, {})
+    assert setbacks.refused(tier) == ""
