@@ -279,8 +279,7 @@ class Cycle:
         await self._recording.conclude(comparison, work)
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         if comparison.unknown or comparison.to_prove:
-            seen = not comparison.to_prove and _NEVER_WRITTEN.issuperset(comparison.unknown)
-            return CycleEnd("unknown", work.pause, seen=seen)
+            return CycleEnd("unknown", work.pause, seen=governed_seen(comparison))
         self._setbacks.settled(scope)
         if comparison.findings:
             return CycleEnd("drift", work.pause)
@@ -290,6 +289,11 @@ class Cycle:
 
     def _today(self) -> date:
         return self._clock.now().date()
+
+
+def governed_seen(comparison: Comparison) -> bool:
+    """Whether all that the model governs there could be looked at, whatever else could not."""
+    return not comparison.to_prove and _NEVER_WRITTEN.issuperset(comparison.unknown)
 
 
 def abridged_of(planned: Plan, comparison: Comparison, live: LiveScope) -> frozenset[ObjectRef]:

@@ -331,7 +331,7 @@ class Meaning:
         judgement = await self._apart(lambda worlds: worlds.judge(compiled, difference))
         self._offers.known(difference.ref)
         if self._admins() is not admins:  # what is told now was true a moment ago
-            self._offers.put(self._owner(offered.finding.scope), replace(offered, trace=None, again=True))
+            self._offers.once_more(self._owner(offered.finding.scope), offered)
         if judgement is None:
             return
         if judgement.direction is Direction.UNKNOWN:

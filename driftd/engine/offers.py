@@ -118,6 +118,12 @@ class Offers:
             self._versions[ref] = left
         return offered
 
+    def once_more(self, owner: str, offered: Offered) -> None:
+        """It was judged in a world that is another one by now. Of an object of which more waits that says enough."""
+        ref = offered.difference.ref
+        if ref not in self._versions and not self.settles(owner, ref):
+            self.put(owner, replace(offered, trace=None, again=True))
+
     def unknown(self, owner: str, offered: Offered) -> None:
         """Nobody could judge it: it gets another chance, where its owner has room."""
         ref = offered.difference.ref

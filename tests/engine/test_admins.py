@@ -15,6 +15,7 @@ from driftd.drift import NO_ADMIN_POLICIES, AdminPolicies, Comparison, Differenc
 from driftd.drift.findings import Teller
 from driftd.drift.meaning import UNJUDGED
 from driftd.engine import LiveAdmins, Meaning, Observer
+from driftd.engine.offers import Offered, Offers
 from driftd.policy.kinds import Coverage, digests_under
 from driftd.values import CLUSTER, Body, Digest, Direction, Finding, FindingType, Live, ObjectRef, Resource, Scope
 from tests.support.admins import GROUP, admin, incoming, lived, living, outgoing, ref_of, spaces
@@ -204,6 +205,26 @@ async def test_what_stands_is_judged_again_when_admin_policies_come_and_go() -> 
         judge.looked(rogue())
         await judge.done()
         assert judge.found[-1].direction is Direction.LOOSENS
+
+
+def test_what_was_judged_in_a_world_of_before_is_judged_once_more_unless_there_is_more_of_it_to_judge() -> None:
+    compiled, offers = compiled_models(MODELS), Offers()
+    teller = Teller(compiled, compiled.governed["acme-prod"], Scope("acme-prod"))
+
+    def offered(number: int) -> Offered:
+        one = rogue()
+        assert one.live is not None
+        one = replace(one, live=replace(one.live, digest=Digest(b"%d" % number)))
+        return Offered(teller.tell(one, UNJUDGED), one, None)
+
+    offers.once_more("acme", offered(1))
+    assert offers.next() == replace(offered(1), again=True)
+    offers.put("acme", offered(2))
+    offers.once_more("acme", offered(1))
+    assert (offers.next(), offers.next()) == (offered(2), None)
+    offers.settle("acme", rogue().ref)
+    offers.once_more("acme", offered(2))
+    assert (offers.next(), offers.next()) == (rogue().ref, None)
 
 
 async def test_what_is_over_is_forgotten_when_they_change() -> None:

@@ -1,9 +1,10 @@
-"""What a cycle gives to whoever writes its plan."""
+"""What a cycle gives to whoever writes its plan, and what it waits for."""
 
 from dataclasses import replace
 
-from driftd.engine.cycle import abridged_of
-from driftd.values import Body, Scope
+from driftd.drift import Comparison
+from driftd.engine.cycle import abridged_of, governed_seen
+from driftd.values import CLUSTER, Body, ObjectRef, Scope
 from tests.support.drift_scope import governed_of
 from tests.support.tiered_scope import TieredStore, calico, home, ref
 
@@ -37,3 +38,11 @@ def test_what_differed_when_it_was_abridged_is_read_whole_even_if_it_is_known_by
         for id, one in comparison.differences.items()
     }
     assert abridged_of(planned, replace(comparison, differences=differing), live) == {ref(SETS[0])}
+
+
+def test_a_kind_that_is_never_written_keeps_nobody_waiting_for_it_while_it_cannot_be_read() -> None:
+    admins, policies = "AdminNetworkPolicy", "NetworkPolicy"
+    assert governed_seen(Comparison(CLUSTER, unknown=(admins,)))
+    assert not Comparison(CLUSTER, unknown=(admins,)).clean
+    assert not governed_seen(Comparison(CLUSTER, unknown=(admins, policies)))
+    assert not governed_seen(Comparison(CLUSTER, to_prove=(ObjectRef("", policies, "", "x"),)))
