@@ -128,7 +128,7 @@ async def measured(wanted: set[str], size: Size, console: Console, kept: Path | 
             if "image" in wanted:
                 figures += await asyncio.to_thread(image, console.log)
             if "node" in wanted:
-                figures += await node(size.namespaces, console.log)
+                figures += await node(size.namespaces, scratch, console.log)
         except Exception:  # noqa: BLE001 - what was measured before is shown all the same
             traceback.print_exc()
             whole = False

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from driftd.compile import Compiled
 from driftd.lab import Lab
@@ -62,18 +63,7 @@ class Ground:
 
     async def install(self) -> None:
         """Put every object of the model on the cluster, as an administrator would before driftd is there."""
-        everything = [one for governed in self.compiled.governed.values() for one in governed.objects.values()]
-        await each([one for one in everything if one.ref.kind == "Namespace"], self._create)
-        await each([one for one in everything if one.ref.kind != "Namespace"], self._create)
-
-    async def _create(self, desired: Desired) -> None:
-        body, ref = desired.body(), desired.ref
-        try:
-            await self.kube.create(body)
-        except KubeError as error:
-            if error.status != 409:
-                raise
-            await self.kube.merge(ref.kind, ref.namespace, ref.name, body)
+        await put(self.kube, self.compiled, self.compiled.governed)
 
     def daemon(
         self,
@@ -97,8 +87,7 @@ class Ground:
 
     def tail(self) -> "Tail":
         """The requests that the API server finishes from now on."""
-        log = Path(self.lab.audit_log)
-        return Tail(log, log.stat().st_size)
+        return Tail.of(self.lab)
 
     def note(
         self, name: str, value: float, unit: str, goal: float | None = None, *, at_least: bool = False, note: str = ""
@@ -118,6 +107,12 @@ class Tail:
     log: Path
     offset: int
     records: list[Record] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, lab: Lab) -> Self:
+        """A lab's, from now on."""
+        log = Path(lab.audit_log)
+        return cls(log, log.stat().st_size)
 
     def read(self) -> list[Record]:
         """What was written since the last look; `records` has all of it."""
@@ -139,6 +134,23 @@ async def ground(namespaces: int, scratch: Path, say: Callable[[str], None]) -> 
         one = Ground(lab, kube, scratch, namespaces, say)
         await one.prepare()
         yield one
+
+
+async def put(kube: Kube, compiled: Compiled, names: Iterable[str]) -> None:
+    """Put these namespaces on the cluster, with all that the model has in them."""
+
+    async def create(desired: Desired) -> None:
+        body, ref = desired.body(), desired.ref
+        try:
+            await kube.create(body)
+        except KubeError as error:
+            if error.status != 409:
+                raise
+            await kube.merge(ref.kind, ref.namespace, ref.name, body)
+
+    everything = [one for name in names for one in compiled.governed[name].objects.values()]
+    await each([one for one in everything if one.ref.kind == "Namespace"], create)
+    await each([one for one in everything if one.ref.kind != "Namespace"], create)
 
 
 async def each(items: Iterable[Desired], work: Callable[[Desired], Awaitable[None]], hands: int = _HANDS) -> None:

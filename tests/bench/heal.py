@@ -28,7 +28,7 @@ async def heal(ground: Ground, samples: int, pid: int) -> None:
     """Idle: nothing else happens on the cluster."""
     await asyncio.sleep(SETTLE_SECONDS)
     before = cpu_seconds(pid)
-    heals = await _sample(ground, samples, _names(ground)[::2])
+    heals = await sampled(ground.kube, ground.tail(), samples, _names(ground)[::2])
     each = (cpu_seconds(pid) - before) / samples * 1000
     times = _account(ground, "heal, idle", heals, p50=20.0, p99=100.0)
     ground.note(
@@ -43,7 +43,7 @@ async def heal_under_load(ground: Ground, samples: int, pid: int) -> None:
     names = _names(ground)
     before = cpu_seconds(pid), time.monotonic()
     async with _load(ground, names[1::2]) as count:
-        heals = await _sample(ground, samples, names[::2])
+        heals = await sampled(ground.kube, ground.tail(), samples, names[::2])
         done, seconds = count(), time.monotonic() - before[1]
     share = (cpu_seconds(pid) - before[0]) / seconds * 100
     _account(ground, "heal, 20 changes a second elsewhere", heals, p50=None, p99=250.0)
@@ -57,12 +57,11 @@ def _names(ground: Ground) -> list[str]:
     return names
 
 
-async def _sample(ground: Ground, samples: int, names: Sequence[str]) -> list[Heal]:
+async def sampled(kube: Kube, tail: Tail, samples: int, names: Sequence[str]) -> list[Heal]:
     """One tampering after another, each when the one before is answered: a slow machine makes no queue of its own."""
-    tail = ground.tail()
     for number in range(samples):
         name = names[number % len(names)]
-        await TAMPERINGS[number % len(TAMPERINGS)](ground.kube, name, number)
+        await TAMPERINGS[number % len(TAMPERINGS)](kube, name, number)
         await _answered(tail, name)
         await asyncio.sleep(PAUSE_SECONDS)
     return await _all_healed(tail)

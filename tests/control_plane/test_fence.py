@@ -17,8 +17,9 @@ from tests.support.calico_crds import PLURALS, installed, path
 from tests.support.daemon import Daemon
 from tests.support.faulty import OPEN, Scene, allow_all, scene
 from tests.support.kube import Body, Kube
+from tests.support.late_writes import MAILER, WORKER, Held, change_model
 from tests.support.login import CONDEMNED, EPOCH, Login, login, raised
-from tests.support.proxy import Fate, Request, is_repair
+from tests.support.proxy import is_repair
 from tests.support.stage import DRIFTD, INSTALLED, copy_models, documents
 
 pytestmark = [
@@ -201,39 +202,6 @@ async def test_what_the_policies_cost_a_write(held: Login) -> None:
     medians = {who: statistics.median(found) for who, found in times.items()}
     print(f"\nPUT {medians['driftd']:.2f} ms with the policies, {medians['admin']:.2f} ms without")
     assert medians["driftd"] - medians["admin"] < 25
-
-
-WORKER = ("acme-prod", "worker-egress")
-"""What the new model drops."""
-MAILER = ("initech-prod", "mailer-egress")
-"""What it adds."""
-MAILER_SERVICE = """
-    mailer:
-      serviceAccount: mailer
-      calls:
-        - {to: shared/logs}
-"""
-
-
-def change_model(models: Path) -> None:
-    """Drop one service of one tenant, add one of another."""
-    acme, initech = (models / "environments" / f"{name}.yaml" for name in ("acme-prod", "initech-prod"))
-    before, found, rest = acme.read_text().partition("    worker:\n")
-    assert found
-    acme.write_text(before + rest[rest.index("  attachments:") :])
-    initech.write_text(initech.read_text().rstrip() + MAILER_SERVICE)
-
-
-class Held:
-    """A write of the daemon's that the proxy keeps until it is let go."""
-
-    def __init__(self) -> None:
-        self.here, self.released = asyncio.Event(), asyncio.Event()
-
-    async def __call__(self, _request: Request) -> Fate:
-        self.here.set()
-        await self.released.wait()
-        return Fate.PASS
 
 
 async def test_a_stopped_leader_is_refused_its_create_of_what_the_new_model_dropped_and_delete_of_what_it_added(

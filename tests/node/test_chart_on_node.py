@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from driftd.lab import Lab
 from tests.support.control_plane import lacking
@@ -22,16 +23,17 @@ from tests.support.hosted import (
     SCRAPERS,
     Home,
     Hosted,
+    git_values,
     hosted,
     installed,
-    kill_process,
     reinstalled,
-    resident_bytes,
+    secret,
 )
 from tests.support.image import image_archive
 from tests.support.kube import Body, Kube, KubeError
 from tests.support.login import CONDEMNED, FORBIDDEN, RIGHTS, Login
 from tests.support.node import connects, pod, running
+from tests.support.pod_process import kill_process, memory_of
 from tests.support.stage import DRIFTD
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
@@ -72,9 +74,9 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module")
-def home(lab: Lab) -> Iterator[Home]:
-    with installed(lab, image_archive()) as one:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(lab: Lab) -> AsyncIterator[Home]:
+    async with installed(lab, image_archive()) as one:
         yield one
 
 
@@ -113,9 +115,10 @@ async def test_the_pod_runs_as_nobody_on_a_read_only_root_within_its_memory(one:
     body = await one.ready_pod()
     assert body["spec"]["priority"] == 1_000_000
     assert [status["restartCount"] for status in body["status"]["containerStatuses"]] == [0]
-    resident = resident_bytes(body)
-    print(f"\n{resident / 1e6:.0f} MB resident")
-    assert resident < LIMIT
+    memory = memory_of(body)
+    print(f"\n{memory.resident / 1e6:.0f} MB resident, {memory.held / 1e6:.0f} MB held by its cgroup")
+    assert 0 < memory.held < LIMIT
+    assert memory.kills == 0
 
 
 async def test_the_doctor_in_the_pod_misses_nobody_but_a_pager(one: Hosted) -> None:
@@ -145,19 +148,10 @@ async def test_a_model_in_git_is_read_over_ssh_from_the_pod_and_followed(one: Ho
     first = upstream.commit({file.name: file.read_text() for file in one.home.models.iterdir()})
     machine = one.lab.nodes[0].address.rpartition(".")[0] + ".1"
     with ssh_server(upstream, machine) as server:
-        where = f"ssh://{server.user}@{server.host}:{server.port}{server.root}/model.git"
         files = {"key": server.key.read_text(), "known_hosts": server.known_hosts.read_text()}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "model-key", "namespace": NAMESPACE}}
-        await one.kube.create({**secret, "stringData": files})
-        git = {
-            "url": where,
-            "ssh_key_file": "/etc/driftd/model-key/key",
-            "known_hosts_file": "/etc/driftd/model-key/known_hosts",
-            "poll_seconds": "2",
-        }
-        settings = [f"settings.model.git.{name}={value}" for name, value in git.items()]
+        await one.kube.create(secret("model-key", files))
         try:
-            async with reinstalled(one.home, *settings, "secretFiles[0]=model-key"):
+            async with reinstalled(one.home, *git_values(server), "secretFiles[0]=model-key"):
                 await one.until("the commit is in force", lambda: _has_in_force(one, first), 120.0)
                 await tampered(one)
                 await one.canonical(60.0)

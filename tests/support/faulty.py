@@ -64,9 +64,9 @@ class _Clock:
         return asyncio.get_running_loop().time()
 
 
-async def evidence(data: Path) -> Evidence:
-    """Read the database beside a daemon, or after one."""
-    archive = ReadOnly.at(data / "driftd.sqlite", _Clock())
+async def evidence(records: Path | str) -> Evidence:
+    """Read the database of a data directory, or at a URL: beside a daemon, or after one."""
+    archive = ReadOnly.at(records if isinstance(records, str) else records / "driftd.sqlite", _Clock())
     try:
         rows: list[AuditRow] = []
         while batch := await archive.audit(after=rows[-1].seq if rows else 0, limit=2000):

@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from driftd.lab import Lab
 from tests.deploy.rendered import FILES, MANIFESTS
-from tests.support.control_plane import run_apart
 from tests.support.daemon import Daemon
 from tests.support.faulty import Evidence, evidence
+from tests.support.git_server import SshServer
 from tests.support.helm import CHART, NoHelmError, find_helm, run
 from tests.support.image import IMAGE
 from tests.support.kube import Kube, KubeError
@@ -38,7 +36,11 @@ class Home:
     helm: Path | None
     """The program that installed it; None: the plain manifests were applied."""
     values: tuple[str, ...] = ()
-    """Where the chart's model is, if not in the ConfigMap."""
+    """The chart's values for where its model and its records are, if not in the ConfigMap and on the volume."""
+    given: tuple[Body, ...] = ()
+    """What these values name, and so is there before the chart."""
+    records: str = ""
+    """The URL of the database, if it is not on the volume."""
 
     @property
     def node(self) -> str:
@@ -56,10 +58,14 @@ class Hosted(Stage):
         assert self.home is not None
         return self.home.data
 
+    async def pods(self) -> list[Body]:
+        """The pods that are there to stay."""
+        found = [pod for pod in await self.kube.list("Pod", NAMESPACE) if _is_driftd(pod)]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
     async def pod(self) -> Body | None:
         """The pod that is there to stay, if there is one."""
-        found = [pod for pod in await self.kube.list("Pod", NAMESPACE) if _is_driftd(pod)]
-        return next((pod for pod in found if "deletionTimestamp" not in pod["metadata"]), None)
+        return next(iter(await self.pods()), None)
 
     async def ready_pod(self, *, unlike: str = "", seconds: float = _READY_SECONDS) -> Body:
         """The pod, once it is Ready; with `unlike`, another one than that of this uid."""
@@ -68,7 +74,7 @@ class Hosted(Stage):
         async def ready() -> bool:
             pod = await self.pod()
             found[:] = [pod] if pod is not None else []
-            return pod is not None and pod["metadata"]["uid"] != unlike and _is_ready(pod)
+            return pod is not None and pod["metadata"]["uid"] != unlike and is_ready(pod)
 
         try:
             await self.until("driftd's pod is Ready", ready, seconds)
@@ -95,7 +101,8 @@ class Hosted(Stage):
         return json.loads(await self.run("/opt/driftd/bin/python", "-c", program))
 
     async def evidence(self) -> Evidence:
-        return await evidence(self.data)
+        assert self.home is not None
+        return await evidence(self.home.records or self.home.data)
 
     async def sound(self, seconds: float = 60.0) -> Evidence:
         """Wait for the canonical state with every write accounted for; the chain whole, nothing ever looser."""
@@ -113,72 +120,76 @@ class Hosted(Stage):
         return found
 
 
-def process_of(pod: Body) -> int:
-    """driftd's process as this machine numbers it, by the cgroup of its pod."""
-    uid = pod["metadata"]["uid"]
-    for folder in Path("/proc").iterdir():
-        try:
-            mine = folder.name.isdigit() and f"pod{uid}/" in (folder / "cgroup").read_text()
-            if mine and b"driftd\0run" in (folder / "cmdline").read_bytes():
-                return int(folder.name)
-        except OSError:
-            continue  # it ended meanwhile
-    raise AssertionError(f"no process of pod {pod['metadata']['name']}")
-
-
-def kill_process(pod: Body) -> None:
-    """SIGKILL, from outside of the pod."""
-    os.kill(process_of(pod), signal.SIGKILL)
-
-
-def resident_bytes(pod: Body) -> int:
-    """What driftd's process holds in memory now."""
-    status = Path(f"/proc/{process_of(pod)}/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
-
-
-@contextmanager
-def installed(lab: Lab, archive: Path) -> Iterator[Home]:
+@asynccontextmanager
+async def installed(lab: Lab, archive: Path) -> AsyncIterator[Home]:
     """The image in the first node, and the chart with the example platform; all of it taken away at the end."""
     try:
         helm = find_helm()
     except NoHelmError:
         helm = None
-    with _standing(Home(lab, _flat_models(lab), _data(lab), helm), archive) as home:
+    async with standing(Home(lab, _flat_models(lab), _data(lab), helm), archive) as home:
         yield home
 
 
-@contextmanager
-def installed_big(lab: Lab, archive: Path, write: Callable[[Path], object]) -> Iterator[Home]:
+@asynccontextmanager
+async def installed_big(lab: Lab, archive: Path, write: Callable[[Path], object]) -> AsyncIterator[Home]:
     """The same with a model that no ConfigMap can hold: written to the volume. Raises `NoHelmError`."""
     models = _data(lab) / "model"
     models.mkdir(parents=True)
     write(models)
     values = ("settings.model.path=/var/lib/driftd/model",)
-    with _standing(Home(lab, models, _data(lab), find_helm(), values), archive) as home:
+    async with standing(Home(lab, models, _data(lab), find_helm(), values), archive) as home:
         yield home
 
 
-@contextmanager
-def _standing(home: Home, archive: Path) -> Iterator[Home]:
-    run_apart(home.lab.nodes[0].load_image(archive))
+@asynccontextmanager
+async def standing(home: Home, archive: Path, *, nodes: int = 1) -> AsyncIterator[Home]:
+    """An installation, with its image in so many nodes, until the block ends."""
+    for node in home.lab.nodes[:nodes]:
+        await node.load_image(archive)
     try:
-        run_apart(_install(home))
+        await _install(home)
         yield home
     finally:
-        run_apart(_remove(home))
+        await _remove(home)
 
 
 @asynccontextmanager
 async def hosted(home: Home, *, seconds: float = _READY_SECONDS) -> AsyncIterator[Hosted]:
     """A test's account, begun with a Ready pod and the cluster as the model has it, each within so many seconds."""
     async with Kube.connect(home.lab.kubeconfig) as kube:
-        log = Daemon(kubeconfig=home.lab.kubeconfig, models=home.models, data=home.lab.data_dir / "driftd-log")
-        one = Hosted(home.lab, kube, log, home.models, home=home)
+        one = view(home, kube)
         await one.ready_pod(seconds=seconds)
         await one.canonical(seconds)
         await one.mark()
         yield one
+
+
+def view(home: Home, kube: Kube) -> Hosted:
+    """An account that is not begun, of an installation in whatever state."""
+    return Hosted(home.lab, kube, log_of(home), home.models, home=home)
+
+
+def secret(name: str, files: dict[str, str]) -> Body:
+    """A Secret in driftd's namespace."""
+    meta = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": files}
+
+
+def git_values(server: SshServer) -> list[str]:
+    """The chart's values for a model in git over ssh, where the Secret `model-key` has `key` and `known_hosts`."""
+    settings = {
+        "url": f"ssh://{server.user}@{server.host}:{server.port}{server.root}/model.git",
+        "ssh_key_file": "/etc/driftd/model-key/key",
+        "known_hosts_file": "/etc/driftd/model-key/known_hosts",
+        "poll_seconds": "2",
+    }
+    return [f"settings.model.git.{name}={value}" for name, value in settings.items()]
+
+
+def log_of(home: Home) -> Daemon:
+    """A daemon that is never started, for its log."""
+    return Daemon(kubeconfig=home.lab.kubeconfig, models=home.models, data=home.lab.data_dir / "driftd-log")
 
 
 def _data(lab: Lab) -> Path:
@@ -192,13 +203,17 @@ def _flat_models(lab: Lab) -> Path:
     """
     target = lab.data_dir / "driftd-model"
     target.mkdir(exist_ok=True)
-    prefix = lab.nodes[0].address.rpartition(".")[0]
-    for file in MODELS.rglob("*.yaml"):
-        path = file.relative_to(MODELS)
+    for path, text in platform_files(lab).items():
         if path.parts[0] != "falco":
-            text = file.read_text().replace("10.99.0.", f"{prefix}.")
             (target / "--".join(path.parts)).write_text(text)
     return target
+
+
+def platform_files(lab: Lab) -> dict[Path, str]:
+    """Its files by their path, with the addresses that this lab has."""
+    prefix = lab.nodes[0].address.rpartition(".")[0]
+    files = MODELS.rglob("*.yaml")
+    return {file.relative_to(MODELS): file.read_text().replace("10.99.0.", f"{prefix}.") for file in files}
 
 
 def _volume(home: Home) -> Body:
@@ -241,6 +256,7 @@ def _given(home: Home) -> list[Body]:
             "metadata": {"name": "driftd-model", "namespace": NAMESPACE},
             "data": model,
         },
+        *home.given,
     ]
 
 
@@ -335,6 +351,6 @@ def _is_driftd(pod: Body) -> bool:
     return bool(pod["metadata"].get("labels", {}).get("app.kubernetes.io/name") == "driftd")
 
 
-def _is_ready(pod: Body) -> bool:
+def is_ready(pod: Body) -> bool:
     conditions = pod.get("status", {}).get("conditions", ())
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: a server of its own on loopback, a database for each test, ended with the session.
+"""A real PostgreSQL for tests: a server of its own on an address of this machine, and a database for each test.
 
 Its programs come from the machine (Debian package `postgresql-15`). A test skips where they are absent and says so;
 `DRIFTD_REQUIRE=postgres` turns the skip into a failure.
@@ -41,12 +41,13 @@ class Server:
 
     bin: Path
     home: Path
+    host: str
     port: int
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
         command: list[str] = [
-            str(self.bin / "postgres"), "-D", str(self.home / "data"), "-p", str(self.port), "-h", "127.0.0.1",
+            str(self.bin / "postgres"), "-D", str(self.home / "data"), "-p", str(self.port), "-h", self.host,
             "-k", "",
             "-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=50",
         ]  # fmt: skip
@@ -100,7 +101,7 @@ class Server:
         return done.stdout.strip()
 
     def url(self, database: str) -> str:
-        return f"postgresql://driftd:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://driftd:{PASSWORD}@{self.host}:{self.port}/{database}"
 
     def new_database(self) -> str:
         """The URL of an empty one."""
@@ -110,8 +111,8 @@ class Server:
 
 
 @contextmanager
-def postgres() -> Iterator[Server]:
-    """A server of its own until the block ends."""
+def postgres(host: str = "127.0.0.1", port: int | None = None) -> Iterator[Server]:
+    """A server of its own until the block ends, for whoever reaches that address; on a free port unless told."""
     folder = programs()
     home = Path(tempfile.mkdtemp(prefix="driftd-postgres-"))
     try:
@@ -125,7 +126,9 @@ def postgres() -> Iterator[Server]:
             capture_output=True, text=True, timeout=120, check=False, cwd=home, **_other_user(),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        server = Server(folder, home, free_ports(1)[0])
+        with (home / "data" / "pg_hba.conf").open("a") as allowed:
+            allowed.write("host all all all scram-sha-256\n")
+        server = Server(folder, home, host, port or free_ports(1, host)[0])
         server.start()
         try:
             yield server

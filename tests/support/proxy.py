@@ -193,10 +193,10 @@ class Proxy:
     # -- the way through ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator["Proxy"]:
-        """Listen on a free port of loopback until the block ends."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._outer, ssl_handshake_timeout=10)
-        self.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async def serving(self, host: str, port: int) -> AsyncIterator["Proxy"]:
+        """Listen there (port 0: a free one) until the block ends."""
+        server = await asyncio.start_server(self._accept, host, port, ssl=self._outer, ssl_handshake_timeout=10)
+        self.url = f"https://{host}:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
         finally:
@@ -338,14 +338,14 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
 
 
 @asynccontextmanager
-async def fault_proxy(lab: Lab, folder: Path) -> AsyncIterator[Proxy]:
+async def fault_proxy(lab: Lab, folder: Path, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Proxy]:
     """A proxy before a lab's first API server, with a certificate that the lab's own authority signed."""
     authority = Authority.open(lab.data_dir / "pki", lab.name)
-    pair = write_key_pair(folder, "proxy", authority.server("proxy", ("127.0.0.1",)))
+    pair = write_key_pair(folder, "proxy", authority.server("proxy", (host,)))
     outer = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     outer.load_cert_chain(str(pair.certificate), str(pair.key))
     inner = ssl.create_default_context(cadata=authority.certificate.decode())
-    async with Proxy(lab.server, inner, outer).serving() as proxy:
+    async with Proxy(lab.server, inner, outer).serving(host, port) as proxy:
         yield proxy
     with contextlib.suppress(FileNotFoundError):
         pair.key.unlink()
