@@ -11,7 +11,7 @@ from driftd.policy.reach.endpoints import IN_NAMESPACE, Labels, Surroundings, la
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans, effective_labels
 from driftd.policy.reach.planning import grouped, plans_for
 from driftd.policy.reach.pods import Pod
-from driftd.policy.reach.policies import Block, Leaf, Pods, leaves, peers_of
+from driftd.policy.reach.policies import Block, Leaf, Pods
 from driftd.policy.reach.selectors import keys_of
 from driftd.policy.reach.snapshot import Core, Edit, Snapshot
 from driftd.values import Body
@@ -56,9 +56,9 @@ def align(other: Snapshot, onto: Snapshot) -> Snapshot:
 def _finish(before: Snapshot, draft: Draft) -> Snapshot:
     core = before.core
     fresh = [policy for policy in draft.changed() if policy in draft.in_force]
+    said = set[Leaf]()
     for policy in fresh:
-        core.watch.add(policy)
-    said = {leaf for policy in fresh for peer in peers_of(policy) for leaf in leaves(peer)}
+        said |= core.watch.add(policy)
     keys, edges = _mention(draft, said), _cut(draft, said)
     live = before.live
     if edges is not before.edges:

@@ -8,18 +8,31 @@ from typing import Final, TypeAlias, assert_never
 from driftd.policy.reach.addresses import of_ranges
 from driftd.policy.reach.dialects import Answer, Reading
 from driftd.policy.reach.endpoints import Endpoints
-from driftd.policy.reach.policies import Action, Anyone, Block, Both, Either, Hosts, Nobody, Peer, Perhaps, Pods, Unless
+from driftd.policy.reach.policies import (
+    Action,
+    Anyone,
+    Block,
+    Both,
+    Either,
+    Hosts,
+    Leaf,
+    Nobody,
+    Peer,
+    Perhaps,
+    Pods,
+    Unless,
+)
 from driftd.policy.reach.selectors import Always, LabelIndex, Selector
 
 _KEPT: Final = 4096
-"""Expressions of which the answers are kept. A world of 10,000 policies asks for three times as many once, in the order
-of its namespaces, and for a few dozen again and again."""
+"""Conditions of which the answers are kept; what is made of them is put together anew. A world of 10,000 policies asks
+for three times as many once, in the order of its namespaces, and for a few dozen again and again."""
 Bits: TypeAlias = tuple[int, int]
 """(must, may): the first is within the second; both may be without an end (negative)."""
 
 
 class Matcher:
-    """Evaluates expressions, each distinct one once for as long as no class is added that it could match."""
+    """Evaluates expressions: each distinct condition once, for as long as no class is added that it could match."""
 
     def __init__(self, endpoints: Endpoints, reading: Reading, governed: frozenset[str] = frozenset()) -> None:
         self._endpoints = endpoints
@@ -27,53 +40,56 @@ class Matcher:
         self._governed = governed
         self._governed_at, self._in_governed = -1, 0
         self._calico = _CalicoLabels(endpoints)
-        self._cache: dict[Peer, tuple[int, Bits]] = {}
+        self._cache: dict[Leaf, tuple[int, Bits]] = {}
 
     def bits(self, peer: Peer, within: int = -1) -> Bits:
         """(must, may) over all classes; with `within`, right at least for classes below that position."""
-        if isinstance(peer, Anyone):
-            return -1, -1
+        match peer:
+            case Pods() | Block() | Hosts():
+                return self._kept(peer, within)
+            case Anyone():
+                return -1, -1
+            case Nobody():
+                return 0, 0
+            case Either(parts):
+                found = [self.bits(part, within) for part in (*parts, *_together(parts))]
+                may = reduce(or_, [may for _, may in found], 0)
+                return may if all(must is may for must, may in found) else reduce(or_, [must for must, _ in found]), may
+            case Both(parts):
+                found = [self.bits(part, within) for part in parts]
+                return reduce(and_, [must for must, _ in found], -1), reduce(and_, [may for _, may in found], -1)
+            case Unless(part):
+                must, may = self.bits(part, within)
+                return ~may, ~must
+            case Perhaps(part, _):
+                return 0, self.bits(part, within)[1]
+            case _:
+                assert_never(peer)
+
+    def _kept(self, leaf: Leaf, within: int) -> Bits:
         size = self._endpoints.size
-        found = self._cache.get(peer)
+        found = self._cache.get(leaf)
         if found is not None and (found[0] == size or 0 <= within <= found[0]):
             return found[1]
-        bits = self._evaluate(peer)
+        bits = self._evaluate(leaf)
         if len(self._cache) >= _KEPT:
             self._cache.clear()
-        self._cache[peer] = (size, bits)
+        self._cache[leaf] = (size, bits)
         return bits
 
     def forget(self) -> None:
         """Evaluate everything anew when asked again: something about the endpoints that there were has changed."""
         self._cache.clear()
 
-    def _evaluate(self, peer: Peer) -> Bits:
-        match peer:
+    def _evaluate(self, leaf: Leaf) -> Bits:
+        match leaf:
             case Pods():
-                return self._pods(peer)
+                return self._pods(leaf)
             case Block():
-                return self._block(peer)
+                return self._block(leaf)
             case Hosts():
                 hosts = self._endpoints.host | self._endpoints.outside_in(self._endpoints.nodes)
                 return hosts, hosts
-            case Either(parts):
-                found = [self.bits(part) for part in (*parts, *_together(parts))]
-                may = reduce(or_, [may for _, may in found], 0)
-                return may if all(must is may for must, may in found) else reduce(or_, [must for must, _ in found]), may
-            case Both(parts):
-                found = [self.bits(part) for part in parts]
-                return reduce(and_, (must for must, _ in found), -1), reduce(and_, (may for _, may in found), -1)
-            case Unless(part):
-                must, may = self.bits(part)
-                return ~may, ~must
-            case Perhaps(part, _):
-                return 0, self.bits(part)[1]
-            case Anyone():
-                return -1, -1
-            case Nobody():
-                return 0, 0
-            case _:
-                assert_never(peer)
 
     def _pods(self, peer: Pods) -> Bits:
         endpoints = self._endpoints
@@ -129,10 +145,11 @@ class Matcher:
 
 def _together(parts: tuple[Peer, ...]) -> Iterator[Block]:
     """Blocks that stand side by side as one: it may hold every address of a pod where none of them does alone."""
-    for pods in (False, True):
-        blocks = [part for part in parts if isinstance(part, Block) and part.pods is pods]
-        if len(blocks) > 1:
-            yield Block(of_ranges(span for one in blocks for span in one.ranges.spans), pods)
+    blocks = [part for part in parts if isinstance(part, Block)]
+    for pods in (False, True) if len(blocks) > 1 else ():
+        ranges = [one.ranges for one in blocks if one.pods is pods]
+        if len(ranges) > 1:
+            yield Block(of_ranges(span for one in ranges for span in one.spans), pods)
 
 
 class _CalicoLabels(LabelIndex):

@@ -99,7 +99,7 @@ class _Reader:
         far: Peer = ANYONE
         if peers:
             found = [
-                _labelled(peer, namespace) or self.peer(peer, f"{where}.{ends}[{i}]", namespace)
+                _plain(peer, namespace) or self.peer(peer, f"{where}.{ends}[{i}]", namespace)
                 for i, peer in enumerate(peers)
             ]
             far = either(tuple(found))
@@ -210,18 +210,32 @@ def _any_of(matches: tuple[PortMatch, ...]) -> PortMatch:
     return PortMatch(numbers, tuple(sorted({name for one in matches for name in one.names})), ranged=numbers - firsts)
 
 
-def _labelled(peer: Body, namespace: str) -> Pods | None:
-    """What nearly all peers are, read the short way: pods with one label, here or in a namespace by its name."""
-    home = namespace
-    if len(peer) == 2 and "namespaceSelector" in peer:
-        named = _one_label(peer["namespaceSelector"])
-        if named is None or named[0] != NAMESPACE_NAME or not named[1]:
-            return None
-        home = named[1]
-    elif len(peer) != 1:
-        return None
-    label = _one_label(peer.get("podSelector"))
-    return None if label is None else _pods_with(home, *label)
+def _plain(peer: Body, namespace: str) -> Peer | None:
+    """What nearly all peers are, read the short way.
+
+    Pods with one label, here or in a namespace by its name, all the pods there, or a block of addresses without more.
+    """
+    if len(peer) == 1:
+        for field, value in peer.items():
+            if field == "podSelector":
+                label = _one_label(value)
+                return None if label is None else _pods_with(namespace, *label)
+            if field == "namespaceSelector":
+                home = _home(value)
+                return _pods_of(home, ALWAYS) if home else None
+            if field == "ipBlock" and value and len(value) == 1 and isinstance(value.get("cidr"), str):
+                found, notes = _block(value["cidr"], ())
+                return None if notes else found
+    elif len(peer) == 2 and "namespaceSelector" in peer:
+        home, label = _home(peer["namespaceSelector"]), _one_label(peer.get("podSelector"))
+        return _pods_with(home, *label) if home and label is not None else None
+    return None
+
+
+def _home(selector: Body | None) -> str:
+    """The namespace that a selector asks for by name and by nothing else; "" for any other selector."""
+    label = _one_label(selector)
+    return label[1] if label is not None and label[0] == NAMESPACE_NAME else ""
 
 
 def _one_label(selector: Body | None) -> tuple[str, str] | None:

@@ -86,7 +86,10 @@ def _plan(core: Core, flow: Flow, applied: list[Applied] | None, position: int) 
 
 def _near(core: Core, flow: Flow, applied: Iterable[Applied], position: int) -> Near:
     """What of the class itself its plan depends on; nothing, for most."""
-    if not any(one.minding for one in applied):
+    for one in applied:
+        if one.minding:
+            break
+    else:
         return PLAIN
     named = False
     narrowed: list[tuple[Rule, bool]] = []
@@ -110,8 +113,10 @@ def _near(core: Core, flow: Flow, applied: Iterable[Applied], position: int) -> 
 
 def _minding(policy: Policy) -> bool:
     """Whether rules of it name ports of the pod that they protect, or have a condition on that pod."""
-    ingress, egress = policy.ingress or (), policy.egress or ()
-    return any(map(_names_ports, ingress)) or any(rule.near is not ANYONE for rule in (*ingress, *egress))
+    for rule in policy.ingress or ():
+        if _names_ports(rule) or rule.near is not ANYONE:
+            return True
+    return any(rule.near is not ANYONE for rule in policy.egress or ())
 
 
 def _names_ports(rule: Rule) -> bool:

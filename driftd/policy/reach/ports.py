@@ -49,6 +49,8 @@ class PortSet:
         return _union(self, other) if self.few and other.few else _union.__wrapped__(self, other)
 
     def __sub__(self, other: "PortSet") -> "PortSet":
+        if not other.spans:
+            return self
         return _difference(self, other) if self.few and other.few else _difference.__wrapped__(self, other)
 
     def __contains__(self, point: int) -> bool:
@@ -151,7 +153,7 @@ def _union(left: PortSet, right: PortSet) -> PortSet:
 
 @lru_cache(maxsize=65_536)
 def _difference(left: PortSet, right: PortSet) -> PortSet:
-    return spanned(less(left.spans, right.spans)) if right.spans else left
+    return spanned(less(left.spans, right.spans))
 
 
 NONE: Final = spanned(())

@@ -73,11 +73,13 @@ def _cut(sets: tuple[PortSet, ...]) -> _Parts:
     return tuple((of_spans(spans), tuple(positions(numbers))) for numbers, spans in found.items())
 
 
-def _gathered(parts: Iterable[tuple[PortSet, int]]) -> Relation:
+def _gathered(parts: Sequence[tuple[PortSet, int]]) -> Relation:
     """The relation of disjoint parts that are in order of their first points; those with equal endpoints become one."""
     found: dict[int, list[PortSet]] = {}
     for ports, bits in parts:
         found.setdefault(bits, []).append(ports)
+    if len(found) == len(parts):
+        return tuple(parts)
     return tuple(
         (one[0] if len(one) == 1 else of_spans(span for ports in one for span in ports.spans), bits)
         for bits, one in found.items()
@@ -167,22 +169,15 @@ class Same:
 
     def __init__(self) -> None:
         self._bits: dict[int, int] = {}
-        self._parts: dict[tuple[PortSet, int], tuple[PortSet, int]] = {}
 
     def relation(self, found: Relation) -> Relation:
         """The same relation, made of what others are made of as well."""
         if found is FULL or found is EMPTY:
             return found
-        if len(self._bits) > _POOLED or len(self._parts) > _POOLED:
+        if len(self._bits) > _POOLED:
             self._bits.clear()  # what is kept is kept by those who have it
-            self._parts.clear()
-        parts, kept = self._parts, []
-        for part in found:
-            same = parts.get(part)
-            if same is None:
-                same = parts[part] = (part[0], self._bits.setdefault(part[1], part[1]))
-            kept.append(same)
-        return tuple(kept)
+        known = self._bits.setdefault
+        return tuple([(ports, known(bits, bits)) for ports, bits in found])
 
 
 def joint(before: Relation, after: Relation) -> tuple[tuple[PortSet, int, int], ...]:

@@ -73,17 +73,16 @@ class RuleMatcher:
     def match(self, rule: Rule, flow: Flow, near: Near) -> Match:
         """The rule's rectangles for a protected class; the far end is the source (ingress) or destination (egress)."""
         must_bits, may_bits = self.peers.bits(rule.far)
-        match = rule.ports
-        if flow is Flow.EGRESS and (match.names or match.not_names):
-            split = self._split(match)
+        if flow is Flow.EGRESS and (rule.ports.names or rule.ports.not_names):
+            split = self._split(rule.ports)
+            may = tuple([(perhaps, may_bits & members) for _, perhaps, members in split])
+            must = tuple([(sure, must_bits & members) for sure, _, members in split])
         else:
-            split = [(*self.resolve(match, near.ports), -1)]
-        may = tuple([(perhaps, may_bits & members if members != -1 else may_bits) for _, perhaps, members in split])
+            sure, perhaps = self.resolve(rule.ports, near.ports)
+            may, must = ((perhaps, may_bits),), ((sure, must_bits),)
         if not rule.certain or rule.request is not None:
             return Match((), may)
-        if must_bits == may_bits and all(sure == perhaps for sure, perhaps, _ in split):
-            return Match(may, may)
-        return Match(tuple([(sure, must_bits & members) for sure, _, members in split]), may)
+        return Match(may, may) if must == may else Match(must, may)
 
     def _split(self, match: PortMatch) -> list[tuple[PortSet, PortSet, int]]:
         """Destinations by what the match means for them: (surely, perhaps, who). Addresses have no port names."""

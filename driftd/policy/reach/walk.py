@@ -160,9 +160,12 @@ def _isolation(flow: Flow, stage: Stage, near: Near, matcher: RuleMatcher) -> Ve
     tier, applied = stage
     if near.missed or tier.default is not Action.DENY or not tier.certain or not any(one.certain for one in applied):
         return None
-    rules = [(rule, one.certain) for one in applied for rule in one.policy.rules(flow) or ()]
-    if any(rule.action is not Action.ALLOW or rule.near is not ANYONE for rule, _ in rules):
-        return None
+    rules: list[tuple[Rule, bool]] = []
+    for one in applied:
+        for rule in one.policy.rules(flow) or ():
+            if rule.action is not Action.ALLOW or rule.near is not ANYONE:
+                return None
+            rules.append((rule, one.certain))
     must, may = _hits(rules, flow, near, matcher)
     if tier.open_ports:
         may = join(may, of_pairs(((tier.open_ports, -1),)))

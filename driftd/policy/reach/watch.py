@@ -8,6 +8,7 @@ from driftd.policy.reach.addresses import Ranges
 from driftd.policy.reach.endpoints import EndpointClass, Endpoints, PodClass
 from driftd.policy.reach.matching import Matcher
 from driftd.policy.reach.policies import (
+    ANYONE,
     Block,
     Flow,
     Leaf,
@@ -15,6 +16,7 @@ from driftd.policy.reach.policies import (
     Policy,
     leaves,
     open_ended,
+    peers_of,
 )
 from driftd.policy.reach.relation import of_positions
 from driftd.policy.reach.selectors import In, keys_of
@@ -84,11 +86,12 @@ class Watch:
         self._naming: list[Use] = []
         self._naming_of_anyone: list[Use] = []
 
-    def add(self, policy: Policy) -> None:
-        """Take in a policy; one that was taken in before is known."""
+    def add(self, policy: Policy) -> set[Leaf]:
+        """Take in a policy, and tell what conditions it is made of; one that was taken in before is known."""
         if policy in self._taken:
-            return
+            return {leaf for peer in peers_of(policy) for leaf in leaves(peer)}
         self._taken.add(policy)
+        found = set(leaves(policy.subject))
         for flow, rules in ((Flow.INGRESS, policy.ingress), (Flow.EGRESS, policy.egress)):
             use, seen = (policy, flow), set[Leaf]()
             named = of_anyone = False
@@ -96,12 +99,16 @@ class Watch:
                 if flow is Flow.EGRESS and (rule.ports.names or rule.ports.not_names):
                     named, of_anyone = True, of_anyone or open_ended(rule.far)
                 seen.update(leaves(rule.far))
+                if rule.near is not ANYONE:
+                    found.update(leaves(rule.near))
             for peer in seen:
                 self._shelf_of(peer).add(peer, use)
             if named:
                 self._naming.append(use)
             if of_anyone:
                 self._naming_of_anyone.append(use)
+            found |= seen
+        return found
 
     def _shelf_of(self, peer: Leaf) -> _Shelf:
         if not isinstance(peer, Pods) or not peer.namespace:

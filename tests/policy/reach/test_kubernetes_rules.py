@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from driftd.policy.reach import Dialect, Pod, PortSet, Snapshot, pod_from_body
+from driftd.policy.reach.network_policy import _plain, _Reader
 from driftd.policy.reach.ports import ALL, NONE, of_spans
 from driftd.policy.reach.ports import ports as port_range
 from driftd.values import Body
@@ -128,6 +129,29 @@ def test_a_namespace_of_no_name_is_none_and_not_every_one() -> None:
     for peer in (nameless, nameless | web):
         found = state(into_db({"from": [peer]}))
         assert (flow(found, WEB, DB), flow(found, FAR, DB)) == (NONE, NONE)
+
+
+NAMED: Body = {"matchLabels": {"kubernetes.io/metadata.name": "b"}}
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        {"podSelector": {"matchLabels": {"app": "web"}}},
+        {"namespaceSelector": NAMED},
+        {"namespaceSelector": NAMED, "podSelector": {"matchLabels": {"app": "web"}}},
+        {"ipBlock": {"cidr": "203.0.113.0/24"}},
+    ],
+)
+def test_what_nearly_all_peers_are_is_read_the_short_way_as_the_long_way_reads_it(peer: Body) -> None:
+    assert _plain(peer, "a") == _Reader().peer(peer, "here", "a") is not None
+
+
+@pytest.mark.parametrize(
+    "peer", [{"ipBlock": {"cidr": "203.0.113.7/24"}}, {"ipBlock": {"cidr": "nowhere"}}, {}, {"x": {}}]
+)
+def test_what_is_to_be_named_is_not_read_the_short_way(peer: Body) -> None:
+    assert _plain(peer, "a") is None
 
 
 def test_both_selectors_in_one_peer_must_both_match_and_two_peers_are_alternatives() -> None:
