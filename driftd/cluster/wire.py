@@ -20,6 +20,10 @@ from driftd.values import Body, Digest, Live, Manager, ObjectRef, Resource
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
+_MOST_MANAGERS: Final = 32
+"""Writers of one object that are kept, the latest. A server-side apply under one more name makes one more of them, and
+the API server keeps as many as fit into an object."""
+
 DigestOf: TypeAlias = Callable[[Resource, Body], Digest]
 """The covered digest of an object. May raise ValueError for one it cannot read: then the whole object is digested."""
 
@@ -191,7 +195,7 @@ def _open(data: memoryview | bytes) -> tuple[_Meta, dict[str, msgspec.Raw], dict
 
 
 def _managers(fields: list[_ManagedField] | None) -> tuple[Manager, ...]:
-    ordered = sorted(fields or (), key=lambda entry: entry.time)
+    ordered = sorted(fields or (), key=lambda entry: entry.time)[-_MOST_MANAGERS:]
     return tuple(_manager(entry.manager, entry.operation, entry.time) for entry in ordered)
 
 

@@ -260,6 +260,21 @@ def test_an_object_of_1_kb_costs_less_than_two_and_a_half(pace: Pace) -> None:
     assert each < 2500, each
 
 
+def test_of_thousands_of_writers_of_one_object_the_latest_are_kept(pace: Pace) -> None:
+    """Each apply under a name of its own makes one more, which the server keeps and no budget of bytes counted."""
+    body = policy("a", "p")
+    fields = [
+        {"manager": f"m{n:04}", "operation": "Apply", "time": f"2026-01-01T00:00:{n % 60:02}Z"} for n in range(5000)
+    ]
+    fields[17] |= {"time": "2026-02-01T00:00:00Z"}
+    body["metadata"] |= {"uid": "u", "resourceVersion": "1", "managedFields": fields}
+    mirror = Mirror(spec_digest, pace)
+    mirror.watch(NETPOL)
+    live = mirror.reader(NETPOL).live(orjson.dumps(body))
+    assert len(live.managers) == 32
+    assert live.managers[-1].name == "m0017"
+
+
 def _bytes_each(pace: Pace, items: list[bytes]) -> float:
     mirror = Mirror(spec_digest, pace)
     mirror.watch(NETPOL)
