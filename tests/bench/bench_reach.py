@@ -193,11 +193,11 @@ def plot() -> None:
 
 def chart(points: list[tuple[int, float]]) -> str:
     """Seconds over pods, and the straight line through the origin and the last point."""
-    width, height, left, foot = 640, 360, 60, 40
+    width, height, left, right, foot = 640, 360, 60, 36, 40
     most_pods, most = points[-1][0], max(seconds for _, seconds in points) * 1.1
 
     def place(pods: float, seconds: float) -> tuple[float, float]:
-        x, y = left + pods / most_pods * (width - left - 20), height - foot - seconds / most * (height - foot - 40)
+        x, y = left + pods / most_pods * (width - left - right), height - foot - seconds / most * (height - foot - 40)
         return round(x, 1), round(y, 1)
 
     def text(at: tuple[float, float], words: str, anchor: str = "middle") -> str:
@@ -216,7 +216,7 @@ def chart(points: list[tuple[int, float]]) -> str:
         ' font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
         text((width / 2, 20), "Snapshot from parsed objects, all rows evaluated (CPU seconds over pods)"),
-        f'<line x1="{left}" y1="{origin[1]}" x2="{width - 20}" y2="{origin[1]}" stroke="black"/>',
+        f'<line x1="{left}" y1="{origin[1]}" x2="{width - right}" y2="{origin[1]}" stroke="black"/>',
         f'<line x1="{left}" y1="40" x2="{left}" y2="{origin[1]}" stroke="black"/>',
         f'<line x1="{origin[0]}" y1="{origin[1]}" x2="{end[0]}" y2="{end[1]}" stroke="#999" stroke-dasharray="4 4"/>',
         f'<polyline points="{trail}" fill="none" stroke="#1f6feb"/>',
