@@ -265,18 +265,20 @@ class Machine:
 
     def _settle(self, case: Case, now: Instant) -> None:
         """Move a life on as far as it goes at this moment, and note when to look again."""
-        ripe = [one for one in case.timed.values() if _at(due(one, self._windows)) <= now.monotonic]
-        if case.page.state is PageState.WAITING and ripe:
-            if self._mute(case, ripe, now):
-                return
-            self._trigger(case, ripe, now)
-        elif case.page.state is PageState.OPEN and ripe:
-            self._escalate(case, ripe)
+        ripe = {id: date for id, one in case.timed.items() if (date := _at(due(one, self._windows))) <= now.monotonic}
+        if case.page.state is PageState.WAITING and ripe and self._mute(case, [case.timed[id] for id in ripe], now):
+            return
+        for date in sorted({*ripe.values()}):  # as if somebody had looked at each
+            by_then = [case.timed[id] for id, at in ripe.items() if at <= date]
+            if case.page.state is PageState.WAITING:
+                self._trigger(case, by_then, now)
+            else:
+                self._escalate(case, by_then)
         if case.quiet is not None and now.monotonic >= self._rest(case):
             self._end(case, now)
             return
-        dates = [at for one in case.timed.values() if (at := due(one, self._windows)) is not None]
-        later = [at for at in dates if at > now.monotonic]
+        dates = (_at(due(one, self._windows)) for one in case.timed.values())
+        later = [at for at in dates if now.monotonic < at < float("inf")]
         if case.quiet is not None:
             later.append(self._rest(case))
         if later:
@@ -331,8 +333,7 @@ class Machine:
             return
         self._snapshot(case, urgency=urgency, cls=_named(ripe), revision=case.page.revision + 1)
         storm = self._storms.worse(case.page)
-        if storm is not None:
-            self._note(storm)
+        self._note(*([storm] if storm is not None else []))
 
     def _end(self, case: Case, now: Instant) -> None:
         if case.page.state is PageState.OPEN:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from driftd.paging import About, Condition, Maintenance, Page, PageClass, PageState, Rules, Urgency, Windows
@@ -470,6 +470,7 @@ def test_any_history_is_told_as_the_rules_say(history: History) -> None:
     assert [one[1:] for one in found] == [one[1:] for one in expected]
 
 
+@example([(("open", "b", "tightening"), 599), (("open", "a", "crossing"), 1)])  # both fall due between two looks
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(ACT, WAIT), max_size=12))
 def test_how_pages_end_does_not_depend_on_how_often_the_machine_is_asked(history: History) -> None:
