@@ -21,7 +21,7 @@ from tests.bench.ground import SETTLE_SECONDS, Tail, put
 from tests.bench.heal import sampled
 from tests.oracle.tallies import Heal
 from tests.support.helm import NoHelmError
-from tests.support.hosted import NAMESPACE, Home, Hosted, installed_big, view
+from tests.support.hosted import NAMESPACE, Hosted, install_big, view
 from tests.support.image import kept_archive
 from tests.support.kube import Body, Kube
 from tests.support.platform import write_platform
@@ -34,6 +34,8 @@ _OWN_SHARE = 10
 _SECONDS = 900.0
 _QUIET_SECONDS = 5.0
 _WEIGHED_EVERY_SECONDS = 0.25
+_MEGABYTE = 2**20
+"""As the other benches have it."""
 
 
 async def node(namespaces: int, scratch: Path, say: Callable[[str], None]) -> list[Figure]:
@@ -53,9 +55,8 @@ async def node(namespaces: int, scratch: Path, say: Callable[[str], None]) -> li
             compiled = await asyncio.to_thread(compiled_models, models)
             await put(kube, compiled, names[namespaces // _OWN_SHARE :])
             tail = Tail.of(lab)
-            async with installed_big(lab, archive, lambda root: write_platform(root, namespaces)) as home:
-                bench = _Bench(home, view(home, kube), tail, names, note, say)
-                return await bench.measured()
+            home = await install_big(lab, archive, lambda root: write_platform(root, namespaces))
+            return await _Bench(view(home, kube), tail, names, note, say).measured()
     except (pytest.skip.Exception, NoHelmError) as lack:
         say(f"node: not measured: {lack}")
         return []
@@ -63,7 +64,6 @@ async def node(namespaces: int, scratch: Path, say: Callable[[str], None]) -> li
 
 @dataclass
 class _Bench:
-    home: Home
     one: Hosted
     tail: Tail
     names: Sequence[str]
@@ -97,8 +97,8 @@ class _Bench:
             await self._quiet()
             self._tell(f"install: {what}", time.monotonic() - started, "s")
             await self.one.canonical(_SECONDS)
-        self._tell("install: highest of all but file cache", max(one.held for one in found) / 1e6, "MB")
-        self._tell("install: highest resident memory", max(one.resident for one in found) / 1e6, "MB")
+        self._tell("install: highest of all but file cache", max(one.held for one in found) / _MEGABYTE, "MB")
+        self._tell("install: highest resident memory", max(one.resident for one in found) / _MEGABYTE, "MB")
         return await self.one.ready_pod()
 
     async def _heal(self, count: int) -> list[Heal]:
@@ -139,8 +139,8 @@ class _Bench:
 
     def _weigh(self, pod: Body, when: str) -> None:
         memory = memory_of(pod)
-        self._tell(f"resident memory, {when}", memory.resident / 1e6, "MB", GOAL_MB)
-        self._tell(f"all but file cache, {when}", memory.held / 1e6, "MB")
+        self._tell(f"resident memory, {when}", memory.resident / _MEGABYTE, "MB", GOAL_MB)
+        self._tell(f"all but file cache, {when}", memory.held / _MEGABYTE, "MB")
 
     def _tell(self, name: str, value: float, unit: str, goal: float | None = None) -> None:
         load = os.getloadavg()[0]

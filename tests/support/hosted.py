@@ -131,15 +131,18 @@ async def installed(lab: Lab, archive: Path) -> AsyncIterator[Home]:
         yield home
 
 
-@asynccontextmanager
-async def installed_big(lab: Lab, archive: Path, write: Callable[[Path], object]) -> AsyncIterator[Home]:
-    """The same with a model that no ConfigMap can hold: written to the volume. Raises `NoHelmError`."""
+async def install_big(lab: Lab, archive: Path, write: Callable[[Path], object]) -> Home:
+    """The same with a model that no ConfigMap can hold, written to the volume. Raises `NoHelmError`.
+
+    Nothing of it is taken away: a thousand namespaces end sooner with their lab.
+    """
     models = _data(lab) / "model"
     models.mkdir(parents=True)
     write(models)
-    values = ("settings.model.path=/var/lib/driftd/model",)
-    async with standing(Home(lab, models, _data(lab), find_helm(), values), archive) as home:
-        yield home
+    home = Home(lab, models, _data(lab), find_helm(), ("settings.model.path=/var/lib/driftd/model",))
+    await lab.nodes[0].load_image(archive)
+    await _install(home)
+    return home
 
 
 @asynccontextmanager
