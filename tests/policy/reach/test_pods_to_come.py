@@ -17,6 +17,7 @@ from driftd.policy.reach import (
     snapshot_of,
 )
 from driftd.policy.reach.future import _assignments, _Dreamer, _options
+from driftd.policy.reach.judge import MOST_PAIRS
 from driftd.policy.reach.selectors import And, Has, In, LabelIndex, Not, Or, Selector, every, values_of
 from driftd.values import Body, Direction
 from tests.support.objects import namespace, network_policy, pod
@@ -57,9 +58,9 @@ def state(*objects: Body) -> Snapshot:
     return snapshot_of([*BASE, *objects], Dialect.KUBERNETES)
 
 
-def judged(put: Body, before: Snapshot | None = None, **bounds: int) -> Judgement:
+def judged(put: Body, before: Snapshot | None = None, bound: int = 256, most: int = MOST_PAIRS) -> Judgement:
     start = before or state()
-    return judge(start, apply(start, Edit((put,))), TENANTS, **bounds)
+    return judge(start, apply(start, Edit((put,))), TENANTS, bound, most)
 
 
 def test_what_stays_at_home_is_within_its_namespace() -> None:
