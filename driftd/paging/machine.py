@@ -332,8 +332,7 @@ class Machine:
         if urgency.rank <= case.page.urgency.rank:
             return
         self._snapshot(case, urgency=urgency, cls=_named(ripe), revision=case.page.revision + 1)
-        storm = self._storms.worse(case.page)
-        self._note(*([storm] if storm is not None else []))
+        self._note(*self._storms.worse(case.page))
 
     def _end(self, case: Case, now: Instant) -> None:
         if case.page.state is PageState.OPEN:
@@ -350,9 +349,7 @@ class Machine:
     def _finish(self, case: Case, state: PageState, now: Instant) -> None:
         self._snapshot(case, state=state, resolved=now.wall)
         self._cases.remove(case)
-        storm = self._storms.over(case.page, now.wall)
-        if storm is not None:
-            self._note(storm)
+        self._note(*self._storms.over(case.page, now.wall))
 
     # -- bookkeeping ----------------------------------------------------------------------------------------------
 

@@ -73,23 +73,23 @@ class Storms:
             ),
         )
 
-    def worse(self, member: Page) -> Page | None:
+    def worse(self, member: Page) -> list[Page]:
         """A member has become more urgent; the storm's page if that concerns it."""
         storm = self._storms.get(member.storm)
         if storm is None or member.urgency.rank <= storm.page.urgency.rank:
-            return None
+            return []
         page = storm.page
-        return self._keep(storm, replace(page, urgency=member.urgency, revision=page.revision + 1))
+        return [self._keep(storm, replace(page, urgency=member.urgency, revision=page.revision + 1))]
 
     def again(self, keys: Collection[str]) -> list[Page]:
         """Storms that count as over elsewhere, and are not: they are told once more."""
         told = [storm for key, storm in self._storms.items() if key in keys]
         return [self._keep(storm, replace(storm.page, revision=storm.page.revision + 1)) for storm in told]
 
-    def over(self, member: Page, wall: datetime) -> Page | None:
+    def over(self, member: Page, wall: datetime) -> list[Page]:
         """A member is over; the storm's page, which ends with its last member."""
         storm = self._storms.get(member.storm)
-        return None if storm is None else self._left(storm, member.key, wall)
+        return [] if storm is None else [self._left(storm, member.key, wall)]
 
     def prune(self, wall: datetime) -> list[Page]:
         """Storms that nobody stands in any more, ended: after a restart."""
