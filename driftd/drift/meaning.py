@@ -48,6 +48,12 @@ class Judgement:
     within: str = ""
     neutral_now: bool = False
 
+    @property
+    def surely_crosses(self) -> bool:
+        """Whether a flow of pods that are there, or in the model, is known to be opened between tenants."""
+        known = self.direction.may_loosen and self.direction is not Direction.UNKNOWN
+        return known and self.crosses_tenant is True and not self.neutral_now
+
 
 JUDGED = frozenset(
     {
@@ -95,8 +101,8 @@ def work_of(difference: Difference) -> int:
 
 
 def worse(one: Judgement, other: Judgement) -> Judgement:
-    """Two judgements of one difference: what any of them opens is open, and the worse one's witness is told."""
-    rank = [Direction.NEUTRAL, Direction.TIGHTENS, Direction.MIXED, Direction.LOOSENS, Direction.UNKNOWN]
+    """Two judgements of one difference: it does what any of them says, and the worse one's witness is told."""
+    rank = [Direction.NEUTRAL, Direction.TIGHTENS, Direction.LOOSENS, Direction.MIXED, Direction.UNKNOWN]
     both = {one.direction, other.direction}
     worst = max((one, other), key=lambda each: (each.crosses_tenant is not False, rank.index(each.direction)))
     direction = Direction.MIXED if both == {Direction.LOOSENS, Direction.TIGHTENS} else max(both, key=rank.index)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from driftd.drift.entitled import Input
-from driftd.drift.meaning import Difference, Judgement
+from driftd.drift.meaning import Difference, Judgement, worse
 from driftd.drift.modelled import BORNE
 from driftd.drift.pod_security import lowered
 from driftd.policy.kinds import CALICO
@@ -46,6 +46,16 @@ def beside(
     places = {scope_of(one).namespace for one in others if one != ref} | astray
     alike = standing.cluster == canonical.cluster
     return frozenset({home, *places}) if alike and home and home not in places and "" not in places else None
+
+
+def together(alone: Judgement, there: Judgement, *, partly: bool) -> Judgement:
+    """What a difference does by itself and beside others. `partly`: beside them a part of the world was looked at.
+
+    Pods to come are imagined where no flow of live ones crosses a border. Of a part that may be so though a flow
+    elsewhere does: that not all of them can be imagined there makes nothing unknown.
+    """
+    needless = partly and alone.surely_crosses and there.direction is Direction.UNKNOWN
+    return alone if needless else worse(alone, there)
 
 
 def own_meaning(difference: Difference) -> Judgement | None:

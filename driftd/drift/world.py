@@ -21,22 +21,12 @@ from driftd.drift.steps import (
     is_calicos,
     is_calicos_policy,
     own_meaning,
+    together,
     width,
 )
 from driftd.drift.words import shown
 from driftd.policy.kinds import other_spelling
-from driftd.policy.reach import (
-    Dialect,
-    Edit,
-    Pod,
-    Snapshot,
-    align,
-    apply,
-    delta,
-    judge,
-    services_of,
-    snapshot_of,
-)
+from driftd.policy.reach import Dialect, Edit, Pod, Snapshot, align, apply, delta, judge, services_of, snapshot_of
 from driftd.values import CLUSTER, Body, Direction, FindingType, ObjectRef, scope_of
 
 
@@ -343,7 +333,7 @@ class World:
         if len(self._open) > 1 or self._astray or self._others or self._admins.hazy:
             among = beside(difference.ref, (*self._open, *self._others), self._astray, self._canonical, self._standing)
             without = apply(self._standing, self._back(difference.ref))
-            found = worse(found, self._between(without, self._standing, among))
+            found = together(found, self._between(without, self._standing, among), partly=among is not None)
         if self._goes_by_the_unknown(difference) or not self._admins.seen:
             found = worse(found, UNJUDGED)
         return worse(own, found) if own else found

@@ -83,10 +83,10 @@ class Offers:
         """An object is canonical again; counts after what was put in before, and what comes is another life of it."""
         self.known(ref)
         self._versions.pop(ref, None)
-        self._queue.drop(owner, ref)
+        if ref in self._ended:
+            self._queue.drop(self._ended.pop(ref)[1], ref)  # its namespace may have been another tenant's then
         self._queue.put(owner, ref, ref)
         self._count += 1
-        self._ended.pop(ref, None)
         self._ended[ref] = (self._count, owner)
 
     def _over(self) -> ObjectRef | None:

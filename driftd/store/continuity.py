@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 import msgspec
 import structlog
@@ -25,7 +25,7 @@ _log = structlog.get_logger("driftd.store")
 class Gap(msgspec.Struct, frozen=True):
     """Evidence is gone: the row that was known to be written, and the one that the chain goes on behind."""
 
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     expected: str
     found: str
 

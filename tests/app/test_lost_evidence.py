@@ -70,7 +70,8 @@ async def test_a_second_loss_is_another_page(tmp_path: Path) -> None:
 async def test_a_whole_chain_is_nobodys_alarm_and_an_odd_record_is_none(tmp_path: Path) -> None:
     clock, one = HandClock(), Scripted()
     run, evidence = await watching(tmp_path, clock, one)
-    for text in (None, "", "nonsense", '{"at": 3}', "[]"):
+    without_zone = '{"at": "2026-11-22T10:00:00", "expected": "3:x", "found": "2:y"}'
+    for text in (None, "", "nonsense", '{"at": 3}', "[]", without_zone):
         await run.store.remember_all({"chain.gap": text})
         await evidence.look()
         assert list(evidence.conditions()) == []

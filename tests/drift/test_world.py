@@ -134,7 +134,8 @@ def test_beside_others_a_difference_means_what_a_comparison_of_the_whole_world_s
     world = World(model)
     world.judge(others)
     found = world.judge([last])[last.ref]
-    assert found.direction.may_loosen == (alone.direction.may_loosen or together.direction.may_loosen)
+    whole = worse(Judgement(alone.direction), Judgement(together.direction))
+    assert found.direction is whole.direction
     assert found.crosses_tenant == (alone.crosses_tenant or together.crosses_tenant)
 
 
@@ -214,6 +215,12 @@ def test_what_concerns_no_pod_that_is_known_is_neutral_now_and_says_which_pod_co
     assert not judged(extra("acme-prod", "debug", {**spec, "podSelector": {}})).neutral_now
 
 
+def test_what_closes_in_one_look_and_opens_in_another_does_both() -> None:
+    closes, opens, both = (Judgement(one) for one in (Direction.TIGHTENS, Direction.LOOSENS, Direction.MIXED))
+    for pair in ((closes, opens), (both, opens), (opens, both), (both, closes)):
+        assert worse(*pair).direction is Direction.MIXED
+
+
 def test_two_differences_of_which_one_concerns_somebody_now_are_not_neutral_now_together() -> None:
     later = Judgement(Direction.LOOSENS, crosses_tenant=False, neutral_now=True)
     nothing = Judgement(Direction.NEUTRAL, crosses_tenant=False)
@@ -223,3 +230,16 @@ def test_two_differences_of_which_one_concerns_somebody_now_are_not_neutral_now_
     assert not worse(later, now).neutral_now
     assert not worse(nothing, nothing).neutral_now
     assert not worse(later, UNJUDGED).neutral_now
+
+
+def test_a_flow_known_to_cross_is_told_though_pods_to_come_beside_others_cannot_all_be_imagined() -> None:
+    """Beside others only a part of the world is looked at, where nothing live may cross: who may come says no more."""
+    web: Body = {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"]}
+    anybody: Body = {"namespaceSelector": {}}
+    postgres: Body = {"podSelector": {"matchLabels": {"app": "postgres"}}}
+    world = World(compiled())
+    world.judge([extra("initech-prod", "e2", {**web, "egress": [{"to": [anybody]}, {"to": [postgres]}]})])
+    peers = [anybody, {**anybody, "podSelector": {"matchLabels": {"x": "y"}}}]
+    spec = {**web, "podSelector": {}, "egress": [{"to": peers}, {"ports": [{"port": "http", "protocol": "TCP"}]}]}
+    found = world.judge([extra("initech-legacy", "e1", spec)])
+    assert [(one.direction, one.crosses_tenant) for one in found.values()] == [(Direction.LOOSENS, True)]

@@ -66,3 +66,12 @@ def test_an_end_waits_no_longer_than_its_owners_turn_however_much_another_one_ha
     offers.settle("acme", ONE)
     found = taken(offers)
     assert found.index(("over", ONE)) <= 4
+
+
+def test_an_end_that_waits_while_its_namespace_goes_to_another_tenant_comes_once() -> None:
+    offers = Offers()
+    offers.put("initech", offered(THIRD))
+    offers.settle("globex", OTHER)
+    offers.settle("acme", OTHER)
+    assert taken(offers) == [("differs", THIRD), ("over", OTHER)]
+    assert not len(offers)
