@@ -62,6 +62,7 @@ class Judging:
             judged=self._judged,
             metrics=outside.metrics,
         )
+        admins.subscribe(self.workloads.drift.admins_changed)
 
     def _model(self) -> InForce:
         model = self._in_force()

@@ -17,6 +17,7 @@ from driftd.compile import Compiled
 from driftd.drift import (
     Backings,
     Comparison,
+    Input,
     KindState,
     LiveService,
     LiveSlice,
@@ -36,7 +37,7 @@ from driftd.engine.open_findings import OpenFindings
 from driftd.policy.kinds import CALICO, EVALUATED
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
-from driftd.values import Finding, FindingType, Live, ObjectRef, Resource, Scope
+from driftd.values import Body, Finding, FindingType, Live, ObjectRef, Resource, Scope
 
 _log = structlog.get_logger()
 _Answer = TypeVar("_Answer")
@@ -112,13 +113,13 @@ class _Judged:
     """Findings of the namespaces that were looked at, and of all else.
 
     `surroundings`: what Calico's rules refer to, wherever it is, is not what it was before, or admin policies are not.
-    `homes`: governed namespaces have other labels than before, by which admin policies go.
+    `relabelled`: so are labels that are nobody's drift: the platform's, and those that admin policies read of others.
     """
 
     namespaces: Mapping[str, tuple[Finding, ...]]
     others: tuple[Finding, ...]
     surroundings: bool = False
-    homes: bool = False
+    relabelled: bool = False
 
 
 class WorkloadDrift:
@@ -160,6 +161,7 @@ class WorkloadDrift:
         self._wake = asyncio.Event()
         self._changes = _Changes()
         self._fed: World | None = None
+        self._platform: dict[ObjectRef, Body | Pod | None] = {}
         self._doubts = Doubts()
         self._looks_again: float | None = None
         self._judged_model: Compiled | None = None
@@ -212,6 +214,11 @@ class WorkloadDrift:
         self._changes.everything = True
         self._wake.set()
 
+    def admins_changed(self) -> None:
+        """Live admin policies are other ones, or not seen as before: they may go by labels that nobody else reads."""
+        self._changes.admins = True
+        self._wake.set()
+
     def policies_changed(self, namespace: str) -> None:
         """A live policy stands open there, or no longer does: pods that are not as the model says may mean more."""
         self._changes.pods |= {(namespace, "")}
@@ -230,9 +237,6 @@ class WorkloadDrift:
             self._wake.set()
         elif (ref.group, ref.kind) in _SETS:
             self._changes.sets = True
-            self._wake.set()
-        elif (ref.group, ref.kind) in EVALUATED:
-            self._changes.admins = True
             self._wake.set()
 
     def _state_changed(self, resource: Resource, state: KindState, why: str) -> None:
@@ -314,7 +318,7 @@ class WorkloadDrift:
         self._namespaces = ({} if everything else self._namespaces) | dict(judged.namespaces)
         self._metrics.workloads_judged.set(self._pace.clock.now().timestamp())
         await self._publish(judged.others)
-        if judged.homes:
+        if judged.relabelled:
             self._judge.ask_anew()
         self._judge.reconsider(None if everything or judged.surroundings else frozenset(judged.namespaces))
         if self._looks_again is not None:
@@ -340,15 +344,22 @@ class WorkloadDrift:
         names = {*live.pods, *live.changes.pods} if everything else live.changes.pods
         refs = live.labelled.keys() if labels else live.changes.labelled
         homes = list(home_inputs(model, live.labelled, refs, world.admin_keys, world.homes))
-        others = label_inputs(model, live.labelled, refs, world.admin_keys)
+        others = list(label_inputs(model, live.labelled, refs, world.admin_keys))
         world.observe([*homes, *pod_inputs(model, live.pods, names), *others])
-        surroundings = self._surround(world, live, everything=everything) or live.changes.admins or bool(homes)
+        relabelled = self._platform_relabelled(model, others) or bool(homes)
+        surroundings = self._surround(world, live, everything=everything) or live.changes.admins or relabelled
         self._fed = world
         touched = set(model.governed) if everything or surroundings else {namespace for namespace, _ in names}
         touched |= {ref.namespace for ref in refs if ref.kind == "ServiceAccount"}
         told = (*relabelled_others(model, world), *_by_shape(live))
         namespaces = {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}
-        return _Judged(namespaces, told, surroundings, bool(homes))
+        return _Judged(namespaces, told, surroundings, relabelled)
+
+    def _platform_relabelled(self, model: Compiled, inputs: Iterable[Input]) -> bool:
+        """Whether labels of a namespace of the platform are not what they were when it was looked at before."""
+        now = {one.ref: one.live for one in inputs if one.ref.name in model.platform or one.ref.name in model.peers}
+        before, self._platform = self._platform, self._platform | now
+        return any(ref in before and before[ref] != body for ref, body in now.items())
 
     def _surround(self, world: World, live: _Live, *, everything: bool) -> bool:
         """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""

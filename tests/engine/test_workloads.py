@@ -352,6 +352,37 @@ async def test_labels_of_a_tenants_namespace_by_which_an_admin_policy_goes_have_
         assert stand.judge.asked_anew == 0  # nobody goes by it
         stand.judge.world.admit(living(trusted))
         stand.mirror.apply(admins, lived(trusted))
+        stand.drift.admins_changed()
         await stand.until(lambda: stand.judge.asked_anew == 1)
         assert stand.judge.reconsidered[-1] is None
         assert stand.judge.world.homes[ref]["metadata"]["labels"]["zone"] == "trusted"
+
+
+async def test_labels_of_a_platforms_namespace_have_all_that_stands_judged_again_when_they_change() -> None:
+    """Seen: an admin policy denied a platform's namespace by its label, what let it in was harmless, and stayed so
+    when the label went."""
+    spaced, ref = KINDS["", "Namespace"].resource, ObjectRef("", "Namespace", "", "logs")
+
+    def labelled(version: str, **labels: str) -> Live:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "logs", "labels": labels}}
+        return Live(ref, orjson.dumps(body), Digest(version.encode()), "u", version, terminating=False, managers=())
+
+    model_ = replace(compiled(), platform=("logs",), peers={"logs": ()})
+    async with standing(model_=lambda: model_) as stand:
+        quarantined = admin("quarantine", spaces(), incoming("Deny", spaces(quarantine="yes")))
+        admins = Resource(GROUP, "v1alpha1", quarantined["kind"], "x", namespaced=False)
+        for resource in (spaced, admins):
+            stand.mirror.watch(resource)
+        stand.judge.world.admit(living(quarantined))
+        stand.mirror.apply(admins, lived(quarantined))
+        stand.mirror.apply(spaced, labelled("5", quarantine="yes"))
+        stand.ready()
+        await stand.until(lambda: stand.drift.judged)
+        looked = len(stand.judge.reconsidered)
+        stand.mirror.apply(spaced, labelled("6", quarantine="yes"))
+        stand.drift.policies_changed("shop")
+        await stand.until(lambda: len(stand.judge.reconsidered) > looked)
+        assert stand.judge.asked_anew == 0
+        stand.mirror.apply(spaced, labelled("8"))
+        await stand.until(lambda: stand.judge.asked_anew == 1)
+        assert stand.judge.reconsidered[-1] is None
