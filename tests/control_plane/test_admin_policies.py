@@ -12,7 +12,7 @@ from tests.support.admins import GROUP, admin, incoming, outgoing, spaces
 from tests.support.faulty import evidence
 from tests.support.loose_kinds import loose_kind
 from tests.support.pagerduty import StandIn
-from tests.support.stage import DRIFTD, Body, Stage, stage
+from tests.support.stage import DRIFTD, Body, Stage, forget_platform, stage
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]  # judging every state costs CPU
 
@@ -38,6 +38,7 @@ async def scene(lab: Lab, tmp_path: Path, stand_in: StandIn) -> AsyncIterator[St
     }
     async with stage(lab, tmp_path / "data", env=env) as one:
         yield one
+    await forget_platform(lab)
 
 
 async def finding(data: Path, name: str) -> Finding | None:

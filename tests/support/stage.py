@@ -174,6 +174,19 @@ async def forget_other_databases(lab: Lab) -> None:
             await kube.delete("Lease", "driftd", "driftd")
 
 
+async def forget_platform(lab: Lab, models: Path = MODELS, seconds: float = 60.0) -> None:
+    """Take away the namespaces that driftd has made on the lab, and its canary: to others they are strangers."""
+    async with Kube.connect(Path(lab.kubeconfig)) as kube:
+        made = [("Namespace", "", name) for name in compiled_models(models).governed]
+        made.append(("LimitRange", "driftd", "driftd-canary"))
+        there = [one for one in made if await kube.find(*one) is not None]
+        for one in there:
+            await kube.delete(*one)
+        async with asyncio.timeout(seconds):
+            while any([await kube.find(*one) for one in there]):
+                await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def stage(
     lab: Lab,
