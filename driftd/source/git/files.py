@@ -13,6 +13,7 @@ from driftd.source.revision import Limits
 _DIRECTORY, _LINK, _SUBMODULE, _FORMAT = 0o040000, 0o120000, 0o160000, 0o170000
 _SUFFIXES = (".yaml", ".yml")
 _LFS = b"version https://git-lfs.github.com/spec/"
+_ROOT = "."
 _LINKS = 16
 """Links one path may go through: more is a circle."""
 _LONGEST_LINK = 4096
@@ -50,7 +51,7 @@ def model_files(
     if root is None or root.mode & _FORMAT != _DIRECTORY:
         raise SourceUnreadable(folder or "the repository", "there is no such folder in this commit")
     walk.root = root.id
-    walk.enter(root.id, "", "", (root.id,))
+    walk.enter(root.id, "", _ROOT, (_ROOT,))
     return tuple(SourceFile(path, data) for path, data in sorted(walk.files.items()))
 
 
@@ -82,7 +83,10 @@ class _Walk:
         return found
 
     def enter(self, tree: str, below: str, place: str, above: tuple[str, ...]) -> None:
-        """Walk a folder that is told as `below` and really lies at `place`; links are meant from there."""
+        """Walk a folder that is told as `below` and really lies at `place`; links are meant from there.
+
+        `above` are the places of the folders that it is told in, and its own.
+        """
         if len(above) > self._limits.depth:
             raise SourceTooLarge(below, f"{len(above)} directories deep", str(self._limits.depth))
         self._folders += 1  # one tree can stand in many places: a few objects can be millions of paths
@@ -92,14 +96,14 @@ class _Walk:
         self._look_at(len(entries))
         for entry in entries.values():
             if not entry.name.startswith("."):
-                self._visit(entry, f"{below}{entry.name}", posixpath.join(place, entry.name), above)
+                self._visit(entry, f"{below}{entry.name}", posixpath.normpath(posixpath.join(place, entry.name)), above)
 
     def _visit(self, entry: _Entry, path: str, place: str, above: tuple[str, ...]) -> None:
         kind = entry.mode & _FORMAT
         if kind == _SUBMODULE:
             raise SubmoduleInModel(path)
         if kind == _DIRECTORY:
-            self.enter(entry.id, f"{path}/", place, (*above, entry.id))
+            self.enter(entry.id, f"{path}/", place, (*above, place))
         elif kind == _LINK:
             self._follow(entry, path, place, above)
         else:
@@ -115,8 +119,8 @@ class _Walk:
             raise SubmoduleInModel(path)
         if found.mode & _FORMAT != _DIRECTORY:
             self._keep(found, path)
-        elif found.id not in above:  # a link to a folder it lies in would never end
-            self.enter(found.id, f"{path}/", place, (*above, found.id))
+        elif place not in above:  # a link to a folder it lies in would never end
+            self.enter(found.id, f"{path}/", place, (*above, place))
 
     def _target(self, entry: _Entry, path: str, place: str) -> tuple[_Entry | None, str]:
         """What a link ends at and where that lies, links to links followed; None where there is nothing."""
