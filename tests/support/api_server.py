@@ -217,6 +217,8 @@ class ApiServer:
             try:
                 await asyncio.wait_for(changed.wait(), self.bookmarks)
             except TimeoutError:
+                if changed.is_set():
+                    continue  # at the same moment: a bookmark is never ahead of what has been told
                 at = max(at, self.version)
                 mark = {"type": "BOOKMARK", "object": {"kind": "X", "metadata": {"resourceVersion": str(at)}}}
                 if request.transport is None or request.transport.is_closing():
