@@ -169,6 +169,5 @@ async def test_an_etcd_put_back_from_a_backup_is_noticed_listed_afresh_and_heale
     assert await newest_version(wired) < version, "the versions did not go back: this test proves nothing"
     await wired.mark()
     wired.daemon.send(signal.SIGCONT)
-    await wired.leads(above=before)
-    await is_repaired(wired)
+    await is_repaired(wired)  # in its term, where all of that took less than the lease; else in a new one
     assert await wired.kube.find("NetworkPolicy", "globex-prod", "hole") is None
