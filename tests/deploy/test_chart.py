@@ -252,6 +252,14 @@ def test_more_replicas_roll_and_get_a_disruption_budget_and_no_shared_volume() -
     assert env["DRIFTD_STORE__URL"] == "postgresql+asyncpg://driftd@pg/driftd"
 
 
+def test_replicas_are_spread_over_nodes_and_a_new_revision_does_not_count_the_pods_that_it_replaces() -> None:
+    spec = one(documents(template(*POSTGRES)), "Deployment")["spec"]
+    (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["labelSelector"] == spec["selector"]
+    assert spread["matchLabelKeys"] == ["pod-template-hash"]
+
+
 def test_settings_arrive_as_the_daemon_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
     text = template(
         "--set", "settings.audit.relist_seconds=1000", "--set", "settings.log.json_lines=false",
