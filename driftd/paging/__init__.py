@@ -2,7 +2,6 @@
 
 from driftd.paging.alertmanager import Alertmanager
 from driftd.paging.destination import Destination, NotAccepted, Refused
-from driftd.paging.due import Action, Step
 from driftd.paging.machine import Machine
 from driftd.paging.maintenance import MaintenanceFile
 from driftd.paging.outbox import Outbox, Pacing
@@ -11,6 +10,7 @@ from driftd.paging.pagerduty import US, PagerDuty
 from driftd.paging.pages import About, Condition, Page, PageClass, PageState, Reason, Urgency, about_object, line
 from driftd.paging.recent import recent
 from driftd.paging.rules import DEFAULT_ROUTE, Maintenance, Route, Rules
+from driftd.paging.step import Action, Step
 from driftd.paging.windows import Instant, Windows
 from driftd.paging.wording import Links
 

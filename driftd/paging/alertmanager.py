@@ -11,8 +11,8 @@ from yarl import URL
 
 from driftd.paging.alerts import Alert, alert_of
 from driftd.paging.destination import NotAccepted, Refused, retry_after
-from driftd.paging.due import Action, Step
 from driftd.paging.pages import line
+from driftd.paging.step import Action, Step
 from driftd.paging.wording import Links
 
 _BATCH = 200

@@ -7,8 +7,8 @@ from typing import TypeAlias
 import structlog
 
 from driftd.paging.destination import Destination, NotAccepted, Refused
-from driftd.paging.due import Step
 from driftd.paging.outbox import Outbox
+from driftd.paging.step import Step
 from driftd.store import DeliveryRow
 from driftd.telemetry import Metrics
 from driftd.values import Clock

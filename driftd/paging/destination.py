@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
-from driftd.paging.due import Step
+from driftd.paging.step import Step
 
 
 class NotAccepted(Exception):

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from driftd.paging.due import Action, Due, Name, Step
+from driftd.paging.due import Due
 from driftd.paging.pages import Page, PageState, Urgency
+from driftd.paging.step import Action, Name, Step
 from driftd.store import DeliveryRow
 
 

@@ -10,11 +10,11 @@ import structlog
 
 from driftd.paging.deliverer import Deliverer
 from driftd.paging.destination import Destination
-from driftd.paging.due import Step
 from driftd.paging.machine import Machine
 from driftd.paging.odd import OddFindings, contained
 from driftd.paging.outbox import Outbox, Pacing
 from driftd.paging.pages import Condition, Page, PageClass, PageState, Urgency, page_of, row_of
+from driftd.paging.step import Step
 from driftd.paging.strangers import Strangers
 from driftd.paging.windows import Instant
 from driftd.store import (

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from driftd.paging.destination import NotAccepted, Refused, retry_after
-from driftd.paging.due import Action, Step
 from driftd.paging.events import change_of, resolve_of, trigger_of
 from driftd.paging.pages import line
+from driftd.paging.step import Action, Step
 from driftd.paging.thread import Hanging, OwnThread
 from driftd.paging.wording import Links
 

@@ -4,25 +4,23 @@ A stand-by that is cut off from the API server takes itself for the one to page.
 pages, and leaves them as they are: nobody but the leader can then tell their end.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeAlias
 
 import msgspec
 import structlog
 
 from driftd.paging.machine import Machine
 from driftd.paging.pages import Page, PageState, page_of
+from driftd.paging.step import Name
 from driftd.paging.windows import Instant
 from driftd.store import DeliveryRow, Store, StoreUnreadable, Told
 
 LOOK_SECONDS = 60.0
 _MOST = 500
-"""Lives that are read at one look; the others wait for the next."""
-
-Name: TypeAlias = tuple[str, int]
-"""Key and number of one life of a page."""
+"""Lives that are read at one look; the next begins behind the last of them, since some may never come to an end."""
 
 _log = structlog.get_logger()
 
@@ -49,6 +47,7 @@ class Strangers:
         self._left: frozenset[Name] = frozenset()
         self._ended: frozenset[Name] = frozenset()
         self._next: float | None = None
+        self._last: Name = ("", 0)
 
     async def look(self, now: Instant, owed: Collection[Name]) -> Sequence[Left]:
         """What others have left, if it is time to look. For who leads: whatever holds has a page here.
@@ -77,7 +76,13 @@ class Strangers:
         left, ended = frozenset(kept - mine - frozenset(owed)), mine - kept
         lasting = (left & self._left) | (ended & self._ended)
         self._left, self._ended = left, ended
-        return await self._store.pages_named(sorted(lasting)[:_MOST]) if lasting else ()
+        if not lasting:
+            return ()
+        waiting = sorted(lasting)
+        behind = bisect_right(waiting, self._last)
+        turn = [*waiting[behind:], *waiting[:behind]][:_MOST]
+        self._last = turn[-1]
+        return await self._store.pages_named(turn)
 
     def _judged(self, one: Told, now: datetime) -> Left | None:
         mine = self._machine.in_hand().get(one.page.key)

@@ -101,9 +101,9 @@ class Archive:
         """Key and life of each of these, as the database has it."""
         return await self._database.read(outbox.unsettled_names)
 
-    async def pages_named(self, names: Collection[tuple[str, int]]) -> Sequence[Told]:
+    async def pages_named(self, names: Sequence[tuple[str, int]]) -> Sequence[Told]:
         """These lives (key and number) as the database has them, oldest first; those that it has not are left out."""
-        return await self._database.read(lambda c: outbox.named(c, sorted(names)))
+        return await self._database.read(lambda c: outbox.named(c, names))
 
     async def pages(self, *, tenant: str | None = None, limit: int = 100) -> Sequence[Told]:
         """The newest pages, the newest first, with what each destination was told."""

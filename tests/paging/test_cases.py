@@ -1,12 +1,8 @@
 """What is kept beside the cases is what looking through all of them would give, after any history."""
 
-import gc
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
-from types import FrameType
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +10,7 @@ from hypothesis import strategies as st
 from driftd.paging import About, Condition, Maintenance, Page, PageClass, PageState, Rules, Windows, about_object
 from driftd.paging.cases import Case, Cases
 from driftd.paging.pages import Urgency
+from tests.support.lines_run import lines_run
 from tests.support.paging import SHAPES, START, HandClock, drift, machine
 
 NAMES = ("a", "b", "c")
@@ -112,6 +109,7 @@ def begun(cases: Cases, number: int) -> Case:
 
 
 def test_a_look_takes_as_many_steps_however_many_pages_stand() -> None:
+    steps_of_a_look(standing=10)  # what is done once in a process is over then
     assert steps_of_a_look(standing=10) == steps_of_a_look(standing=500)
 
 
@@ -124,24 +122,13 @@ def steps_of_a_look(standing: int) -> int:
     clock.pass_(100)
     one.conditions(CONDITIONS, clock.instant())
     one.take()
-    count = 0
 
-    def tracer(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal count
-        count += event == "line"
-        return tracer
-
-    before = sys.gettrace()
-    gc.disable()  # what other tests have left is not to be taken away, line by line, in the middle of this
-    sys.settrace(tracer)
-    try:
+    def look() -> None:
         one.opened(drift("new", name="new"), clock.instant())
         clock.pass_(1)
         one.conditions(CONDITIONS, clock.instant())
         one.closed(["new"], clock.instant())
         one.open_counts()
         one.take()
-    finally:
-        sys.settrace(before)
-        gc.enable()
-    return count
+
+    return lines_run(look)

@@ -1,11 +1,7 @@
 """What one destination is told, in which order, and when it is left alone."""
 
-import gc
-import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from types import FrameType
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as put
 
 from driftd.paging import About, Action, Outbox, Pacing, Page, PageClass, PageState, Step, Urgency
+from driftd.store import DeliveryRow
+from tests.support.lines_run import lines_run
 from tests.support.paging import START
 
 EAGER = Pacing(per_second=1000.0, burst=1000.0)
@@ -215,49 +213,55 @@ def test_what_is_told_elsewhere_is_not_told_here() -> None:
     assert len(outbox) == 0
 
 
-NAMES = [f"k{n}" for n in range(4)]
-OFFERS = st.tuples(
-    st.sampled_from(NAMES),
-    st.integers(1, 2),
-    st.sampled_from(list(Urgency)),
-    st.sampled_from((PageState.OPEN, PageState.RESOLVED, PageState.CHANGE)),
-    st.integers(1, 3),
+@dataclass(frozen=True)
+class News:
+    """Of one page: more of the life it has, or another life."""
+
+    key: str
+    urgency: Urgency
+    revision: int
+    over: bool
+    another_life: bool
+
+
+NEWS = st.builds(
+    News, st.sampled_from("abc"), st.sampled_from(Urgency), st.integers(1, 3), st.booleans(), st.booleans()
 )
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.one_of(OFFERS, st.sampled_from(("accepted", "failed", "refused", "later")))),
-    st.sampled_from((0.0, 3.0)),
-)
-def test_the_next_step_is_the_one_that_a_look_at_every_page_would_find(
-    story: list[tuple[str, int, Urgency, PageState, int] | str], settle: float
-) -> None:
-    outbox, now = box(replace(EAGER, settle_seconds=settle)), 10.0
+@given(st.lists(NEWS | st.sampled_from(("accepted", "failed", "later")), max_size=30))
+def test_a_restart_after_any_history_goes_on_with_what_this_run_would_have_told(story: list[News | str]) -> None:
+    outbox, now = box(), 10.0
+    pages: dict[tuple[str, int], Page] = {}
+    kept: dict[tuple[str, int], DeliveryRow] = {}
+    newest = dict.fromkeys("abc", 1)
     for version, event in enumerate(story, 1):
-        now += 1.0 if event == "later" else 0.0
-        if isinstance(event, tuple):
-            key, life, urgency, state, revision = event
-            minutes = NAMES.index(key) + 4 * life
-            news = replace(page(key, life, urgency, minutes=minutes), state=state, revision=revision, version=version)
-            outbox.offer(news)
+        rows: list[DeliveryRow] = []
+        if isinstance(event, News):
+            known = pages.get((event.key, newest[event.key]))
+            newest[event.key] += known is not None and (event.another_life or known.over)
+            one = page(event.key, newest[event.key], event.urgency, minutes=version)
+            one = replace(one, revision=event.revision, version=version)
+            pages[one.key, one.life] = replace(one, state=PageState.RESOLVED) if event.over else one
+            rows = outbox.offer(pages[one.key, one.life])
+        elif event == "later":
+            now += 1.0
         elif (step := outbox.next(now)) is not None:
-            match event:
-                case "accepted":
-                    outbox.accepted(step, now, START)
-                case "failed":
-                    outbox.failed(step, now, None)
-                case "refused":
-                    outbox.refused(step, START, "HTTP 400")
-        due = [(step, outbox._earliest(one, step)) for one in outbox._items.values() if (step := outbox._step(one))]
-        assert len(outbox) == len(due)
-        first = min((step for step, at in due if at <= now), key=lambda step: step.order, default=None)
-        if now >= outbox._not_before:
-            assert outbox.next(now) == first
-        assert (outbox.wake_at(now) is None) == (not due)
+            if event == "failed":
+                outbox.failed(step, now, None)
+            elif (row := outbox.accepted(step, now, START)) is not None:
+                rows = [row]
+        kept.update({(row.key, row.life): row for row in rows})
+    again = box()
+    for name, one in pages.items():
+        again.offer(one, kept.get(name))
+    assert len(again) == len(outbox)
+    assert drained(again, now + 1000.0) == drained(outbox, now + 1000.0)
 
 
 def test_the_next_of_many_takes_as_many_steps_as_that_of_few() -> None:
+    steps_of_an_hour(waiting=10)  # what is done once in a process is over then
     assert steps_of_an_hour(waiting=10) == steps_of_an_hour(waiting=2000)
 
 
@@ -267,24 +271,13 @@ def steps_of_an_hour(waiting: int) -> int:
     for number in range(waiting):
         outbox.offer(page(f"k{number}", urgency=Urgency.WARNING, minutes=number))
     outbox.next(0.0)
-    count = 0
 
-    def tracer(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal count
-        count += event == "line"
-        return tracer
-
-    before = sys.gettrace()
-    gc.disable()  # what other tests have left is not to be taken away in the middle of this
-    sys.settrace(tracer)
-    try:
+    def an_hour() -> None:
         outbox.offer(page("new"))
         step = step_of(outbox, 1.0)
         outbox.failed(step, 1.0, None)
         outbox.wake_at(1.0)
         outbox.accepted(step_of(outbox, 2.0), 2.0, START)
         len(outbox)
-    finally:
-        sys.settrace(before)
-        gc.enable()
-    return count
+
+    return lines_run(an_hour)

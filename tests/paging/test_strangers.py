@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace as replace_row
 from structlog.testing import capture_logs
 
 from driftd.paging import About, Condition, PageClass, PageState, Windows
@@ -197,4 +198,17 @@ async def test_a_term_begins_with_no_memory_of_what_was_strange_in_the_last(tmp_
     one.leader.pager._active = lambda: True
     assert await one.minutes(2) == [], "it was taken over with all the rest"
     assert (len(one.incidents.opened), one.incidents.open) == (1, set())
+    await one.leader.store.close()
+
+
+async def test_pages_that_nobody_can_read_keep_none_of_the_others_from_its_end(tmp_path: Path) -> None:
+    """Seen: the same first five hundred were read each minute, and what came behind them had no end."""
+    one = await pair(tmp_path)
+    await one.cut(5.0)
+    (kept,) = await one.leader.store.unsettled_pages()
+    odd = [replace_row(kept.page, key=f"!{number:03}", body="{}") for number in range(600)]
+    await one.leader.store.tell(odd)
+    assert "page.left_by_other" in await one.minutes(5)
+    assert one.incidents.open == set()
+    assert await one.unsettled() == len(odd)
     await one.leader.store.close()
