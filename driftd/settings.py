@@ -47,8 +47,9 @@ class WatchSettings(_Part):
     namespace_bytes: int = Field(
         1024 * 1024,
         ge=0,
-        description="Bytes of one kind in one namespace that are kept in memory; of what is beyond, driftd keeps only "
-        "whether it differs, and reads it again for a repair. 0: without end.",
+        description="Bytes of one kind in one namespace that are kept in memory, a KiB for each object beside its "
+        "content. Of what is beyond, driftd keeps whether it differs, and reads it again for a repair; ServiceAccounts "
+        "that the model does not name are not known at all. Either is a page. 0: without end.",
     )
     namespace_workload_bytes: int = Field(
         8 * 1024 * 1024,

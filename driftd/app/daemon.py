@@ -138,8 +138,13 @@ class Daemon:
     async def _audit(self) -> None:
         await self._parts.watching.settled()
         await warn_of_rights(self._parts.session, self._parts.settings.namespace, self._parts.settings.lease.name)
-        await warn_of_guards(self._parts.session, self._parts.settings.namespace)
-        await self._parts.audits.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._warn_of_guards(), name="guards")
+            await self._parts.audits.run()
+
+    async def _warn_of_guards(self) -> None:
+        elector = self._parts.elector
+        await warn_of_guards(self._parts.session, self._parts.settings.namespace, elector.pace, lambda: elector.leading)
 
     async def _follow_workloads(self) -> None:
         await self._parts.first_model.wait()

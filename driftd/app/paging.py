@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from driftd.app.evidence import LostEvidence
 from driftd.app.rollouts import Rollouts
-from driftd.app.sight import blind_kinds, missing_workloads, oversized, stuck_judge, unheld_orphans
+from driftd.app.sight import blind_kinds, crowded, missing_workloads, stuck_judge, unheld_orphans
 from driftd.app.system import SystemClock
 from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import ClusterError, Elector, Mirror
@@ -94,14 +94,14 @@ class Inside:
             return False
         return not self.elector.led_by_other
 
-    def _oversized(self) -> list[tuple[Resource, str]]:
+    def _beyond(self) -> list[tuple[Resource, str]]:
         return sorted({*self.mirror.abridged(), *self.mirror.left_out(), *self.workloads.mirror.beyond})
 
     def conditions(self) -> list[Condition]:
         """What is wrong with driftd's own powers at this moment."""
         found = [
             *blind_kinds(self.mirror.states()),
-            *oversized(self._oversized(), self.tenant_of),
+            *crowded(self._beyond(), self.tenant_of),
             *missing_workloads(self.workloads.mirror.states()),
             *stuck_judge(*self.workloads.stuck_seconds),
         ]

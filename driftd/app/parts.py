@@ -36,6 +36,7 @@ from driftd.engine import (
     InForce,
     KnownNamespaces,
     Leadership,
+    LiveAdmins,
     ModelLoop,
     Observer,
     OpenFindings,
@@ -48,10 +49,11 @@ from driftd.engine import (
     Teller,
     Watching,
     changed_scopes,
+    is_spare,
     last_epoch,
     pending,
 )
-from driftd.policy.kinds import KINDS, Coverage, World, digests_under
+from driftd.policy.kinds import KINDS, Coverage, digests_under
 from driftd.settings import Settings
 from driftd.source import LastGood
 from driftd.store import Store, StoreMode, StoreState
@@ -75,7 +77,12 @@ class Parts:
         self.session = session
         self._traces = outside.traces
         self.metrics = outside.metrics
-        self.mirror = Mirror(digests_under(Coverage()), pace, settings.watch.namespace_bytes, self._is_spare)
+        self.mirror = Mirror(
+            digests_under(Coverage()),
+            pace,
+            settings.watch.namespace_bytes,
+            spare=lambda ref: is_spare(ref, self.models.in_force),
+        )
         self._truth = Truth(session, lambda ref: self.mirror.reader(self.mirror.resource_of(ref)))
         self.namespaces = KnownNamespaces()
         self.watching = Watching(
@@ -86,7 +93,8 @@ class Parts:
             poll_seconds=settings.watch.discovery_seconds,
             metrics=self.metrics,
         )
-        self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of, self.watching.unlisted)
+        admins = LiveAdmins(self.mirror)
+        self._observer = Observer(self.mirror, self._truth, self.namespaces.uid_of, self.watching.unlisted, admins)
         self.recorder = EventRecorder(session, pace, settings.identity, rate=EVENTS_PER_SECOND)
         self.elector = Elector(
             session=outside.lease,
@@ -112,7 +120,7 @@ class Parts:
             settings,
             outside,
             mirror=self.mirror,
-            admins=self._observer.admins,
+            admins=admins,
             findings=self._findings,
             recorder=self.recorder,
             in_force=lambda: self.models.in_force,
@@ -176,18 +184,6 @@ class Parts:
         self.health = HealthServer(
             metrics=self.metrics, live=health.live, ready=health.ready, host=settings.web.host, port=settings.web.port
         )
-
-    def _is_spare(self, ref: ObjectRef) -> bool:
-        """Whether nobody needs to know of an object: tenants make ServiceAccounts of their own, as many as they like.
-
-        One that another model comes to name is asked for when it is missed.
-        """
-        kind = KINDS.get((ref.group, ref.kind))
-        if kind is None or kind.world is not World.OPEN or not ref.namespace:
-            return False
-        model = self.models.in_force
-        governed = model.governed(Scope(ref.namespace)) if model else None
-        return governed is None or ref not in governed.objects
 
     def _model_loop(self, store: Store, read_model: ReadModel) -> ModelLoop:
         self.first_model = asyncio.Event()

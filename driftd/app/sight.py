@@ -10,14 +10,12 @@ from driftd.values import Resource
 
 STUCK_SECONDS: Final = 120.0
 """A judgement takes milliseconds, the first pass over ten thousand pods some seconds: who takes this long is stuck."""
+_FAR: Final = frozenset({"NetworkSet", *(one.kind for one in WORKLOADS)})
+"""Kinds that count for governed namespaces wherever their objects stand."""
 
 _KINDS = About("kinds", "Cluster", "kinds")
 _JUDGE = About("judge", "Cluster", "judge")
 _ORPHANS = About("orphans", "Store", "orphaned namespaces")
-
-
-_FAR = frozenset({"NetworkSet", *(one.kind for one in WORKLOADS)})
-"""Kinds that count for governed namespaces wherever their objects stand."""
 
 
 def blind_kinds(states: Mapping[Resource, tuple[KindState, str]]) -> Iterator[Condition]:
@@ -35,13 +33,14 @@ def missing_workloads(states: Mapping[Resource, tuple[KindState, str]]) -> Itera
             yield Condition(PageClass.BLIND, _KINDS, f"{resource} are not served", str(resource))
 
 
-def oversized(abridged: Iterable[tuple[Resource, str]], tenant_of: Callable[[str], str | None]) -> Iterator[Condition]:
+def crowded(beyond: Iterable[tuple[Resource, str]], tenant_of: Callable[[str], str | None]) -> Iterator[Condition]:
     """One for each namespace that holds more of a kind than driftd keeps; a namespace is one page.
 
-    `tenant_of` is None for one that nobody governs: what it holds is judged nowhere, but for network sets, which rules
-    of others find, and what leads to others: pods there are kept for that only.
+    `beyond` are kinds and namespaces of which something is abridged, or left out. `tenant_of` is None for one that
+    nobody governs: what it holds is judged nowhere, but for network sets, which rules of others find, and what leads to
+    others: pods there are kept for that only.
     """
-    for resource, namespace in abridged:
+    for resource, namespace in beyond:
         tenant = tenant_of(namespace)
         if tenant is None and resource.kind in _FAR:
             tenant = ""

@@ -6,15 +6,13 @@ from typing import Final
 from driftd.cli.live import LiveState
 from driftd.compile import Compiled
 from driftd.drift import AdminPolicies, Difference, Judgement, World, bears_flows, home_inputs, judgeable
-from driftd.policy.kinds import EVALUATED
+from driftd.policy.kinds import EVALUATED_NAMES
 from driftd.policy.reach import Dialect
-from driftd.values import FindingType, ObjectRef, kind_name
+from driftd.values import FindingType, ObjectRef
 
 MOST: Final = 200
 """Differences of objects that decide flows that are judged: each is held against all others, which in a model of 10,000
 policies takes some 40 ms. The rest stays UNKNOWN."""
-
-_EVALUATED: Final = frozenset(kind_name(*key) for key in EVALUATED)
 
 
 def meanings(
@@ -34,7 +32,7 @@ def meanings(
     if not readable:
         return {}
     world = World(compiled)
-    world.admit(AdminPolicies({one.ref: one for one in live.evaluated}, _EVALUATED.isdisjoint(live.blind)))
+    world.admit(AdminPolicies({one.ref: one for one in live.evaluated}, EVALUATED_NAMES.isdisjoint(live.blind)))
     world.observe(list(home_inputs(compiled, live.objects, live.objects, world.admin_keys, world.homes)))
     return world.judge([*deciding[:most], *others])
 

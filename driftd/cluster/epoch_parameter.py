@@ -40,6 +40,11 @@ class EpochParameter:
     def _path(self) -> str:
         return f"/api/v1/namespaces/{self.namespace}/configmaps"
 
+    async def ruling(self) -> int:
+        """The epoch in force; 0 where there is none yet. Raises ClusterError when nothing is known."""
+        found = await self._get()
+        return self._number(found) if found is not None and found.data else 0
+
     async def raise_above(self, known: int) -> int:
         """Raises the parameter above itself and above `known`, as a new term does; the epoch in force afterwards."""
         return await self._raise(lambda ruling: max(known, ruling) + 1)

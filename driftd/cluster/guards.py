@@ -1,15 +1,20 @@
 """Whether the two shipped admission policies hold this login: proved by dry runs that they must refuse.
 
-That a policy exists proves little: its binding, its parameter or the user name in it may be wrong. A dry run goes
-through admission and stores nothing, so asking is harmless where nobody refuses.
+That a policy exists proves little: its binding, its parameter or the user name in it may be wrong, and an API server
+may hold a parameter that is long over: where the last binding with a ConfigMap as parameter was deleted, and one was
+made again, it follows none until it is started anew (kubernetes/kubernetes#130887). So it is asked for the epoch just
+below the one that rules. A dry run goes through admission and stores nothing: harmless where nobody refuses.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
 from driftd.cluster.canary import HARMLESS
+from driftd.cluster.epoch_parameter import EpochParameter
 from driftd.cluster.errors import ClusterError, Forbidden, Invalid
 from driftd.cluster.session import Session
 from driftd.values import EPOCH, Body
@@ -18,6 +23,8 @@ FENCE_POLICY: Final = "driftd-fence"
 BOUNDS_POLICY: Final = "driftd-bounds"
 DRY_RUN: Final = "driftd-dry-run"
 """The name of what is only tried, in driftd's own namespace: the bounds let dry runs of governed kinds have it."""
+_LAG: Final = 1.0
+"""Seconds in which an API server, which follows its parameter by a watch, has learnt of a raised epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,17 @@ def refused_by(policy: str, error: ClusterError) -> bool:
     return isinstance(error, Forbidden | Invalid) and f"ValidatingAdmissionPolicy '{policy}'" in error.said.message
 
 
-async def guards(session: Session, namespace: str) -> tuple[Guard, Guard]:
-    """The fence and the bounds, as they treat the login in use. Never raises for what a cluster may answer."""
+async def guards(
+    session: Session, namespace: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> tuple[Guard, Guard]:
+    """The fence and the bounds, as they treat the login in use. Never raises for what a cluster may answer.
+
+    A fence that lets in is asked once more: the epoch may have been raised a moment ago.
+    """
     fenced = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
     bounded = f"/api/v1/namespaces/{namespace}/configmaps"
-    nobody = {"name": DRY_RUN, "namespace": namespace, "annotations": {EPOCH: "0"}}  # no term ever had epoch 0
+    former = await _former_epoch(session, namespace)
+    nobody = {"name": DRY_RUN, "namespace": namespace, "annotations": {EPOCH: str(former)}}
     stale: Body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -46,10 +59,19 @@ async def guards(session: Session, namespace: str) -> tuple[Guard, Guard]:
         **HARMLESS["NetworkPolicy"],
     }
     stray: Body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": DRY_RUN, "namespace": namespace}}
-    return (
-        await _tried(session, FENCE_POLICY, fenced, stale, "a write of epoch 0"),
-        await _tried(session, BOUNDS_POLICY, bounded, stray, "a foreign ConfigMap"),
-    )
+    fence = await _tried(session, FENCE_POLICY, fenced, stale, f"a write of epoch {former}")
+    if fence.holds is False:
+        await sleep(_LAG)
+        fence = await _tried(session, FENCE_POLICY, fenced, stale, f"a write of epoch {former}")
+    return fence, await _tried(session, BOUNDS_POLICY, bounded, stray, "a foreign ConfigMap")
+
+
+async def _former_epoch(session: Session, namespace: str) -> int:
+    """The one below that which rules; 0, which no term ever had, where none rules yet or nobody says."""
+    try:
+        return max(0, await EpochParameter(session, namespace).ruling() - 1)
+    except ClusterError:
+        return 0
 
 
 async def _tried(session: Session, policy: str, path: str, body: Body, what: str) -> Guard:

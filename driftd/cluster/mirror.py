@@ -329,17 +329,16 @@ class Mirror:
         if known.abridged and not live.abridged and store.budget.has_room(live):
             self._put(store, live)
 
-    def _put(self, store: KindStore, live: Live) -> None:
-        before = store.objects.get(live.ref)
+    def _put(self, store: KindStore, found: Live) -> None:
+        before = store.objects.get(found.ref)
         if before is not None:
             store.budget.release(before)
-        kept = store.budget.admit(live)
-        if kept is None:
-            store.leave_out(live.ref.namespace)
+        live = store.budget.admit(found)
+        if live is None:
+            store.leave_out(found.ref.namespace)
             if before is not None:
                 self._forget(store, before)
             return
-        live = kept
         newly = live.abridged and not (before is not None and before.abridged)
         if newly and store.budget.abridged[live.ref.namespace] == 1:
             store.oversized(live.ref.namespace)

@@ -158,6 +158,7 @@ class ObjectReader:
             resource_version=meta.resource_version,
             terminating=meta.deletion_timestamp is not None,
             managers=_managers(meta.managed_fields),
+            earlier_managers=max(0, len(meta.managed_fields or ()) - _MOST_MANAGERS),
         )
 
     def listed(self, data: memoryview | bytes) -> Listed:

@@ -4,7 +4,7 @@ from driftd.drift.admins import NO_ADMIN_POLICIES, AdminPolicies
 from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
 from driftd.drift.entitled import Input, entitled
-from driftd.drift.exposure import exposed, misdirected, unkept
+from driftd.drift.exposure import concealed, exposed, misdirected, unkept
 from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, decides_flows, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.inputs import home_inputs, label_inputs, labels_of, pod_inputs
@@ -49,6 +49,7 @@ __all__ = [
     "bears_flows",
     "blocked",
     "compare",
+    "concealed",
     "decides_flows",
     "defaulted",
     "deletions",

@@ -11,7 +11,7 @@ from driftd.drift.marks import foreign_finalizers, is_emptied
 from driftd.drift.meaning import JUDGED, UNJUDGED, Difference, Judge
 from driftd.drift.state import LiveScope
 from driftd.drift.twin import SUFFIX, has_twin, twin_of, twin_ref
-from driftd.policy.kinds import DEFAULT_TIER, EVALUATED, KINDS, Coverage, Kind, World, kinds_under, other_spelling
+from driftd.policy.kinds import DEFAULT_TIER, EVALUATED_NAMES, KINDS, Coverage, Kind, World, kinds_under, other_spelling
 from driftd.values import CLUSTER, Desired, Finding, FindingType, Live, ObjectRef, Scope, kind_name
 
 _MAY_BE_EXEMPT = frozenset({FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.FOREIGN})
@@ -65,7 +65,7 @@ def compare(
     """
     teller = Teller(compiled, governed, live.scope)
     kinds = kinds_under(compiled.dialect)
-    blind = frozenset(live.not_ready) & {kind_name(*key) for key in (*kinds, *EVALUATED)}
+    blind = frozenset(live.not_ready) & EVALUATED_NAMES.union(kind_name(*key) for key in kinds)
     home = ObjectRef("", "Namespace", "", governed.name)
     found = live.objects.get(home)
     if found is not None and found.terminating:

@@ -6,8 +6,9 @@ takes over an address for the whole cluster (CVE-2020-8554). An EndpointSlice ma
 to the Service reaches it with the forwarder's own permissions (CVE-2021-25740).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from heapq import nsmallest
 
 from driftd.compile import Compiled
@@ -17,48 +18,101 @@ from driftd.drift.live import MOST_ADDRESSES, LiveService, LiveSlice, plain
 from driftd.drift.meaning import severity
 from driftd.drift.modelled import tenancy_of
 from driftd.drift.served import slice_ref
-from driftd.drift.words import shown
+from driftd.drift.words import roughly, shown
 from driftd.policy.reach import Pod, Tenancy
-from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Witness, scope_of
+from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Severity, Witness, scope_of
 
 _NAMED = 3
+_ANYBODY = "anybody"
+"""Whom a slice leads to of which that is not known."""
+_Rank = tuple[int, bool]
 
 
 def exposed(
-    compiled: Compiled, services: Iterable[LiveService], pods: Mapping[tuple[str, str], Pod]
+    compiled: Compiled,
+    services: Iterable[LiveService],
+    pods: Mapping[tuple[str, str], Pod],
+    open_: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """A finding for each Service with a way in that the model does not have, the worst of each namespace."""
-    yield from _worst(compiled, _exposed(compiled, services, pods))
+    """A finding for each Service with a way in that the model does not have, as many of each namespace as are told.
+
+    `open_` has the ids of findings that are open: these are told for as long as they stand, whatever else there is.
+    """
+    yield from _told(compiled, _exposed(compiled, services, pods), open_, "Service", FindingType.EXPOSED)
 
 
 def misdirected(
-    compiled: Compiled, slices: Iterable[LiveSlice], pods: Mapping[tuple[str, str], Pod]
+    compiled: Compiled,
+    slices: Iterable[LiveSlice],
+    pods: Mapping[tuple[str, str], Pod],
+    open_: Collection[str] = (),
 ) -> Iterator[Finding]:
     """A finding for each EndpointSlice that leads to pods of another namespace that the model knows.
 
-    So does one of which nobody knows where it leads. Of each namespace the worst are told.
+    So does one of which nobody knows where it leads. How many are told, and `open_`, are as with `exposed`.
     """
-    yield from _worst(compiled, _misdirected(compiled, slices, pods))
+    yield from _told(compiled, _misdirected(compiled, slices, pods), open_, "EndpointSlice", FindingType.MISDIRECTED)
 
 
-def _worst(compiled: Compiled, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """As many of each namespace as anybody reads: who makes thousands is told of. What the model spares is extra."""
+@dataclass(slots=True)
+class _Kept:
+    """Findings of one namespace and rank."""
+
+    standing: int = 0
+    fresh: list[Finding] = field(default_factory=list)
+    total: int = 0
+
+
+def _told(
+    compiled: Compiled, findings: Iterable[Finding], open_: Collection[str], kind: str, type_: FindingType
+) -> Iterator[Finding]:
+    """As many of each namespace and rank as anybody reads, and one that says how many more there are.
+
+    Ranks are apart, so that nobody hides the worst behind what only looks as bad; what is open stays, so that nobody
+    ends it with others. What the model spares is extra.
+    """
     spared = {one.ref for one in compiled.exemptions}
-    kept: dict[str, list[Finding]] = {}
+    kept: dict[tuple[str, _Rank], _Kept] = {}
     for one in findings:
         if one.ref in spared:
             yield one
             continue
-        here = kept.setdefault(one.ref.namespace, [])
-        here.append(one)
-        if len(here) > 2 * MOST_TOLD:
-            here[:] = nsmallest(MOST_TOLD, here, key=_rank)
-    for here in kept.values():
-        yield from nsmallest(MOST_TOLD, here, key=_rank)
+        here = kept.setdefault((one.ref.namespace, _rank(one)), _Kept())
+        here.total += 1
+        if one.id in open_:
+            here.standing += 1
+            yield one
+            continue
+        here.fresh.append(one)
+        if len(here.fresh) > 2 * MOST_TOLD:
+            here.fresh[:] = _first(here.fresh, MOST_TOLD)
+    left_out: dict[str, Counter[Severity]] = {}
+    for (namespace, _), here in kept.items():
+        told = _first(here.fresh, max(0, MOST_TOLD - here.standing))
+        yield from told
+        if more := here.total - here.standing - len(told):
+            left_out.setdefault(namespace, Counter())[here.fresh[0].severity] += more
+    for namespace, counts in left_out.items():
+        yield _more(compiled, namespace, kind, type_, counts)
 
 
-def _rank(finding: Finding) -> tuple[int, ObjectRef]:
-    return finding.severity.rank, finding.ref
+def _first(findings: Iterable[Finding], count: int) -> list[Finding]:
+    return nsmallest(count, findings, key=lambda one: one.ref)
+
+
+def _rank(finding: Finding) -> _Rank:
+    """Of equal severity what is known to lead somewhere comes apart from what may lead anywhere."""
+    return finding.severity.rank, finding.witness is not None and finding.witness.target == _ANYBODY
+
+
+def _more(compiled: Compiled, namespace: str, kind: str, type_: FindingType, counts: Mapping[Severity, int]) -> Finding:
+    ref = ObjectRef("", "Namespace", "", namespace)
+    worst = min(counts, key=lambda one: one.rank)
+    summary = (
+        f"{ref} holds {roughly(sum(counts.values()))} {kind}s of this sort besides those that are told one by one, "
+        f"{roughly(counts[worst])} of them {worst}: see who makes so many; as those that are told go, others are told"
+    )
+    return _finding(compiled, type_, ref, summary, None, crosses=worst is Severity.CRITICAL)
 
 
 def _exposed(
@@ -110,6 +164,14 @@ def unkept(compiled: Compiled, beyond: Iterable[tuple[str, str]]) -> Iterator[Fi
                 "the memory limit, if they are meant"
             )
             yield _finding(compiled, type_, ref, summary, None, direction=Direction.UNKNOWN, crosses=None)
+
+
+def concealed(beyond: Iterable[tuple[str, str]]) -> frozenset[tuple[FindingType, str]]:
+    """Types of findings, by namespace, that are not over because nothing gives rise to them any more.
+
+    `beyond` as for `unkept`: whatever gave rise to them may be among what is not kept.
+    """
+    return frozenset((_UNKEPT[kind][0], namespace) for kind, namespace in beyond)
 
 
 _WORKLOADS = "watch.namespace_workload_bytes"
@@ -214,7 +276,7 @@ def _overgrown(compiled: Compiled, one: LiveSlice) -> Finding:
         f"{ref} has more than {MOST_ADDRESSES} addresses, hundreds of ports, or an address that cannot be read, "
         "which no controller writes: where all of them lead is not known. driftd writes no EndpointSlices: delete it"
     )
-    witness = Witness(f"callers of Service {one.namespace}/{shown(one.service, 80)}", "anybody", "TCP", "any")
+    witness = Witness(f"callers of Service {one.namespace}/{shown(one.service, 80)}", _ANYBODY, "TCP", "any")
     return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=True)
 
 

@@ -46,11 +46,16 @@ def finding_id(cluster: str, type_: FindingType, ref: ObjectRef) -> str:
 
 
 def claim_of(live: Live | None) -> Claim:
-    """Who made the newest write that is not driftd's, as `managedFields` has it: a claim and no proof (D11)."""
+    """Who made the newest write that is not driftd's, as `managedFields` has it: a claim and no proof (D11).
+
+    Where more have written than are kept it says so: each write under one more name pushes out an older one.
+    """
     if live is not None:
+        writers = len(live.managers) + live.earlier_managers
+        among = f" (the newest of {writers} writers)" if live.earlier_managers else ""
         for manager in reversed(live.managers):
             if manager.name != FIELD_MANAGER:
-                return Claim(who=shown(manager.name, 128), source="managedFields", at=manager.time)
+                return Claim(who=shown(manager.name, 128) + among, source="managedFields", at=manager.time)
     return NOBODY
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from driftd.compile import GovernedNamespace, Mode
 from driftd.drift.compare import Comparison
 from driftd.drift.meaning import Difference
-from driftd.drift.repair import Goal, Repair, Writer
+from driftd.drift.repair import Goal, Repair, Sides, Writer
 from driftd.drift.stages import Stages
 from driftd.drift.state import LiveScope
 from driftd.drift.twin import has_twin, twin_of, twin_ref
@@ -66,9 +66,12 @@ def plan(
     homeless = any(one.type is FindingType.MISSING and one.ref == home for one in comparison.differences.values())
     if homeless and not any(one.ref == home for one in writable):
         return Plan(comparison.scope, held=(*sorter.held, f"{home} does not exist: nothing can be written into it"))
-    left = [*sorter.left, *(live.objects[ref] for ref in unreadable if ref in live.objects)]
+    left = [*sorter.left, *((None, live.objects[ref]) for ref in unreadable if ref in live.objects)]
     stable = _untouched(comparison, governed, live)
-    return stages.plan(writable, skipped, unknown=unknown, stable=stable, unwritable=blocked, left=left)
+    unwritable = set(blocked)
+    if len(writable) + len(skipped) + len(unknown) > 1:  # a single write needs nothing closed meanwhile
+        unwritable |= {one.ref for one, _ in stable if governed.mode_of(one.ref.kind) is Mode.REPORT}
+    return stages.plan(writable, skipped, unknown=unknown, stable=stable, unwritable=unwritable, left=left)
 
 
 def _untouched(
@@ -94,7 +97,7 @@ class _Sorter:
     coverage: Coverage
     home: ObjectRef
     held: list[str] = field(default_factory=list)
-    left: list[Live] = field(default_factory=list)
+    left: list[Sides] = field(default_factory=list)
     """What differs, is known, and stays as it is."""
 
     def repairs(self, comparison: Comparison) -> Iterator[Repair]:
@@ -106,18 +109,14 @@ class _Sorter:
             if difference.type in _NOTHING_TO_WRITE:
                 continue
             if self.governed.mode_of(ref.kind) is Mode.REPORT:
-                self._leave(difference)
+                self.left.append((difference.desired, difference.live))
                 self.held.append(f"{ref} stays as it is: {ref.kind} is in report mode in {self.home.name}")
                 continue
             repair = self._repair(id_, difference)
             if repair is None:
-                self._leave(difference)
+                self.left.append((difference.desired, difference.live))
             else:
                 yield repair
-
-    def _leave(self, difference: Difference) -> None:
-        if difference.live is not None:
-            self.left.append(difference.live)
 
     def _repair(self, finding: str, difference: Difference) -> Repair | None:
         ref, desired, live = difference.ref, difference.desired, difference.live

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from driftd.drift.cuts import Isolation, cut_spec, isolation
 from driftd.drift.marks import condemned_by, is_emptied
@@ -32,6 +33,10 @@ class NotRepairableError(ValueError):
 
     def __init__(self, ref: ObjectRef, goal: Goal, lacks: str) -> None:
         super().__init__(f"{ref} shall {goal.value}, but there is no {lacks} to make the write from; compare again")
+
+
+Sides: TypeAlias = tuple[Desired | None, Live | None]
+"""An object as the model has it and as it lives: either may be missing."""
 
 
 @dataclass(frozen=True, slots=True)

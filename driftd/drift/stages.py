@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from driftd.drift.cuts import Isolation
-from driftd.drift.repair import Goal, Repair, Writer, bears_flows
+from driftd.drift.repair import Goal, Repair, Sides, Writer, bears_flows
 from driftd.drift.tiered import Phase, Tiered, is_pivot
 from driftd.policy.kinds import CALICO, MalformedObject
 from driftd.values import Desired, Live, ObjectRef, Plan, Scope, Write
@@ -69,20 +69,20 @@ class Stages:
         unknown: Collection[ObjectRef],
         stable: Sequence[tuple[Desired, Live]],
         unwritable: Collection[ObjectRef] = frozenset(),
-        left: Iterable[Live] = (),
+        left: Iterable[Sides] = (),
     ) -> Plan:
         """Order the repairs.
 
         `skipped` are repairs that cannot be done now, and `unknown` objects in a state that nobody knows: while one of
         them may allow more than it should, nothing is opened. `stable` are canonical objects that stand and stay, with
-        what lives of them; those among `unwritable` cannot be closed meanwhile either. `left` are lives that differ and
-        that nobody means to write, or can.
+        what lives of them; those among `unwritable` cannot be closed meanwhile either. `left` are objects that differ
+        and that nobody means to write, or can.
         """
         calico = [one for one in repairs if one.ref.group == CALICO]
         namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
         tiered = Tiered(self.writer, calico, stable, namespaces)
-        left = [*left, *(one.live for one in skipped if one.live is not None)]
-        seen = {one.ref for one in left}
+        left = [*left, *((one.desired, one.live) for one in skipped)]
+        seen = {live.ref for _, live in left if live is not None}
         impossible = tiered.impossible(unwritable, left, [ref for ref in unknown if ref not in seen])
         why = "it would put rules of {} in force, which cannot be closed now"
         waiting = {one.ref: why.format(other) for one, other in impossible}

@@ -1,6 +1,6 @@
 """The steps between the states of a judged world: what a difference, or what lives, changes of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from driftd.drift.entitled import Input
@@ -96,3 +96,11 @@ def inputs_edit(sides: Iterable[tuple[ObjectRef, Body | Pod | None]]) -> Edit:
         else:
             put.append(side)
     return Edit(put=tuple(put), remove=tuple(gone))
+
+
+def policies_edit(before: Mapping[ObjectRef, Body], after: Mapping[ObjectRef, Body]) -> Edit:
+    """From one set of policies to another."""
+    return Edit(
+        put=tuple(body for ref, body in after.items() if before.get(ref) != body),
+        remove=tuple(ref for ref in before if ref not in after),
+    )

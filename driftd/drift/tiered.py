@@ -16,7 +16,7 @@ from enum import IntEnum
 from math import inf
 
 from driftd.drift.calico_cuts import changes_tier, closed, denying, is_closed, only_shrinks, opens, passes
-from driftd.drift.repair import Goal, Repair, Writer
+from driftd.drift.repair import Goal, Repair, Sides, Writer
 from driftd.policy.kinds import BUILT_IN_TIERS, CALICO, MalformedObject
 from driftd.policy.reach import homes_of, may_mean
 from driftd.values import Body, Desired, Live, ObjectRef, Write
@@ -76,26 +76,47 @@ class Tiered:
             self._forcing += pivots
 
     def impossible(
-        self, unwritable: Collection[ObjectRef], left: Iterable[Live], unproved: Iterable[ObjectRef]
+        self, unwritable: Collection[ObjectRef], left: Sequence[Sides], unproved: Iterable[ObjectRef]
     ) -> list[tuple[Repair, ObjectRef]]:
-        """The repairs during which a policy has to be closed that cannot be written, each with that policy.
+        """The repairs that would let through more than the model does for a while, each with what makes it so.
 
-        That is one that stands; or, where a Tier is made again, one that differs and is `left` as it is (it cannot be
-        written, or is only reported): its rules come forward with its tier, before what has denied meanwhile. What
-        cannot be read, or is not known yet (`unproved`), may allow.
+        That is a policy that stands, has to be closed meanwhile, and cannot be written; or, where a Tier is made again,
+        an object that is `left` as it is (it cannot be written, or is only reported): a policy that allows, whose rules
+        come forward with its tier before what has denied meanwhile, or one without which those of the tier allow more.
+        What cannot be read, or is not known yet (`unproved`), may allow.
         """
-        for desired, _ in self._to_close():
-            if desired.ref in unwritable:
-                return [(one, desired.ref) for one in self._forcing]
+        standing = [(one.ref, self.writer.spec_of(one)) for one, _ in self._to_close() if one.ref in unwritable]
+        held = {one.ref: ref for one in self._forcing for ref, spec in standing if self._touches(one, spec)}
         made = [one for one in self._forcing if one.ref.kind == "Tier" and one.goal is Goal.EXIST]
         opening: dict[str | None, ObjectRef] = {}
-        for one in left if made else ():
-            if self._is_policy(one.ref):
-                opening.setdefault(self._opens_in(one), one.ref)
+        for _, live in left if made else ():
+            if live is not None and self._is_policy(live.ref):
+                opening.setdefault(self._opens_in(live), live.ref)
         for ref in filter(self._is_policy, unproved):
             opening.setdefault(None, ref)
-        waiting = ((one, opening.get(one.ref.name) or opening.get(None)) for one in made)
-        return [(one, blocker) for one, blocker in waiting if blocker is not None]
+        for one in made:
+            blocker = opening.get(one.ref.name) or opening.get(None) or self._lacking(one.ref.name, left)
+            if blocker is not None:
+                held[one.ref] = blocker
+        return [(one, held[one.ref]) for one in self._forcing if one.ref in held]
+
+    def _lacking(self, tier: str, left: Iterable[Sides]) -> ObjectRef | None:
+        """What is not as the model has it, so that policies that stand in a tier may allow more than they should."""
+        specs = [self.writer.spec_of(one) for one, _ in self.stable if self._is_policy(one.ref)]
+        here = [spec for spec in specs if spec["tier"] == tier]
+        if not any(map(opens, here)):
+            return None
+        for desired, live in left:
+            one = desired or live
+            if one is None:
+                continue
+            if self._is_policy(one.ref):
+                lacking = desired is not None and self.writer.spec_of(desired)["tier"] == tier
+            else:
+                lacking = any(_is_meant(side, here) for side in (desired, live) if side is not None)
+            if lacking:
+                return one.ref
+        return None
 
     def _opens_in(self, live: Live) -> str | None:
         """The tier in which a policy allows something: none is "", and any, for all that is known, None."""
@@ -205,11 +226,7 @@ class Tiered:
             case "Tier":
                 return bool(spec["tier"] == pivot.ref.name) and opens(spec)
             case "NetworkSet" | "GlobalNetworkSet":
-                return any(
-                    may_mean([{"spec": spec}], side.body()["metadata"].get("labels") or {}, pivot.ref.namespace)
-                    for side in (pivot.desired, pivot.live)
-                    if side is not None
-                )
+                return any(_is_meant(side, [spec]) for side in (pivot.desired, pivot.live) if side is not None)
             case _:
                 return False
 
@@ -236,6 +253,14 @@ class Tiered:
     @staticmethod
     def _is_policy(ref: ObjectRef) -> bool:
         return ref.group == CALICO and ref.kind.endswith("NetworkPolicy")
+
+
+def _is_meant(side: Desired | Live, specs: Iterable[Body]) -> bool:
+    """Whether it is a set that rules of these policies may mean."""
+    if side.ref.group != CALICO or not side.ref.kind.endswith("NetworkSet"):
+        return False
+    labels = side.body()["metadata"].get("labels") or {}
+    return may_mean([{"spec": spec} for spec in specs], labels, side.ref.namespace)
 
 
 def _place(writer: Writer, side: Desired | Live) -> float:

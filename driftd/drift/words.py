@@ -1,6 +1,7 @@
-"""Text from the cluster made fit for a reader: control characters escaped, long values cut."""
+"""What the cluster holds made fit for a reader: control characters escaped, long values cut, large counts rounded."""
 
 _LONGEST = 240
+_STEPS = (20, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000)
 
 
 def shown(text: str, longest: int = _LONGEST) -> str:
@@ -14,6 +15,12 @@ def shown(text: str, longest: int = _LONGEST) -> str:
         return cut
     escaped = "".join(one if one.isprintable() else _escape(one) for one in cut)
     return escaped if len(escaped) <= longest else f"{escaped[: longest - 1]}…"
+
+
+def roughly(count: int) -> str:
+    """How many there are, in words that rarely change: a finding is stored and logged anew whenever its text does."""
+    below = max((step for step in _STEPS if step < count), default=0)
+    return f"more than {below:,}" if below else f"up to {_STEPS[0]}"
 
 
 def _escape(character: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from driftd.compile import Compiled
-from driftd.drift.admins import NO_ADMIN_POLICIES, AdminPolicies, Admitted, admitted, step
+from driftd.drift.admins import NO_ADMIN_POLICIES, AdminPolicies, Admitted, admitted
 from driftd.drift.entitled import Input
 from driftd.drift.foreign import MOST_TOLD, Found, sets_of_others
 from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, is_admin_policy, work_of, worse
@@ -21,6 +21,7 @@ from driftd.drift.steps import (
     is_calicos,
     is_calicos_policy,
     own_meaning,
+    policies_edit,
     together,
     width,
 )
@@ -35,7 +36,7 @@ class World:
 
     Three states of one cluster: `canonical` has the model's policies, and of what lives only what the model entitles it
     to; `labelled` has the model's policies and all that lives as it is; `standing` has the live policies as well.
-    Live admin policies, which no model has, are in all three, those that are not understood in the last alone.
+    Live admin policies, which no model has, are in the last alone, as perhaps enforced.
 
     Beside live pods stand the model's own: one for each workload and each selector of its policies, one without labels
     in each namespace, and those that could be made are imagined by the engine. So a direction holds for the model's
@@ -94,10 +95,8 @@ class World:
         self._standing, self._judged_against = self._labelled, None
         fresh = World(self._compiled, self._canonical)
         fresh._labelled = fresh._standing = align(self._labelled, onto=fresh._canonical)
-        fresh._admitted, fresh._admins, fresh.homes = self._admitted, self._admins, self.homes
-        if self._admins.hazy:
-            fresh._standing = apply(fresh._standing, step({}, self._admins.hazy))
-        fresh._astray, fresh._others = self._astray, self._others
+        fresh._astray, fresh._others, fresh.homes = self._astray, self._others, self.homes
+        fresh.admit(self._admitted)
         fresh._backings, fresh._sets, fresh._taken = self._backings, self._sets, self._taken
         for ref, one in self._open.items():
             fresh._stand(ref, one.edit, one.work)
@@ -127,7 +126,11 @@ class World:
                 self._others.pop(one.ref, None)
             else:
                 self._others[one.ref] = one
-        for namespace in {one.ref.namespace or one.ref.name for one in inputs}:
+        self._look_astray({one.ref.namespace or one.ref.name for one in inputs})
+
+    def _look_astray(self, namespaces: Iterable[str]) -> None:
+        """Find out which of these have a pod that is not as the model entitles it to be."""
+        for namespace in namespaces:
             mine, theirs = (one.namespaces.get(namespace) for one in (self._canonical, self._labelled))
             differs = (mine.classes if mine else {}) != (theirs.classes if theirs else {})
             (self._astray.add if differs else self._astray.discard)(namespace)
@@ -146,26 +149,27 @@ class World:
         """
         if policies is self._admitted:
             return
-        before, now = self._admins, admitted(policies, Dialect(self._compiled.dialect))
-        self._admitted, self._admins = policies, now
-        edit = step(before.sure, now.sure)
-        self._canonical, self._labelled = apply(self._canonical, edit), apply(self._labelled, edit)
-        every = step(before.every, now.every)
-        self._standing = self._labelled if self._as_labelled else apply(self._standing, every)
-        self.edits += 1 + len(every.put)
+        before, self._admitted = self._admins, policies
+        self._admins = admitted(policies, Dialect(self._compiled.dialect))
+        edit = policies_edit(before.taken, self._admins.taken)
+        told = Edit(mention=tuple(body for body in edit.put if isinstance(body, dict)))
+        self._canonical, self._labelled = apply(self._canonical, told), apply(self._labelled, told)
+        self._standing = self._labelled if self._as_labelled else apply(self._standing, edit)
+        self.edits += 1 + len(edit.put)
+        self._look_astray(self._canonical.namespaces.keys() | self._labelled.namespaces.keys())
         self._canonical.core.keep_only((self._canonical, self._labelled, self._standing))
 
     @property
     def _as_labelled(self) -> bool:
         """Whether nothing stands open."""
-        return not (self._open or self._admins.hazy)
+        return not (self._open or self._admins.taken)
 
     def _judged_admin(self, difference: Difference) -> Judgement:
         """What one does: against the world without it, and the same beside all that stands open."""
         ref, live = difference.ref, difference.live
         if live is None or ref in self._admins.beyond:
             return UNJUDGED
-        alike = self._as_labelled and not (self._astray or self._others)
+        alike = not (self._open or self._admins.taken.keys() - {ref} or self._astray or self._others)
         states = (self._canonical,) if alike else (self._canonical, self._standing)
         without, with_it = Edit(remove=(ref,)), Edit(put=(live.body(),))
         steps = [(apply(state, without), apply(state, with_it)) for state in states]
@@ -330,7 +334,7 @@ class World:
         if standing is None:
             return own or Judgement(Direction.NEUTRAL, crosses_tenant=False, dialect=self._compiled.dialect)
         found = self._between(self._canonical, apply(self._canonical, standing.edit))
-        if len(self._open) > 1 or self._astray or self._others or self._admins.hazy:
+        if len(self._open) > 1 or self._astray or self._others or self._admins.taken:
             among = beside(difference.ref, (*self._open, *self._others), self._astray, self._canonical, self._standing)
             without = apply(self._standing, self._back(difference.ref))
             found = together(found, self._between(without, self._standing, among), partly=among is not None)

@@ -7,7 +7,7 @@ from driftd.engine.audit_loop import AuditLoop
 from driftd.engine.candidate import Candidate, ReadModel, candidate_of, read_here
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.cycle import Cycle
-from driftd.engine.inforce import InForce, changed_scopes
+from driftd.engine.inforce import InForce, changed_scopes, is_spare
 from driftd.engine.leadership import Leadership, last_epoch
 from driftd.engine.learn import Defaults
 from driftd.engine.loop import ScopeLoop
@@ -61,6 +61,7 @@ __all__ = [
     "WorkloadDrift",
     "candidate_of",
     "changed_scopes",
+    "is_spare",
     "last_epoch",
     "pending",
     "read_here",

@@ -24,7 +24,7 @@ from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
 from driftd.engine.workloads import WorkloadDrift
-from driftd.policy.kinds import EVALUATED
+from driftd.policy.kinds import EVALUATED_NAMES
 from driftd.telemetry import Metrics, Trace, names
 from driftd.values import CLUSTER, Clock, Finding, ObjectRef, Plan, Result, Scope, kind_name
 
@@ -154,7 +154,7 @@ class Cycle:
         if comparison.scope == CLUSTER:
             extra = [defaulted(one.ref, one.why, compiled) for one in self._stopped.all()]
         for finding in comparison.findings:
-            why = self._setbacks.refused(finding.ref)
+            why = self._setbacks.why_not(finding.ref)
             if why:
                 extra.append(blocked(finding, why, compiled.cluster))
         return extra
@@ -292,8 +292,8 @@ class Cycle:
 
 
 def governed_seen(comparison: Comparison) -> bool:
-    """Whether all that the model governs there could be looked at, whatever else could not."""
-    return not comparison.to_prove and _NEVER_WRITTEN.issuperset(comparison.unknown)
+    """Whether all that the model governs there could be looked at, whatever else (judged, never written) could not."""
+    return not comparison.to_prove and EVALUATED_NAMES.issuperset(comparison.unknown)
 
 
 def abridged_of(planned: Plan, comparison: Comparison, live: LiveScope) -> frozenset[ObjectRef]:
@@ -303,7 +303,6 @@ def abridged_of(planned: Plan, comparison: Comparison, live: LiveScope) -> froze
     return frozenset(planned_from.union(one.ref for one in here if one is not None and one.abridged))
 
 
-_NEVER_WRITTEN = frozenset(kind_name(*key) for key in EVALUATED)
 _WHOLE_AT_ONCE = 2
 """Abridged objects of a scope that are read whole at the same time: each may be ten megabytes, and each worker has a
 scope."""

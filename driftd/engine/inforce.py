@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from driftd.compile import Compiled, GovernedNamespace
 from driftd.model import Problem
-from driftd.values import CLUSTER, Scope
+from driftd.policy.kinds import KINDS, World
+from driftd.values import CLUSTER, ObjectRef, Scope, scope_of
 
 NOBODY = "(nobody)"
 """The tenant whose turn the judging of ungoverned scopes takes."""
@@ -56,6 +57,19 @@ class ModelStatus:
     problems: tuple[Problem, ...] = ()
     quarantined: tuple[str, ...] = ()
     approvable: bool = False
+
+
+def is_spare(ref: ObjectRef, model: InForce | None) -> bool:
+    """Whether nobody needs to know of an object: of an open kind, in a namespace, and not named by the model.
+
+    Those are ServiceAccounts that tenants make, as many as they like. One that another model comes to name is asked for
+    when it is missed, and so is each that the first model names.
+    """
+    kind = KINDS.get((ref.group, ref.kind))
+    if kind is None or kind.world is not World.OPEN or not ref.namespace:
+        return False
+    governed = model.governed(scope_of(ref)) if model else None
+    return governed is None or ref not in governed.objects
 
 
 def changed_scopes(before: InForce | None, after: InForce) -> set[Scope]:

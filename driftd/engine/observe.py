@@ -26,6 +26,7 @@ class Observer:
         truth: GETs past every cache, for proofs of absence.
         uid_of: the uid a namespace was last known by, None if it was never seen.
         unlisted: served kinds of policy groups that driftd's table lacks.
+        admins: the live admin policies of that mirror.
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class Observer:
         truth: Truth,
         uid_of: Callable[[str], str | None],
         unlisted: Callable[[], Iterable[Resource]],
+        admins: LiveAdmins,
     ) -> None:
         self._unlisted = unlisted
         self._mirror = mirror
         self._truth = truth
         self._uid_of = uid_of
-        self.admins = LiveAdmins(mirror)
+        self._admins = admins
         self._foreign: dict[Scope, dict[ObjectRef, Live]] = {}
         self._not_ready: tuple[str, ...] = tuple(kind_name(*key) for key in KINDS)
         mirror.subscribe(self._follow)
@@ -71,12 +73,12 @@ class Observer:
             objects = {ref: live for ref, live in objects.items() if (ref.group, ref.kind) in KINDS}
         if foreign and objects:
             objects = {ref: live for ref, live in objects.items() if ref not in foreign}
-        evaluated = self.admins.objects() if scope == CLUSTER else {}
-        unknown = [live for ref, live in foreign.items() if not self.admins.reads(ref)] if foreign else []
+        evaluated = self._admins.objects() if scope == CLUSTER else {}
+        unknown = [live for ref, live in foreign.items() if not self._admins.reads(ref)] if foreign else []
         return LiveScope(
             scope=scope,
             objects=objects,
-            not_ready=(*self._not_ready, *self.admins.unseen) if scope == CLUSTER else self._not_ready,
+            not_ready=(*self._not_ready, *self._admins.unseen) if scope == CLUSTER else self._not_ready,
             evaluated=tuple(evaluated.values()),
             unknown=(*unknown, *self._unlisted_kinds(scope)),
             proved_absent=frozenset(proved),

@@ -45,7 +45,7 @@ class Setbacks:
         setback = self._objects.get(ref)
         return max(0.0, setback.until - now) if setback else 0.0
 
-    def refused(self, ref: ObjectRef) -> str:
+    def why_not(self, ref: ObjectRef) -> str:
         """Why the object cannot be repaired: the server refuses it, or it waits for another one; else empty."""
         setback = self._objects.get(ref)
         if setback is not None and setback.refused:

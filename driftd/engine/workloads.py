@@ -5,8 +5,8 @@ closes them like all others.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Protocol, TypeVar
 
@@ -19,20 +19,16 @@ from driftd.drift import (
     Comparison,
     Input,
     KindState,
-    LiveService,
-    LiveSlice,
     World,
-    exposed,
     home_inputs,
     label_inputs,
     labels_of,
-    misdirected,
     pod_inputs,
     relabelled_others,
     relabelled_pods,
-    unkept,
 )
 from driftd.engine.doubt import Doubts
+from driftd.engine.living import Changes, Judged, Living, by_shape, held_open
 from driftd.engine.open_findings import OpenFindings
 from driftd.policy.kinds import CALICO, EVALUATED
 from driftd.policy.reach import Pod
@@ -66,60 +62,9 @@ class _Judge(Protocol):
     def ask_anew(self) -> None: ...
 
 
-@dataclass(slots=True)
-class _Changes:
-    """What has changed since the last judgement."""
-
-    everything: bool = True
-    sets: bool = False
-    admins: bool = False
-    pods: set[Name] = field(default_factory=set)
-    labelled: set[ObjectRef] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """A copy of what is known, for the thread. `at` is the monotonic second of the copy.
-
-    `labelled` has every object whose labels may count, and those that changed; None for those gone. `beyond`: kinds and
-    namespaces of which not all is kept.
-    """
-
-    compiled: Compiled
-    changes: _Changes
-    pods: Mapping[Name, Pod]
-    services: tuple[LiveService, ...]
-    slices: tuple[LiveSlice, ...]
-    labelled: Mapping[ObjectRef, Live | None]
-    sets: Mapping[ObjectRef, Live]
-    beyond: frozenset[tuple[Resource, str]]
-    at: float
-
-
-def _by_shape(live: _Live) -> Iterator[Finding]:
-    """Findings that need no reachability."""
-    yield from exposed(live.compiled, live.services, live.pods)
-    yield from misdirected(live.compiled, live.slices, live.pods)
-    yield from unkept(live.compiled, ((resource.kind, namespace) for resource, namespace in live.beyond))
-
-
 def _is_told_here(finding: Finding) -> bool:
     """Whether findings of this sort are made here. Foreign objects of the whole cluster are compared."""
     return finding.type in _TYPES or (finding.type is FindingType.FOREIGN and bool(finding.ref.namespace))
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Findings of the namespaces that were looked at, and of all else.
-
-    `surroundings`: what Calico's rules refer to, wherever it is, is not what it was before, or admin policies are not.
-    `relabelled`: so are labels that are nobody's drift: the platform's, and those that admin policies read of others.
-    """
-
-    namespaces: Mapping[str, tuple[Finding, ...]]
-    others: tuple[Finding, ...]
-    surroundings: bool = False
-    relabelled: bool = False
 
 
 class WorkloadDrift:
@@ -159,7 +104,7 @@ class WorkloadDrift:
         self._pace = pace
         self._metrics = metrics
         self._wake = asyncio.Event()
-        self._changes = _Changes()
+        self._changes = Changes()
         self._fed: World | None = None
         self._platform: dict[ObjectRef, Body | Pod | None] = {}
         self._doubts = Doubts()
@@ -167,6 +112,7 @@ class WorkloadDrift:
         self._judged_model: Compiled | None = None
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
+        self._held: frozenset[str] = frozenset()
         self._behind_since: float | None = None
         workloads.subscribe(self._workload_changed)
         workloads.subscribe_states(self._state_changed)
@@ -267,7 +213,7 @@ class WorkloadDrift:
         if model is None:
             self._behind_since = None
             return _SETTLE_SECONDS
-        began, changes = self._pace.clock.monotonic(), _Changes(everything=False)
+        began, changes = self._pace.clock.monotonic(), Changes(everything=False)
         try:
             if self._workloads.not_ready:
                 self._behind_since = None  # what cannot be seen is another trouble
@@ -292,8 +238,8 @@ class WorkloadDrift:
         if self._fed is not None:
             await self._judge.ask(lambda world: world.surround(None))
 
-    async def _judge_all(self, model: Compiled, changes: _Changes) -> None:
-        live = _Live(
+    async def _judge_all(self, model: Compiled, changes: Changes) -> None:
+        live = Living(
             compiled=model,
             changes=changes,
             pods=self._workloads.pods.copy(),
@@ -302,11 +248,12 @@ class WorkloadDrift:
             labelled=self._labelled(changes),
             sets=self._of_kinds(_SETS),
             beyond=self._workloads.beyond | (self._mirror.left_out() if model.dialect == "calico" else frozenset()),
+            open=frozenset(one.id for one in self._open.all() if one.type in _TYPES).union(*self._by_scope.values()),
             at=self._pace.clock.monotonic(),
         )
         needless = not (live.pods or model.coverage.selector_keys or self._of_kinds(EVALUATED))
         if self._fed is None and model.dialect != "calico" and needless:
-            judged = _Judged({}, tuple(_by_shape(live)))  # nothing lives that a world would have to be made for
+            judged = Judged({}, tuple(by_shape(live)))  # nothing lives that a world would have to be made for
         else:
             judged = await self._judge.ask(lambda world: self._look(world, live))
         if self._compiled() is not model:
@@ -317,14 +264,14 @@ class WorkloadDrift:
         self._judged_model = model
         self._namespaces = ({} if everything else self._namespaces) | dict(judged.namespaces)
         self._metrics.workloads_judged.set(self._pace.clock.now().timestamp())
-        await self._publish(judged.others)
+        await self._publish(judged.others, live)
         if judged.relabelled:
             self._judge.ask_anew()
         self._judge.reconsider(None if everything or judged.surroundings else frozenset(judged.namespaces))
         if self._looks_again is not None:
             asyncio.get_running_loop().call_later(self._looks_again, self._wake.set)
 
-    def _labelled(self, changes: _Changes) -> Mapping[ObjectRef, Live | None]:
+    def _labelled(self, changes: Changes) -> Mapping[ObjectRef, Live | None]:
         """Namespaces and service accounts to look at, and all of them in case the world is a new one."""
         found: dict[ObjectRef, Live | None] = {ref: self._mirror.get(ref) for ref in changes.labelled}
         return found | self._of_kinds(_LABELLED)
@@ -336,7 +283,7 @@ class WorkloadDrift:
                 found |= self._mirror.of_kind(resource).copy()
         return found
 
-    def _look(self, world: World, live: _Live) -> _Judged:
+    def _look(self, world: World, live: Living) -> Judged:
         """In the thread of the world."""
         model = live.compiled
         everything = live.changes.everything or world is not self._fed
@@ -351,17 +298,18 @@ class WorkloadDrift:
         self._fed = world
         touched = set(model.governed) if everything or surroundings else {namespace for namespace, _ in names}
         touched |= {ref.namespace for ref in refs if ref.kind == "ServiceAccount"}
-        told = (*relabelled_others(model, world), *_by_shape(live))
+        told = (*relabelled_others(model, world), *by_shape(live))
         namespaces = {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}
-        return _Judged(namespaces, told, surroundings, relabelled)
+        return Judged(namespaces, told, surroundings, relabelled)
 
     def _platform_relabelled(self, model: Compiled, inputs: Iterable[Input]) -> bool:
         """Whether labels of a namespace of the platform are not what they were when it was looked at before."""
-        now = {one.ref: one.live for one in inputs if one.ref.name in model.platform or one.ref.name in model.peers}
+        platform = {*model.platform, *model.peers}
+        now = {one.ref: one.live for one in inputs if one.ref.kind == "Namespace" and one.ref.name in platform}
         before, self._platform = self._platform, self._platform | now
         return any(ref in before and before[ref] != body for ref, body in now.items())
 
-    def _surround(self, world: World, live: _Live, *, everything: bool) -> bool:
+    def _surround(self, world: World, live: Living, *, everything: bool) -> bool:
         """Tell the world what Calico's rules refer to. An address that is nobody's yet waits for its pod."""
         unknown = frozenset(namespace for resource, namespace in live.beyond if resource in WORKLOADS)
         backings = Backings.of(live.services, live.slices, live.pods, unknown)
@@ -373,7 +321,14 @@ class WorkloadDrift:
             sets = {ref: {**one.body(), **({"spec": None} if one.hollow else {})} for ref, one in live.sets.items()}
         return world.surround(backings.settled(frozenset(fresh)), sets)
 
-    async def _publish(self, others: Iterable[Finding]) -> None:
+    def _over(self, now: Mapping[Scope, Mapping[str, Finding]]) -> list[Finding]:
+        """What is open, or was told, and is not to be found any more."""
+        earlier = {one.id: one for one in self._open.all()}
+        earlier |= {id: one for told in self._by_scope.values() for id, one in told.items()}
+        found = frozenset[str]().union(*now.values())
+        return [one for id, one in earlier.items() if id not in found]
+
+    async def _publish(self, others: Iterable[Finding], live: Living) -> None:
         """Make this what is known, and tell of each scope where it is something else."""
         now: dict[Scope, dict[str, Finding]] = {}
         for finding in (*(one for found in self._namespaces.values() for one in found), *others):
@@ -381,9 +336,13 @@ class WorkloadDrift:
             known = here.get(finding.id)
             if known is None or finding.severity.rank < known.severity.rank:  # by effect, and by shape
                 here[finding.id] = finding
+        held = list(held_open(live, self._over(now), self._held)) if live.beyond else []
+        self._held = frozenset(one.id for one in held)
+        for finding in held:
+            now.setdefault(finding.scope, {})[finding.id] = finding
         before, self._by_scope = self._by_scope, now
-        held = {scope for scope in self._open.scopes() if any(map(_is_told_here, self._open.of(scope).values()))}
-        for scope in before.keys() | now.keys() | held:
+        open_ = {scope for scope in self._open.scopes() if any(map(_is_told_here, self._open.of(scope).values()))}
+        for scope in before.keys() | now.keys() | open_:
             was = {
                 **{id: one for id, one in self._open.of(scope).items() if _is_told_here(one)},
                 **before.get(scope, {}),

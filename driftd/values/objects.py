@@ -45,7 +45,8 @@ class Live:
     """One object as the API server last told it.
 
     `raw` is the whole object without `metadata.managedFields` (the server keeps those itself when a PUT leaves
-    them out); `digest` covers what its kind covers. `managers` is ordered from the oldest to the newest write.
+    them out); `digest` covers what its kind covers. `managers` is ordered from the oldest to the newest write;
+    `earlier_managers` have written before all of these and are not kept.
 
     `abridged`: there is more of such objects than is kept. The digest is that of the whole object, and `raw` lacks what
     is foreign: it has to be asked for again before it is written. A `hollow` one lacks its content as well, and cannot
@@ -61,6 +62,7 @@ class Live:
     managers: tuple[Manager, ...]
     abridged: bool = False
     hollow: bool = False
+    earlier_managers: int = 0
 
     def body(self) -> Body:
         """A fresh, mutable copy of the object."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftd.app.sight import STUCK_SECONDS, blind_kinds, missing_workloads, oversized, stuck_judge, unheld_orphans
+from driftd.app.sight import STUCK_SECONDS, blind_kinds, crowded, missing_workloads, stuck_judge, unheld_orphans
 from driftd.cluster import POD, SERVICE, SLICE
 from driftd.drift import KindState
 from driftd.paging import PageClass
@@ -41,7 +41,7 @@ def test_a_stuck_judge_is_one_page_whose_words_stay_the_same() -> None:
 def test_a_governed_namespace_that_is_too_large_is_told_and_no_other() -> None:
     accounts = Resource("", "v1", "ServiceAccount", "serviceaccounts")
     sizes = {(POD, "acme"), (accounts, "acme"), (accounts, "strangers")}
-    found = list(oversized(sizes, {"acme": "acme-inc"}.get))
+    found = list(crowded(sizes, {"acme": "acme-inc"}.get))
     assert len(found) == len({one.id for one in found}) == 2
     assert {(one.about.namespace, one.about.tenant) for one in found} == {("acme", "acme-inc")}
     assert {("workload" in one.summary) for one in found} == {True, False}
@@ -50,7 +50,7 @@ def test_a_governed_namespace_that_is_too_large_is_told_and_no_other() -> None:
 @pytest.mark.parametrize("kind", [Resource("projectcalico.org", "v3", "NetworkSet", "networksets"), SERVICE, SLICE])
 def test_what_counts_for_others_and_is_too_large_is_told_wherever_it_is(kind: Resource) -> None:
     """Rules of others find network sets by their labels, and slices lead to whomever they list."""
-    (found,) = oversized({(kind, "strangers"): 3}, {"acme": "acme-inc"}.get)
+    (found,) = crowded({(kind, "strangers")}, {"acme": "acme-inc"}.get)
     assert (found.about.namespace, found.about.tenant) == ("strangers", "")
 
 

@@ -271,8 +271,10 @@ def test_of_thousands_of_writers_of_one_object_the_latest_are_kept(pace: Pace) -
     mirror = Mirror(spec_digest, pace)
     mirror.watch(NETPOL)
     live = mirror.reader(NETPOL).live(orjson.dumps(body))
-    assert len(live.managers) == 32
+    assert (len(live.managers), live.earlier_managers) == (32, 5000 - 32)
     assert live.managers[-1].name == "m0017"
+    body["metadata"]["managedFields"] = fields[:32]
+    assert mirror.reader(NETPOL).live(orjson.dumps(body)).earlier_managers == 0
 
 
 def _bytes_each(pace: Pace, items: list[bytes]) -> float:

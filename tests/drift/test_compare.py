@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -211,6 +212,15 @@ def test_the_newest_writer_who_is_not_driftd_is_the_claim() -> None:
     (unclaimed,) = look([MODEL[0], live_of(policy("default-deny", OPEN), writers[2]), MODEL[2]]).findings
     assert unclaimed.claimed_by is not None
     assert unclaimed.claimed_by.source == "unknown"
+
+
+def test_a_claim_says_how_many_have_written_where_not_all_of_them_are_kept() -> None:
+    """Whoever applies under many names pushes out the one who made the change."""
+    writers = [Manager(name, "Apply", f"2026-11-22T00:00:0{n}Z") for n, name in enumerate(("helm", "x"))]
+    live = replace(live_of(policy("default-deny", OPEN), *writers), earlier_managers=31)
+    (finding,) = look([MODEL[0], live, MODEL[2]]).findings
+    assert finding.claimed_by is not None
+    assert finding.claimed_by.who == "x (the newest of 33 writers)"
 
 
 def test_unjudged_drift_is_unknown_and_critical() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from driftd.compile import Compiled, Exempt, compile_model
-from driftd.drift import exposed, misdirected, service_from_body, slice_from_body, unkept
+from driftd.drift import LiveSlice, exposed, misdirected, service_from_body, slice_from_body, unkept
 from driftd.drift.foreign import MOST_TOLD
 from driftd.policy.reach import Pod
-from driftd.values import CLUSTER, Direction, Finding, ObjectRef, Severity
+from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Severity
 from tests.support.model_texts import environment, model
 
 ATTACHED = """\
@@ -100,19 +100,63 @@ def test_an_external_ip_before_the_gateway_is_the_models_own_exposure() -> None:
     assert found(service("ingress", {"app": "gateway"}, externalIPs=["203.0.113.8"])) == []
 
 
-def test_of_thousands_in_one_namespace_the_worst_are_told_and_what_the_model_spares_hides_none() -> None:
-    doors = [service("shop", None, type="NodePort") for _ in range(200)]
-    for number, door in enumerate(doors):
+def doors(count: int, first: int = 0) -> list[dict[str, Any]]:
+    """Services with a node port."""
+    made = [service("shop", None, type="NodePort") for _ in range(count)]
+    for number, door in enumerate(made, first):
         door["metadata"]["name"] = f"door-{number:03}"
-    doors[150]["spec"]["externalIPs"] = ["203.0.113.7"]
-    told = found(*doors, service("desk", None, type="NodePort"))
-    assert len(told) == MOST_TOLD + 1
-    assert {one.tenant for one in told} == {"acme", "globex"}
-    assert "door-150" in {one.ref.name for one in told}
-    spared = {one.ref for one in told if one.tenant == "acme"}
+    return made
+
+
+def names(findings: Iterable[Finding]) -> set[str]:
+    return {one.ref.name for one in findings if one.ref.kind != "Namespace"}
+
+
+def test_of_thousands_in_one_namespace_some_of_each_rank_are_told_and_how_many_more_there_are() -> None:
+    many = doors(200)
+    many[150]["spec"]["externalIPs"] = ["203.0.113.7"]
+    told = found(*many, service("desk", None, type="NodePort"))
+    assert names(told) == {f"door-{number:03}" for number in (*range(MOST_TOLD), 150)} | {"door"}
+    (more,) = (one for one in told if one.ref.kind == "Namespace")
+    assert (more.ref.name, more.severity, more.scope.namespace, more.tenant) == ("shop", Severity.HIGH, "shop", "acme")
+    assert "more than 100 Services" in more.summary
+    for door in many[160:190]:
+        door["spec"]["externalIPs"] = ["203.0.113.7"]
+    (more,) = (one for one in found(*many) if one.ref.kind == "Namespace")
+    assert (more.severity, "more than 100 Services" in more.summary, "up to 20 of them critical" in more.summary) == (
+        Severity.CRITICAL,
+        True,
+        True,
+    )
+    assert not [one for one in found(*doors(MOST_TOLD)) if one.ref.kind == "Namespace"]
+
+
+def test_one_object_more_seldom_changes_what_is_said_of_the_others() -> None:
+    """Seen: each Service that somebody added was a log line and a transaction of the store."""
+    said = [next(one for one in found(*doors(count)) if one.ref.kind == "Namespace") for count in range(21, 140)]
+    assert len(set(said)) == 4
+
+
+def test_what_the_model_spares_hides_none_and_is_not_counted() -> None:
+    many = doors(MOST_TOLD + 5)
+    spared = {one.ref for one in found(*many) if one.ref.kind == "Service"}
     exemptions = tuple(Exempt(ref, date(2027, 1, 1), "me", "why") for ref in spared)
-    again = exposed(replace(compiled(), exemptions=exemptions), map(service_from_body, doors), {})
-    assert len({one.ref for one in again} - spared) == MOST_TOLD
+    again = exposed(replace(compiled(), exemptions=exemptions), map(service_from_body, many), {})
+    assert len({one.ref for one in again} - spared) == 5
+
+
+def test_what_is_open_is_told_for_as_long_as_it_stands_whatever_else_there_is() -> None:
+    """Seen: twenty Services with earlier names ended the finding of one that stood, and resolved its page."""
+    hole, decoys = doors(1, first=500), doors(MOST_TOLD)
+    (open_,) = found(*hole)
+    told = list(exposed(compiled(), map(service_from_body, [*decoys, *hole]), {}, {open_.id}))
+    assert names(told) == {"door-500", *(f"door-{number:03}" for number in range(MOST_TOLD - 1))}
+    (more,) = (one for one in told if one.ref.kind == "Namespace")
+    assert "up to 20 Services" in more.summary
+    now_open = {one.id for one in told}
+    later = list(exposed(compiled(), map(service_from_body, [*doors(90, first=100), *decoys, *hole]), {}, now_open))
+    assert names(later) == names(told)
+    assert names(exposed(compiled(), map(service_from_body, decoys), {}, now_open)) == names(found(*decoys))
 
 
 # -- slices ----------------------------------------------------------------------------------------------------------
@@ -166,6 +210,17 @@ def test_a_slice_that_no_controller_would_write_is_told_and_takes_no_more_memory
     assert led("desk", *many[:1000]) == []
     body = {"metadata": {"namespace": "desk", "name": "s-1"}, "endpoints": [{"addresses": many}]}
     assert len(slice_from_body(body).addresses) == 1000
+
+
+def test_slices_that_may_lead_anywhere_hide_none_that_leads_to_another_tenants_pod() -> None:
+    """Seen: twenty slices of too many ports with earlier names hid a proven way to another tenant's database."""
+    way = LiveSlice("desk", "zzz", "s", ("10.244.1.5",), (("TCP", 5432),))
+    decoys = [LiveSlice("desk", f"a{number:02}", "s", (), (), more=True) for number in range(MOST_TOLD + 1)]
+    told = list(misdirected(compiled(), [*decoys, way], {("shop", "db-0"): DB}))
+    assert names(told) == {"zzz", *(one.name for one in decoys[:MOST_TOLD])}
+    (more,) = (one for one in told if one.ref.kind == "Namespace")
+    assert (more.type, more.severity) == (FindingType.MISDIRECTED, Severity.CRITICAL)
+    assert "up to 20 EndpointSlices" in more.summary
 
 
 def test_a_slice_of_which_nobody_knows_where_it_leads_is_told_wherever_it_is() -> None:

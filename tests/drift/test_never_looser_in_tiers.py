@@ -274,6 +274,61 @@ def test_a_tier_is_not_made_again_while_a_rogue_that_allows_waits_in_it_and_is_o
     assert [type(one).__name__ for one in closed.store.plan(closed.governed).writes] == ["Create"]
 
 
+def test_a_canonical_policy_that_is_only_reported_is_not_closed_while_tiers_are_made_again() -> None:
+    """Seen: where two tiers were missing it was cut first, and its kind is never to be written."""
+    tiers = [
+        calico("Tier", name, {"order": 100 + n, "defaultAction": "Pass"}) for n, name in enumerate(("driftd", "x"))
+    ]
+    allows = calico("GlobalNetworkPolicy", "x.allows", OPEN | {"tier": "x"})
+    watch = Watch(([*tiers, allows], [allows]), CLUSTER)
+    governed = replace(watch.governed, kind_modes={"GlobalNetworkPolicy": Mode.REPORT})
+    planned = watch.store.plan(governed)
+    assert [(one.ref.kind, one.ref.name) for one in planned.writes] == [("Tier", "driftd")]
+    assert [one.name for one in planned.waiting] == ["x"]
+    for write in planned.writes:
+        watch.execute(write)
+    rogue = calico("GlobalNetworkPolicy", "driftd.rogue", OPEN)
+    both = Watch(([*tiers, allows], [allows, rogue]), CLUSTER)
+    planned = both.store.plan(replace(both.governed, kind_modes={"GlobalNetworkPolicy": Mode.REPORT}))
+    assert (planned.writes, {one.name for one in planned.waiting}) == ((), {"driftd", "x"})
+    planned = watch.store.plan(governed)  # alone it is one write, with nothing in between
+    assert [(one.ref.kind, one.ref.name) for one in planned.writes] == [("Tier", "x")]
+    assert planned.waiting == {}
+
+
+def test_a_tier_is_not_made_again_while_what_its_policies_go_by_is_not_as_the_model_has_it_and_only_reported() -> None:
+    """Seen: a canonical policy that allowed a set came forward with its tier, and somebody had changed the set."""
+    tier = calico("Tier", "driftd", {"order": 100, "defaultAction": "Pass"})
+    allows = OPEN | {"ingress": [{"action": "Allow", "source": {"selector": "kind == 's'"}}], "order": 2}
+    denies = OPEN | {"ingress": [{"action": "Deny"}], "order": 1}
+    by_set = calico("GlobalNetworkPolicy", "driftd.allows", allows)
+    first = calico("GlobalNetworkPolicy", "driftd.denies", denies)
+    known = calico("GlobalNetworkSet", "s", {"nets": ["203.0.113.0/24"]}, labels={"kind": "s"})
+    moved = calico("GlobalNetworkSet", "s", {"nets": ["198.51.100.0/24"]}, labels={"kind": "s"})
+    other = calico("GlobalNetworkSet", "t", {"nets": ["198.51.100.0/24"]}, labels={"kind": "t"})
+    reported = dict.fromkeys(("GlobalNetworkPolicy", "GlobalNetworkSet"), Mode.REPORT)
+
+    def planned(wanted: list[Body], found: list[Body]) -> tuple[list[str], list[str]]:
+        watch = Watch(([tier, *wanted], found), CLUSTER)
+        plan = watch.store.plan(replace(watch.governed, kind_modes=reported))
+        return [one.ref.name for one in plan.writes], list(plan.waiting.values())
+
+    for wanted, found, name in (
+        ([by_set, known], [by_set, moved], "s"),
+        ([by_set, first], [by_set], "driftd.denies"),
+    ):
+        writes, waiting = planned(wanted, found)
+        assert writes == []
+        assert len(waiting) == 1
+        assert name in waiting[0]
+    for wanted, found in (
+        ([by_set, known], [by_set, known]),
+        ([by_set], [by_set, other]),
+        ([first, known], [first, moved]),
+    ):
+        assert planned(wanted, found) == (["driftd"], [])
+
+
 @pytest.mark.parametrize(("tier", "count"), [("driftd", 0), (7, 0), ("other", 1)])
 def test_a_tier_is_not_made_again_while_a_policy_in_it_cannot_be_read(tier: object, count: int) -> None:
     """What cannot be read may allow anything; that it stands in another tier can be seen."""
@@ -285,7 +340,7 @@ def test_a_tier_is_not_made_again_while_a_policy_in_it_cannot_be_read(tier: obje
         [],
         unknown=[rogue.ref],
         stable=[],
-        left=[rogue],
+        left=[(None, rogue)],
     )
     assert len([one for one in planned.writes if one.ref.kind == "Tier"]) == count
     assert bool(planned.waiting) is not bool(count)

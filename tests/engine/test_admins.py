@@ -2,30 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Literal
-
-import orjson
+from dataclasses import replace
 
 from driftd.cluster import Mirror, Pace, Truth
-from driftd.compile import Compiled
-from driftd.drift import NO_ADMIN_POLICIES, AdminPolicies, Comparison, Difference, KindState, LiveScope
+from driftd.drift import Comparison, Difference, KindState
 from driftd.drift.findings import Teller
 from driftd.drift.meaning import UNJUDGED
-from driftd.engine import LiveAdmins, Meaning, Observer
+from driftd.engine import LiveAdmins, Observer
 from driftd.engine.offers import Offered, Offers
 from driftd.policy.kinds import Coverage, digests_under
-from driftd.values import CLUSTER, Body, Digest, Direction, Finding, FindingType, Live, ObjectRef, Resource, Scope
-from tests.support.admins import GROUP, admin, incoming, lived, living, outgoing, ref_of, spaces
+from driftd.values import CLUSTER, Body, Digest, Direction, FindingType, Live, Resource, Scope
+from tests.support.admins import GROUP, admin, incoming, lived, living, ref_of, spaces
 from tests.support.cluster import HandClock
+from tests.support.meaning import judging, own_policy, platform
 from tests.support.stage import MODELS, compiled_models
 
 ADMINS = Resource(GROUP, "v1alpha1", "AdminNetworkPolicy", "adminnetworkpolicies", namespaced=False)
 ONE = admin("one", spaces("shop"), incoming("Deny", spaces()))
-BOTH = spaces("acme-prod", "globex-prod")
-SHUTS = admin("shuts", BOTH, incoming("Deny", spaces()), outgoing("Deny", spaces()))
+LETS_IN = admin("lets-in", spaces("globex-prod"), incoming("Allow", spaces("acme-prod")))
+SHUTS = admin("shuts", spaces("globex-prod"), incoming("Deny", spaces()), priority=1)
 
 
 # -- from the mirror ---------------------------------------------------------------------------------------------------
@@ -91,7 +86,7 @@ def test_what_cannot_be_read_counts_as_last_seen_and_a_kind_that_is_not_served_h
 
 def observer(mirror: Mirror) -> Observer:
     truth: Truth = Truth(None, lambda ref: mirror.reader(mirror.resource_of(ref)))  # type: ignore[arg-type] # not asked
-    return Observer(mirror, truth, lambda _name: None, lambda: ())
+    return Observer(mirror, truth, lambda _name: None, lambda: (), LiveAdmins(mirror))
 
 
 def test_the_cluster_has_those_that_are_read_to_be_judged_and_those_of_another_version_as_not_understood() -> None:
@@ -103,11 +98,11 @@ def test_the_cluster_has_those_that_are_read_to_be_judged_and_those_of_another_v
     assert watcher.look(Scope("shop")).evaluated == ()
     later = replace(ADMINS, version="v2")
     strange = mirror_of(later)
-    watcher = observer(strange)
+    watcher, admins = observer(strange), LiveAdmins(strange)
     strange.apply(later, version(ONE, 2))
     seen = watcher.look(CLUSTER)
     assert (seen.evaluated, [one.ref for one in seen.unknown]) == ((), [ref_of(ONE)])
-    assert watcher.admins.current.live == {}
+    assert admins.current.live == {}
 
 
 def test_of_a_kind_that_cannot_be_read_the_cluster_says_so_and_of_one_that_went_away_nothing_is_left() -> None:
@@ -125,86 +120,33 @@ def test_of_a_kind_that_cannot_be_read_the_cluster_says_so_and_of_one_that_went_
 # -- judged again ------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Judge:
-    """A judge at work, the admin policies of its cluster, and what it tells."""
-
-    meaning: Meaning
-    compiled: Compiled
-    admins: AdminPolicies = NO_ADMIN_POLICIES
-    found: list[Finding] = field(default_factory=list)
-    marked: list[Scope] = field(default_factory=list)
-
-    def become(self, admins: AdminPolicies) -> None:
-        self.admins = admins
-        self.meaning.ask_anew()
-
-    def looked(self, difference: Difference) -> Comparison:
-        """What a cycle of its scope does: compare with what is known, and offer."""
-        governed, scope = self.compiled.governed[difference.ref.namespace], Scope(difference.ref.namespace)
-        known = self.meaning.recall(governed, LiveScope(scope, {}), [difference])
-        finding = Teller(self.compiled, governed, scope).tell(difference, known.get(difference.ref, UNJUDGED))
-        comparison = Comparison(scope, (finding,), {finding.id: difference})
-        if finding.type is not FindingType.TOLERATED:
-            self.meaning.offer(finding, difference)
-        return comparison
-
-    async def done(self) -> None:
-        async with asyncio.timeout(60):
-            await asyncio.sleep(0.01)
-            while not self.meaning.idle:
-                await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def judging(tenant_policies: Literal["never", "inertOrTightening"] = "never") -> AsyncIterator[Judge]:
-    compiled = compiled_models(MODELS)
-    homes = {name: replace(one, tenant_policies=tenant_policies) for name, one in compiled.governed.items()}
-    compiled = replace(compiled, governed=homes)
-
-    async def take(finding: Finding) -> None:
-        judge.found.append(finding)
-
-    def mark(scope: Scope) -> None:
-        judge.marked.append(scope)
-
-    meaning = Meaning(compiled=lambda: compiled, policies=2000, judged=take, decided=mark, admins=lambda: judge.admins)
-    judge = Judge(meaning, compiled)
-    running = asyncio.create_task(meaning.run())
-    try:
-        yield judge
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
 def rogue(namespace: str = "acme-prod") -> Difference:
-    """A policy of somebody's that lets in all pods of all namespaces."""
-    ref = ObjectRef("networking.k8s.io", "NetworkPolicy", namespace, "rogue")
-    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"namespaceSelector": {}}]}]}
-    metadata = {"name": "rogue", "namespace": namespace}
-    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
-    live = Live(ref, orjson.dumps(body), Digest(b"1"), "u", "1", terminating=False, managers=())
-    return Difference(FindingType.UNEXPECTED, ref, None, live)
+    """A policy of somebody's that lets out to another tenant, and so opens something where that one is let in."""
+    there = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "globex-prod"}}}
+    return own_policy({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [there]}]}, "rogue", namespace)
 
 
 async def test_what_stands_is_judged_again_when_admin_policies_come_and_go() -> None:
     async with judging() as judge:
         judge.looked(rogue())
         await judge.done()
-        assert [one.direction for one in judge.found] == [Direction.LOOSENS]
-        judge.become(living(SHUTS))
+        assert [one.direction for one in judge.found] == [Direction.NEUTRAL]
+        judge.become(living(LETS_IN))
         assert judge.marked == [Scope("acme-prod")]  # so that its cycle offers it
         judge.looked(rogue())
         await judge.done()
-        assert [one.direction for one in judge.found[1:]] == [Direction.NEUTRAL]
+        assert [one.direction for one in judge.found[1:]] == [Direction.LOOSENS]
         judge.looked(rogue())  # nothing has changed since
         await judge.done()
         assert len(judge.found) == 2
+        judge.become(living(LETS_IN, SHUTS))
+        judge.looked(rogue())
+        await judge.done()
+        assert judge.found[-1].direction is Direction.LOOSENS  # perhaps nobody enforces what shuts it
         judge.become(living())
         judge.looked(rogue())
         await judge.done()
-        assert judge.found[-1].direction is Direction.LOOSENS
+        assert [one.direction for one in judge.found[-1:]] == [Direction.NEUTRAL]
 
 
 def test_what_was_judged_in_a_world_of_before_is_judged_once_more_unless_there_is_more_of_it_to_judge() -> None:
@@ -229,12 +171,11 @@ def test_what_was_judged_in_a_world_of_before_is_judged_once_more_unless_there_i
 
 async def test_what_is_over_is_forgotten_when_they_change() -> None:
     async with judging() as judge:
-        judge.become(living(SHUTS))
         judge.looked(rogue())
         await judge.done()
         judge.meaning.settle(rogue().ref)
         await judge.done()
-        judge.become(living())
+        judge.become(living(LETS_IN))
         finding = judge.looked(rogue()).findings[0]
         assert finding.direction is Direction.UNKNOWN  # which ranks as loosening
         await judge.done()
@@ -247,26 +188,28 @@ async def test_while_they_cannot_be_seen_nothing_is_known_of_what_is_new_and_lat
         judge.looked(rogue())
         await judge.done()
         assert [one.direction for one in judge.found] == [Direction.UNKNOWN]
-        judge.become(living())
+        judge.become(living(LETS_IN))
         judge.looked(rogue())
         await judge.done()
         assert judge.found[-1].direction is Direction.LOOSENS
 
 
-async def test_what_a_plan_lets_stand_under_an_admin_policy_falls_with_it_and_not_while_they_cannot_be_seen() -> None:
-    async with judging("inertOrTightening") as judge:
+async def test_what_a_plan_lets_stand_falls_when_one_comes_that_lets_in_and_not_while_they_cannot_be_seen() -> None:
+    async with judging(platform("inertOrTightening")) as judge:
         governed = judge.compiled.governed["acme-prod"]
 
         def comparison() -> Comparison:
             return judge.looked(rogue())
 
-        judge.become(living(SHUTS))
         assert judge.meaning.undecided(governed, comparison())
         await judge.done()
         assert comparison().findings[0].type is FindingType.TOLERATED
-        judge.become(living(SHUTS, seen=False))
+        judge.become(living(seen=False))
         await judge.done()
         assert comparison().findings[0].type is FindingType.TOLERATED
-        judge.become(living())
+        judge.become(living(SHUTS))
+        await judge.done()
+        assert comparison().findings[0].type is FindingType.TOLERATED
+        judge.become(living(SHUTS, LETS_IN))
         await judge.done()
         assert comparison().findings[0].type is FindingType.UNEXPECTED

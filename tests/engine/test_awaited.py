@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +13,8 @@ from driftd.drift.findings import Teller
 from driftd.drift.meaning import UNJUDGED
 from driftd.engine import Meaning
 from driftd.engine.awaited import Awaited
-from driftd.values import Body, Digest, Finding, FindingType, Live, ObjectRef, Scope, kind_name
+from driftd.values import Body, Finding, Scope, kind_name
+from tests.support.meaning import own_policy
 from tests.support.stage import MODELS, compiled_models
 
 COMPILED = compiled_models(MODELS)
@@ -24,12 +24,8 @@ INERT: Body = {"podSelector": {}, "policyTypes": ["Ingress"]}
 HOLE: Body = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{}]}
 
 
-def own(name: str = "own", spec: Body = HOLE, namespace: str = "acme-prod") -> Difference:
-    ref = ObjectRef("networking.k8s.io", "NetworkPolicy", namespace, name)
-    metadata = {"name": name, "namespace": namespace}
-    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
-    live = Live(ref, orjson.dumps(body), Digest(orjson.dumps(spec)), "u", "1", terminating=False, managers=())
-    return Difference(FindingType.UNEXPECTED, ref, None, live)
+def own(name: str = "own", spec: Body = HOLE) -> Difference:
+    return own_policy(spec, name)
 
 
 def looked(*differences: Difference) -> Comparison:

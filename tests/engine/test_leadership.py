@@ -39,16 +39,19 @@ class DeafDatabase(FrailDatabase):
 
 
 class Loop:
-    """Works nothing off; its `swept` are the reasons given for looking at everything again."""
+    """Works nothing off; its `swept` are the reasons given in this term for looking at everything again."""
 
     def __init__(self) -> None:
+        self.begun = False
         self.swept: list[str] = []
         self.dirty = SimpleNamespace(mark=lambda *_args, **_more: None)
 
     def begin(self) -> None:
-        assert not self.swept, "a term begins before its first sweep"
+        self.begun = True
+        self.swept.clear()
 
     def sweep(self, why: str) -> None:
+        assert self.begun, "what an earlier term has judged would count for this one"
         self.swept.append(why)
 
     async def run(self) -> None:

@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import orjson
-
 from driftd.drift import Comparison, Difference
 from driftd.drift.findings import Teller, blocked
 from driftd.drift.meaning import UNJUDGED
@@ -12,7 +10,8 @@ from driftd.drift.state import LiveScope
 from driftd.engine import Meaning
 from driftd.engine.own_policies import MOST_OWN
 from driftd.telemetry import Trace, Traces
-from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Scope
+from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope
+from tests.support.meaning import own_policy
 from tests.support.spans import InMemory
 from tests.support.stage import MODELS, compiled_models
 
@@ -77,7 +76,7 @@ async def test_what_was_judged_once_is_known_at_the_next_comparison() -> None:
 
 
 async def test_what_concerns_no_known_pod_comes_back_as_such_and_is_known_as_such() -> None:
-    later = own({"podSelector": {"matchLabels": {"role": "debug"}}, "egress": [{}], "policyTypes": ["Egress"]})
+    later = own_policy({"podSelector": {"matchLabels": {"role": "debug"}}, "egress": [{}], "policyTypes": ["Egress"]})
     meaning, told = await judged(2000, later)
     assert [(found.direction, found.neutral_now) for found in told] == [(Direction.LOOSENS, True)]
     assert told[0].effect.startswith("no pod that is known gains anything now; one made later could: acme-prod/any pod")
@@ -98,18 +97,6 @@ async def test_a_model_that_is_too_large_stays_unknown() -> None:
 REF_OF_OWN = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "own")
 TOLERANT = replace(ACME, tenant_policies="inertOrTightening")
 SCOPE = Scope("acme-prod")
-
-
-def own(spec: object, name: str = "own", namespace: str = "acme-prod") -> Difference:
-    ref = ObjectRef("networking.k8s.io", "NetworkPolicy", namespace, name)
-    body = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }
-    live = Live(ref, orjson.dumps(body), Digest(orjson.dumps(spec)), "u", "1", terminating=False, managers=())
-    return Difference(FindingType.UNEXPECTED, ref, None, live)
 
 
 def looked(*differences: Difference) -> Comparison:
@@ -136,7 +123,7 @@ async def decided(difference: Difference, policies: int = 2000) -> tuple[Meaning
 
 
 async def test_the_deletion_of_what_may_be_tolerated_waits_until_it_is_judged_and_no_longer() -> None:
-    difference = own({"podSelector": {}, "policyTypes": ["Ingress"]})
+    difference = own_policy({"podSelector": {}, "policyTypes": ["Ingress"]})
     meaning, told, waits = await decided(difference)
     assert waits
     assert told == [SCOPE]
@@ -146,12 +133,12 @@ async def test_the_deletion_of_what_may_be_tolerated_waits_until_it_is_judged_an
 
 
 async def test_what_cannot_be_judged_waits_for_nothing() -> None:
-    _, told, waits = await decided(own({"podSelector": {}}), policies=3)
+    _, told, waits = await decided(own_policy({"podSelector": {}}), policies=3)
     assert (waits, told) == (False, [])
 
 
 async def test_a_judgement_that_fails_is_an_answer_and_a_tolerant_plan_lets_nothing_stand_on_it() -> None:
-    difference = own("no spec at all")
+    difference = own_policy("no spec at all")
     meaning, told, waits = await decided(difference)
     assert waits
     assert told == [SCOPE]
@@ -163,7 +150,7 @@ def many_rules(count: int) -> Difference:
         {"from": [{"ipBlock": {"cidr": f"10.{n}.0.0/16", "except": [f"10.{n}.1.0/24"]}}], "ports": [{"port": 1000 + n}]}
         for n in range(count)
     ]
-    return own({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": rules})
+    return own_policy({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": rules})
 
 
 async def test_a_policy_that_would_keep_the_judge_from_everybody_else_is_not_judged_and_does_not_stand() -> None:
@@ -188,17 +175,17 @@ async def test_a_policy_that_is_another_one_at_every_look_is_not_waited_for() ->
     for port in range(40):
         seconds[0] += 0.1
         spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": 1000 + port}]}]}
-        waits.append(bool(meaning.undecided(TOLERANT, looked(own(spec)))))
+        waits.append(bool(meaning.undecided(TOLERANT, looked(own_policy(spec)))))
     assert waits[:5] == [True] * 5
     assert not any(waits[8:])
     seconds[0] += 120.0
-    assert meaning.undecided(TOLERANT, looked(own({"podSelector": {}, "policyTypes": ["Ingress"]})))
+    assert meaning.undecided(TOLERANT, looked(own_policy({"podSelector": {}, "policyTypes": ["Ingress"]})))
 
 
 async def test_where_nothing_of_their_own_may_stand_nothing_waits() -> None:
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
     never = replace(ACME, tenant_policies="never")
-    assert meaning.undecided(never, looked(own({"podSelector": {}}))) == {}
+    assert meaning.undecided(never, looked(own_policy({"podSelector": {}}))) == {}
 
 
 async def _nobody(_finding: Finding) -> None:
@@ -210,14 +197,17 @@ async def test_what_waits_too_long_for_its_judgement_is_told_as_it_is_and_does_n
     meaning = Meaning(
         compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None, now=lambda: seconds[0]
     )
-    early, late = own(INERT, "early"), own({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}, "late")
+    early, late = (
+        own_policy(INERT, "early"),
+        own_policy({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}, "late"),
+    )
     found = looked(early, late).findings[1]
     assert list(meaning.undecided(TOLERANT, looked(early)).values()) == [600.0], "at first all of them wait at once"
     await idle(meaning)
     assert meaning.undecided(TOLERANT, looked(early)) == {}
     assert meaning.undecided(TOLERANT, looked(early, late)) == {found.id: 5.0}
     seconds[0] += 4.0
-    other = own({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": []}]}, "late")
+    other = own_policy({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": []}]}, "late")
     assert meaning.undecided(TOLERANT, looked(early, other)) == {found.id: 1.0}, "another version does not begin anew"
     seconds[0] += 1.0
     assert meaning.undecided(TOLERANT, looked(early, other)) == {}
@@ -231,7 +221,7 @@ async def test_what_waits_too_long_for_its_judgement_is_told_as_it_is_and_does_n
 async def test_a_judgement_that_was_forgotten_is_made_again() -> None:
     told: list[Scope] = []
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=told.append)
-    mine = own(INERT)
+    mine = own_policy(INERT)
     assert meaning.undecided(TOLERANT, looked(mine))
     await idle(meaning)
     meaning._known.clear()
@@ -268,9 +258,9 @@ async def test_what_one_tenant_has_waiting_delays_another_by_one_judgement() -> 
 
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=take, decided=lambda _scope: None)
     for number in range(10):
-        noisy = own(INERT, f"p{number}")
+        noisy = own_policy(INERT, f"p{number}")
         meaning.offer(unlabelled(noisy), noisy)
-    quiet = own(INERT, "one", "globex-prod")
+    quiet = own_policy(INERT, "one", "globex-prod")
     meaning.offer(unlabelled(quiet), quiet)
     await idle(meaning)
     assert told.index("globex-prod") == 1
@@ -280,11 +270,11 @@ async def test_what_one_tenant_has_waiting_delays_another_by_one_judgement() -> 
 def test_of_one_tenant_so_many_wait_and_another_still_may() -> None:
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
     for number in range(600):
-        noisy = own(INERT, f"p{number}")
+        noisy = own_policy(INERT, f"p{number}")
         meaning.offer(unlabelled(noisy), noisy)
         meaning.settle(REF)
     assert meaning._offers.of("acme") == 500
-    quiet = own(INERT, "one", "globex-prod")
+    quiet = own_policy(INERT, "one", "globex-prod")
     meaning.offer(unlabelled(quiet), quiet)
     assert meaning._offers.of("globex") == 1
 
@@ -298,8 +288,8 @@ async def test_judgements_that_something_waits_for_do_not_keep_all_others_for_ev
     meaning = Meaning(
         compiled=lambda: COMPILED, policies=2000, judged=take, decided=lambda scope: order.append(scope.namespace)
     )
-    meaning.undecided(TOLERANT, looked(*(own(INERT, f"p{number}") for number in range(6))))
-    other = own(INERT, "one", "globex-prod")
+    meaning.undecided(TOLERANT, looked(*(own_policy(INERT, f"p{number}") for number in range(6))))
+    other = own_policy(INERT, "one", "globex-prod")
     meaning.offer(unlabelled(other), other)
     await idle(meaning)
     assert order.index("one") == 4
@@ -308,13 +298,13 @@ async def test_judgements_that_something_waits_for_do_not_keep_all_others_for_ev
 
 async def test_of_policies_of_its_own_a_namespace_has_so_many_and_the_first_ones_stay() -> None:
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
-    many = [own(INERT, f"p{number:03}") for number in range(MOST_OWN + 5)]
+    many = [own_policy(INERT, f"p{number:03}") for number in range(MOST_OWN + 5)]
     assert len(meaning.undecided(TOLERANT, looked(*many))) == MOST_OWN
     await idle(meaning)
     assert meaning.undecided(TOLERANT, looked(*many)) == {}
     known = meaning.recall(TOLERANT, LiveScope(SCOPE, {}), many)
     assert {ref.name for ref in known} == {one.ref.name for one in many[:MOST_OWN]}
-    elsewhere = own(INERT, "one", "globex-prod")
+    elsewhere = own_policy(INERT, "one", "globex-prod")
     assert meaning.undecided(GLOBEX, looked(elsewhere)), "another namespace has its own room"
     left = [*many[1:MOST_OWN], many[-1]]
     assert len(meaning.undecided(TOLERANT, looked(*left))) == 1, "where one is gone another has room"
@@ -322,7 +312,7 @@ async def test_of_policies_of_its_own_a_namespace_has_so_many_and_the_first_ones
 
 async def test_a_policy_that_comes_back_is_judged_by_the_pods_of_today() -> None:
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
-    difference, other = own(INERT), own(INERT, "other")
+    difference, other = own_policy(INERT), own_policy(INERT, "other")
     meaning.undecided(TOLERANT, looked(difference, other))
     await idle(meaning)
     meaning.undecided(TOLERANT, looked(other))
@@ -357,8 +347,8 @@ async def test_for_how_long_a_judgement_takes_can_be_asked_and_waiting_for_nothi
 
 async def test_what_is_too_large_to_be_held_while_it_waits_is_not_judged_and_does_not_stand() -> None:
     meaning = Meaning(compiled=lambda: COMPILED, policies=2000, judged=_nobody, decided=lambda _scope: None)
-    heavy = own({**INERT, "note": "x" * 200_000})
-    small = own(INERT)
+    heavy = own_policy({**INERT, "note": "x" * 200_000})
+    small = own_policy(INERT)
     assert small.live is not None
     hollow = replace(small, live=replace(small.live, abridged=True, hollow=True))
     for one in (heavy, hollow):

@@ -29,7 +29,7 @@ def test_the_servers_own_wish_counts_where_it_is_longer() -> None:
 def test_a_refused_object_is_named_and_tried_again_after_the_longest_pause() -> None:
     one = setbacks()
     one.refuse(QUOTA, "admission said no", 0.0)
-    assert one.refused(QUOTA) == "admission said no"
+    assert one.why_not(QUOTA) == "admission said no"
     assert one.wait(QUOTA, 0.0) == 8.0
     assert one.wait(QUOTA, 8.0) == 0.0
 
@@ -39,7 +39,7 @@ def test_a_write_that_went_through_clears_its_object_only() -> None:
     one.refuse(QUOTA, "no", 0.0)
     one.refuse(OTHER, "no", 0.0)
     one.clear(QUOTA)
-    assert (one.refused(QUOTA), one.refused(OTHER)) == ("", "no")
+    assert (one.why_not(QUOTA), one.why_not(OTHER)) == ("", "no")
 
 
 def test_a_scope_that_cannot_be_observed_waits_longer_each_time_until_it_can() -> None:
@@ -56,6 +56,6 @@ def test_what_waits_for_another_object_is_told_until_a_plan_no_longer_puts_it_of
     setbacks = Setbacks(first_seconds=1.0, longest_seconds=60.0)
     assert setbacks.put_off(CLUSTER, {tier: "rogue"})
     assert not setbacks.put_off(CLUSTER, {tier: "rogue"})
-    assert (setbacks.refused(tier), setbacks.wait(tier, 0.0)) == ("rogue", 0.0), "it is tried as soon as that is over"
+    assert (setbacks.why_not(tier), setbacks.wait(tier, 0.0)) == ("rogue", 0.0), "it is tried as soon as that is over"
     assert setbacks.put_off(CLUSTER, {})
-    assert setbacks.refused(tier) == ""
+    assert setbacks.why_not(tier) == ""

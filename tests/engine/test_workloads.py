@@ -16,6 +16,7 @@ from driftd.cluster import POD, SERVICE, SLICE, WORKLOADS, Mirror, Pace, Workloa
 from driftd.compile import Compiled, Exempt, compile_model
 from driftd.drift import Comparison, KindState, LiveService, LiveSlice, World
 from driftd.engine import OpenFindings, WorkloadDrift
+from driftd.engine.living import MOST_HELD
 from driftd.policy.kinds import CALICO, KINDS
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
@@ -132,10 +133,12 @@ class Stand:
 
 
 @asynccontextmanager
-async def standing(judge: Judge | None = None, model_: Callable[[], Compiled] = compiled) -> AsyncIterator[Stand]:
+async def standing(
+    judge: Judge | None = None, model_: Callable[[], Compiled] = compiled, workloads: WorkloadMirror | None = None
+) -> AsyncIterator[Stand]:
     clock = _Clock()
     pace = Pace(clock, lambda _seconds: asyncio.sleep(0.001), random.random)
-    workloads, metrics = WorkloadMirror(lambda _namespace: True), Metrics()
+    workloads, metrics = workloads or WorkloadMirror(lambda _namespace: True), Metrics()
     findings, told, opened = OpenFindings(metrics), list[Scope](), list[Finding]()
     judge, mirror = judge or Judge(World(model_())), Mirror(spec_digest, pace)
 
@@ -386,3 +389,120 @@ async def test_labels_of_a_platforms_namespace_have_all_that_stands_judged_again
         stand.mirror.apply(spaced, labelled("8"))
         await stand.until(lambda: stand.judge.asked_anew == 1)
         assert stand.judge.reconsidered[-1] is None
+
+
+async def test_an_account_that_is_named_like_a_platforms_namespace_has_nobody_else_judged_again() -> None:
+    """Seen: its labels were taken for that namespace's, and each change had the whole cluster judged anew."""
+    accounts, ref = KINDS["", "ServiceAccount"].resource, ObjectRef("", "ServiceAccount", "shop", "logs")
+
+    def labelled(version: str) -> Live:
+        body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "logs", "labels": {"x": version}}}
+        return Live(ref, orjson.dumps(body), Digest(version.encode()), "u", version, terminating=False, managers=())
+
+    model_ = replace(compiled(), platform=("logs",), peers={"logs": ()})
+    async with standing(model_=lambda: model_) as stand:
+        stand.mirror.watch(accounts)
+        stand.mirror.apply(accounts, labelled("1"))
+        stand.ready()
+        stand.put(THIEF)  # so that there is something to judge
+        await stand.until(lambda: stand.drift.judged)
+        for version in ("2", "3"):
+            looked = len(stand.judge.reconsidered)
+            stand.mirror.apply(accounts, labelled(version))
+            await stand.until(lambda before=looked: len(stand.judge.reconsidered) > before)  # type: ignore[misc]
+            assert stand.judge.reconsidered[-1] == frozenset({"shop"})
+        assert stand.judge.asked_anew == 0
+
+
+async def test_a_way_in_that_is_told_stays_told_when_others_come_and_in_another_term() -> None:
+    """Seen: twenty Services with earlier names ended the finding of one that stood, and resolved its page."""
+
+    def door(name: str) -> LiveService:
+        return LiveService("shop", name, "LoadBalancer", {}, (), ())
+
+    def names(stand: Stand) -> set[str]:
+        return {one.ref.name for one in stand.found()}
+
+    async with standing() as stand:
+        stand.ready()
+        stand.workloads._put(SERVICE, ("shop", "web-hole"), door("web-hole"))
+        await stand.until(lambda: "web-hole" in names(stand))
+        (finding,) = stand.found()
+        for number in range(30):
+            stand.workloads._put(SERVICE, ("shop", f"a{number:02}"), door(f"a{number:02}"))
+        await stand.until(lambda: "shop" in names(stand))  # the one that says how many more
+        assert {"web-hole", "a00"} < names(stand)
+    async with standing() as after:
+        after.findings.take(SHOP, after.findings.sift(SHOP, [finding], ()))
+        for name in (*(f"a{number:02}" for number in range(30)), "web-hole"):
+            after.workloads._put(SERVICE, ("shop", name), door(name))
+        after.ready()
+        await after.until(lambda: after.drift.judged)
+        assert {"web-hole", "a00", "shop"} < names(after)
+
+
+async def test_what_was_told_of_a_namespace_stays_open_while_not_all_of_it_is_kept() -> None:
+    """Seen: a label more on a pod that was told, in a namespace without room, and its finding was over."""
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        stand.put(THIEF)
+        await stand.until(lambda: bool(stand.found()))
+        (finding,) = stand.found()
+        for number in range(200):
+            small = LiveService("shop", f"s{number}", "ClusterIP", {}, (), ())
+            stand.workloads._put(SERVICE, ("shop", small.name), small)
+        assert (SERVICE, "shop") in stand.workloads.beyond
+        stand.put(replace(THIEF, labels={**THIEF.labels, **{f"x{number}": "y" * 63 for number in range(9)}}))
+        assert (POD, "shop") in stand.workloads.beyond
+        await stand.until(lambda: len(stand.found()) == 3)
+        assert finding in stand.found()
+        for number in range(200):
+            stand.workloads._put(SERVICE, ("shop", f"s{number}"), None)
+        for one in (SERVICE, POD):  # the next lists, in which it is gone
+            stand.workloads.replace_all(one, [], "9")
+        await stand.until(lambda: not stand.found())
+
+
+async def test_what_is_kept_and_clean_is_over_though_not_all_of_its_namespace_is_kept() -> None:
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        stand.put(THIEF)
+        await stand.until(lambda: bool(stand.found()))
+        (finding,) = stand.found()
+        fill(stand)
+        stand.put(replace(THIEF, labels={}))
+        assert ("shop", THIEF.name) in stand.workloads.pods
+        await stand.until(lambda: finding not in stand.found())
+
+
+async def test_decoys_that_are_made_and_deleted_are_held_open_up_to_a_bound() -> None:
+    """Seen: twenty more were open with every round, though none of them was there."""
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        fill(stand)
+        for batch in range(6):
+            names = [("shop", f"d{batch}-{number}") for number in range(20)]
+            for name in names:
+                stand.workloads._put(SERVICE, name, LiveService(*name, "LoadBalancer", {}, (), ()))
+            await stand.until(lambda at=names[0]: any(one.ref.name == at[1] for one in stand.found()))  # type: ignore[misc]
+            for name in names:
+                stand.workloads._put(SERVICE, name, None)
+        stand.workloads._put(SERVICE, ("shop", "last"), LiveService("shop", "last", "LoadBalancer", {}, (), ()))
+        await stand.until(lambda: any(one.ref.name == "last" for one in stand.found()))
+        held = {one.ref.name for one in stand.found() if one.ref.kind == "Service"} - {"last"}
+        assert len(held) == MOST_HELD
+        assert all(f"d0-{number}" in held for number in range(20)), "the first ones stay"
+
+
+def fill(stand: Stand) -> None:
+    """So many Services and pods that there is no room, and then some room again: what was left out is not known."""
+    number = 0
+    while not {(SERVICE, "shop"), (POD, "shop")} <= stand.workloads.beyond:
+        small = LiveService("shop", f"s{number}", "ClusterIP", {}, (), ())
+        stand.workloads._put(SERVICE, ("shop", small.name), small)
+        pod = replace(THIEF, name=f"p{number}", labels={}, owner="", ips=())
+        stand.workloads._put(POD, ("shop", pod.name), pod)
+        number += 1
+    for one in range(number):
+        stand.workloads._put(SERVICE, ("shop", f"s{one}"), None)
+        stand.workloads._put(POD, ("shop", f"p{one}"), None)

@@ -26,8 +26,13 @@ def extra(namespace: str, name: str, spec: Any) -> Difference:
     return Difference(FindingType.UNEXPECTED, ref, None, live)
 
 
-OUT = extra("acme-prod", "out", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]})
-IN = extra("globex-prod", "in", {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]})
+def all_of(namespace: str) -> Any:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+
+
+TO, FROM = [all_of("globex-prod"), {"ipBlock": {"cidr": "192.0.2.0/24"}}], [all_of("acme-prod")]
+OUT = extra("acme-prod", "out", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": TO}]})
+IN = extra("globex-prod", "in", {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": FROM}]})
 
 
 def fault(_world: World) -> None:

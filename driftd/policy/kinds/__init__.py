@@ -6,7 +6,7 @@ from driftd.policy.kinds.calico_names import ALIASES, CALICO, other_spelling, sa
 from driftd.policy.kinds.calico_policy import DEFAULT_TIER, written_out
 from driftd.policy.kinds.calico_tier import BUILT_IN_TIERS
 from driftd.policy.kinds.canonical import MalformedObject, MalformedObjectError, canonical_bytes
-from driftd.policy.kinds.evaluated import EVALUATED, is_evaluated
+from driftd.policy.kinds.evaluated import EVALUATED, EVALUATED_NAMES, is_evaluated
 from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, digest_of
 from driftd.policy.kinds.network_policy import isolates_only
 from driftd.policy.kinds.registry import KINDS, VERSIONS, UngovernedKindError, digests_under, kind_of, kinds_under
@@ -18,6 +18,7 @@ __all__ = [
     "CALICO",
     "DEFAULT_TIER",
     "EVALUATED",
+    "EVALUATED_NAMES",
     "KINDS",
     "NAMESPACE_NAME",
     "POLICY_GROUPS",

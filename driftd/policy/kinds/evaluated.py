@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from driftd.policy.kinds.canonical import digest
-from driftd.values import Body, Digest, Resource
+from driftd.values import Body, Digest, Resource, kind_name
 
 _GROUP = "policy.networking.k8s.io"
 EVALUATED: Mapping[tuple[str, str], str] = MappingProxyType(
@@ -19,6 +19,7 @@ EVALUATED: Mapping[tuple[str, str], str] = MappingProxyType(
     }
 )
 """These kinds, each with the version that is read. Of what is served in another one alone nothing is known."""
+EVALUATED_NAMES = frozenset(kind_name(*key) for key in EVALUATED)
 
 
 def is_evaluated(resource: Resource) -> bool:

@@ -1,7 +1,7 @@
 """Who can reach whom under Kubernetes, Calico and admin policies: exact answers, deltas, explanations, judgements."""
 
 from driftd.policy.reach.addresses import Ranges, block, blocks, of_ranges
-from driftd.policy.reach.admin_policy import is_understood, namespace_keys
+from driftd.policy.reach.admin_policy import namespace_keys
 from driftd.policy.reach.calico_scope import homes_of, may_mean, may_select, meant, services_of
 from driftd.policy.reach.calico_selectors import calico_selector
 from driftd.policy.reach.delta import Delta, DifferentDialects, delta
@@ -60,7 +60,6 @@ __all__ = [
     "explain",
     "homes_of",
     "imagine",
-    "is_understood",
     "judge",
     "keys_of",
     "matrix",

@@ -7,7 +7,6 @@ from math import inf
 from typing import Final
 
 from driftd.policy.reach.addresses import NOWHERE, block
-from driftd.policy.reach.dialects import Answer, Dialect
 from driftd.policy.reach.policies import (
     ANY_PORT,
     ANYONE,
@@ -48,13 +47,6 @@ def read_admin_policy(body: Body, *, certain: bool, ordered: bool) -> Policy:
     Never raises: what is unknown widens the answer and is noted.
     """
     return _Reader(body).policy(certain=certain, ordered=ordered)
-
-
-def is_understood(body: Body, dialect: Dialect) -> bool:
-    """Whether an admin policy surely does what is read in it: it is enforced, and nothing of it is left open."""
-    policy = read_admin_policy(body, certain=dialect.reading.admin_kinds is Answer.YES, ordered=True)
-    rules = (*(policy.ingress or ()), *(policy.egress or ()))
-    return policy.certain and not isinstance(policy.subject, Perhaps) and all(rule.certain for rule in rules)
 
 
 def namespace_keys(body: Body) -> frozenset[str]:

@@ -283,8 +283,8 @@ class Draft:
 
     def _put_admin_policy(self, _: ObjectRef, body: Body) -> None:
         reading = self.core.reading
-        ordered = reading.calico_kinds is Answer.YES
-        self.put_policy(read_admin_policy(body, certain=reading.admin_kinds is Answer.YES, ordered=ordered))
+        certain, ordered = reading.admin_kinds is Answer.YES, reading.calico_kinds is Answer.YES
+        self.put_policy(read_admin_policy(body, certain=certain and not self.core.distrusts, ordered=ordered))
 
     def _put_tier(self, ref: ObjectRef, body: Body) -> None:
         self._cluster = replace(self._cluster, tiers={**self._cluster.tiers, ref.name: read_tier(body)})

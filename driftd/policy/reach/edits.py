@@ -6,7 +6,7 @@ from itertools import chain
 
 from driftd.policy.reach.addresses import address, of_ranges
 from driftd.policy.reach.dialects import Dialect
-from driftd.policy.reach.draft import Draft, Space
+from driftd.policy.reach.draft import Draft, Space, ref_of
 from driftd.policy.reach.endpoints import IN_NAMESPACE, Labels, Surroundings, labels_of
 from driftd.policy.reach.inventory import ClusterView, NamespaceView, Plans, effective_labels
 from driftd.policy.reach.planning import grouped, plans_for
@@ -38,6 +38,9 @@ def snapshot_of(
 def apply(before: Snapshot, edit: Edit) -> Snapshot:
     """The snapshot after an edit: removals first, then puts in order. `before` stays as it is."""
     draft = Draft(before)
+    for policy in edit.mention:
+        draft.put(policy)
+        draft.remove(ref_of(policy))
     for ref in edit.remove:
         draft.remove(ref)
     for item in edit.put:

@@ -155,7 +155,8 @@ class Flows:
         labels: dict[str, int] = {}
         for name, at in view.classes.items() if view is not None else ():
             if view is not None and bits >> at & 1:
-                labels[f"{home}/{view.pods[name].workload}"] = self._labels(at) if plain else 0
+                one = view.pods[name]
+                labels[f"{home}/{one.workload}"] = self._labels(at) + 1 if plain and one.imagined else 0
         if labels:
             return min(labels, key=lambda name: (labels[name], name == other_than, name))
         outside = sorted(positions(bits & ~self.snapshot.core.endpoints.labels.everything), key=self._low)

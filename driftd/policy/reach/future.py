@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from driftd.policy.reach.endpoints import IN_NAMESPACE, Labels
 from driftd.policy.reach.inventory import NamespaceView, effective_labels
-from driftd.policy.reach.pods import NamedPorts, Pod, named_ports
+from driftd.policy.reach.pods import IMAGINED, NamedPorts, Pod, named_ports
 from driftd.policy.reach.policies import (
     NOBODY,
     Action,
@@ -31,8 +31,6 @@ from driftd.policy.reach.selectors import ALWAYS, And, LabelIndex, Selector, key
 from driftd.policy.reach.snapshot import Snapshot
 from driftd.values import Body, ObjectRef
 
-MARK: Final = "any pod"
-"""How the name of an imagined pod begins."""
 _Options: TypeAlias = dict[str, list[str | None]]
 _NAME: Final = "kubernetes.io/metadata.name"
 SOMEWHERE: Final = "any-other-namespace"
@@ -143,8 +141,8 @@ def imagine(before: Snapshot, after: Snapshot, bound: int = 256) -> Imagined:
     dreamer = _Dreamer(after, bound)
     ports = _port_names(policies)
     said = dict.fromkeys(leaf for policy in policies for peer in peers_of(policy) for leaf in leaves(peer))
-    pods = after.core.endpoints.surroundings.pods
-    if any(isinstance(leaf, Block) and not leaf.listed and leaf.ranges.meets(pods) for leaf in said):
+    known = bool(after.core.endpoints.surroundings.pods)
+    if policies and (known or not any(isinstance(leaf, Block) and not leaf.listed for leaf in said)):
         dreamer.dream_of_strangers(ports)
     for leaf in said:
         if isinstance(leaf, Pods):
@@ -172,8 +170,8 @@ class _Dreamer:
             words = ",".join(f"{key}={value}" for key, value in pairs) or "without labels"
             words += f" as {account}" if account != "default" else ""
             for copy in ("", "'"):
-                name = f"{MARK} {words}{' with ports' if ports else ''}{copy}"
-                yield Pod(namespace, name, dict(pairs), account, ports=ports, owner=f"Future/{MARK} {words}")
+                name = f"{IMAGINED} {words}{' with ports' if ports else ''}{copy}"
+                yield Pod(namespace, name, dict(pairs), account, ports=ports, owner=f"Future/{IMAGINED} {words}")
 
     def dream(self, peer: Pods, ports: NamedPorts) -> None:
         """Imagine pods that the expression matches, in each kind of namespace in which it may find them."""
@@ -187,7 +185,10 @@ class _Dreamer:
                     return
 
     def dream_of_strangers(self, ports: NamedPorts) -> None:
-        """Imagine pods in a namespace that nobody has made: a block over the pods' range is theirs as well."""
+        """Imagine pods in a namespace that nobody has made: what is open to anybody is open to them.
+
+        Not beside address blocks where the pods' range is not known: any block could then be theirs.
+        """
         home = self._invent(ALWAYS)
         if home is not None:
             self._imagined(home, (), ("default",), ports)

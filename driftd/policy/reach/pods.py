@@ -28,6 +28,10 @@ class MalformedPod(ValueError):
     """A Pod or template without what makes it one; the message says what is missing."""
 
 
+IMAGINED: Final = "any pod"
+"""How the name of a pod that is only imagined begins: no API server takes such a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """One pod: everything about it that a policy can tell apart, and nothing else.
@@ -52,6 +56,11 @@ class Pod:
     def workload(self) -> str:
         """What people call it: the owner's name, else the pod's own."""
         return self.owner.partition("/")[2] or self.name
+
+    @property
+    def imagined(self) -> bool:
+        """Whether it stands for pods that could be made: nobody runs it."""
+        return self.name.startswith(IMAGINED)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

@@ -52,11 +52,13 @@ class Edit:
     """Objects to put (added, or replacing those of the same identity) and to remove.
 
     Bodies are Kubernetes objects; kinds that cannot bear on reachability are passed over. A Pod's identity is
-    `ObjectRef("", "Pod", namespace, name)`. Removal of what is not there is no error.
+    `ObjectRef("", "Pod", namespace, name)`. Removal of what is not there is no error. `mention` has policies that are
+    not there and are not put either: by their conditions classes are told apart all the same.
     """
 
     put: tuple[Body | Pod, ...] = ()
     remove: tuple[ObjectRef, ...] = ()
+    mention: tuple[Body, ...] = ()
 
 
 class Core:
@@ -168,7 +170,8 @@ class Snapshot:
         """A cluster with nothing in it.
 
         With `governed`, a lineage for judging findings: pod selectors of rules count, outside of these namespaces,
-        as the whole namespace, since its owner chooses the labels. Without, everything is read exactly as it stands.
+        as the whole namespace, since its owner chooses the labels, and admin policies are perhaps not enforced.
+        Without, everything is read exactly as it stands.
         """
         core = Core(dialect, surroundings or Surroundings(), governed)
         around = core.endpoints.surroundings

@@ -20,6 +20,7 @@ from driftd.policy.reach.future import _assignments, _Dreamer, _options
 from driftd.policy.reach.judge import MOST_PAIRS
 from driftd.policy.reach.selectors import And, Has, In, LabelIndex, Not, Or, Selector, every, values_of
 from driftd.values import Body, Direction
+from tests.support.drift_scope import ref_of
 from tests.support.objects import namespace, network_policy, pod
 
 SHUT = network_policy("a/shut", podSelector={}, policyTypes=["Ingress", "Egress"])
@@ -150,6 +151,24 @@ def test_nor_does_any_block_where_blocks_do_not_match_pods() -> None:
 
 def test_where_the_pods_range_is_not_known_a_block_is_judged_by_the_pods_there_are() -> None:
     assert not over("203.0.113.0/24", around=Surroundings()).crosses_tenant
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("way", ["ingress", "egress"])
+@pytest.mark.parametrize("rule", [{}, {"ports": [{"port": 80}]}])
+def test_what_is_open_to_anybody_crosses_a_border_where_nobody_else_lives(
+    way: str, rule: Body, dialect: Dialect
+) -> None:
+    """Seen: an allow-all was milder than a rule for all namespaces, which lets in less."""
+    start = snapshot_of(BESIDE, dialect, RANGE)
+    wide = network_policy("a/wide", podSelector={}, policyTypes=[way.capitalize()], **{way: [rule]})
+    for step in (Edit((wide,)), Edit(remove=(ref_of(SHUT),))):
+        found = judge(start, apply(start, step), TENANTS)
+        assert (found.direction, found.crosses_tenant, found.within) == (Direction.LOOSENS, True, "")
+        assert found.witness is not None
+        ends = {found.witness.source, found.witness.target}
+        assert "any-other-namespace/any pod without labels" in ends
+        assert ends & {"a/web", "a/db"}, "a pod that runs says more than one that may be made"
 
 
 KEYS = st.sampled_from(["app", "tier", "team"])

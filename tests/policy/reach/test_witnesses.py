@@ -33,7 +33,10 @@ def test_of_many_flows_that_tell_as_much_it_is_the_one_of_the_first_names(*, rev
     first = after(state, *(network_policy(f"{space}/shut", **everybody) for space in "ab"))
     assert (first.source, first.target) == ("a/one", "b/one")  # across tenants, before all else
     out = after(state, network_policy("a/out", podSelector={}, policyTypes=["Egress"], egress=[{}]))
-    assert (out.source, out.target) == ("a/one", "0.0.0.0/0")
+    assert (out.source, out.target) == ("a/one", "any-other-namespace/any pod without labels")
+    web = {"to": [{"ipBlock": {"cidr": "8.0.0.0/8"}}]}
+    out = after(state, network_policy("a/out", podSelector={}, policyTypes=["Egress"], egress=[web]))
+    assert (out.source, out.target) == ("a/one", "8.0.0.0/8")
     inside: Body = {
         "podSelector": {},
         "ingress": [{"from": [{"podSelector": {}}]}],
