@@ -130,11 +130,14 @@ async def test_who_is_woken_by_what_and_when(scene: Stage, stand_in: StandIn, tm
     key = healed["dedup_key"]
     began = time.monotonic()
     await told(stand_in, lambda event: event["dedup_key"] == key and event["event_action"] == "resolve", began, 10.0)
+    term = await epoch_of(scene)
     fight = await a_fight_is_one_incident(scene, stand_in)
     await a_held_model_is_told(scene, stand_in)
     for name in REPORTED:
         await scene.kube.delete("NetworkPolicy", name, "hole")
-    await scene.until("only the fight is not over", lambda: only(stand_in, fight), 20.0)
+    await scene.until("all but the fight is over", lambda: at_most(stand_in, fight), 20.0)
+    if not stand_in.incidents.open:  # a fight is remembered for a term: a machine that stalls may end one
+        assert await epoch_of(scene) > term
     assert len(stand_in.incidents.opened) == len(set(stand_in.incidents.opened))
     kept_no_secret(scene, tmp_path)
 
@@ -156,7 +159,7 @@ async def test_a_wall_clock_that_jumps_an_hour_either_way_costs_no_term_and_no_p
     opened = stand_in.incidents.opened
     assert len(opened) == len(set(opened)) == 3
     await scene.kube.delete("NetworkPolicy", "initech-prod", "hole")
-    await scene.until("every incident is over", lambda: only(stand_in), 20.0)
+    await scene.until("every incident is over", lambda: at_most(stand_in), 20.0)
     assert len(opened) == 3
     assert await epoch_of(scene) == epoch, "leadership goes by a clock that does not jump"
     found = await evidence(clock.parent / "data")
@@ -304,8 +307,9 @@ async def a_held_model_is_told(scene: Stage, stand_in: StandIn) -> None:
     file.write_text(text)
 
 
-async def only(stand_in: StandIn, *keys: str) -> bool:
-    return stand_in.incidents.open == {*keys}
+async def at_most(stand_in: StandIn, *keys: str) -> bool:
+    """Whether no other incident is open than these."""
+    return stand_in.incidents.open <= {*keys}
 
 
 def kept_no_secret(scene: Stage, folder: Path) -> None:

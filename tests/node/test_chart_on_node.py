@@ -261,9 +261,9 @@ async def test_a_pod_deleted_outright_is_replaced_within_its_lease_and_heals(one
     started = await tampered(one)
     await one.canonical(120.0)
     print(f"\nhealed {time.monotonic() - started:.1f} s after the pod was deleted by force")
+    await one.ready_pod(unlike=body["metadata"]["uid"])  # its process may have lived long enough to heal
     await one.sound()
     assert repaired(one) == {"acme-prod"}
-    await one.ready_pod(unlike=body["metadata"]["uid"])
 
 
 async def test_a_pod_that_is_told_to_end_while_somebody_tampers_leaves_no_write_unfinished(one: Hosted) -> None:
@@ -321,7 +321,7 @@ async def test_a_lease_that_is_deleted_or_taken_comes_back_and_nothing_is_writte
     assert int(lease["metadata"]["annotations"][EPOCH]) > epoch
 
 
-async def test_an_api_server_that_is_slow_and_then_gone_is_outlived(one: Hosted) -> None:
+async def test_an_api_server_that_hangs_twice_and_is_then_gone_is_outlived(one: Hosted) -> None:
     body = await one.ready_pod()
     server = one.lab.apiserver
     for namespace in ("acme-prod", "globex-prod"):

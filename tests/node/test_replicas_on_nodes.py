@@ -7,30 +7,38 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
 from driftd.cluster import LeaseSettings
 from driftd.lab import Lab
+from driftd.paging import Page
+from driftd.paging.pages import page_of
+from driftd.store import Past, ReadOnly
 from tests.oracle.replay import Record
 from tests.support.control_plane import lacking
 from tests.support.faulty import EPOCH, OPEN, allow_all
 from tests.support.helm import NoHelmError
-from tests.support.hosted import NAMESPACE
+from tests.support.hosted import NAMESPACE, is_ready
 from tests.support.hosted_replicas import Around, HostedReplicas, hosted_replicas, name_of, replicas_on_nodes
 from tests.support.image import image_archive
 from tests.support.kube import Body, Kube, KubeError
 from tests.support.late_writes import MAILER, WORKER, Held, change_model
 from tests.support.pod_process import kill_process, stopped
 from tests.support.proxy import Fate, Request
+from tests.support.records import SteppingClock
 from tests.support.stage import DRIFTD
 
 pytestmark = [pytest.mark.node, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 LEASE_SECONDS = LeaseSettings().duration
+RENEW_SECONDS = LeaseSettings().renew_deadline
+ON_ITS_WAY = timedelta(seconds=1)
+"""So late a write that left in time may arrive where the machine has much else to do."""
 SLACK_SECONDS = 6.0
 """Above the lease until it heals again. The goal of 2 s is the bench's to hold: here the machine has other work."""
 OPENED = ("acme-prod", "default-deny")
@@ -196,6 +204,72 @@ async def epoch(two: HostedReplicas) -> int:
     """The one in the lease."""
     lease = await two.kube.get("Lease", NAMESPACE, "driftd")
     return int(lease["metadata"]["annotations"][EPOCH])
+
+
+async def test_answers_of_five_seconds_cost_the_lease_and_no_pod_and_all_is_healed_once_when_they_are_quick_again(
+    two: HostedReplicas,
+) -> None:
+    """Five seconds are more than a lease of 15 s outlasts: it is given up in time, and taken again afterwards."""
+    leader, standby = await two.both()
+    before, began = await epoch(two), datetime.now(UTC)
+    two.proxy.slow(5.0)
+    try:
+        await two.kube.merge("NetworkPolicy", *OPENED, OPEN)  # the lease has not run out: it may still be repaired
+        await two.until("the leader's pod says that nobody leads", lambda: unready(two, leader), 120.0)
+        await two.kube.create(allow_all("globex-prod", "hole"))
+        await two.kube.delete("LimitRange", "acme-prod", "limits")
+        await asyncio.sleep(RENEW_SECONDS)
+        late = [one for one in two.writes() if one.received > began + timedelta(seconds=RENEW_SECONDS) + ON_ITS_WAY]
+        assert late == [], "written after the lease's deadline"
+    finally:
+        two.proxy.slow(0.0)
+    started = time.monotonic()
+    pods = await two.both()
+    await two.sound()
+    print(f"\nled, Ready and healed {time.monotonic() - started:.1f} s after answers were quick again")
+    assert {identity(pod) for pod in pods} == {identity(pod) for pod in (leader, standby)}, "nothing was restarted"
+    assert await epoch(two) > before
+    repairs = Counter((one.verb, one.key.namespace, one.key.name) for one in two.writes())
+    assert repairs.keys() == {
+        ("update", *OPENED),
+        ("update", "globex-prod", "hole"),
+        ("delete", "globex-prod", "hole"),
+        ("create", "acme-prod", "limits"),
+    }
+    assert set(repairs.values()) == {1}
+    names = {past.seen.finding.ref.name for past in await told(two, began)}
+    assert names == {"default-deny", "hole", "limits"}
+    await two.until("every finding is closed", lambda: closed(two, began), 60.0)
+    pages = {page.about.name for page in await paged(two) if page.opened >= began}
+    assert {"hole"} <= pages <= names
+
+
+def identity(pod: Body) -> tuple[str, tuple[int, ...]]:
+    """A pod's uid, and how often its containers were started anew."""
+    return pod["metadata"]["uid"], tuple(status["restartCount"] for status in pod["status"]["containerStatuses"])
+
+
+async def unready(two: HostedReplicas, pod: Body) -> bool:
+    """Whether the kubelet has heard so."""
+    return not is_ready(await two.kube.get("Pod", NAMESPACE, name_of(pod)))
+
+
+async def told(two: HostedReplicas, since: datetime) -> list[Past]:
+    """The findings that were opened since then."""
+    return [past for past in (await two.evidence()).findings if past.seen.opened >= since]
+
+
+async def closed(two: HostedReplicas, since: datetime) -> bool:
+    return all(past.seen.closed for past in await told(two, since))
+
+
+async def paged(two: HostedReplicas) -> list[Page]:
+    assert two.home is not None
+    archive = ReadOnly.at(two.home.records, SteppingClock())
+    try:
+        return [page_of(one.page) for one in await archive.pages(limit=1000)]
+    finally:
+        await archive.close()
 
 
 async def test_a_rolling_restart_amid_tamperings_leaves_one_whole_chain(two: HostedReplicas) -> None:

@@ -304,8 +304,8 @@ async def _upgrade(home: Home, model: Sequence[str]) -> None:
         f"networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name={SCRAPERS}",
     ]
     await _helm(
-        home.helm,
-        "upgrade", "--install", "driftd", str(CHART), "--take-ownership",
+        home.helm,  # what other modules of the session applied from the manifests gives way
+        "upgrade", "--install", "driftd", str(CHART), "--take-ownership", "--force-conflicts",
         "--namespace", NAMESPACE, "--kubeconfig", str(home.lab.kubeconfig), "--set", ",".join(values),
     )  # fmt: skip
 
@@ -316,7 +316,7 @@ async def _helm(program: Path, *args: str) -> None:
 
 
 async def _remove(home: Home) -> None:
-    """As `helm uninstall` does; then what was there before, and the namespaces of the model."""
+    """As `helm uninstall` does; then what was there before, and the namespaces of the model. The API server is new."""
     async with Kube.connect(home.lab.kubeconfig) as kube:
         if home.helm is not None:
             await _helm(
@@ -339,6 +339,10 @@ async def _remove(home: Home) -> None:
         while made & {body["metadata"]["name"] for body in await kube.list("Namespace")}:
             assert time.monotonic() < deadline, "the platform's namespaces do not end"
             await asyncio.sleep(0.1)
+    # An API server whose last binding with a ConfigMap as parameter went never again learns of a changed one, until it
+    # is started anew (kubernetes/kubernetes#130887): the next installation's fence would let former leaders through.
+    await home.lab.apiserver.stop()
+    await home.lab.apiserver.start()
 
 
 async def _delete(kube: Kube, body: Body) -> None:

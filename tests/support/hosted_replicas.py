@@ -21,6 +21,7 @@ from tests.support.kube import Body, Kube
 from tests.support.postgres import postgres
 from tests.support.proxy import Proxy, fault_proxy
 from tests.support.replicas import holder
+from tests.support.stage import forget_other_databases
 
 COUNT = 2
 _POSTGRES_PORT = 5432
@@ -114,6 +115,7 @@ async def replicas_on_nodes(lab: Lab, archive: Path, folder: Path) -> AsyncItera
             *(f"secretFiles[{number}]={name}" for number, name in enumerate(("model-key", "way"))),
         )
         home = Home(lab, upstream.work, folder, helm, values, secrets, url)
+        await forget_other_databases(lab)
         await stack.enter_async_context(standing(home, archive, nodes=COUNT))
         yield Around(home, upstream, proxy)
 

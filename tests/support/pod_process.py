@@ -17,12 +17,11 @@ class Memory:
     """Bytes that a pod's container takes at one moment, and how often the kernel has killed in it for want of them.
 
     `resident` is the process's VmRSS, with the files that it maps. `held` is what its cgroup cannot give back: all but
-    file cache, also that of other processes in it. `working_set` is the kubelet's: all but the file cache that is idle.
+    file cache, also that of other processes in it.
     """
 
     resident: int
     held: int
-    working_set: int
     kills: int
 
 
@@ -64,16 +63,15 @@ def memory_of(pod: Body) -> Memory:
     if "memory" in places:  # version 1
         home = _CGROUPS / "memory" / places["memory"].lstrip("/")
         used, kills = "memory.usage_in_bytes", "memory.oom_control"
-        cache, idle = "total_cache", "total_inactive_file"
+        cache = "total_cache"
     else:
         home = _CGROUPS / places[""].lstrip("/")
         used, kills = "memory.current", "memory.events"
-        cache, idle = "file", "inactive_file"
+        cache = "file"
     stat, total = _numbers((home / "memory.stat").read_text()), int((home / used).read_text())
     return Memory(
         resident=status["VmRSS:"] * 1024,
         held=total - stat[cache],
-        working_set=total - stat[idle],
         kills=_numbers((home / kills).read_text())["oom_kill"],
     )
 

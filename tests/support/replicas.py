@@ -3,7 +3,7 @@
 Each is a process of its own with the shipped rights and settings.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,8 +53,8 @@ class Replicas:
             ((ref.namespace, ref.name) for ref in refs if ref.kind == "NetworkPolicy"), key=lambda one: one[::-1]
         )
 
-    async def start(self) -> Daemon:
-        """One more replica, ready: it leads, or knows who does."""
+    async def start(self, *, kubeconfig: Path | None = None, env: Mapping[str, str] | None = None) -> Daemon:
+        """One more replica, ready: it leads, or knows who does. Its way to the API server may be one of its own."""
         name = f"replica-{len(self.started) + 1}"
         env = {
             **shipped(),
@@ -62,9 +62,10 @@ class Replicas:
             "DRIFTD_PAGING__PAGERDUTY_KEY": next(iter(self.stand_in.keys)),
             "DRIFTD_PAGING__PAGERDUTY_URL": self.stand_in.url,
             "DRIFTD_PAGING__CA_FILE": str(self.stand_in.ca_file),
+            **(env or {}),
         }
         daemon = Daemon(
-            kubeconfig=self.kubeconfig,
+            kubeconfig=kubeconfig or self.kubeconfig,
             models=self.stage.models,
             data=self.folder / name,
             identity=name,
