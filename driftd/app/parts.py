@@ -147,6 +147,7 @@ class Parts:
             metrics=self.metrics,
         )
         store.watch(self._store_changed)
+        self._store_changed(store.state)
         inside = Inside(
             mirror=self.mirror,
             workloads=self.workloads,

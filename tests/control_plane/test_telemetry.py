@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from driftd.lab import Lab
 from driftd.telemetry import names
@@ -129,6 +130,29 @@ async def test_a_cycle_in_which_nothing_happened_sends_no_trace(scene: Stage, co
         "repaired",
         "drift",
     }
+
+
+async def test_no_alert_holds_of_a_daemon_that_is_well(scene: Stage, tmp_path: Path) -> None:
+    """Seen: `driftd_store_ok` was 0 from the start to the first outage, and DriftdStoreGone fired everywhere."""
+    rules = ROOT / "deploy" / "prometheus" / "rules.yaml"
+    alerts = {
+        rule["alert"]: rule["expr"]
+        for group in yaml.safe_load(rules.read_text())["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+    async with prometheus(tmp_path / "prometheus", scene.daemon.port, rules) as server:
+        holds: list[str] = []
+
+        async def well() -> bool:
+            scraped = await server.query("driftd_store_ok")
+            holds[:] = [name for name, expression in alerts.items() if await server.query(expression)]
+            return bool(scraped) and holds == ["DriftdWatchdog"]
+
+        try:
+            await scene.until("no alert holds", well, 30.0)  # one by one as the daemon gets to its first pass
+        except AssertionError as error:
+            raise AssertionError(f"{holds}\n{error}") from None
 
 
 async def test_a_real_prometheus_answers_every_query_of_the_dashboards_and_leads_from_a_bucket_to_its_trace(
