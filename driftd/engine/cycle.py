@@ -91,6 +91,7 @@ class Cycle:
         for _ in range(ROUNDS):
             comparison = self._compare(ticket.scope, work)
             if comparison is None:
+                self._setbacks.leave(ticket.scope)
                 await self._recording.ungoverned(ticket.scope)
                 return CycleEnd("ungoverned")
             if comparison.to_prove:
@@ -280,7 +281,8 @@ class Cycle:
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         if comparison.unknown or comparison.to_prove:
             return CycleEnd("unknown", work.pause, seen=governed_seen(comparison))
-        self._setbacks.settled(scope)
+        differing = {finding.ref for finding in comparison.findings}
+        self._setbacks.settled(scope, differing, self._clock.monotonic())
         if comparison.findings:
             return CycleEnd("drift", work.pause)
         if work.repaired:

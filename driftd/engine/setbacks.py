@@ -1,22 +1,28 @@
 """Writes that did not work, or are not tried: refused by the API server, failed for now, or waiting for others."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from driftd.values import ObjectRef, Scope, scope_of
+
+_SURE = 2
+"""Refusals of an object, while it differs, from which on they are told."""
 
 
 @dataclass(slots=True)
 class _Setback:
     pause: float
     until: float
+    refusals: int = 0
     refused: str = ""
 
 
 class Setbacks:
     """Remembers each object's last failure and how long to leave it alone; pauses double up to a bound.
 
-    A refused object is tried again as well, at the longest pause: admission and rights change without telling.
+    A refused object is tried again as well: admission and rights change without telling. Its first refusal is taken for
+    a failure. Trap: an API server that has just started answers 403 before it has read its roles and its admission
+    policies, and a hole stood open for the longest pause for want of a second try.
     """
 
     def __init__(self, *, first_seconds: float, longest_seconds: float) -> None:
@@ -27,14 +33,19 @@ class Setbacks:
         self._put_off: dict[Scope, Mapping[ObjectRef, str]] = {}
 
     def refuse(self, ref: ObjectRef, why: str, now: float) -> None:
-        """The server said no, and will again until something changes."""
-        self._objects[ref] = _Setback(self._longest, now + self._longest, why or "refused by the API server")
+        """The server said no; the second time it is believed, and `why` told."""
+        self.fail(ref, now)
+        setback = self._objects[ref]
+        setback.refusals += 1
+        setback.refused = why or "refused by the API server"
 
     def fail(self, ref: ObjectRef, now: float, retry_after: float | None = None) -> None:
         """It did not work this time. The server's own Retry-After counts where it is longer."""
         before = self._objects.get(ref)
-        pause = min(self._longest, before.pause * 2) if before else self._first
-        self._objects[ref] = _Setback(pause, now + max(pause, retry_after or 0.0), before.refused if before else "")
+        if before is None or now - before.until > self._longest:  # that was another trouble
+            self._objects[ref] = before = _Setback(self._first / 2, now)
+        before.pause = min(self._longest, before.pause * 2)
+        before.until = now + max(before.pause, retry_after or 0.0)
 
     def clear(self, ref: ObjectRef) -> None:
         """A write of this object went through."""
@@ -48,7 +59,7 @@ class Setbacks:
     def why_not(self, ref: ObjectRef) -> str:
         """Why the object cannot be repaired: the server refuses it, or it waits for another one; else empty."""
         setback = self._objects.get(ref)
-        if setback is not None and setback.refused:
+        if setback is not None and setback.refusals >= _SURE:
             return setback.refused
         return self._put_off.get(scope_of(ref), {}).get(ref, "")
 
@@ -65,6 +76,20 @@ class Setbacks:
         self._scopes[scope] = pause
         return pause
 
-    def settled(self, scope: Scope) -> None:
-        """The scope could be observed."""
+    def settled(self, scope: Scope, differing: Collection[ObjectRef], now: float) -> None:
+        """The scope could be observed, and these differ there: what does not is no setback, whoever saw to it.
+
+        Where something differs, others keep their pause: a plan may have to write what does not differ itself.
+        """
         self._scopes.pop(scope, None)
+        for ref, setback in [*self._objects.items()]:
+            if scope_of(ref) != scope or ref in differing:
+                continue
+            setback.refusals = 0
+            if not differing or setback.until <= now:
+                del self._objects[ref]
+
+    def leave(self, scope: Scope) -> None:
+        """Nothing is written there any more."""
+        self.settled(scope, (), 0.0)
+        self._put_off.pop(scope, None)

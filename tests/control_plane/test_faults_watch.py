@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from driftd.lab import Lab
-from tests.support.faulty import OPEN, Scene, allow_all, scene
+from tests.support.faulty import OPEN, Evidence, Scene, allow_all, scene
 from tests.support.proxy import Answer, Fate, Request, cutting, is_repair, is_watch_of
 
 pytestmark = [
@@ -171,6 +171,46 @@ async def test_a_server_that_answers_429_to_everything_is_given_the_time_it_asks
     await wired.sound()
     assert rule.seen < 200, "a storm must not be answered by a storm"
     assert await wired.epoch() == before, "the lease was not touched by the storm, so the term goes on"
+
+
+async def test_one_refusal_costs_half_a_second_and_a_repeated_one_is_told_until_somebody_else_sees_to_it(
+    wired: Scene,
+) -> None:
+    """Seen: a 403 of an API server that had just started kept a hole open for half a minute, and the next one too."""
+    said = Answer(403, "Forbidden", _STATUS.replace(b"429", b"403").replace(b"TooManyRequests", b"Forbidden"))
+
+    async def refused(_request: Request) -> Fate | Answer:
+        return said
+
+    async def blocked() -> bool:
+        return "blocked" in types(await wired.evidence())
+
+    def types(found: Evidence) -> list[str]:
+        return sorted(past.seen.finding.type.value for past in found.about("refused"))
+
+    loop = asyncio.get_running_loop()
+    wired.proxy.rule(is_repair, before=refused)
+    began = loop.time()
+    await wired.kube.create(allow_all("acme-prod", "refused"))
+    once = await wired.sound()
+    assert loop.time() - began < 10.0, "the longest pause is 30 s"
+    assert types(once) == ["unexpected"]
+
+    wired.proxy.rules.clear()
+    rule = wired.proxy.rule(is_repair, before=refused, times=10_000)
+    await wired.kube.create(allow_all("acme-prod", "refused"))
+    await wired.until("a finding says that the repair is refused", blocked)
+    await wired.kube.delete("NetworkPolicy", "acme-prod", "refused")
+    await wired.sound()
+    assert rule.seen < 10, "a refusal is no reason to hurry"
+
+    wired.proxy.rules.clear()
+    before = types(await wired.evidence())
+    began = loop.time()
+    await wired.kube.create(allow_all("acme-prod", "refused"))
+    after = types(await wired.sound())
+    assert loop.time() - began < 10.0
+    assert after.count("blocked") == before.count("blocked"), "an old refusal is no setback any more"
 
 
 _STATUS = (

@@ -89,4 +89,4 @@ def test_a_refused_object_and_a_stopped_kind_are_not_written_and_only_the_first_
     one.stopped.stop(quota, "it adds spec.new")
     left = one.left_alone(Comparison(HOME, (finding(WEB), finding(quota))), {}, 0.0, open_everywhere=0)
     assert {WEB, quota} <= left.stuck
-    assert left.again == (8.0,)
+    assert left.again == (1.0,)

@@ -26,27 +26,74 @@ def test_the_servers_own_wish_counts_where_it_is_longer() -> None:
     assert one.wait(QUOTA, 0.0) == 30.0
 
 
-def test_a_refused_object_is_named_and_tried_again_after_the_longest_pause() -> None:
+def test_a_refusal_is_tried_again_soon_and_told_when_it_is_repeated() -> None:
+    """Seen: an API server that had just been started answered 403 once, and the hole stood open for half a minute."""
+    one, now, waits, said = setbacks(), 0.0, [], []
+    for _ in range(5):
+        one.refuse(QUOTA, "admission said no", now)
+        waits.append(one.wait(QUOTA, now))
+        said.append(one.why_not(QUOTA))
+        now += waits[-1]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0]
+    assert said == ["", *["admission said no"] * 4]
+
+
+def test_a_failure_between_two_refusals_makes_them_no_less_sure() -> None:
     one = setbacks()
-    one.refuse(QUOTA, "admission said no", 0.0)
-    assert one.why_not(QUOTA) == "admission said no"
-    assert one.wait(QUOTA, 0.0) == 8.0
-    assert one.wait(QUOTA, 8.0) == 0.0
+    one.refuse(QUOTA, "no", 0.0)
+    one.fail(QUOTA, 1.0)
+    assert one.why_not(QUOTA) == ""
+    one.refuse(QUOTA, "still no", 3.0)
+    assert one.why_not(QUOTA) == "still no"
+    one.fail(QUOTA, 7.0)
+    assert one.why_not(QUOTA) == "still no"
+
+
+def test_a_trouble_of_long_ago_makes_no_pause_longer() -> None:
+    one = setbacks()
+    for now in (0.0, 1.0, 3.0, 7.0):
+        one.refuse(QUOTA, "no", now)
+    one.fail(QUOTA, 15.0 + 8.1)
+    assert (one.wait(QUOTA, 23.1), one.why_not(QUOTA)) == (1.0, "")
+
+
+def refused_for_good(*refs: ObjectRef) -> Setbacks:
+    one = setbacks()
+    for ref in refs * 2:
+        one.refuse(ref, "no", 0.0)
+    return one
 
 
 def test_a_write_that_went_through_clears_its_object_only() -> None:
-    one = setbacks()
-    one.refuse(QUOTA, "no", 0.0)
-    one.refuse(OTHER, "no", 0.0)
+    one = refused_for_good(QUOTA, OTHER)
     one.clear(QUOTA)
     assert (one.why_not(QUOTA), one.why_not(OTHER)) == ("", "no")
+
+
+def test_what_somebody_else_put_right_is_no_setback_any_more() -> None:
+    elsewhere = ObjectRef("", "ResourceQuota", "globex-prod", "quota")
+    one = refused_for_good(QUOTA, OTHER, elsewhere)
+    one.settled(Scope("acme-prod"), {OTHER}, 1.0)
+    assert one.wait(QUOTA, 1.0) == 1.0, "a plan may have to write it for the other one"
+    assert one.why_not(QUOTA) == ""
+    one.settled(Scope("acme-prod"), {OTHER}, 2.0)
+    assert [one.why_not(ref) for ref in (QUOTA, OTHER, elsewhere)] == ["", "no", "no"]
+    one.settled(Scope("acme-prod"), (), 2.0)
+    assert [one.why_not(ref) for ref in (OTHER, elsewhere)] == ["", "no"]
+
+
+def test_of_a_scope_that_nobody_governs_nothing_is_kept() -> None:
+    one = refused_for_good(QUOTA)
+    one.put_off(Scope("acme-prod"), {OTHER: "waits"})
+    one.leave(Scope("acme-prod"))
+    assert [one.why_not(ref) for ref in (QUOTA, OTHER)] == ["", ""]
 
 
 def test_a_scope_that_cannot_be_observed_waits_longer_each_time_until_it_can() -> None:
     one = setbacks()
     scope = Scope("acme-prod")
     assert [one.pause(scope) for _ in range(5)] == [1.0, 2.0, 4.0, 8.0, 8.0]
-    one.settled(scope)
+    one.settled(scope, (), 0.0)
     assert one.pause(scope) == 1.0
 
 

@@ -132,6 +132,9 @@ class Scene(Stage):
         last: list[str] = []
 
         async def recorded() -> bool:
+            if await self.metric("driftd_store_ok") != 1:
+                last[:] = ["the journal holds records that the database has not"]
+                return False
             found = await self.evidence()
             loose = [one.seen.finding.summary for one in found.findings if self._is_new(one)]
             last[:] = [f"unsettled {one}" for one in found.unsettled] + [f"open {one}" for one in loose]
