@@ -6,7 +6,7 @@ and the ordinary delta is taken between the two.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import count, islice, product
 from math import prod
 from typing import Final, TypeAlias
 
@@ -232,15 +232,22 @@ class _Dreamer:
     def _invent(self, selector: Selector) -> str | None:
         """A namespace that does not exist yet and that the selector matches."""
         for labels in self._tried(_options(values_of(selector), selector, but=_NAME)):
-            name = labels.pop(_NAME, SOMEWHERE)
+            asked = labels.pop(_NAME, "")
+            name = asked or self._free(labels)
             index = LabelIndex()
             index.add({**labels, _NAME: name})
-            if index.match(selector) and name not in self._snapshot.namespaces:
-                if self._namespaces.setdefault(name, labels) != labels:
-                    name = f"{name}-{len(self._namespaces)}"
-                    self._namespaces[name] = labels
+            if not index.match(selector) or name in self._snapshot.namespaces:
+                continue
+            if self._namespaces.setdefault(name, labels) == labels:
                 return name
+            self.complete = False  # another expression has it with other labels, and it cannot have both
         return None
+
+    def _free(self, labels: dict[str, str]) -> str:
+        """A name that no namespace has, but for one that is imagined with just these labels."""
+        names = (f"{SOMEWHERE}-{number}" if number else SOMEWHERE for number in count())
+        free = (name for name in names if name not in self._snapshot.namespaces)
+        return next(name for name in free if self._namespaces.get(name, labels) == labels)
 
     def _labellings(self, selector: Selector, view: NamespaceView | None) -> Iterator[tuple[tuple[str, str], ...]]:
         """Label sets that the selector matches, told apart by what else is looked at there."""

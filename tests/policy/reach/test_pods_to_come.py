@@ -171,6 +171,15 @@ def test_what_is_open_to_anybody_crosses_a_border_where_nobody_else_lives(
         assert ends & {"a/web", "a/db"}, "a pod that runs says more than one that may be made"
 
 
+@pytest.mark.parametrize("taken", [("",), ("", "-1"), ("", "-1", "-2")])
+def test_a_namespace_that_has_the_strangers_name_keeps_no_stranger_away(taken: tuple[str, ...]) -> None:
+    """Seen: an allow-all beside a namespace `any-other-namespace` crossed no tenant's border."""
+    decoys = [namespace(f"any-other-namespace{end}") for end in taken]
+    start = apply(snapshot_of(BESIDE, Dialect.KUBERNETES, RANGE), Edit(tuple(decoys)))
+    found = judge(start, apply(start, Edit((network_policy("a/wide", podSelector={}, ingress=[{}]),))), TENANTS)
+    assert (found.direction, found.crosses_tenant, found.within) == (Direction.LOOSENS, True, "")
+
+
 KEYS = st.sampled_from(["app", "tier", "team"])
 PLAIN: st.SearchStrategy[Selector] = st.one_of(
     st.builds(Has, KEYS), st.builds(In, KEYS, st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map(tuple))
