@@ -161,7 +161,7 @@ class World:
 
     @property
     def _as_labelled(self) -> bool:
-        """Whether nothing stands open."""
+        """Whether the standing cluster is the labelled one: nothing stands open, and there are no admin policies."""
         return not (self._open or self._admins.taken)
 
     def _judged_admin(self, difference: Difference) -> Judgement:

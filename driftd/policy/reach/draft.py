@@ -64,7 +64,7 @@ class Draft:
         self.before = before
         self.core = before.core
         self.spaces: dict[str, Space] = {}
-        self.in_force: set[Policy] = set()
+        self.put_now: set[Policy] = set()  # also what was removed again: an edit mentions policies so
         self._cluster = before.cluster
         self._cluster_changed: list[Policy] = []
         self._touched: set[str] = set()
@@ -172,7 +172,7 @@ class Draft:
             changed.append(old)
         policies[policy.ref] = policy
         changed.append(policy)
-        self.in_force.add(policy)
+        self.put_now.add(policy)
         if not policy.namespace:
             self._cluster = replace(self._cluster, policies=policies)
 
@@ -266,7 +266,7 @@ class Draft:
                 continue
             found[ref] = policy
             changed.append(policy)
-            self.in_force.add(policy)
+            self.put_now.add(policy)
             if have is not None:
                 changed.append(have)
         changed.extend(policy for ref, policy in mine.items() if ref not in theirs)

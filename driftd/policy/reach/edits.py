@@ -58,7 +58,7 @@ def align(other: Snapshot, onto: Snapshot) -> Snapshot:
 
 def _finish(before: Snapshot, draft: Draft) -> Snapshot:
     core = before.core
-    fresh = [policy for policy in draft.changed() if policy in draft.in_force]
+    fresh = [policy for policy in draft.changed() if policy in draft.put_now]
     said = set[Leaf]()
     for policy in fresh:
         said |= core.watch.add(policy)
