@@ -46,11 +46,16 @@ async def guards(
 ) -> tuple[Guard, Guard]:
     """The fence and the bounds, as they treat the login in use. Never raises for what a cluster may answer.
 
-    A fence that lets in is asked once more: the epoch may have been raised a moment ago.
+    A fence that lets in is asked once more: the epoch may have been raised a moment ago. Where nobody says which epoch
+    rules, it is asked for 0, which no term ever had: one that refuses only that may stand still, so nothing is known.
     """
     fenced = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
     bounded = f"/api/v1/namespaces/{namespace}/configmaps"
-    former = await _former_epoch(session, namespace)
+    former, unknown = 0, ""
+    try:
+        former = max(0, await EpochParameter(session, namespace).ruling() - 1)
+    except ClusterError as error:
+        unknown = str(error)
     nobody = {"name": DRY_RUN, "namespace": namespace, "annotations": {EPOCH: str(former)}}
     stale: Body = {
         "apiVersion": "networking.k8s.io/v1",
@@ -63,15 +68,9 @@ async def guards(
     if fence.holds is False:
         await sleep(_LAG)
         fence = await _tried(session, FENCE_POLICY, fenced, stale, f"a write of epoch {former}")
+    if fence.holds and unknown:
+        fence = Guard(FENCE_POLICY, holds=None, why=unknown)
     return fence, await _tried(session, BOUNDS_POLICY, bounded, stray, "a foreign ConfigMap")
-
-
-async def _former_epoch(session: Session, namespace: str) -> int:
-    """The one below that which rules; 0, which no term ever had, where none rules yet or nobody says."""
-    try:
-        return max(0, await EpochParameter(session, namespace).ruling() - 1)
-    except ClusterError:
-        return 0
 
 
 async def _tried(session: Session, policy: str, path: str, body: Body, what: str) -> Guard:

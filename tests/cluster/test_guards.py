@@ -50,6 +50,27 @@ async def test_the_fence_is_asked_for_the_epoch_that_was_over_last(
         assert found == Guard(FENCE_POLICY, holds=False, why=f"a write of epoch {epoch} would be let in")
 
 
+async def test_whether_a_fence_holds_is_not_known_where_the_ruling_epoch_cannot_be_read(
+    server: ApiServer, session: Session, clock: HandClock
+) -> None:
+    """A frozen fence refuses epoch 0 as well: with a refused GET of its ConfigMap it seemed to hold."""
+    server.fail("GET", "configmaps", answer(403, status(403, "Forbidden", "no such right")))
+    server.fail("POST", "networkpolicies", answer(403, denial(FENCE_POLICY)))
+    server.fail("POST", "configmaps", answer(403, denial(BOUNDS_POLICY)))
+    fence, bounds = await guards(session, "driftd", clock.sleep)
+    assert (fence.holds, bounds.holds) == (None, True)
+    assert "configmaps/driftd-fence" in fence.why
+    assert "no such right" in fence.why
+
+
+async def test_a_fence_that_lets_epoch_0_in_does_not_hold_whatever_rules(
+    server: ApiServer, session: Session, clock: HandClock
+) -> None:
+    server.fail("GET", "configmaps", answer(403, status(403, "Forbidden", "no such right")))
+    fence = (await guards(session, "driftd", clock.sleep))[0]
+    assert fence == Guard(FENCE_POLICY, holds=False, why="a write of epoch 0 would be let in")
+
+
 @pytest.mark.parametrize("policy", ["other", BOUNDS_POLICY])
 async def test_a_refusal_by_somebody_else_tells_nothing(server: ApiServer, session: Session, policy: str) -> None:
     server.fail("POST", "networkpolicies", answer(403, denial(policy)))

@@ -103,6 +103,28 @@ async def test_a_right_that_was_taken_away_is_named_with_its_remedy(patient: Pat
             await asyncio.sleep(0.1)
 
 
+async def test_whether_the_fence_holds_is_unknown_to_who_may_not_read_the_ruling_epoch(patient: Patient) -> None:
+    admin = patient.login.admin
+    own = await admin.get("Role", "driftd", "driftd")
+    less = [rule for rule in own["rules"] if rule.get("resourceNames") != ["driftd-fence"]]
+    assert less != own["rules"]
+    try:
+        await admin.merge("Role", "driftd", "driftd", {"rules": less})
+        async with asyncio.timeout(20):
+            while len(found := await patient.lacks()) < 3:
+                await asyncio.sleep(0.1)
+        assert sorted((one["subject"], one["state"]) for one in found.values()) == [
+            ("driftd-fence", "unknown"),
+            ("right", "missing"),
+            ("right", "missing"),
+        ]
+    finally:
+        await admin.merge("Role", "driftd", "driftd", {"rules": own["rules"]})
+    async with asyncio.timeout(20):
+        while await patient.lacks():
+            await asyncio.sleep(0.1)
+
+
 async def test_a_policy_that_binds_nobody_is_missing(patient: Patient) -> None:
     kind = "ValidatingAdmissionPolicyBinding"
     admin = patient.login.admin
