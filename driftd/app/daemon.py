@@ -29,6 +29,9 @@ _log = structlog.get_logger()
 _FIRST_READING_SECONDS = 5.0
 """How long a restarted daemon waits for its source before it heals by the last good model."""
 
+_STANDBY_SECONDS = 60.0
+"""How long a replica waits for its first term before it asks, as a stand-by, what the guards do."""
+
 COLLECTED_AFTER = (20_000, 5, 80)
 """Objects made before the garbage collector looks, and how often it looks at older ones. Reading a model of a thousand
 namespaces makes millions of objects and hardly a cycle: at the usual 700, a fifth of that time is spent looking. A look
@@ -120,9 +123,12 @@ class Daemon:
         await self._parts.elector.run(self._term)
 
     async def _term(self, term: Term) -> None:
-        """Pages are taken over before the first finding of the term is recorded."""
+        """Pages are taken over before the first finding of the term is recorded; no repair waits for the guards."""
         await self._parts.paging.pager.activate()
-        await self._parts.leadership.lead(term)
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(self._warn_of_guards(), name="guards")
+            await self._parts.leadership.lead(term)
+            asking.cancel()
 
     async def _model(self) -> None:
         """The model is read while the mirrors are filled, which takes the server's time as well."""
@@ -139,12 +145,17 @@ class Daemon:
         await self._parts.watching.settled()
         await warn_of_rights(self._parts.session, self._parts.settings.namespace, self._parts.settings.lease.name)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._warn_of_guards(), name="guards")
+            group.create_task(self._stand_by(), name="stand-by")
             await self._parts.audits.run()
 
+    async def _stand_by(self) -> None:
+        """A replica without a term asks once: what it lacks, or its API server, is to be known before it must lead."""
+        await self._parts.elector.pace.sleep(_STANDBY_SECONDS)
+        if not self._parts.elector.epoch:
+            await self._warn_of_guards()
+
     async def _warn_of_guards(self) -> None:
-        elector = self._parts.elector
-        await warn_of_guards(self._parts.session, self._parts.settings.namespace, elector.pace, lambda: elector.leading)
+        await warn_of_guards(self._parts.session, self._parts.settings.namespace, self._parts.elector.pace)
 
     async def _follow_workloads(self) -> None:
         await self._parts.first_model.wait()

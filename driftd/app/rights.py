@@ -1,6 +1,5 @@
-"""Said at start: the rights this login lacks, those it has that driftd must not have, and the policies that hold it."""
+"""Said of this login: the rights it lacks, those it has that driftd must not have, and the policies that hold it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -22,9 +21,6 @@ from driftd.values import Resource
 
 RBAC = "deploy/manifests/rbac.yaml"
 ADMISSION = "deploy/manifests/admission.yaml"
-_STANDBY_SECONDS = 60.0
-"""How long a replica waits for a term of its own before it asks what the guards do."""
-
 _log = structlog.get_logger()
 
 
@@ -64,17 +60,14 @@ async def warn_of_rights(session: Session, namespace: str, lease: str) -> None:
         _log.warning("rights.unknown", why=str(error))
 
 
-async def warn_of_guards(session: Session, namespace: str, pace: Pace, leads: Callable[[], bool]) -> None:
-    """Log which of the two admission policies does not hold this login, once `leads` says so, or after a minute.
+async def warn_of_guards(session: Session, namespace: str, pace: Pace) -> None:
+    """Log which of the two admission policies does not hold this login.
 
-    A fence that stands still refuses what is below the epoch it has: only when a term has raised the epoch above that
-    does it let anything in. Another's name in the Lease says no such thing: its holder may be dead, or about to begin.
-    Without the fence a leader that was replaced is held by nothing but its own clock (the deadline that each write
-    checks), and by the uid and resourceVersion its writes carry.
+    To be asked at each beginning of a term: a fence that stands still refuses what is below the epoch it has, and lets
+    in what is below the ruling one only once a term has raised that. Without the fence a leader that was replaced is
+    held by nothing but its own clock (the deadline that each write checks), and by the uid and resourceVersion its
+    writes carry.
     """
-    until = pace.clock.monotonic() + _STANDBY_SECONDS
-    while not leads() and pace.clock.monotonic() < until:
-        await pace.sleep(1.0)
     for guard in await guards(session, namespace, pace.sleep):
         if guard.holds is False:
             _log.error("guard.missing", policy=guard.policy, why=guard.why, remedy=f"apply {ADMISSION}")
