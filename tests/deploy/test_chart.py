@@ -162,6 +162,14 @@ def test_the_chart_governs_every_kind_that_driftd_governs_and_deletes_of_closed_
         assert f"'{plural}.{group}'" in named if group else f"'{plural}'" in named
 
 
+def test_an_uninstall_keeps_the_fence_and_nothing_else(shipped: list[Body]) -> None:
+    kept = [body["kind"] for body in shipped if "helm.sh/resource-policy" in body["metadata"].get("annotations", {})]
+    fence = [body["kind"] for body in shipped if body["metadata"]["name"] == "driftd-fence"]
+    assert kept == fence == ["ConfigMap", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]
+    for kind in fence:
+        assert one(shipped, kind, "driftd-fence")["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
 def test_without_calico_its_kinds_are_only_read() -> None:
     bodies = documents(template("--set", "calico.governed=false"))
     writes = {key for key, verbs in granted(one(bodies, "ClusterRole")).items() if "update" in verbs}

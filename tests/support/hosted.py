@@ -316,16 +316,18 @@ async def _helm(program: Path, *args: str) -> None:
 
 
 async def _remove(home: Home) -> None:
-    """As `helm uninstall` does; then what was there before, and the namespaces of the model. The API server is new."""
+    """As `helm uninstall` does; then what that keeps, what was there before, and the model's namespaces.
+
+    The API server is new.
+    """
     async with Kube.connect(home.lab.kubeconfig) as kube:
         if home.helm is not None:
             await _helm(
                 home.helm, "uninstall", "driftd", "--namespace", NAMESPACE, "--kubeconfig", str(home.lab.kubeconfig)
             )
-        else:
-            for body in reversed(_plain_manifests()):
-                if body["kind"] != "Namespace":
-                    await _delete(kube, body)
+        for body in reversed(_plain_manifests()):
+            if body["kind"] != "Namespace":
+                await _delete(kube, body)
         for body in reversed(_given(home)):
             if body["metadata"]["name"] != NAMESPACE:
                 await _delete(kube, body)
