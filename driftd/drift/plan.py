@@ -68,9 +68,7 @@ def plan(
         return Plan(comparison.scope, held=(*sorter.held, f"{home} does not exist: nothing can be written into it"))
     left = [*sorter.left, *((None, live.objects[ref]) for ref in unreadable if ref in live.objects)]
     stable = _untouched(comparison, governed, live)
-    unwritable = set(blocked)
-    if len(writable) + len(skipped) + len(unknown) > 1:  # a single write needs nothing closed meanwhile
-        unwritable |= {one.ref for one, _ in stable if governed.mode_of(one.ref.kind) is Mode.REPORT}
+    unwritable = {*blocked, *(one.ref for one, _ in stable if governed.mode_of(one.ref.kind) is Mode.REPORT)}
     return stages.plan(writable, skipped, unknown=unknown, stable=stable, unwritable=unwritable, left=left)
 
 

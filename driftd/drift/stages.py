@@ -74,29 +74,28 @@ class Stages:
         """Order the repairs.
 
         `skipped` are repairs that cannot be done now, and `unknown` objects in a state that nobody knows: while one of
-        them may allow more than it should, nothing is opened. `stable` are canonical objects that stand and stay, with
-        what lives of them; those among `unwritable` cannot be closed meanwhile either. `left` are objects that differ
-        and that nobody means to write, or can.
+        them may allow more than it should, nothing is opened, so what stands is not closed either. `stable` are
+        canonical objects that stand and stay, with what lives of them; those among `unwritable` cannot be closed.
+        `left` are objects that differ and that nobody means to write, or can.
         """
-        calico = [one for one in repairs if one.ref.group == CALICO]
-        namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
-        tiered = Tiered(self.writer, calico, stable, namespaces)
-        left = [*left, *((one.desired, one.live) for one in skipped)]
-        seen = {live.ref for _, live in left if live is not None}
-        impossible = tiered.impossible(unwritable, left, [ref for ref in unknown if ref not in seen])
-        why = "it would put rules of {} in force, which cannot be closed now"
-        waiting = {one.ref: why.format(other) for one, other in impossible}
-        self.held += [f"{ref} waits: {words}" for ref, words in waiting.items()]
-        skipped = [*skipped, *(one for one, _ in impossible)]
-        repairs = [one for one in repairs if one.ref not in waiting]
         together = [one for one in repairs if _must_wait_for_others(one)]
         cover = _Cover(self.writer, [*(desired for desired, _ in stable), *self._kept_selections(together)])
         doubts = [ref for ref in unknown if bears_flows(ref)]
         doubts += [one.ref for one in skipped if self._is_looser(one, cover)]
-        if len(together) + len(doubts) > 1:
-            doubts += [one.ref for one in together if one.ref in self.waiting and is_pivot(one, self.writer)]
-            self._in_stages(together, doubts, cover)
-            self._in_tiers(together, doubts, stable)
+        several = len(together) + len(doubts) > 1  # a single write needs nothing closed meanwhile
+        fought = [one.ref for one in together if several and one.ref in self.waiting and is_pivot(one, self.writer)]
+        left = [*left, *((one.desired, one.live) for one in skipped)]
+        seen = {live.ref for _, live in left if live is not None}
+        tiered = self._tiered(together, stable)
+        waiting = tiered.impossible(unwritable if several else (), left, [ref for ref in unknown if ref not in seen])
+        doubts += [one.ref for one in together if one.ref in waiting and self._is_looser(one, cover)]
+        causes = [*doubts, *fought]
+        put_off = {**(tiered.closing(causes[0]) if causes else {}), **waiting}
+        self.held += [f"{ref} waits: {words}" for ref, words in put_off.items()]
+        together = [one for one in together if one.ref not in put_off]
+        if several:
+            self._in_stages(together, causes, cover)
+            self._in_tiers(together, causes, stable)
         else:
             self._at_once(together)
         self._at_once([one for one in repairs if not _must_wait_for_others(one)])
@@ -104,7 +103,9 @@ class Stages:
         writes = (*self._home, *self._tightening, *opening, *self._deleting)
         if len(writes) > MOST_WRITES:
             self.held.append(f"more than {MOST_WRITES} writes: the others wait for the next look")
-        return Plan(scope=self.scope, writes=writes[:MOST_WRITES], held=tuple(self.held), waiting=waiting)
+        return Plan(
+            scope=self.scope, writes=writes[:MOST_WRITES], held=tuple(self.held), waiting=put_off if doubts else waiting
+        )
 
     def _at_once(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
@@ -145,11 +146,9 @@ class Stages:
         self, repairs: Sequence[Repair], doubts: Sequence[ObjectRef], stable: Sequence[tuple[Desired, Live]]
     ) -> None:
         """The same for Calico's kinds, whose rules stand in an order (`tiered.py`)."""
-        mine = [one for one in repairs if one.ref.group == CALICO]
-        if not mine or all(one.ref in self.waiting for one in repairs):
+        if all(one.ref in self.waiting for one in repairs):
             return
-        namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
-        for step in sorted(Tiered(self.writer, mine, stable, namespaces).steps(), key=lambda one: one.phase):
+        for step in sorted(self._tiered(repairs, stable).steps(), key=lambda one: one.phase):
             if step.phase < Phase.PIVOT:
                 self._tightening.append(step.write)
             elif self._waits(step.repair, doubts):
@@ -159,6 +158,10 @@ class Stages:
             else:
                 when = _Step.PIVOT if step.phase is Phase.PIVOT else _Step.REPLACE
                 self._opening.append((when, step.rank, step.repair.ref, step.write))
+
+    def _tiered(self, repairs: Sequence[Repair], stable: Sequence[tuple[Desired, Live]]) -> Tiered:
+        namespaces = sum(one.ref.kind == "Namespace" for one in repairs)
+        return Tiered(self.writer, [one for one in repairs if one.ref.group == CALICO], stable, namespaces)
 
     def _make(self, repair: Repair, doubts: Sequence[ObjectRef], cover: "_Cover") -> None:
         if self.writer.isolates_only(repair.wanted()):

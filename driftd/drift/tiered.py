@@ -77,16 +77,18 @@ class Tiered:
 
     def impossible(
         self, unwritable: Collection[ObjectRef], left: Sequence[Sides], unproved: Iterable[ObjectRef]
-    ) -> list[tuple[Repair, ObjectRef]]:
-        """The repairs that would let through more than the model does for a while, each with what makes it so.
+    ) -> dict[ObjectRef, str]:
+        """The repairs that would let through more than the model does for a while, each with a sentence that says why.
 
         That is a policy that stands, has to be closed meanwhile, and cannot be written; or, where a Tier is made again,
         an object that is `left` as it is (it cannot be written, or is only reported): a policy that allows, whose rules
         come forward with its tier before what has denied meanwhile, or one without which those of the tier allow more.
         What cannot be read, or is not known yet (`unproved`), may allow.
         """
-        standing = [(one.ref, self.writer.spec_of(one)) for one, _ in self._to_close() if one.ref in unwritable]
-        held = {one.ref: ref for one in self._forcing for ref, spec in standing if self._touches(one, spec)}
+        held: dict[ObjectRef, str] = {}
+        for repair, ref in self._closing():
+            if ref in unwritable:
+                held[repair.ref] = f"it would have {ref} closed meanwhile, which cannot be written now"
         made = [one for one in self._forcing if one.ref.kind == "Tier" and one.goal is Goal.EXIST]
         opening: dict[str | None, ObjectRef] = {}
         for _, live in left if made else ():
@@ -95,10 +97,28 @@ class Tiered:
         for ref in filter(self._is_policy, unproved):
             opening.setdefault(None, ref)
         for one in made:
-            blocker = opening.get(one.ref.name) or opening.get(None) or self._lacking(one.ref.name, left)
+            blocker = opening.get(one.ref.name) or opening.get(None)
+            lacking = self._lacking(one.ref.name, left)
             if blocker is not None:
-                held[one.ref] = blocker
-        return [(one, held[one.ref]) for one in self._forcing if one.ref in held]
+                held[one.ref] = f"it would put rules of {blocker} in force, which cannot be closed now"
+            elif lacking is not None:
+                held[one.ref] = f"its policies may allow too much while {lacking} is not as the model has it"
+        return held
+
+    def closing(self, until: ObjectRef) -> dict[ObjectRef, str]:
+        """The repairs for which canonical policies have to be closed, which could not be opened again before `until`.
+
+        Each with a sentence that says so.
+        """
+        return {
+            repair.ref: f"it would have {ref} closed until {until} is proved absent or can be put right"
+            for repair, ref in self._closing()
+        }
+
+    def _closing(self) -> Iterator[tuple[Repair, ObjectRef]]:
+        for desired, _ in self._to_close():
+            spec = self.writer.spec_of(desired)
+            yield from ((one, desired.ref) for one in self._forcing if self._touches(one, spec))
 
     def _lacking(self, tier: str, left: Iterable[Sides]) -> ObjectRef | None:
         """What is not as the model has it, so that policies that stand in a tier may allow more than they should."""
