@@ -156,7 +156,8 @@ class Tiered:
             else:
                 yield from self._pivot(repair)
         for desired, live in self._to_close():
-            cause = self._forcing[0].finding
+            spec = self.writer.spec_of(desired)
+            cause = next(one.finding for one in self._forcing if self._touches(one, spec))
             yield from self._close(Repair(cause, live.ref, Goal.EQUAL, desired, live), Phase.FINAL)
 
     def _to_close(self) -> Iterator[tuple[Desired, Live]]:

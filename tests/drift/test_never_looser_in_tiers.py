@@ -340,6 +340,16 @@ def test_a_canonical_policy_is_not_closed_while_a_set_is_being_changed_back_and_
     assert any(one.startswith("Tier driftd waits") for one in planned.held)
 
 
+def test_a_policy_that_is_closed_on_the_way_is_written_for_the_finding_that_asks_for_it() -> None:
+    watch = closed_by(MOVED)
+    findings = {one.id: one.ref.name for one in watch.store.look(watch.governed).findings}
+    causes: dict[str, set[str]] = {}
+    for write in watch.store.plan(watch.governed).writes:
+        causes.setdefault(write.ref.name, set()).add(findings[write.finding])
+    assert causes["driftd.mine"] == {"driftd"}
+    assert causes["x.by-set"] <= {"x", "s"}
+
+
 def test_a_tier_is_not_made_again_while_a_rogue_that_allows_waits_in_it_and_cannot_be_written() -> None:
     spec = {"tier": "driftd", "selector": "all()", "types": ["Ingress"], "ingress": [{"action": "Allow"}]}
     rogue = calico("GlobalNetworkPolicy", "driftd.rogue", spec)
