@@ -60,8 +60,7 @@ class Patience:
             for ref in (finding.ref, twin_ref(finding.ref)):
                 if ref in self.stopped:  # its lift has every scope looked at again
                     stuck.add(ref)
-                setback = self.setbacks.wait(ref, now)
-                if setback > 0:
-                    stuck.add(ref)
-                    again.append(setback)
+        paused = self.setbacks.paused(comparison.scope, now)  # a policy that is closed for others has no finding
+        stuck.update(paused)
+        again += paused.values()
         return LeftAlone(frozenset(waiting), frozenset(stuck), tuple(again))

@@ -56,6 +56,11 @@ class Setbacks:
         setback = self._objects.get(ref)
         return max(0.0, setback.until - now) if setback else 0.0
 
+    def paused(self, scope: Scope, now: float) -> dict[ObjectRef, float]:
+        """The objects of a scope that are left alone, each with the seconds, whether or not they differ."""
+        waits = {ref: self.wait(ref, now) for ref in self._objects if scope_of(ref) == scope}
+        return {ref: wait for ref, wait in waits.items() if wait > 0}
+
     def why_not(self, ref: ObjectRef) -> str:
         """Why the object cannot be repaired: the server refuses it, or it waits for another one; else empty."""
         setback = self._objects.get(ref)

@@ -333,6 +333,20 @@ def test_a_canonical_policy_is_not_closed_while_a_set_that_it_does_not_go_by_is_
     watch.assert_canonical()
 
 
+def test_a_tier_waits_while_a_policy_that_it_would_close_is_refused_but_alone_it_is_made_at_once() -> None:
+    mine = calico("GlobalNetworkPolicy", "driftd.mine", OPEN)
+    watch = closed_by(MOVED, calico("Tier", "x", {"order": 101, "defaultAction": "Pass"}))
+    planned = watch.store.plan(watch.governed, blocked=frozenset({ref(mine)}))
+    why = "it would have GlobalNetworkPolicy driftd.mine closed meanwhile, which cannot be written now"
+    assert {one.name: words for one, words in planned.waiting.items()} == {"driftd": why}
+    alone = closed_by(
+        calico("GlobalNetworkSet", "s", {"nets": ["203.0.113.0/24"]}, labels={"kind": "s"}),
+        calico("Tier", "x", {"order": 101, "defaultAction": "Pass"}),
+    )
+    planned = alone.store.plan(alone.governed, blocked=frozenset({ref(mine)}))
+    assert [(one.ref.kind, one.ref.name) for one in planned.writes] == [("Tier", "driftd")]
+
+
 def test_a_canonical_policy_is_not_closed_while_a_set_is_being_changed_back_and_forth_and_nobody_is_told() -> None:
     watch = closed_by(MOVED, calico("Tier", "x", {"order": 101, "defaultAction": "Pass"}))
     planned = watch.store.plan(watch.governed, waiting=frozenset({ref(MOVED)}))

@@ -10,7 +10,7 @@ from driftd.telemetry import Metrics
 from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, Severity
 from tests.support.drift_scope import policy_ref
 
-HOME = Scope("acme-prod")
+HOME = Scope("acme")
 WEB, API = policy_ref("web"), policy_ref("api")
 
 
@@ -90,3 +90,16 @@ def test_a_refused_object_and_a_stopped_kind_are_not_written_and_only_the_first_
     left = one.left_alone(Comparison(HOME, (finding(WEB), finding(quota))), {}, 0.0, open_everywhere=0)
     assert {WEB, quota} <= left.stuck
     assert left.again == (1.0,)
+
+
+def test_a_refused_object_that_does_not_differ_itself_is_not_written_for_others_until_its_pause_is_over() -> None:
+    """Seen: a canonical policy that could not be closed for a tier was written again in each round of a cycle."""
+    one = patience()
+    one.setbacks.refuse(API, "admission said no", 0.0)
+    comparison = Comparison(HOME, (finding(WEB),))
+    left = one.left_alone(comparison, {}, 0.25, open_everywhere=0)
+    assert left.stuck == {API}
+    assert left.again == (0.75,)
+    assert not one.left_alone(comparison, {}, 1.0, open_everywhere=0).stuck
+    elsewhere = Comparison(Scope("globex"), (finding(WEB),))
+    assert not one.left_alone(elsewhere, {}, 0.25, open_everywhere=0).stuck
