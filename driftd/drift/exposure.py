@@ -143,10 +143,11 @@ def _misdirected(
             continue
         found = [owners[address] for address in map(plain, one.addresses) if address in owners]
         strangers = [pod for pod in found if pod.namespace != one.namespace]
-        if strangers:
-            yield _misdirection(compiled, tenancy, one, strangers)
-        elif one.more:
+        apart = [pod for pod in strangers if tenancy.apart(one.namespace, pod.namespace)]
+        if one.more and not apart:
             yield _overgrown(compiled, one)
+        elif strangers:
+            yield _misdirection(compiled, tenancy, one, min(apart or strangers, key=str), crosses=bool(apart))
 
 
 def unkept(compiled: Compiled, beyond: Iterable[tuple[str, str]]) -> Iterator[Finding]:
@@ -240,34 +241,24 @@ def _exposure(compiled: Compiled, service: LiveService, ways: list[str], pods: I
     return _finding(compiled, FindingType.EXPOSED, ref, summary, witness, crosses=bool(service.external_ips))
 
 
-@dataclass(frozen=True, slots=True)
-class _Led:
-    """Where a slice leads."""
-
-    pod: Pod
-    apart: bool
-
-
-def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, strangers: Iterable[Pod]) -> Finding:
-    led = [_Led(pod, tenancy.apart(one.namespace, pod.namespace)) for pod in strangers]
-    worst = max(led, key=lambda each: each.apart)
+def _misdirection(compiled: Compiled, tenancy: Tenancy, one: LiveSlice, pod: Pod, *, crosses: bool) -> Finding:
     protocol, number = one.ports[0] if one.ports else ("TCP", 0)
     service = shown(one.service, 80) or "(no Service)"
     witness = Witness(
         f"callers of Service {one.namespace}/{service}",
-        f"{worst.pod.namespace}/{worst.pod.workload}",
+        f"{pod.namespace}/{pod.workload}",
         protocol,
         str(number) if number else "any",
     )
     ref = slice_ref(one)
-    whose = tenancy.tenant(worst.pod.namespace)
-    of = f" of tenant {whose}" if worst.apart and whose else ""
+    whose = tenancy.tenant(pod.namespace)
+    of = f" of tenant {whose}" if crosses and whose else ""
     summary = (
-        f"{ref} leads callers of Service {service} to pod {worst.pod}{of}, which is in another namespace; whatever "
+        f"{ref} leads callers of Service {service} to pod {pod}{of}, which is in another namespace; whatever "
         "forwards to that Service reaches it with its own permissions. driftd writes no EndpointSlices: delete it, or "
         "the addresses in it"
     )
-    return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=worst.apart)
+    return _finding(compiled, FindingType.MISDIRECTED, ref, summary, witness, crosses=crosses)
 
 
 def _overgrown(compiled: Compiled, one: LiveSlice) -> Finding:

@@ -238,6 +238,16 @@ def test_an_address_that_cannot_be_read_may_lead_anywhere() -> None:
     assert "cannot be read" in one.summary
 
 
+@pytest.mark.parametrize("last", ["10.244.1.5", "10.244.1.0x5"])
+def test_an_address_of_ones_own_tenant_makes_no_milder_what_may_lead_anywhere(last: str) -> None:
+    """Seen: a slice that began with such an address was HIGH, though its thousand and first was another tenant's."""
+    many = [f"10.9.{n >> 8 & 255}.{n & 255}" for n in range(999)]
+    (one,) = led("desk", "10.244.2.6", *many, last)
+    assert one.severity is Severity.CRITICAL
+    (one,) = led("desk", "10.244.2.6", "10.244.1.5", *many, last)
+    assert (one.severity, one.witness and one.witness.target) == (Severity.CRITICAL, "shop/db")
+
+
 def test_host_names_finished_pods_and_nodes_lead_to_nobody() -> None:
     assert led("desk", "10.244.1.5", kind="FQDN") == []
     over = Pod("shop", "job", {}, ips=("10.244.1.9",), finished=True)
