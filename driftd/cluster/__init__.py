@@ -35,7 +35,7 @@ from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.truth import KindNotServed, Truth
 from driftd.cluster.watchers import Watchers
 from driftd.cluster.wire import ObjectReader
-from driftd.cluster.workloads import POD, SERVICE, SLICE, WORKLOADS, Name, WorkloadMirror, WorkloadWatchers
+from driftd.cluster.workloads import POD, SERVICE, SLICE, WORKLOADS, Name, News, WorkloadMirror, WorkloadWatchers
 from driftd.cluster.writer import FIELD_MANAGER, NamespaceDeletion, Writer
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "Mirror",
     "Name",
     "NamespaceDeletion",
+    "News",
     "NotFound",
     "NotLeading",
     "Notice",

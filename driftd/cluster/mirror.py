@@ -120,6 +120,11 @@ class Mirror:
             return False
         return self._spare(ref)
 
+    def is_gone(self, live: Live) -> bool:
+        """Whether the deletion of this very object was told, or proved, not long ago."""
+        store = self._stores.get((live.ref.group, live.ref.kind))
+        return store is not None and live.uid in store.buried
+
     def recount(self, resource: Resource, namespaces: Collection[str]) -> None:
         """A look at every object of the kind has met some that are left out in these namespaces only."""
         self._store(resource).left_out.intersection_update(namespaces)

@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
@@ -49,6 +50,14 @@ Name: TypeAlias = tuple[str, str]
 """Namespace and name."""
 Value: TypeAlias = Pod | LiveService | LiveSlice
 _Part = TypeVar("_Part", bound=tuple[object, ...])
+
+
+class News(Enum):
+    """What is told of an object."""
+
+    CHANGED = "changed"  # it is another than before, or not kept any more
+    GONE = "gone"  # its deletion was told, or a whole list lacks it
+    UNSEEN = "unseen"  # it is there and not kept, as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +156,7 @@ class WorkloadMirror:
         self._wanted = wanted
         self._room = Room(namespace_bytes)
         self._stores = {resource: _Store() for resource in WORKLOADS}
-        self._changed: list[Callable[[Resource, Name], None]] = []
+        self._changed: list[Callable[[Resource, Name, News], None]] = []
         self._told: list[Callable[[Resource, KindState, str], None]] = []
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -181,10 +190,11 @@ class WorkloadMirror:
         stores = self._stores.items()
         return frozenset((resource, namespace) for resource, store in stores for namespace in store.beyond)
 
-    def subscribe(self, callback: Callable[[Resource, Name], None]) -> None:
+    def subscribe(self, callback: Callable[[Resource, Name, News], None]) -> None:
         """Called after each change of a value, inside the reflector's step: be quick, do not raise.
 
-        With a namespace and no name: of its objects not all is kept any more, or all is again.
+        Where not all is kept also after every event of what is not. With a namespace and no name: of its objects not
+        all is kept any more, or all is again.
         """
         self._changed.append(callback)
 
@@ -230,8 +240,9 @@ class WorkloadMirror:
     def replace_all(self, resource: Resource, listed: list[Reduced], version: str, *, rewound: bool = False) -> None:
         store = self._stores[resource]
         known = {one.name for one in listed if one.value is not None}
+        cut = {one.name[0] for one in listed if one.beyond}
         for name in [name for name in store.values if name not in known]:
-            self._put(resource, name, None)
+            self._put(resource, name, None, News.CHANGED if name[0] in cut else News.GONE)
         before, store.beyond = store.beyond, set()
         for one in listed:
             if one.beyond:
@@ -239,7 +250,7 @@ class WorkloadMirror:
             else:
                 self._put(resource, one.name, one.value)
         for namespace in before - store.beyond:
-            self._tell(resource, (namespace, ""))
+            self._tell(resource, (namespace, ""), News.CHANGED)
         if rewound or not older(version, store.watermark):
             store.watermark = version
         if store.relisting:
@@ -263,33 +274,37 @@ class WorkloadMirror:
     def _view(self, resource: Resource) -> MappingProxyType[Name, Value]:
         return MappingProxyType(self._stores[resource].values)
 
-    def _put(self, resource: Resource, name: Name, value: Value | None) -> None:
+    def _put(self, resource: Resource, name: Name, value: Value | None, without: News = News.GONE) -> None:
+        """Keep a value if there is room, or none; `without` is what that is then."""
         store = self._stores[resource]
         before = store.values.get(name)
-        if before == value:
+        if before == value and before is not None:
             return
         if before is not None:
             self._room.give_back(before)
+        kept = value
         if value is not None and not self._room.take(value):
             self._overflow(resource, name[0])
-            value = None
-        if value is not None:
-            store.values[name] = value
+            kept = None
+        if kept is not None:
+            store.values[name] = kept
         elif before is not None:
             del store.values[name]
-        if value is not before:
-            self._tell(resource, name)
+        if value is None and (before is not None or name[0] in store.beyond):
+            self._tell(resource, name, without)
+        elif value is not None:
+            self._tell(resource, name, News.UNSEEN if kept is before else News.CHANGED)
 
     def _overflow(self, resource: Resource, namespace: str) -> None:
         store = self._stores[resource]
         if namespace not in store.beyond:
             store.beyond.add(namespace)
             _log.warning("cluster.namespace.oversized", kind=str(resource), namespace=namespace)
-            self._tell(resource, (namespace, ""))
+            self._tell(resource, (namespace, ""), News.CHANGED)
 
-    def _tell(self, resource: Resource, name: Name) -> None:
+    def _tell(self, resource: Resource, name: Name, news: News) -> None:
         for callback in self._changed:
-            callback(resource, name)
+            callback(resource, name, news)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from driftd.drift.admins import NO_ADMIN_POLICIES, AdminPolicies
 from driftd.drift.breaker import Fight, FightBreaker
 from driftd.drift.compare import Comparison, compare
 from driftd.drift.entitled import Input, entitled
-from driftd.drift.exposure import concealed, exposed, misdirected, unkept
+from driftd.drift.exposure import exposed, misdirected, owners_of, unkept
 from driftd.drift.findings import FIELD_MANAGER, KIND_ITSELF, blocked, decides_flows, defaulted, finding_id
 from driftd.drift.guard import Held, deletions, guard, orphans, switched_on
 from driftd.drift.inputs import home_inputs, label_inputs, labels_of, pod_inputs
@@ -18,6 +18,7 @@ from driftd.drift.repair import bears_flows
 from driftd.drift.report import report
 from driftd.drift.served import Backings
 from driftd.drift.state import KindState, LiveScope
+from driftd.drift.telling import MOST_OPEN, Candidate, sort_of, told
 from driftd.drift.tolerance import allows, depends_on_effect, tolerates
 from driftd.drift.twin import twin_ref
 from driftd.drift.world import World
@@ -26,10 +27,12 @@ __all__ = [
     "FIELD_MANAGER",
     "JUDGED",
     "KIND_ITSELF",
+    "MOST_OPEN",
     "NO_ADMIN_POLICIES",
     "UNJUDGED",
     "AdminPolicies",
     "Backings",
+    "Candidate",
     "Comparison",
     "Difference",
     "DifferenceKey",
@@ -49,7 +52,6 @@ __all__ = [
     "bears_flows",
     "blocked",
     "compare",
-    "concealed",
     "decides_flows",
     "defaulted",
     "deletions",
@@ -65,6 +67,7 @@ __all__ = [
     "loosened",
     "misdirected",
     "orphans",
+    "owners_of",
     "paused",
     "plan",
     "pod_inputs",
@@ -74,7 +77,9 @@ __all__ = [
     "service_from_body",
     "severity",
     "slice_from_body",
+    "sort_of",
     "switched_on",
+    "told",
     "tolerates",
     "twin_ref",
     "unkept",

@@ -1,29 +1,68 @@
 """What is known of live workloads at one moment, what has changed until then, and what came of judging it."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cached_property
+from typing import Final, TypeAlias
 
-from driftd.cluster import Name
+from driftd.cluster import WORKLOADS, Name
 from driftd.compile import Compiled
-from driftd.drift import LiveService, LiveSlice, concealed, exposed, misdirected, unkept
+from driftd.drift import Candidate, LiveService, LiveSlice, exposed, misdirected, owners_of, sort_of, told, unkept
 from driftd.policy.reach import Pod
-from driftd.values import CLUSTER, Finding, Live, ObjectRef, Resource, Scope
+from driftd.values import CLUSTER, Finding, FindingType, Live, ObjectRef, Resource, Scope
 
-MOST_HELD: Final = 60
-"""Findings of a type that are held open in a namespace of which not all is kept."""
+MOST_CHANGES: Final = 20_000
+"""Changed objects of which the names are kept; with more everything is looked at."""
+
+Known: TypeAlias = tuple[str, str, str]
+"""Kind, namespace and name of a pod, Service, EndpointSlice or ServiceAccount."""
 
 
 @dataclass(slots=True)
 class Changes:
-    """What has changed since the last judgement."""
+    """What has changed since the last judgement.
+
+    `gone` has what was told of objects last: that they are gone for sure (True), or that they are there, kept or not.
+    """
 
     everything: bool = True
     sets: bool = False
     admins: bool = False
     pods: set[Name] = field(default_factory=set)
     labelled: set[ObjectRef] = field(default_factory=set)
+    gone: dict[Known, bool] = field(default_factory=dict)
+
+    def pod(self, name: Name) -> None:
+        """A pod is not what it was; without a name, any of that namespace."""
+        if not self.everything and self._has_room(self.pods):
+            self.pods.add(name)
+
+    def label(self, ref: ObjectRef) -> None:
+        """The labels of an object are not what they were."""
+        if not self.everything and self._has_room(self.labelled):
+            self.labelled.add(ref)
+
+    def last_told(self, known: Known, *, gone: bool) -> None:
+        """Whether an object is gone. With too many of them nothing is known to be gone that is not kept."""
+        if gone and len(self.gone) < MOST_CHANGES:
+            self.gone[known] = True
+        elif known in self.gone:
+            self.gone[known] = gone
+
+    def again(self, failed: "Changes") -> None:
+        """What was to be judged with these was not: everything is, and what may be in the world is not forgotten."""
+        self.everything = True
+        self.pods |= failed.pods
+        self.labelled |= failed.labelled
+        self.gone = failed.gone | self.gone
+
+    def _has_room(self, names: Sized) -> bool:
+        if len(names) < MOST_CHANGES:
+            return True
+        self.everything = True
+        self.pods.clear()
+        self.labelled.clear()
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +70,7 @@ class Living:
     """A copy of what is known, for the thread. `at` is the monotonic second of the copy.
 
     `labelled` has every object whose labels may count, and those that changed; None for those gone. `beyond`: kinds and
-    namespaces of which not all is kept. `open`: ids of the findings that are open.
+    namespaces of which not all is kept. `open`: findings by id that are open and not known to be over.
     """
 
     compiled: Compiled
@@ -42,40 +81,96 @@ class Living:
     labelled: Mapping[ObjectRef, Live | None]
     sets: Mapping[ObjectRef, Live]
     beyond: frozenset[tuple[Resource, str]]
-    open: frozenset[str]
+    open: Mapping[str, Finding]
     at: float
 
 
-def by_shape(live: Living) -> Iterator[Finding]:
-    """Findings that need no reachability; that not all is known comes before how much is not told."""
-    yield from unkept(live.compiled, ((resource.kind, namespace) for resource, namespace in live.beyond))
-    yield from exposed(live.compiled, live.services, live.pods, live.open)
-    yield from misdirected(live.compiled, live.slices, live.pods, live.open)
+class Unseen:
+    """Which findings may stand although nothing that is kept shows them, or shows them as bad as they were.
 
+    A finding rests on objects, and is over (or milder) once it is known of each that it no longer gives rise to it:
 
-def held_open(live: Living, told: Iterable[Finding], held: Collection[str]) -> Iterator[Finding]:
-    """What was told of namespaces of which not all is kept, and may stand though nothing that is kept shows it now.
-
-    What is kept is known: nothing about that is held. Those held before (`held`, ids) come first, and there is a bound:
-    who makes and deletes decoys has no more open with every round, and ends nothing with them.
+    * the object that it names: where that is kept it is judged as it is, and a deletion that was told is proof. One
+      that is not kept while not all of its kind is kept there may be as it was. What is said of a Deployment or another
+      owner rests on all its pods, of which nobody knows how many there are: it is over once all pods there are kept;
+    * for an EndpointSlice also the pods of the namespace that it was found to lead to: while not all of them are kept
+      it leads there still, unless no address is left in it that is nobody's;
+    * for what Calico's rules make of a Service or a slice (`served`), all pods, Services and slices of its namespace.
     """
-    hidden = concealed((resource.kind, namespace) for resource, namespace in live.beyond)
-    if not hidden:
-        return
-    names = {namespace for _, namespace in hidden}
-    kept = {("Service", one.namespace, one.name) for one in live.services if one.namespace in names}
-    kept |= {("EndpointSlice", one.namespace, one.name) for one in live.slices if one.namespace in names}
-    kept |= {("Pod", *name) for name in live.pods if name[0] in names}
-    kept |= {(ref.kind, ref.namespace, ref.name) for ref, one in live.labelled.items() if one is not None}
-    count: Counter[tuple[str, str]] = Counter()
-    for one in sorted(told, key=lambda one: one.id not in held):
-        ref, here = one.ref, (one.type, one.ref.namespace)
+
+    def __init__(self, live: Living) -> None:
+        self._live = live
+        self._beyond = {(resource.kind, namespace) for resource, namespace in live.beyond}
+
+    def __call__(self, finding: Finding) -> bool:
+        """Whether this open finding may stand."""
+        ref, live = finding.ref, self._live
         scope = Scope(ref.namespace) if ref.namespace in live.compiled.governed else CLUSTER
-        if here not in hidden or (ref.kind, ref.namespace, ref.name) in kept or one.scope != scope:
-            continue
-        count[here] += 1
-        if count[here] <= MOST_HELD:
-            yield one
+        if not self._beyond or finding.scope != scope:
+            return False
+        known = (ref.kind, ref.namespace, ref.name)
+        if known not in self._kept:
+            return (sort_of(ref), ref.namespace) in self._beyond and not live.changes.gone.get(known, False)
+        return finding.type is FindingType.MISDIRECTED and self._may_lead_astray(finding)
+
+    def _may_lead_astray(self, finding: Finding) -> bool:
+        """The same of a Service or a slice that is kept."""
+        ref, live = finding.ref, self._live
+        one = self._slices.get((ref.namespace, ref.name)) if ref.kind == "EndpointSlice" else None
+        if one is not None and not one.addresses and not one.more:
+            return False
+        of_rules = live.compiled.dialect == "calico"
+        if of_rules and any((kind.kind, ref.namespace) in self._beyond for kind in WORKLOADS):
+            return True
+        target = finding.witness.target.partition("/")[0] if finding.witness else ""
+        if one is None or ("Pod", target) not in self._beyond:
+            return False
+        return any(address not in self._owners for address in one.addresses)
+
+    @cached_property
+    def _slices(self) -> Mapping[Name, LiveSlice]:
+        return {(one.namespace, one.name): one for one in self._live.slices}
+
+    @cached_property
+    def _owners(self) -> Mapping[str, Pod]:
+        return owners_of(self._live.pods)
+
+    @cached_property
+    def _kept(self) -> set[Known]:
+        """What is kept where not all is: elsewhere nothing can be unseen but pods that a slice leads to."""
+        live = self._live
+        kept = {("Service", one.namespace, one.name) for one in live.services}
+        kept |= {("EndpointSlice", one.namespace, one.name) for one in live.slices}
+        kept |= {("Pod", *name) for name in live.pods if ("Pod", name[0]) in self._beyond}
+        return kept | {(ref.kind, ref.namespace, ref.name) for ref, one in live.labelled.items() if one is not None}
+
+
+def by_shape(live: Living, unseen: Unseen, found: Iterable[Finding] = ()) -> Iterator[Finding]:
+    """What needs no reachability, and beside it what was found by effect of all but pods.
+
+    That not all is known comes before how much is not told.
+    """
+    model = live.compiled
+    yield from unkept(model, ((resource.kind, namespace) for resource, namespace in live.beyond))
+    shapes = (*exposed(model, live.services, live.pods), *misdirected(model, live.slices, live.pods))
+    open_ = {id: one for id, one in live.open.items() if not _is_of_pods(one)}
+    yield from told(model, (*map(Candidate.of, found), *shapes), open_, unseen)
+
+
+def of_pods(live: Living, unseen: Unseen, found: Mapping[str, Iterable[Finding]]) -> dict[str, tuple[Finding, ...]]:
+    """What is told of pods and their owners, by namespace."""
+    open_: dict[str, dict[str, Finding]] = {}
+    for id, one in live.open.items():
+        if _is_of_pods(one):
+            open_.setdefault(one.ref.namespace, {})[id] = one
+    return {
+        namespace: tuple(told(live.compiled, map(Candidate.of, here), open_.get(namespace, {}), unseen))
+        for namespace, here in found.items()
+    }
+
+
+def _is_of_pods(finding: Finding) -> bool:
+    return finding.type is FindingType.RELABELLED and sort_of(finding.ref) == "Pod"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from driftd.cluster import POD, WORKLOADS, Mirror, Name, Pace, WorkloadMirror
+from driftd.cluster import POD, WORKLOADS, Mirror, Name, News, Pace, WorkloadMirror
 from driftd.compile import Compiled
 from driftd.drift import (
     Backings,
@@ -28,7 +28,7 @@ from driftd.drift import (
     relabelled_pods,
 )
 from driftd.engine.doubt import Doubts
-from driftd.engine.living import Changes, Judged, Living, by_shape, held_open
+from driftd.engine.living import Changes, Judged, Living, Unseen, by_shape, of_pods
 from driftd.engine.open_findings import OpenFindings
 from driftd.policy.kinds import CALICO, EVALUATED
 from driftd.policy.reach import Pod
@@ -48,8 +48,6 @@ _SHARE = 10
 _LONGEST_PAUSE = 0.5
 """...but no longer than this, however long it took: somebody shall know within a second."""
 _AGAIN_SECONDS = 5.0
-_MOST_CHANGES = 20_000
-"""Changed pods of which the names are kept; with more all of them are looked at, and those that are gone."""
 
 
 class _Judge(Protocol):
@@ -112,7 +110,9 @@ class WorkloadDrift:
         self._judged_model: Compiled | None = None
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
-        self._held: frozenset[str] = frozenset()
+        self._ended: frozenset[str] = frozenset()
+        self._pods: Mapping[Name, Pod] = {}
+        self._labels: Mapping[ObjectRef, Live | None] = {}
         self._behind_since: float | None = None
         workloads.subscribe(self._workload_changed)
         workloads.subscribe_states(self._state_changed)
@@ -167,19 +167,22 @@ class WorkloadDrift:
 
     def policies_changed(self, namespace: str) -> None:
         """A live policy stands open there, or no longer does: pods that are not as the model says may mean more."""
-        self._changes.pods |= {(namespace, "")}
+        self._changes.pod((namespace, ""))
         self._wake.set()
 
-    def _workload_changed(self, resource: Resource, name: Name) -> None:
-        if resource is POD and (len(self._changes.pods) < _MOST_CHANGES or name not in self._workloads.pods):
-            self._changes.pods.add(name)
-        elif resource is POD:
-            self._changes.everything = True
+    def _workload_changed(self, resource: Resource, name: Name, news: News) -> None:
+        self._changes.last_told((resource.kind, *name), gone=news is News.GONE)
+        if news is News.UNSEEN:
+            return
+        if resource is POD:
+            self._changes.pod(name)
         self._wake.set()
 
     def _object_changed(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
         if (ref.group, ref.kind) in _LABELLED and labels_of(before) != labels_of(after):
-            self._changes.labelled.add(ref)
+            gone = before is not None and after is None and self._mirror.is_gone(before)
+            self._changes.last_told((ref.kind, ref.namespace, ref.name), gone=gone)
+            self._changes.label(ref)
             self._wake.set()
         elif (ref.group, ref.kind) in _SETS:
             self._changes.sets = True
@@ -225,9 +228,7 @@ class WorkloadDrift:
             await self._judge_all(model, changes)
         except Exception:  # noqa: BLE001 - the supervisor of this loop: one odd pod must not end driftd
             _log.exception("workloads.not_judged", again_in=_AGAIN_SECONDS)
-            self._changes.everything = True
-            self._changes.pods |= changes.pods  # some of them may be gone, and everything is what is there
-            self._changes.labelled |= changes.labelled
+            self._changes.again(changes)
             self._wake.set()
             return _AGAIN_SECONDS
         self._behind_since = None
@@ -239,21 +240,28 @@ class WorkloadDrift:
             await self._judge.ask(lambda world: world.surround(None))
 
     async def _judge_all(self, model: Compiled, changes: Changes) -> None:
+        pods, labels = self._workloads.pods.copy(), self._of_kinds(_LABELLED)
+        if changes.everything:  # what the world has is looked at as well: it may be gone
+            changes.pods |= self._pods.keys()
+            changes.labelled |= self._labels.keys()
+        self._pods, self._labels = pods, dict.fromkeys(labels)
         live = Living(
             compiled=model,
             changes=changes,
-            pods=self._workloads.pods.copy(),
+            pods=pods,
             services=tuple(self._workloads.services.values()),
             slices=tuple(self._workloads.slices.values()),
-            labelled=self._labelled(changes),
+            labelled={ref: self._mirror.get(ref) for ref in changes.labelled} | labels,
             sets=self._of_kinds(_SETS),
             beyond=self._workloads.beyond | (self._mirror.left_out() if model.dialect == "calico" else frozenset()),
-            open=frozenset(one.id for one in self._open.all() if one.type in _TYPES).union(*self._by_scope.values()),
+            open={id: one for id, one in self._earlier().items() if id not in self._ended},
             at=self._pace.clock.monotonic(),
         )
-        needless = not (live.pods or model.coverage.selector_keys or self._of_kinds(EVALUATED))
+        needless = not (live.pods or live.beyond or model.coverage.selector_keys or self._of_kinds(EVALUATED))
         if self._fed is None and model.dialect != "calico" and needless:
-            judged = Judged({}, tuple(by_shape(live)))  # nothing lives that a world would have to be made for
+            judged = Judged(
+                {}, tuple(by_shape(live, Unseen(live)))
+            )  # nothing lives that a world would have to be made for
         else:
             judged = await self._judge.ask(lambda world: self._look(world, live))
         if self._compiled() is not model:
@@ -270,11 +278,6 @@ class WorkloadDrift:
         self._judge.reconsider(None if everything or judged.surroundings else frozenset(judged.namespaces))
         if self._looks_again is not None:
             asyncio.get_running_loop().call_later(self._looks_again, self._wake.set)
-
-    def _labelled(self, changes: Changes) -> Mapping[ObjectRef, Live | None]:
-        """Namespaces and service accounts to look at, and all of them in case the world is a new one."""
-        found: dict[ObjectRef, Live | None] = {ref: self._mirror.get(ref) for ref in changes.labelled}
-        return found | self._of_kinds(_LABELLED)
 
     def _of_kinds(self, kinds: Collection[tuple[str, str]]) -> dict[ObjectRef, Live]:
         found: dict[ObjectRef, Live] = {}
@@ -298,9 +301,10 @@ class WorkloadDrift:
         self._fed = world
         touched = set(model.governed) if everything or surroundings else {namespace for namespace, _ in names}
         touched |= {ref.namespace for ref in refs if ref.kind == "ServiceAccount"}
-        told = (*relabelled_others(model, world), *by_shape(live))
-        namespaces = {one: tuple(relabelled_pods(model, world, one)) for one in touched if one in model.governed}
-        return Judged(namespaces, told, surroundings, relabelled)
+        unseen = Unseen(live)
+        told = tuple(by_shape(live, unseen, relabelled_others(model, world)))
+        found = {one: relabelled_pods(model, world, one) for one in touched if one in model.governed}
+        return Judged(of_pods(live, unseen, found), told, surroundings, relabelled)
 
     def _platform_relabelled(self, model: Compiled, inputs: Iterable[Input]) -> bool:
         """Whether labels of a namespace of the platform are not what they were when it was looked at before."""
@@ -321,25 +325,21 @@ class WorkloadDrift:
             sets = {ref: {**one.body(), **({"spec": None} if one.hollow else {})} for ref, one in live.sets.items()}
         return world.surround(backings.settled(frozenset(fresh)), sets)
 
-    def _over(self, now: Mapping[Scope, Mapping[str, Finding]]) -> list[Finding]:
-        """What is open, or was told, and is not to be found any more."""
-        earlier = {one.id: one for one in self._open.all()}
-        earlier |= {id: one for told in self._by_scope.values() for id, one in told.items()}
-        found = frozenset[str]().union(*now.values())
-        return [one for id, one in earlier.items() if id not in found]
+    def _earlier(self) -> dict[str, Finding]:
+        """What is open, or was told, of what is told here."""
+        told = (one for found in self._by_scope.values() for one in found.values())
+        return {one.id: one for one in (*self._open.all(), *told) if one.type in _TYPES}
 
     async def _publish(self, others: Iterable[Finding], live: Living) -> None:
         """Make this what is known, and tell of each scope where it is something else."""
         now: dict[Scope, dict[str, Finding]] = {}
-        for finding in (*(one for found in self._namespaces.values() for one in found), *others):
+        for finding in (*others, *(one for found in self._namespaces.values() for one in found)):
             here = now.setdefault(finding.scope, {})
             known = here.get(finding.id)
-            if known is None or finding.severity.rank < known.severity.rank:  # by effect, and by shape
+            if known is None or finding.severity.rank < known.severity.rank:
                 here[finding.id] = finding
-        held = list(held_open(live, self._over(now), self._held)) if live.beyond else []
-        self._held = frozenset(one.id for one in held)
-        for finding in held:
-            now.setdefault(finding.scope, {})[finding.id] = finding
+        told = frozenset[str]().union(*now.values())
+        self._ended = self._ended.union(live.open).intersection(one.id for one in self._open.all()) - told
         before, self._by_scope = self._by_scope, now
         open_ = {scope for scope in self._open.scopes() if any(map(_is_told_here, self._open.of(scope).values()))}
         for scope in before.keys() | now.keys() | open_:

@@ -168,7 +168,7 @@ def test_a_whole_list_is_held_back_as_it_is_read(kind: Resource, body: dict[str,
 def test_one_namespace_that_is_full_leaves_others_their_room_and_is_known_again_after_a_list() -> None:
     mirror = WorkloadMirror(lambda _namespace: True, 50_000)
     heard: list[tuple[Resource, tuple[str, str]]] = []
-    mirror.subscribe(lambda resource, name: heard.append((resource, name)))
+    mirror.subscribe(lambda resource, name, _news: heard.append((resource, name)))
     told(mirror, POD, (*copies(pod(), range(100)), *copies(pod(), [1], "globex")))
     assert mirror.beyond == {(POD, "acme")}
     assert ("globex", "pod-000001") in mirror.pods

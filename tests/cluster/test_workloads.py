@@ -86,7 +86,7 @@ async def test_a_change_that_decides_no_flow_is_no_change(
     async with watching(session, pace, {"a"}) as (mirror, _):
         await until(lambda: not mirror.not_ready)
         told: list[tuple[str, str]] = []
-        mirror.subscribe(lambda _resource, name: told.append(name))
+        mirror.subscribe(lambda _resource, name, _news: told.append(name))
         body = pod("a", "p", app="web")
         body["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
         server.put(at("a", "p"), body)

@@ -1,6 +1,7 @@
 """Ways in, and ways to others, that the model does not have."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -9,7 +10,10 @@ from typing import Any
 import pytest
 
 from driftd.compile import Compiled, Exempt, compile_model
-from driftd.drift import LiveSlice, exposed, misdirected, service_from_body, slice_from_body, unkept
+from driftd.drift import MOST_OPEN, LiveService, LiveSlice, service_from_body, slice_from_body, unkept
+from driftd.drift import exposed as ways_in
+from driftd.drift import misdirected as ways_out
+from driftd.drift import told as all_told
 from driftd.drift.foreign import MOST_TOLD
 from driftd.policy.reach import Pod
 from driftd.values import CLUSTER, Direction, Finding, FindingType, ObjectRef, Severity
@@ -32,6 +36,22 @@ spec:
 @cache
 def compiled() -> Compiled:
     return compile_model(model(shop=environment("shop", "acme"), desk=ATTACHED))
+
+
+def exposed(
+    model_: Compiled,
+    services: Iterable[LiveService],
+    pods: Mapping[tuple[str, str], Pod],
+    open_: Iterable[Finding] = (),
+) -> Iterator[Finding]:
+    """What is told of Services while these findings are open."""
+    return all_told(model_, ways_in(model_, services, pods), {one.id: one for one in open_})
+
+
+def misdirected(
+    model_: Compiled, slices: Iterable[LiveSlice], pods: Mapping[tuple[str, str], Pod]
+) -> Iterator[Finding]:
+    return all_told(model_, ways_out(model_, slices, pods))
 
 
 def service(namespace: str, selector: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
@@ -149,14 +169,57 @@ def test_what_is_open_is_told_for_as_long_as_it_stands_whatever_else_there_is() 
     """Seen: twenty Services with earlier names ended the finding of one that stood, and resolved its page."""
     hole, decoys = doors(1, first=500), doors(MOST_TOLD)
     (open_,) = found(*hole)
-    told = list(exposed(compiled(), map(service_from_body, [*decoys, *hole]), {}, {open_.id}))
+    told = list(exposed(compiled(), map(service_from_body, [*decoys, *hole]), {}, [open_]))
     assert names(told) == {"door-500", *(f"door-{number:03}" for number in range(MOST_TOLD - 1))}
     (more,) = (one for one in told if one.ref.kind == "Namespace")
     assert "up to 20 Services" in more.summary
-    now_open = {one.id for one in told}
+    now_open = told
     later = list(exposed(compiled(), map(service_from_body, [*doors(90, first=100), *decoys, *hole]), {}, now_open))
     assert names(later) == names(told)
     assert names(exposed(compiled(), map(service_from_body, decoys), {}, now_open)) == names(found(*decoys))
+
+
+def test_findings_that_change_their_rank_make_no_room_for_more() -> None:
+    """Seen: ten rounds of twenty node ports, each given an external IP once it was told, and 200 findings were open."""
+    made: list[dict[str, Any]] = []
+    open_: list[Finding] = []
+    for batch in range(10):
+        made += doors(MOST_TOLD, first=100 * batch)
+        for spec in ({}, {"externalIPs": ["203.0.113.7"]}, {"externalIPs": []}):
+            for door in made[-MOST_TOLD:]:
+                door["spec"] |= spec
+            before, open_ = open_, list(exposed(compiled(), map(service_from_body, made), {}, open_))
+            assert names(before) <= names(open_), "none that stands is over"
+    assert len(names(open_)) == MOST_OPEN
+
+
+def test_what_is_not_told_costs_no_look_at_the_pods() -> None:
+    """Seen: seconds of the judge's thread for 2,500 Services before 1,300 pods, of which twenty were told."""
+    looked = Counter[str]()
+
+    class Labels(dict[str, str]):
+        def get(self, key: str, default: Any = None) -> Any:
+            looked[key] += 1
+            return super().get(key, default)
+
+    many = doors(300)
+    for door in many:
+        door["spec"]["selector"] = {"app": "web"}
+    pods = {("shop", f"p{number}"): Pod("shop", f"p{number}", Labels(app="web")) for number in range(10)}
+    told = list(exposed(compiled(), map(service_from_body, many), pods))
+    assert looked["app"] == MOST_TOLD * len(pods)
+    assert {one.witness.target for one in told if one.witness} == {"shop/p0"}
+
+
+@pytest.mark.parametrize("owner", ["X/evil\n\x1b[2Jpaid", "X/\x1b]0;x\x07\n2026 drift.healed \u202e"])
+def test_what_an_owner_reference_says_is_shown_on_one_line(owner: str) -> None:
+    """Seen: it came into witness, effect, store and traces as it was."""
+    (door,) = found(
+        service("shop", {"app": "web"}, type="NodePort"), pods=[Pod("shop", "w", {"app": "web"}, owner=owner)]
+    )
+    (way,) = led("shop", "10.244.2.6", pods=[replace(REDIS, owner=owner)])
+    for one in (door, way):
+        assert (one.summary + one.effect + str(one.witness)).isprintable()
 
 
 # -- slices ----------------------------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from driftd.cluster import POD, SERVICE, SLICE, WORKLOADS, Mirror, Pace, WorkloadMirror
+from driftd.cluster.workloads import Reduced
 from driftd.compile import Compiled, Exempt, compile_model
-from driftd.drift import Comparison, KindState, LiveService, LiveSlice, World
+from driftd.drift import MOST_OPEN, Comparison, KindState, LiveService, LiveSlice, World
 from driftd.engine import OpenFindings, WorkloadDrift
-from driftd.engine.living import MOST_HELD
 from driftd.policy.kinds import CALICO, KINDS
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
@@ -475,23 +475,146 @@ async def test_what_is_kept_and_clean_is_over_though_not_all_of_its_namespace_is
         await stand.until(lambda: finding not in stand.found())
 
 
-async def test_decoys_that_are_made_and_deleted_are_held_open_up_to_a_bound() -> None:
-    """Seen: twenty more were open with every round, though none of them was there."""
+def door(name: str, keys: int = 0) -> LiveService:
+    return LiveService("shop", name, "LoadBalancer", {f"k{one}": "v" * 60 for one in range(keys)}, (), ())
+
+
+def doors(stand: Stand) -> set[str]:
+    return {one.ref.name for one in stand.found() if one.ref.kind == "Service"}
+
+
+def let_go(stand: Stand, *names: str) -> None:
+    """There is no room for these any more, and they stand."""
+    for name in names:
+        stand.workloads._put(SERVICE, ("shop", name), door(name, 170))
+        assert ("shop", name) not in stand.workloads.services
+
+
+async def test_decoys_that_are_made_and_deleted_are_over_and_end_nothing_that_stands() -> None:
+    """Seen: sixty of them were held open, and a way in that fell out of what is kept was over."""
     async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
         stand.ready()
+        stand.workloads._put(SERVICE, ("shop", "hole"), door("hole"))
+        await stand.until(lambda: doors(stand) == {"hole"})
         fill(stand)
-        for batch in range(6):
-            names = [("shop", f"d{batch}-{number}") for number in range(20)]
+        for batch in range(5):
+            names = [f"d{batch}-{number}" for number in range(19)]
             for name in names:
-                stand.workloads._put(SERVICE, name, LiveService(*name, "LoadBalancer", {}, (), ()))
-            await stand.until(lambda at=names[0]: any(one.ref.name == at[1] for one in stand.found()))  # type: ignore[misc]
+                stand.workloads._put(SERVICE, ("shop", name), door(name))
+            await stand.until(lambda: len(doors(stand)) == 20)
             for name in names:
-                stand.workloads._put(SERVICE, name, None)
-        stand.workloads._put(SERVICE, ("shop", "last"), LiveService("shop", "last", "LoadBalancer", {}, (), ()))
-        await stand.until(lambda: any(one.ref.name == "last" for one in stand.found()))
-        held = {one.ref.name for one in stand.found() if one.ref.kind == "Service"} - {"last"}
-        assert len(held) == MOST_HELD
-        assert all(f"d0-{number}" in held for number in range(20)), "the first ones stay"
+                stand.workloads._put(SERVICE, ("shop", name), None)
+            await stand.until(lambda: doors(stand) == {"hole"})
+        let_go(stand, "hole")
+        stand.workloads._put(SERVICE, ("shop", "last"), door("last"))
+        await stand.until(lambda: doors(stand) == {"hole", "last"})
+
+
+async def test_what_stands_and_is_not_kept_is_held_open_until_its_deletion_is_told() -> None:
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        for name in ("hole", "other"):
+            stand.workloads._put(SERVICE, ("shop", name), door(name))
+        await stand.until(lambda: doors(stand) == {"hole", "other"})
+        let_go(stand, "hole", "other")
+        stand.workloads._put(SERVICE, ("shop", "hole"), None)
+        stand.workloads._put(SERVICE, ("shop", "other"), None)
+        let_go(stand, "other")  # made again
+        await stand.until(lambda: doors(stand) == {"other"})
+        sift = stand.findings.sift(SHOP, stand.found(), ())
+        stand.findings.take(SHOP, sift)
+        stand.workloads.replace_all(SERVICE, [Reduced(("shop", ""), None, "", beyond=True)], "9")
+        stand.workloads._put(SERVICE, ("shop", "new"), door("new"))
+        await stand.until(lambda: doors(stand) == {"other", "new"})  # that list named nobody
+        stand.workloads.replace_all(SERVICE, [], "10")
+        await stand.until(lambda: not doors(stand))
+
+
+async def test_what_is_over_stays_over_though_its_cycle_has_not_closed_it_yet() -> None:
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        stand.workloads._put(SERVICE, ("shop", "hole"), door("hole"))
+        await stand.until(lambda: doors(stand) == {"hole"})
+        stand.findings.take(SHOP, stand.findings.sift(SHOP, stand.found(), ()))
+        fill(stand)
+        stand.workloads._put(SERVICE, ("shop", "hole"), None)
+        await stand.until(lambda: not doors(stand))
+        assert any(one.ref.name == "hole" for one in stand.findings.all())
+        for name in ("new", "newer"):
+            stand.workloads._put(SERVICE, ("shop", name), door(name))
+            await stand.until(lambda at=name: at in doors(stand))  # type: ignore[misc]
+            assert "hole" not in doors(stand)
+
+
+async def test_no_more_are_open_however_many_stand_and_are_not_kept() -> None:
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        stand.workloads._put(SERVICE, ("shop", "hole"), door("hole"))
+        await stand.until(lambda: doors(stand) == {"hole"})
+        let_go(stand, "hole")
+        for batch in range(5):
+            names = [f"d{batch}-{number}" for number in range(19)]
+            for name in names:
+                stand.workloads._put(SERVICE, ("shop", name), door(name))
+            last = ("shop", f"e{batch}")
+            stand.workloads._put(SERVICE, last, replace(door(last[1]), external_ips=("203.0.113.7",)))
+            await asyncio.sleep(0.1)
+            assert "hole" in doors(stand)
+            let_go(stand, *names)
+            stand.workloads._put(SERVICE, last, None)
+        assert len(doors(stand)) <= MOST_OPEN
+
+
+async def test_a_finding_of_an_owner_is_over_when_all_pods_are_kept_again() -> None:
+    """Nobody knows how many pods it has."""
+    owned = replace(THIEF, owner="StatefulSet/thief")
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        stand.put(owned)
+        await stand.until(lambda: bool(stand.found()))
+        (finding,) = stand.found()
+        fill(stand)
+        stand.put(replace(owned, labels={}))
+        await asyncio.sleep(0.2)
+        assert finding in stand.found()
+        clean = Reduced(("shop", "thief"), replace(owned, labels={}), "9")
+        stand.workloads.replace_all(POD, [clean], "9")
+        await stand.until(lambda: finding not in stand.found())
+
+
+async def test_while_a_kind_cannot_be_seen_the_names_of_what_changes_are_let_go_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seen: 60,000 pods that came and went left 60,000 names."""
+    monkeypatch.setattr("driftd.engine.living.MOST_CHANGES", 100)
+    async with standing() as stand:
+        stand.mirror.watch(ACCOUNTS)
+        stand.ready()
+        stand.put(THIEF)
+        stand.mirror.apply(ACCOUNTS, account("mine", "1", zone="a"))
+        await stand.until(lambda: bool(stand.found()))
+        stand.workloads.mark(SLICE, KindState.BLIND, "forbidden")
+        stand.put(None)
+        stand.mirror.vanish(ACCOUNTS, account("mine", "2", zone="a"))
+        for number in range(300):
+            stand.workloads._put(POD, ("shop", f"p{number}"), replace(THIEF, name=f"p{number}"))
+            stand.workloads._put(POD, ("shop", f"p{number}"), None)
+            stand.mirror.apply(ACCOUNTS, account(f"a{number}", "3", zone="a"))
+            stand.mirror.vanish(ACCOUNTS, account(f"a{number}", "4", zone="a"))
+        changes = stand.drift._changes
+        assert max(len(changes.pods), len(changes.labelled), len(changes.gone)) <= 100
+        stand.workloads.mark(SLICE, KindState.READY)
+        await stand.until(lambda: not stand.found())
+        assert not list(stand.judge.world.stray_pods("shop")), "it is known to be gone all the same"
+
+
+ACCOUNTS = KINDS["", "ServiceAccount"].resource
+
+
+def account(name: str, version: str, **labels: str) -> Live:
+    ref = ObjectRef("", "ServiceAccount", "shop", name)
+    body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}}
+    return Live(ref, orjson.dumps(body), Digest(version.encode()), f"u-{name}", version, terminating=False, managers=())
 
 
 def fill(stand: Stand) -> None:
