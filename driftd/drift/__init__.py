@@ -21,6 +21,7 @@ from driftd.drift.state import KindState, LiveScope
 from driftd.drift.telling import MOST_OPEN, Candidate, sort_of, told
 from driftd.drift.tolerance import allows, depends_on_effect, tolerates
 from driftd.drift.twin import twin_ref
+from driftd.drift.words import shown
 from driftd.drift.world import World
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "report",
     "service_from_body",
     "severity",
+    "shown",
     "slice_from_body",
     "sort_of",
     "switched_on",

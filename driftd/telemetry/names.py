@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from driftd.drift import shown
 from driftd.values import Finding
 
 Attributes = Mapping[str, str | int | float | bool]
@@ -56,5 +57,5 @@ def meaning(finding: Finding) -> Attributes:
         SEVERITY: finding.severity.value,
     }
     if finding.witness is not None:
-        found[WITNESS] = str(finding.witness)[:_WITNESS_CHARACTERS]
+        found[WITNESS] = shown(str(finding.witness), _WITNESS_CHARACTERS)
     return found

@@ -17,7 +17,7 @@ from driftd.policy.kinds import KINDS
 from driftd.store import Head, Past, Verification
 from driftd.telemetry import Metrics
 from driftd.telemetry.otlp import OtlpRecorder
-from driftd.values import Change, Direction, Finding, FindingType, ObjectRef, Scope, Seen, Severity
+from driftd.values import Change, Direction, Finding, FindingType, ObjectRef, Scope, Seen, Severity, Witness
 from tests.support.stage import compiled_models
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -234,3 +234,13 @@ async def test_the_story_takes_the_traces_that_the_daemon_sends() -> None:
         found = [(depth, span.name) for depth, span in traces.tree(root.trace_id)]
         assert found == [(0, "driftd.reconcile"), (1, "driftd.observe"), (1, "driftd.record")]
         assert traces.tree("another") == ()
+
+
+def test_what_a_finding_means_is_one_line_whatever_a_pod_calls_its_owner() -> None:
+    life = _life()
+    witness = Witness("anybody", "shop/evil\n\x1b[2Jall resolved", "TCP", "80")
+    finding = replace(life.seen.finding, direction=Direction.LOOSENS, witness=witness)
+    end = replace(HEALED, lives=(replace(life, seen=replace(life.seen, finding=finding)),))
+    told = _told(end)
+    assert "\x1b[2J" not in told
+    assert "shop/evil\\n" in told

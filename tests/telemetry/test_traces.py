@@ -7,10 +7,23 @@ import pytest
 import structlog
 
 from driftd.telemetry import Metrics, Traces, current_trace_id
+from driftd.telemetry.names import meaning
 from driftd.telemetry.otlp import OtlpRecorder
 from driftd.telemetry.traces import MOST_STAGES
+from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, Severity, Witness
 from tests.support.collector import Collector, tree
 from tests.support.spans import InMemory
+
+
+def test_a_witness_stands_on_a_span_as_one_line_that_a_terminal_does_not_act_upon() -> None:
+    ref = ObjectRef("", "Service", "shop", "door")
+    witness = Witness("anybody", "shop/evil\n\x1b[2J" + "A" * 300, "TCP", "80")
+    finding = Finding(
+        "1", FindingType.EXPOSED, ref, Scope("shop"), "acme", Direction.LOOSENS, Severity.HIGH, "", witness=witness
+    )
+    told = str(meaning(finding)["driftd.witness"])
+    assert told.isprintable()
+    assert len(told) <= 256
 
 
 def test_a_cycle_in_which_nothing_happened_leaves_no_span() -> None:

@@ -17,6 +17,7 @@ from driftd.cli.story.daemon import Daemon
 from driftd.cli.story.evidence import claims
 from driftd.cli.story.outcome import Called, Ending, Installation, Masquerade, Packets, SceneEnd
 from driftd.cli.story.scenes import Scene, Tampering
+from driftd.drift import shown
 from driftd.lab import Lab
 from driftd.store import Past
 from driftd.values import Body, Change, Direction, Finding, ObjectRef
@@ -230,7 +231,7 @@ class Narrator:
 
     def _means(self, finding: Finding) -> None:
         told = finding.effect if finding.neutral_now else str(finding.witness or "")
-        self._row("means", Text.assemble((finding.direction.value, "yellow"), f": {told}" if told else ""))
+        self._row("means", Text.assemble((finding.direction.value, "yellow"), f": {shown(told)}" if told else ""))
 
     def _table(self, ending: Ending) -> Table:
         wide = self._console.width >= _WIDE
