@@ -194,7 +194,7 @@ class WorkloadMirror:
         """Called after each change of a value, inside the reflector's step: be quick, do not raise.
 
         Where not all is kept also after every event of what is not. With a namespace and no name: of its objects not
-        all is kept any more, or all is again.
+        all is kept any more, or all is again; UNSEEN: a whole list had no room for all of them, nor for their names.
         """
         self._changed.append(callback)
 
@@ -249,6 +249,8 @@ class WorkloadMirror:
                 self._overflow(resource, one.name[0])
             else:
                 self._put(resource, one.name, one.value)
+        for namespace in cut:
+            self._tell(resource, (namespace, ""), News.UNSEEN)
         for namespace in before - store.beyond:
             self._tell(resource, (namespace, ""), News.CHANGED)
         if rewound or not older(version, store.watermark):

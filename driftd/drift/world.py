@@ -1,6 +1,5 @@
 """The canonical world as reachability sees it, and what each difference does to it (D5)."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -8,7 +7,7 @@ from functools import reduce
 from driftd.compile import Compiled
 from driftd.drift.admins import NO_ADMIN_POLICIES, AdminPolicies, Admitted, admitted
 from driftd.drift.entitled import Input
-from driftd.drift.foreign import MOST_TOLD, Found, sets_of_others
+from driftd.drift.foreign import Found, sets_of_others
 from driftd.drift.meaning import MOST_STANDING, UNJUDGED, Difference, Judgement, is_admin_policy, work_of, worse
 from driftd.drift.modelled import objects_of, surroundings_of, tenancy_of
 from driftd.drift.served import Backed, Backings, Name
@@ -237,11 +236,7 @@ class World:
     def stray_others(self) -> Iterator[tuple[ObjectRef, Judgement]]:
         """The same for service accounts, for namespaces, and for what Calico's rules refer to."""
         answering = self._taken.backed.answering
-        unknown: Counter[str] = Counter()
         for ref, one in self._others.items():
-            unknown[ref.namespace] += one.unknown
-            if one.unknown and unknown[ref.namespace] > MOST_TOLD:
-                continue
             if ref.kind != "GlobalNetworkSet":  # that is compared, or what finds it is to blame
                 yield answering.get(ref, ref), self._stray(one)
         for ref in (*self._taken.backed.overgrown, *self._taken.found.beyond):

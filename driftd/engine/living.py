@@ -49,6 +49,10 @@ class Changes:
         elif known in self.gone:
             self.gone[known] = gone
 
+    def nothing_is_gone(self, kind: str, namespace: str) -> None:
+        """A list had no room for all of these: whatever was gone before may be among those that it does not name."""
+        self.gone = {known: gone for known, gone in self.gone.items() if known[:2] != (kind, namespace)}
+
     def again(self, failed: "Changes") -> None:
         """What was to be judged with these was not: everything is, and what may be in the world is not forgotten."""
         self.everything = True

@@ -171,11 +171,15 @@ class WorkloadDrift:
         self._wake.set()
 
     def _workload_changed(self, resource: Resource, name: Name, news: News) -> None:
+        namespace, own = name
+        if not own and news is News.UNSEEN:
+            self._changes.nothing_is_gone(resource.kind, namespace)
         self._changes.last_told((resource.kind, *name), gone=news is News.GONE)
         if news is News.UNSEEN:
             return
         if resource is POD:
-            self._changes.pod(name)
+            held = news is News.CHANGED or name in self._pods or name in self._changes.pods
+            self._changes.pod(name if held else (namespace, ""))  # the world has none that was never kept
         self._wake.set()
 
     def _object_changed(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
@@ -197,7 +201,10 @@ class WorkloadDrift:
     # -- judging ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Judge what changes until cancelled. A judgement that fails is made again, of everything."""
+        """Judge what changes until cancelled. A judgement that fails is made again, of everything.
+
+        What was found is forgotten then: until another term another leader may open findings, and close them.
+        """
         self._changes.everything = True
         self._wake.set()
         pause = _SETTLE_SECONDS
@@ -208,7 +215,8 @@ class WorkloadDrift:
                 self._wake.clear()
                 pause = await self._judge_changes()
         finally:
-            self._behind_since = None
+            self._behind_since = self._judged_model = None
+            self._namespaces, self._by_scope, self._ended = {}, {}, frozenset()
 
     async def _judge_changes(self) -> float:
         """Judge what has changed; the pause in seconds until the next time."""

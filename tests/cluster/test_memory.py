@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from driftd.cluster import POD, SERVICE, SLICE, WorkloadMirror
+from driftd.cluster import POD, SERVICE, SLICE, News, WorkloadMirror
 from driftd.cluster.room import weight
 from driftd.cluster.workloads import Reduced
 from driftd.drift import LiveService, LiveSlice
@@ -181,6 +181,25 @@ def test_one_namespace_that_is_full_leaves_others_their_room_and_is_known_again_
     assert mirror.beyond == frozenset()
     assert heard[-1] == (POD, ("acme", ""))
     assert sorted(name for _, name in mirror.pods) == ["pod-000000", "pod-000001", "pod-000002"]
+
+
+def test_what_is_not_kept_is_told_to_be_there_or_gone() -> None:
+    mirror = WorkloadMirror(lambda _namespace: True, 50_000)
+    heard: list[tuple[str, News]] = []
+    data = list(copies(pod(), range(100)))
+    told(mirror, POD, data)
+    mirror.subscribe(lambda _resource, name, news: heard.append((name[1], news)))
+    first, last = (mirror.reader(POD).live(one) for one in (data[0], data[-1]))
+    for one in (first, last):
+        mirror.vanish(POD, one)
+    mirror.apply(POD, first)
+    mirror.apply(POD, last)
+    assert [news for _, news in heard] == [News.GONE, News.GONE, News.CHANGED, News.UNSEEN]
+    heard.clear()
+    listing = mirror.listing(POD)
+    mirror.replace_all(POD, [listing.live(one) for one in data[1:]], "8")
+    assert (first.name[1], News.CHANGED) in heard, "it may be among those that the list did not name"
+    assert ("", News.UNSEEN) in heard
 
 
 def test_hundreds_of_usual_pods_are_kept_with_much_to_spare() -> None:

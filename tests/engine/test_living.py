@@ -85,6 +85,14 @@ def test_a_deletion_that_was_told_is_proof_unless_it_came_again() -> None:
         assert Unseen(live)(one) is not gone
 
 
+def test_a_list_that_names_not_all_proves_nothing_of_what_was_gone_before() -> None:
+    changes = Changes()
+    for namespace in ("shop", "desk"):
+        changes.last_told(("Service", namespace, "one"), gone=True)
+    changes.nothing_is_gone("Service", "shop")
+    assert changes.gone == {("Service", "desk", "one"): True}
+
+
 def test_a_slice_leads_to_a_pod_that_is_not_kept_until_that_is_known_to_be_over() -> None:
     """Seen: the other tenant's namespace outgrew its room, the pod fell out, and the way to it was over."""
     (way,) = shapes(living(pods=[DB], slices=(WAY,)))

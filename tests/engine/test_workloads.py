@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from driftd.cluster import POD, SERVICE, SLICE, WORKLOADS, Mirror, Pace, WorkloadMirror
+from driftd.cluster.budget import NOT_KEPT
 from driftd.cluster.workloads import Reduced
 from driftd.compile import Compiled, Exempt, compile_model
 from driftd.drift import MOST_OPEN, Comparison, KindState, LiveService, LiveSlice, World
@@ -563,6 +564,51 @@ async def test_no_more_are_open_however_many_stand_and_are_not_kept() -> None:
             let_go(stand, *names)
             stand.workloads._put(SERVICE, last, None)
         assert len(doors(stand)) <= MOST_OPEN
+
+
+async def test_what_was_found_in_one_term_is_no_news_in_the_next() -> None:
+    async with standing() as stand:
+        stand.ready()
+        stand.put(THIEF)
+        await stand.until(lambda: bool(stand.found()))
+    assert not stand.drift.judged
+    assert stand.found() == (), "another leader may have closed it"
+
+
+async def test_pods_that_were_never_kept_are_nothing_to_the_judged_world() -> None:
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        stand.put(THIEF)
+        await stand.until(lambda: bool(stand.found()))
+        big = replace(THIEF, labels={f"k{one}": "v" * 60 for one in range(170)})
+        edits = stand.judge.world.edits
+        for number in range(50):
+            stand.workloads._put(POD, ("shop", f"p{number}"), replace(big, name=f"p{number}"))
+            stand.workloads._put(POD, ("shop", f"p{number}"), None)
+            assert stand.drift._changes.pods <= {("shop", "")}
+            await asyncio.sleep(0.005)
+        assert stand.judge.world.edits == edits
+
+
+async def test_an_account_whose_deletion_was_told_is_over_while_others_are_left_out() -> None:
+    def odd(name: str, version: str, more: int = 0) -> Live:
+        live = account(name, version)
+        body = live.body() | {"more": "x" * more}
+        body["metadata"]["labels"] = NOT_KEPT  # nobody knows what they let in
+        return replace(live, raw=orjson.dumps(body))
+
+    async with standing(model_=tiered) as stand:
+        mirror = stand.mirror
+        mirror._namespace_bytes, mirror._spare = 8000, lambda ref: ref.namespace == "shop"
+        mirror.watch(ACCOUNTS)
+        stand.ready()
+        for name, version in (("thief", "1"), ("other", "2")):
+            mirror.apply(ACCOUNTS, odd(name, version))
+        await stand.until(lambda: {one.ref.name for one in stand.found()} == {"thief", "other"})
+        mirror.apply(ACCOUNTS, odd("other", "3", more=9000))
+        assert mirror.leaves_out(odd("other", "3").ref)
+        mirror.vanish(ACCOUNTS, odd("thief", "4"))
+        await stand.until(lambda: {one.ref.name for one in stand.found()} == {"shop", "other"})
 
 
 async def test_a_finding_of_an_owner_is_over_when_all_pods_are_kept_again() -> None:
