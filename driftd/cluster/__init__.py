@@ -29,13 +29,14 @@ from driftd.cluster.guards import BOUNDS_POLICY, DRY_RUN, FENCE_POLICY, Guard, g
 from driftd.cluster.lease import CHAIN_HEAD, COMMIT
 from driftd.cluster.mirror import KindNotWatched, Mirror
 from driftd.cluster.pace import Backoff, Pace
+from driftd.cluster.reducing import POD, SERVICE, SLICE, WORKLOADS
 from driftd.cluster.reflector import Reflector, ReflectorCounts, ReflectorSettings
 from driftd.cluster.rights import TOO_MUCH, Right, Rights, watching, writing
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.truth import KindNotServed, Truth
 from driftd.cluster.watchers import Watchers
 from driftd.cluster.wire import ObjectReader
-from driftd.cluster.workloads import POD, SERVICE, SLICE, WORKLOADS, Name, News, WorkloadMirror, WorkloadWatchers
+from driftd.cluster.workloads import Name, News, WorkloadMirror, WorkloadWatchers
 from driftd.cluster.writer import FIELD_MANAGER, NamespaceDeletion, Writer
 
 __all__ = [

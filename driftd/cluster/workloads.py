@@ -7,49 +7,29 @@ is kept, where labels, accounts and ports that many pods share are stored once; 
 import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import orjson
 import structlog
 
 from driftd.cluster.pace import Pace
+from driftd.cluster.reducing import POD, SERVICE, SLICE, WORKLOADS, Value, reduced
 from driftd.cluster.reflector import Reflector, ReflectorSettings
 from driftd.cluster.room import WORKLOAD_BYTES, Room
 from driftd.cluster.session import Session
 from driftd.cluster.versions import older
 from driftd.cluster.wire import Malformed
-from driftd.drift import KindState, LiveService, LiveSlice, service_from_body, slice_from_body
-from driftd.policy.reach import MalformedPod, Pod, pod_from_body
+from driftd.drift import KindState, LiveService, LiveSlice
+from driftd.policy.reach import MalformedPod, Pod
 from driftd.values import Body, Resource, kind_name
-
-POD: Final = Resource("", "v1", "Pod", "pods")
-SERVICE: Final = Resource("", "v1", "Service", "services")
-SLICE: Final = Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
-WORKLOADS: Final = (POD, SERVICE, SLICE)
-
-_MOST_LABELS: Final = 16 * 1024
-_MOST_PORTS: Final = 64
-"""Characters of labels, and named ports, of one pod. An object may be megabytes of them, which nobody needs; such a pod
-is taken for one that no policy governs, so that it is told and not overlooked."""
-_SHARED_LABELS: Final = 32
-_SHARED_CHARACTERS: Final = 2048
-_SHARED_PORTS: Final = 16
-"""Labels, their characters, and ports of which one value is kept for all pods of a template; with more each pod has its
-own, for what is shared is remembered for a while after its pods."""
-_REMEMBERED: Final = 1024
-"""So many of each. With the bounds above that is 12 MiB of labels at the very worst, whoever makes pods and deletes
-them again; of usual pods it is well under one."""
 
 _log = structlog.get_logger()
 
 Name: TypeAlias = tuple[str, str]
 """Namespace and name."""
-Value: TypeAlias = Pod | LiveService | LiveSlice
-_Part = TypeVar("_Part", bound=tuple[object, ...])
 
 
 class News(Enum):
@@ -103,7 +83,7 @@ class WorkloadReader:
             metadata = body["metadata"]
             name = (sys.intern(metadata["namespace"]), str(metadata["name"]))
             version = str(metadata["resourceVersion"])
-            value = _reduced(self.resource, body) if self.wanted(name[0]) or self._takes_over(body) else None
+            value = reduced(self.resource, body) if self.wanted(name[0]) or self._takes_over(body) else None
         except (KeyError, TypeError, AttributeError, ValueError, MalformedPod) as error:
             raise Malformed(f"not a {self.resource.kind}: {type(error).__name__}: {error}") from error
         return Reduced(name, value, version)
@@ -372,46 +352,3 @@ class WorkloadWatchers:
 
 def _anywhere(_namespace: str) -> bool:
     return True
-
-
-def _reduced(resource: Resource, body: Body) -> Value | None:
-    """What is kept of an object; None of a pod that is over, which is no endpoint and has no address any more."""
-    if resource is SERVICE:
-        return service_from_body(body)
-    if resource is SLICE:
-        return slice_from_body(body)
-    pod = pod_from_body(body)
-    if pod.finished:
-        return None
-    if _characters(pod.labels.items()) > _MOST_LABELS or len(pod.ports) > _MOST_PORTS:
-        pod = replace(pod, labels={}, ports=(), host_network=True)
-    return replace(
-        pod,
-        namespace=sys.intern(pod.namespace),
-        labels=_few_labels(tuple(sorted(pod.labels.items()))),
-        service_account=sys.intern(pod.service_account),
-        ports=_one_for_all(pod.ports) if len(pod.ports) <= _SHARED_PORTS else pod.ports,
-        owner=sys.intern(pod.owner),
-        node_ips=_one_for_all(pod.node_ips),
-    )
-
-
-def _few_labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    if len(pairs) <= _SHARED_LABELS and _characters(pairs) <= _SHARED_CHARACTERS:
-        return _shared_labels(pairs)
-    return MappingProxyType(dict(pairs))
-
-
-def _characters(pairs: Iterable[tuple[str, str]]) -> int:
-    return sum(len(key) + len(value) for key, value in pairs)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _shared_labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    """One mapping for all pods that a template made."""
-    return MappingProxyType(dict(pairs))
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _one_for_all(value: _Part) -> _Part:
-    return value
