@@ -80,7 +80,11 @@ class Gone(ApiError):
 
 
 class Invalid(ApiError):
-    """400, 413, 415 or 422: the server does not accept this request; the same one will never pass."""
+    """400, 415 or 422: the server does not accept this request; the same one will never pass."""
+
+
+class TooLarge(Invalid):
+    """413, or a 500 in the words of etcd or of its client: the object cannot be stored for its size."""
 
 
 class TooManyRequests(ApiError):
@@ -158,14 +162,21 @@ _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
     404: NotFound,
     409: Conflict,
     410: Gone,
-    413: Invalid,
+    413: TooLarge,
     415: Invalid,
     422: Invalid,
     429: TooManyRequests,
 }
 
+_NO_ROOM: Final = ("etcdserver: request is too large", "trying to send message larger than max")
+"""What a 500 says of an object over etcd's limit of a request (1.5 MiB), or over its client's of a message (2 MiB).
+Source: `isTooLargeError` in the API server's endpoints/handlers/rest.go, which tries once more without managedFields.
+"""
+
 
 def api_error(verb: str, path: str, status: int, said: Said, retry_after: float | None = None) -> ApiError:
     """The error class of a status code, filled in."""
     kind = _BY_STATUS.get(status, ServerFault if status >= 500 else UnexpectedStatus)
+    if status == 500 and any(words in said.message for words in _NO_ROOM):
+        kind = TooLarge
     return kind(verb, path, status, said, retry_after)

@@ -24,6 +24,7 @@ from driftd.cluster.errors import (
     Gone,
     Invalid,
     NotFound,
+    TooLarge,
     Unauthorized,
     UnexpectedStatus,
     Unreachable,
@@ -33,7 +34,7 @@ from driftd.cluster.guards import FENCE_POLICY, refused_by
 from driftd.cluster.paths import collection_path, object_path
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.wire import Malformed, ObjectReader
-from driftd.policy.kinds import same_policy
+from driftd.policy.kinds import same_policy, slim_condemned, slim_repair
 from driftd.values import (
     CONDEMNED,
     EPOCH,
@@ -134,7 +135,23 @@ class Writer:
             if not (write.uid and write.resource_version):
                 raise ValueError(f"{write.ref}: a PUT without uid and resourceVersion could hit another object")
             verb, path = "PUT", object_path(resource, write.ref)
-        answer = await self._send(verb, path, query, body, epoch, dry_run=dry_run)
+        try:
+            answer = await self._send(verb, path, query, body, epoch, dry_run=dry_run)
+        except TooLarge as error:
+            slim = _slim(write, body)
+            if slim == body:
+                raise
+            _log.warning(
+                "cluster.write.slimmed",
+                kind=write.ref.kind,
+                namespace=write.ref.namespace,
+                name=write.ref.name,
+                labels=len(body["metadata"].get("labels") or {}),
+                annotations=len(body["metadata"].get("annotations") or {}),
+                error=str(error),
+            )
+            body = slim
+            answer = await self._send(verb, path, query, body, epoch, dry_run=dry_run)
         return self._compare(write.ref, body, answer, dry_run=dry_run)
 
     def _compare(self, ref: ObjectRef, sent: Body, answer: Response, *, dry_run: bool) -> Answer:
@@ -237,6 +254,17 @@ def _marked(write: Create | Replace | Condemn, resource: Resource, epoch: int) -
     return {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
 
 
+def _slim(write: Create | Replace | Condemn, body: Body) -> Body:
+    """What is sent instead of a body that is too large; the body itself where nothing can be left out."""
+    match write:
+        case Condemn():
+            return slim_condemned(write.ref, body)
+        case Replace():
+            return slim_repair(write.ref, body)
+        case _:
+            return body
+
+
 def _fitting(ref: ObjectRef, annotations: dict[str, str]) -> dict[str, str]:
     """The annotations within what an object may carry in all (256 KiB, apimachinery `TotalAnnotationSizeLimitB`).
 
@@ -264,9 +292,13 @@ def _fitting(ref: ObjectRef, annotations: dict[str, str]) -> dict[str, str]:
 def _failed(write: Write, error: ClusterError) -> Answer:
     _log.info("cluster.write.failed", kind=write.ref.kind, verb=type(write).__name__.lower(), error=str(error))
     retry_after = error.retry_after if isinstance(error, ApiError) else None
+    message = str(error)
     match error:
         case Conflict() | Gone() | NotFound():
             result = Result.CONFLICT
+        case TooLarge():
+            result = Result.REFUSED
+            message += "; the object is full: take finalizers, labels or annotations off it"
         case Forbidden() | Invalid() | Unauthorized() | UnexpectedStatus() | CredentialsUnusable():
             result = Result.REFUSED
         case Unreachable(sent=True) | BadAnswer():
@@ -274,4 +306,4 @@ def _failed(write: Write, error: ClusterError) -> Answer:
         case _:
             # 429 and 5xx. A 504 may hide a write that went through; the next look tells, as after UNKNOWN.
             result = Result.UNKNOWN if isinstance(error, ApiError) and error.status == 504 else Result.FAILED
-    return Answer(result, message=str(error), retry_after=retry_after)
+    return Answer(result, message=message, retry_after=retry_after)

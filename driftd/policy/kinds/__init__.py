@@ -11,6 +11,7 @@ from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, dige
 from driftd.policy.kinds.network_policy import isolates_only
 from driftd.policy.kinds.registry import KINDS, VERSIONS, UngovernedKindError, digests_under, kind_of, kinds_under
 from driftd.policy.kinds.selectors import NAMESPACE_NAME
+from driftd.policy.kinds.slim import labels_are_free, slim_condemned, slim_repair
 
 __all__ = [
     "ALIASES",
@@ -40,8 +41,11 @@ __all__ = [
     "isolates_only",
     "kind_of",
     "kinds_under",
+    "labels_are_free",
     "other_spelling",
     "same_policy",
+    "slim_condemned",
+    "slim_repair",
     "stored",
     "written_out",
 ]
