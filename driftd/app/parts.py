@@ -290,6 +290,7 @@ class Parts:
             new_id=new_id,
             epoch=lambda: self.elector.epoch,
             commit=lambda: self._model_in_force().commit,
+            coverage=lambda: self._model_in_force().compiled.coverage,
             told=Teller(self.recorder).told,
         )
         recording = Recording(

@@ -83,12 +83,13 @@ class Writer:
     fence: Fence
     timeouts: Timeouts = WRITE_TIMEOUTS
 
-    async def execute(self, write: Write, epoch: int, *, dry_run: bool = False) -> Answer:
+    async def execute(self, write: Write, epoch: int, *, dry_run: bool = False, unbound: bool = False) -> Answer:
         """Sends the write and compares what came back with what was sent.
 
         Never raises for what a cluster may do; each end has its `Result`. A conflict is not tried again: the object
         moved on, so the judgement is void. With `dry_run` the server goes through everything but storing, and the
-        fence is not asked (nothing can happen).
+        fence is not asked (nothing can happen). An `unbound` PUT replaces the object of its uid whatever its version:
+        the API server itself tries until nobody else comes between.
 
         Raises:
             NamespaceDeletion: before anything is sent.
@@ -102,7 +103,7 @@ class Writer:
             async with asyncio.timeout(self.timeouts.total + 1):
                 if isinstance(write, Delete):
                     return await self._delete(write, resource, epoch, dry_run=dry_run)
-                return await self._store(write, resource, epoch, dry_run=dry_run)
+                return await self._store(write, resource, epoch, dry_run=dry_run, unbound=unbound)
         except _Fenced as error:
             return Answer(Result.FENCED, message=str(error))
         except ClusterError as error:
@@ -125,7 +126,7 @@ class Writer:
     # -- creating and replacing -----------------------------------------------------------------------------------
 
     async def _store(
-        self, write: Create | Replace | Condemn, resource: Resource, epoch: int, *, dry_run: bool
+        self, write: Create | Replace | Condemn, resource: Resource, epoch: int, *, dry_run: bool, unbound: bool
     ) -> Answer:
         body = _marked(write, resource, epoch)
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
@@ -135,6 +136,11 @@ class Writer:
             if not (write.uid and write.resource_version):
                 raise ValueError(f"{write.ref}: a PUT without uid and resourceVersion could hit another object")
             verb, path = "PUT", object_path(resource, write.ref)
+            if unbound:
+                del body["metadata"]["resourceVersion"]
+                _log.warning(
+                    "cluster.write.unbound", kind=write.ref.kind, namespace=write.ref.namespace, name=write.ref.name
+                )
         try:
             answer = await self._send(verb, path, query, body, epoch, dry_run=dry_run)
         except TooLarge as error:

@@ -101,6 +101,10 @@ class FightBreaker:
         self._fighting[ref] = self._calm.pop(ref)
         return True
 
+    def lost(self, ref: ObjectRef, now: float) -> None:
+        """A write of `ref` came too late: the cap on writes counts it all the same."""
+        self._state(ref, now).free = now + self._gap
+
     def settled(self, ref: ObjectRef, now: float) -> None:
         """`ref` was found canonical (or gone from the model): it no longer stands open."""
         state = self._calm.get(ref) or self._fighting.get(ref)

@@ -8,6 +8,7 @@ import structlog
 
 from driftd.cluster import Answer, ClusterError, Writer, completed
 from driftd.engine.observe import Observer
+from driftd.policy.kinds import Coverage, MalformedObject, kind_of, labels_are_free
 from driftd.store import EntryRefused, Store, StoreGone
 from driftd.telemetry import Attributes, Metrics, Trace, names
 from driftd.values import (
@@ -33,12 +34,12 @@ _VERBS: Mapping[type, str] = {Create: "create", Replace: "replace", Condemn: "co
 
 @dataclass(slots=True)
 class Acts:
-    """What came of a plan. `stopped_by` is the answer that ended it early, with the object it was about."""
+    """What came of a plan. `stopped_by` is the answer that ended it early, `stopped_at` the write it was about."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     repaired: dict[ObjectRef, int] = field(default_factory=dict)
     stopped_by: Answer | None = None
-    stopped_at: ObjectRef | None = None
+    stopped_at: Write | None = None
     waiting_for_store: bool = False
 
 
@@ -47,7 +48,7 @@ class Actor:
 
     Args:
         new_id: unique ids that sort by time, for intents.
-        epoch, commit: of the present term and the model in force.
+        epoch, commit, coverage: of the present term and the model in force.
         told: called after each write that was done, for Events and the like; must not block.
     """
 
@@ -62,6 +63,7 @@ class Actor:
         new_id: Callable[[], str],
         epoch: Callable[[], int],
         commit: Callable[[], str],
+        coverage: Callable[[], Coverage],
         told: Callable[[Write, Live | None], None],
     ) -> None:
         self._writer = writer
@@ -72,14 +74,22 @@ class Actor:
         self._new_id = new_id
         self._epoch = epoch
         self._commit = commit
+        self._coverage = coverage
         self._told = told
 
     async def execute(
-        self, plan: Plan, opened: Sequence[Finding], trace: Trace, abridged: Collection[ObjectRef] = ()
+        self,
+        plan: Plan,
+        opened: Sequence[Finding],
+        trace: Trace,
+        *,
+        abridged: Collection[ObjectRef],
+        contested: Collection[ObjectRef],
     ) -> Acts:
         """Record `opened` and the intents, durably and in one transaction, then write (D9).
 
-        Of `abridged` objects the plan did not know all: what is foreign to it is read before each write.
+        Of `abridged` objects the plan did not know all: what is foreign to it is read before each write. So it is of
+        `contested` ones, which others keep writing: they are written whatever their version is, where that is safe.
 
         While the store is gone, what restores the canonical state goes on; the final DELETE waits, and so does
         everything planned after it.
@@ -108,27 +118,46 @@ class Actor:
                 break
             ready = _bound(write, versions)
             with trace.stage(names.WRITE, _named(ready, intent)) as stage:
-                answer = await self._write(ready, epoch, abridged)
+                answer = await self._write(
+                    ready, epoch, abridged=write.ref in abridged, contested=write.ref in contested
+                )
                 stage.note({names.RESULT: answer.result.value})
             self._account(acts, ready, intent, answer)
             await self._mirror(ready, answer, versions)
             if answer.result is not Result.DONE and not _is_held(ready, answer):
-                acts.stopped_by, acts.stopped_at = answer, write.ref
+                acts.stopped_by, acts.stopped_at = answer, write
                 break
             self._told(ready, answer.live)
         self._leave(acts, intents[len(acts.outcomes) :])
         return acts
 
-    async def _write(self, write: Write, epoch: int, abridged: Collection[ObjectRef]) -> Answer:
-        """One write. Where the whole object is another version by now, it is sent as it is and refused for that."""
-        if isinstance(write, Replace | Condemn) and write.ref in abridged:
+    async def _write(self, write: Write, epoch: int, *, abridged: bool, contested: bool) -> Answer:
+        """One write. Where the whole object is another version by now, it is sent as it is and refused for that.
+
+        Not so a contested one, which says what has to be whatever was there: it is made anew of what there is by now.
+        """
+        unbound = False
+        if isinstance(write, Replace | Condemn) and (abridged or contested):
             try:
                 whole = await self._observer.refresh(write.ref)
             except ClusterError as error:
                 return Answer(Result.FAILED, message=f"not sent: {write.ref} could not be read whole: {error}")
-            if whole is not None and whole.resource_version == write.resource_version:
+            if whole is not None and contested and whole.uid == write.uid:
+                write, unbound = self._renewed(write, whole), goes_by_uid(write.ref)
+            elif whole is not None and whole.resource_version == write.resource_version:
                 write = replace(write, body=completed(write.body, whole))
-        return await self._writer.execute(write, epoch)
+        return await self._writer.execute(write, epoch, unbound=unbound)
+
+    def _renewed(self, write: Replace | Condemn, whole: Live) -> Replace | Condemn:
+        """The same write of the version that there is now, with all that is foreign as it stands there (D3)."""
+        kind, there = kind_of(write.ref), whole.body()
+        try:
+            body = (
+                kind.emptied(there) if isinstance(write, Condemn) else kind.merged(there, write.body, self._coverage())
+            )
+        except MalformedObject:
+            return write
+        return replace(write, body=body, resource_version=whole.resource_version)
 
     def _leave(self, acts: Acts, intents: Sequence[Intent]) -> None:
         """Account for intents whose writes were not sent, because the plan ended early: none may stay open (D9)."""
@@ -188,6 +217,15 @@ class Actor:
             await self._observer.refresh(ref)
         except ClusterError as error:
             _log.warning("observe.failed", kind=ref.kind, namespace=ref.namespace, name=ref.name, why=str(error))
+
+
+def goes_by_uid(ref: ObjectRef) -> bool:
+    """Whether a PUT may leave out the version of what it replaces.
+
+    So it is where nothing decides anything but what driftd writes, and where the API server takes such a PUT, which it
+    does for no kind of a CustomResourceDefinition.
+    """
+    return labels_are_free(ref) and not kind_of(ref).dialect
 
 
 def _named(write: Write, intent: Intent) -> Attributes:

@@ -26,7 +26,7 @@ from driftd.engine.work import Work
 from driftd.engine.workloads import WorkloadDrift
 from driftd.policy.kinds import EVALUATED_NAMES
 from driftd.telemetry import Metrics, Trace, names
-from driftd.values import CLUSTER, Clock, Finding, ObjectRef, Plan, Result, Scope, kind_name
+from driftd.values import CLUSTER, Clock, Delete, Finding, ObjectRef, Plan, Result, Scope, Write, kind_name
 
 _log = structlog.get_logger()
 
@@ -234,7 +234,13 @@ class Cycle:
             return False
         work.trace.keep()  # opened by an earlier cycle, perhaps: what is written and healed names this one
         with work.trace.stage(names.REMEDIATE):
-            acts = await self._actor.execute(planned, fresh, work.trace, abridged_of(planned, comparison, live))
+            acts = await self._actor.execute(
+                planned,
+                fresh,
+                work.trace,
+                abridged=abridged_of(planned, comparison, live),
+                contested=self._setbacks.contested(self._clock.monotonic()),
+            )
         self._learn(ticket, acts, work)
         return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
 
@@ -254,7 +260,8 @@ class Cycle:
         if acts.stopped_by is not None and acts.stopped_at is not None:
             self._setback(acts.stopped_at, acts.stopped_by, now, work)
 
-    def _setback(self, ref: ObjectRef, answer: Answer, now: float, work: Work) -> None:
+    def _setback(self, write: Write, answer: Answer, now: float, work: Work) -> None:
+        ref = write.ref
         match answer.result:
             case Result.REFUSED:
                 self._setbacks.refuse(ref, answer.message, now)
@@ -266,6 +273,9 @@ class Cycle:
                 work.again.append(1.0)
             case Result.CONFLICT:
                 work.conflicts[ref] += 1
+                self._setbacks.lose(ref, now)
+                if isinstance(write, Delete):  # what it would take away is empty: that has time
+                    self._breaker.lost(ref, now)
             case Result.FAILED | Result.UNKNOWN:
                 self._setbacks.fail(ref, now, answer.retry_after)
             case _:

@@ -78,6 +78,20 @@ async def test_an_object_that_moved_on_is_a_conflict_and_stays_as_it_is(server: 
     assert len(server.seen) == 1
 
 
+async def test_an_unbound_replacement_hits_the_object_of_its_uid_whatever_its_version(
+    server: ApiServer, writer: Writer
+) -> None:
+    server.put(PATH, policy("a", "x", egress=[{}]))
+    write = replace(server, policyTypes=["Ingress"])
+    server.put(PATH, policy("a", "x", egress=[{}]))
+    assert (await writer.execute(write, 4, unbound=True)).result is Result.DONE
+    assert "egress" not in server.objects[PATH]["spec"]
+    server.remove(PATH)
+    server.put(PATH, policy("a", "x", egress=[{}]))
+    assert (await writer.execute(write, 4, unbound=True)).result is Result.CONFLICT
+    assert server.objects[PATH]["spec"]["egress"] == [{}]
+
+
 async def test_a_put_on_a_vanished_object_is_a_conflict_and_creates_nothing(server: ApiServer, writer: Writer) -> None:
     server.put(PATH, policy("a", "x"))
     write = replace(server)

@@ -168,3 +168,12 @@ def test_what_stood_open_before_the_fight_is_no_part_of_its_share() -> None:
     breaker.repaired(POLICY, 74.0)
     (one,) = breaker.fights(74.0)
     assert (one.open_share, one.loosened_seconds) == (0.0, 60.0)
+
+
+def test_a_write_that_came_too_late_counts_for_the_cap_and_for_no_fight() -> None:
+    breaker = FightBreaker(writes_per_second=2.0)
+    for second in range(10):
+        breaker.lost(POLICY, float(second))
+    assert breaker.permit(POLICY, LOOSE, 9.0) == 0.5
+    assert breaker.permit(POLICY, LOOSE, 9.5) == 0.0
+    assert not breaker.open(POLICY)

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from driftd.drift import Comparison
+from driftd.engine.act import goes_by_uid
 from driftd.engine.cycle import abridged_of, governed_seen
+from driftd.policy.kinds import KINDS
 from driftd.values import CLUSTER, Body, ObjectRef, Scope
 from tests.support.drift_scope import governed_of
 from tests.support.tiered_scope import TieredStore, calico, home, ref
@@ -38,6 +40,11 @@ def test_what_differed_when_it_was_abridged_is_read_whole_even_if_it_is_known_by
         for id, one in comparison.differences.items()
     }
     assert abridged_of(planned, replace(comparison, differences=differing), live) == {ref(SETS[0])}
+
+
+def test_only_objects_of_which_nothing_foreign_decides_anything_are_written_whatever_their_version() -> None:
+    kinds = {("networking.k8s.io", "NetworkPolicy"), ("", "ResourceQuota"), ("", "LimitRange")}
+    assert {key for key in KINDS if goes_by_uid(ObjectRef(*key, "acme", "x"))} == kinds
 
 
 def test_a_kind_that_is_never_written_keeps_nobody_waiting_for_it_while_it_cannot_be_read() -> None:

@@ -106,3 +106,42 @@ def test_what_waits_for_another_object_is_told_until_a_plan_no_longer_puts_it_of
     assert (setbacks.why_not(tier), setbacks.wait(tier, 0.0)) == ("rogue", 0.0), "it is tried as soon as that is over"
     assert setbacks.put_off(CLUSTER, {})
     assert setbacks.why_not(tier) == ""
+
+
+def test_an_object_that_others_wrote_first_twice_within_a_minute_is_contested_until_that_is_over() -> None:
+    one = setbacks()
+    one.lose(QUOTA, 0.0)
+    assert one.contested(0.0) == frozenset()
+    one.lose(QUOTA, 59.0)
+    one.clear(QUOTA)
+    one.settled(Scope("acme-prod"), (), 59.5)
+    assert one.contested(60.0) == {QUOTA}, "it may be opened again at once, by the same people"
+    assert one.contested(60.1) == frozenset()
+    one.lose(QUOTA, 61.0)
+    assert one.contested(61.0) == {QUOTA}
+    one.leave(Scope("acme-prod"))
+    assert one.contested(61.0) == frozenset()
+
+
+def test_five_writes_in_a_row_that_came_too_late_are_told_until_one_goes_through() -> None:
+    """Seen: somebody noted something at a hole all the time, and nobody was told that driftd could not close it."""
+    one, said = setbacks(), []
+    for now in range(5):
+        one.lose(QUOTA, float(now))
+        said.append(one.why_not(QUOTA))
+    assert said[:4] == [""] * 4
+    assert "others keep writing it" in said[4]
+    assert (one.wait(QUOTA, 4.0), one.why_not(OTHER)) == (0.0, ""), "to wait would leave it to them"
+    one.clear(QUOTA)
+    assert one.why_not(QUOTA) == ""
+
+
+def test_a_race_over_what_is_canonical_by_now_is_over() -> None:
+    one = setbacks()
+    for now in range(5):
+        one.lose(QUOTA, float(now))
+    one.settled(Scope("globex-prod"), (), 5.0)
+    one.settled(Scope("acme-prod"), {QUOTA}, 5.0)
+    assert one.why_not(QUOTA)
+    one.settled(Scope("acme-prod"), {OTHER}, 5.0)
+    assert one.why_not(QUOTA) == ""

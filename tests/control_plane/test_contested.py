@@ -1,0 +1,119 @@
+"""Whoever writes an object all the time keeps driftd's versions old, and no hole open."""
+
+import asyncio
+import itertools
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import pytest_asyncio
+
+from driftd.lab import Lab
+from tests.support.faulty import OPEN, Scene, allow_all, scene
+from tests.support.kube import KubeError
+
+pytestmark = [
+    pytest.mark.control_plane,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+]
+
+NAMESPACE = "acme-prod"
+WRITERS = 6
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def direct(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with scene(lab, tmp_path_factory.mktemp("contested") / "data", proxied=False) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def calm(direct: Scene) -> Scene:
+    await direct.begin()
+    return direct
+
+
+@asynccontextmanager
+async def noted(calm: Scene, name: str, kind: str = "NetworkPolicy") -> AsyncIterator[None]:
+    """For the length of the block writers note something at an object, each as fast as it is answered."""
+    namespace = NAMESPACE if kind == "NetworkPolicy" else ""
+
+    begun = asyncio.Event()
+
+    async def write(writer: int) -> None:
+        for count in itertools.count():
+            if count == 5:
+                begun.set()
+            with suppress(KubeError):
+                notes = {"metadata": {"annotations": {f"writer-{writer}": str(count)}}}
+                await calm.kube.merge(kind, namespace, name, notes)
+
+    writers = [asyncio.ensure_future(write(number)) for number in range(WRITERS)]
+    try:
+        await asyncio.wait_for(begun.wait(), 30.0)
+        yield
+        assert not any(one.done() for one in writers), "they gave up: this test proves nothing"
+    finally:
+        for one in writers:
+            one.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+
+
+async def closed(calm: Scene, name: str) -> bool:
+    live = await calm.kube.find("NetworkPolicy", NAMESPACE, name)
+    return live is None or [{}] not in (live["spec"].get("ingress"), live["spec"].get("egress"))
+
+
+async def test_a_hole_that_others_write_all_the_time_is_emptied(calm: Scene) -> None:
+    """Seen: four clients kept a hole open for as long as they noted something at it."""
+    calm.daemon.send(signal.SIGSTOP)
+    await calm.kube.create(allow_all(NAMESPACE, "hole"))
+    async with noted(calm, "hole"):
+        calm.daemon.send(signal.SIGCONT)
+        await calm.until("the hole is closed", lambda: closed(calm, "hole"), 5.0)
+    await calm.sound()
+
+
+async def test_an_opened_policy_that_others_write_all_the_time_is_put_back_with_what_is_theirs(calm: Scene) -> None:
+    calm.daemon.send(signal.SIGSTOP)
+    await calm.kube.merge("NetworkPolicy", NAMESPACE, "default-deny", OPEN)
+    async with noted(calm, "default-deny"):
+        calm.daemon.send(signal.SIGCONT)
+        await calm.until("the policy is closed", lambda: closed(calm, "default-deny"), 5.0)
+        await calm.canonical(5.0)
+    await calm.sound()
+    policy = await calm.kube.get("NetworkPolicy", NAMESPACE, "default-deny")
+    assert f"writer-{WRITERS - 1}" in policy["metadata"]["annotations"]
+
+
+async def test_a_namespace_that_others_write_all_the_time_is_put_back_and_keeps_their_labels(calm: Scene) -> None:
+    """Its labels decide things, so each PUT is bound to the version that was read just before."""
+    calm.daemon.send(signal.SIGSTOP)
+    changed = {"labels": {"driftd.dev/tenant": "mallory", "team": "web"}}
+    await calm.kube.merge("Namespace", "", NAMESPACE, {"metadata": changed})
+    async with noted(calm, NAMESPACE, "Namespace"):
+        calm.daemon.send(signal.SIGCONT)
+        await calm.canonical(15.0)
+    await calm.sound()
+    home = await calm.kube.get("Namespace", "", NAMESPACE)
+    assert home["metadata"]["labels"]["team"] == "web"
+    assert f"writer-{WRITERS - 1}" in home["metadata"]["annotations"]
+    await calm.kube.merge("Namespace", "", NAMESPACE, {"metadata": {"labels": {"team": None}}})
+
+
+async def test_a_put_without_a_version_hits_no_object_but_that_of_its_uid(calm: Scene) -> None:
+    stored = await calm.kube.get("NetworkPolicy", NAMESPACE, "default-deny")
+    del stored["metadata"]["resourceVersion"]
+    again = await calm.kube.replace(stored)
+    assert again["metadata"]["uid"] == stored["metadata"]["uid"]
+    stored["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000"
+    with pytest.raises(KubeError) as refused:
+        await calm.kube.replace(stored)
+    assert refused.value.status == 409
+    stored["metadata"]["name"] = "never-there"
+    with pytest.raises(KubeError) as refused:
+        await calm.kube.replace(stored)
+    assert refused.value.status in (404, 409)
+    assert await calm.kube.find("NetworkPolicy", NAMESPACE, "never-there") is None

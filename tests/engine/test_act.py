@@ -1,0 +1,111 @@
+"""What others keep writing is written as it stands by now, and never another object than the one that was judged."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+import pytest
+
+from driftd.cluster import Answer
+from driftd.engine.act import Actor
+from driftd.policy.kinds import NAMESPACE_NAME, Coverage, digest_of, kind_of
+from driftd.values import CONDEMNED, Body, Condemn, Live, ObjectRef, Replace, Result, Write
+
+HOME = ObjectRef("", "Namespace", "", "acme-prod")
+POLICY = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "hole")
+
+
+@dataclass
+class Cluster:
+    """One object as a GET shows it, and the writes that were sent with whether they name no version."""
+
+    there: Live
+    sent: list[tuple[Write, bool]] = field(default_factory=list)
+
+    async def refresh(self, _ref: ObjectRef) -> Live:
+        return self.there
+
+    async def execute(self, write: Write, _epoch: int, *, unbound: bool) -> Answer:
+        self.sent.append((write, unbound))
+        return Answer(Result.DONE)
+
+
+def live(ref: ObjectRef, version: str, metadata: Body, **rest: Any) -> Live:
+    kind = kind_of(ref)
+    body = {"apiVersion": kind.resource.api_version, "kind": ref.kind, **rest}
+    body["metadata"] = {
+        "name": ref.name,
+        "namespace": ref.namespace,
+        "uid": "u",
+        "resourceVersion": version,
+        **metadata,
+    }
+    digest = digest_of(kind, body, Coverage())
+    return Live(ref, orjson.dumps(body), digest, "u", version, terminating=False, managers=())
+
+
+def actor(cluster: Cluster) -> Actor:
+    unused: Any = None
+    parts: Any = cluster
+    return Actor(
+        writer=parts,
+        store=unused,
+        observer=parts,
+        clock=unused,
+        metrics=unused,
+        new_id=unused,
+        epoch=unused,
+        commit=unused,
+        coverage=Coverage,
+        told=unused,
+    )
+
+
+def put(judged: Live, **labels: str) -> Replace:
+    wanted = judged.body()
+    wanted["metadata"]["labels"] = labels
+    body = kind_of(judged.ref).merged(judged.body(), wanted, Coverage())
+    return Replace(judged.ref, body, judged.uid, judged.resource_version, "f", "r")
+
+
+async def test_a_contested_namespace_is_put_back_at_the_version_there_is_with_the_labels_of_others() -> None:
+    judged = live(HOME, "1", {"labels": {"driftd.dev/tenant": "mallory", "team": "web"}})
+    cluster = Cluster(live(HOME, "7", {"labels": {"driftd.dev/tenant": "eve", "team": "shop"}, "finalizers": ["a/b"]}))
+    await actor(cluster)._write(put(judged, **{"driftd.dev/tenant": "acme"}), 4, abridged=False, contested=True)
+    ((sent, unbound),) = cluster.sent
+    assert isinstance(sent, Replace)
+    assert (sent.resource_version, unbound) == ("7", False)
+    assert sent.body["metadata"]["labels"] == {
+        "driftd.dev/tenant": "acme",
+        "team": "shop",
+        NAMESPACE_NAME: "acme-prod",
+    }
+    assert sent.body["metadata"]["finalizers"] == ["a/b"]
+
+
+async def test_a_contested_hole_is_emptied_as_it_is_by_now_whatever_its_version() -> None:
+    spec: Body = {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"], "ingress": [{}]}
+    judged = live(POLICY, "1", {}, spec={**spec, "podSelector": {}})
+    cluster = Cluster(live(POLICY, "7", {"finalizers": ["a/b"], "annotations": {"notes": "x"}}, spec=spec))
+    body = kind_of(POLICY).emptied(judged.body())
+    body["metadata"]["annotations"] = {CONDEMNED: "4"}
+    condemn = Condemn(POLICY, body, "u", "1", "f", "r")
+    await actor(cluster)._write(condemn, 4, abridged=False, contested=True)
+    ((sent, unbound),) = cluster.sent
+    assert isinstance(sent, Condemn)
+    assert unbound
+    assert sent.body["spec"] == {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]}
+    assert sent.body["metadata"]["finalizers"] == ["a/b"]
+    assert sent.body["metadata"]["annotations"] == {"notes": "x"}
+
+
+@pytest.mark.parametrize("contested", [False, True])
+async def test_an_object_of_another_uid_or_one_that_nobody_contests_is_written_as_it_was_judged(
+    *, contested: bool
+) -> None:
+    judged = live(HOME, "1", {"labels": {"team": "web"}})
+    there = live(HOME, "7", {"labels": {"team": "shop"}})
+    cluster = Cluster(replace(there, uid="another") if contested else there)
+    write = put(judged)
+    await actor(cluster)._write(write, 4, abridged=False, contested=contested)
+    assert cluster.sent == [(write, False)]
