@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from driftd.lab import Lab
 from tests.support.control_plane import lacking
-from tests.support.faulty import OPEN, Scene, allow_all, locked, scene
+from tests.support.faulty import OPEN, PATIENCE, Scene, allow_all, locked, scene
 
 pytestmark = [
     pytest.mark.control_plane,
@@ -144,4 +144,5 @@ async def test_a_kill_while_the_database_is_locked_loses_nothing_of_the_journal(
 
         await calm.until("a daemon without a past still repairs", healed, 90.0)
         assert await calm.kube.find("NetworkPolicy", "globex-prod", "hole-c") is not None
+    await calm.daemon.wait_ready(PATIENCE)
     await has_it_all(calm, "hole-c")
