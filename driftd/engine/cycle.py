@@ -10,7 +10,7 @@ import structlog
 
 from driftd.cluster import Answer, ClusterError
 from driftd.compile import Compiled, Mode
-from driftd.drift import Comparison, FightBreaker, LiveScope, blocked, compare, defaulted, paused, plan
+from driftd.drift import Comparison, FightBreaker, LiveScope, blocked, compare, defaulted, paused, plan, twin_ref
 from driftd.engine.act import Actor, Acts
 from driftd.engine.dirty import Ticket
 from driftd.engine.inforce import InForce
@@ -155,7 +155,7 @@ class Cycle:
         if comparison.scope == CLUSTER:
             extra = [defaulted(one.ref, one.why, compiled) for one in self._stopped.all()]
         for finding in comparison.findings:
-            why = self._setbacks.why_not(finding.ref)
+            why = self._setbacks.why_not(finding.ref) or self._setbacks.why_not(twin_ref(finding.ref))
             if why:
                 extra.append(blocked(finding, why, compiled.cluster))
         return extra
@@ -239,7 +239,7 @@ class Cycle:
                 fresh,
                 work.trace,
                 abridged=abridged_of(planned, comparison, live),
-                contested=self._setbacks.contested(self._clock.monotonic()),
+                contested=self._setbacks.contested(ticket.scope, self._clock.monotonic()),
             )
         self._learn(ticket, acts, work)
         return acts.stopped_by is None or acts.stopped_by.result in _LOOK_AGAIN
@@ -291,7 +291,7 @@ class Cycle:
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         if comparison.unknown or comparison.to_prove:
             return CycleEnd("unknown", work.pause, seen=governed_seen(comparison))
-        differing = {finding.ref for finding in comparison.findings}
+        differing = {ref for one in comparison.findings for ref in (one.ref, twin_ref(one.ref))}
         self._setbacks.settled(scope, differing, self._clock.monotonic())
         if comparison.findings:
             return CycleEnd("drift", work.pause)

@@ -215,6 +215,28 @@ async def test_one_refusal_costs_half_a_second_and_a_repeated_one_is_told_until_
     assert after.count("blocked") == before.count("blocked"), "an old refusal is no setback any more"
 
 
+async def test_a_twin_that_is_refused_is_told_of_the_object_that_it_stands_for(wired: Scene) -> None:
+    said = Answer(403, "Forbidden", _STATUS.replace(b"429", b"403").replace(b"TooManyRequests", b"Forbidden"))
+
+    async def refused(_request: Request) -> Fate | Answer:
+        return said
+
+    async def blocked() -> bool:
+        found = (await wired.evidence()).about("default-deny", "initech-prod")
+        return "blocked" in {past.seen.finding.type.value for past in found}
+
+    wired.proxy.rule(lambda request: request.is_repair and request.verb == "POST", before=refused, times=10_000)
+    held = {"metadata": {"finalizers": ["mallory.example/keep"]}}
+    await wired.kube.merge("NetworkPolicy", "initech-prod", "default-deny", held)
+    await wired.kube.delete("NetworkPolicy", "initech-prod", "default-deny")
+    try:
+        await wired.until("a finding says that the repair is refused", blocked)
+    finally:
+        wired.proxy.rules.clear()
+        await wired.kube.merge("NetworkPolicy", "initech-prod", "default-deny", {"metadata": {"finalizers": None}})
+    await wired.sound()
+
+
 _STATUS = (
     b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
     b'"message":"too many requests","reason":"TooManyRequests","code":429}'

@@ -111,16 +111,16 @@ def test_what_waits_for_another_object_is_told_until_a_plan_no_longer_puts_it_of
 def test_an_object_that_others_wrote_first_twice_within_a_minute_is_contested_until_that_is_over() -> None:
     one = setbacks()
     one.lose(QUOTA, 0.0)
-    assert one.contested(0.0) == frozenset()
+    assert one.contested(Scope("acme-prod"), 0.0) == frozenset()
     one.lose(QUOTA, 59.0)
     one.clear(QUOTA)
     one.settled(Scope("acme-prod"), (), 59.5)
-    assert one.contested(60.0) == {QUOTA}, "it may be opened again at once, by the same people"
-    assert one.contested(60.1) == frozenset()
+    assert one.contested(Scope("acme-prod"), 60.0) == {QUOTA}, "it may be opened again at once, by the same people"
+    assert one.contested(Scope("acme-prod"), 60.1) == frozenset()
     one.lose(QUOTA, 61.0)
-    assert one.contested(61.0) == {QUOTA}
+    assert one.contested(Scope("acme-prod"), 61.0) == {QUOTA}
     one.leave(Scope("acme-prod"))
-    assert one.contested(61.0) == frozenset()
+    assert one.contested(Scope("acme-prod"), 61.0) == frozenset()
 
 
 def test_five_writes_in_a_row_that_came_too_late_are_told_until_one_goes_through() -> None:
