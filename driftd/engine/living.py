@@ -14,23 +14,66 @@ from driftd.values import CLUSTER, Finding, FindingType, Live, ObjectRef, Resour
 MOST_CHANGES: Final = 20_000
 """Changed objects of which the names are kept; with more everything is looked at."""
 
+MOST_GONE: Final = 20_000
+"""Deleted objects of which the names are kept."""
+
 Known: TypeAlias = tuple[str, str, str]
 """Kind, namespace and name of a pod, Service, EndpointSlice or ServiceAccount."""
 
 
+class Gone:
+    """Names of objects of which the deletion was told last, and so is proof; not that they are there, kept or not.
+
+    A name holds for as long as that is so, whether all objects of its namespace are kept or not: what is open, or was
+    left open by another leader, may be looked at much later. With too many names whoever has most loses the oldest.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], dict[str, None]] = {}
+        self._count = 0
+
+    def __contains__(self, known: Known) -> bool:
+        return known[2] in self._names.get(known[:2], ())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def last_told(self, known: Known, *, gone: bool) -> None:
+        """Whether an object is gone."""
+        if (known in self) is gone:
+            return
+        names = self._names.setdefault(known[:2], {})
+        if gone:
+            names[known[2]] = None
+        else:
+            del names[known[2]]
+        self._count += 1 if gone else -1
+        if not names:
+            del self._names[known[:2]]
+        if self._count > MOST_GONE:
+            self._forget_oldest()
+
+    def forget(self, kind: str, namespace: str) -> None:
+        """Nothing of that kind is known to be gone there any more."""
+        self._count -= len(self._names.pop((kind, namespace), ()))
+
+    def _forget_oldest(self) -> None:
+        """Half of those of whoever has most, so that it is seldom looked for."""
+        names = max(self._names.values(), key=len)
+        for name in tuple(names)[: (len(names) + 1) // 2]:
+            del names[name]
+            self._count -= 1
+
+
 @dataclass(slots=True)
 class Changes:
-    """What has changed since the last judgement.
-
-    `gone` has what was told of objects last: that they are gone for sure (True), or that they are there, kept or not.
-    """
+    """What has changed since the last judgement."""
 
     everything: bool = True
     sets: bool = False
     admins: bool = False
     pods: set[Name] = field(default_factory=set)
     labelled: set[ObjectRef] = field(default_factory=set)
-    gone: dict[Known, bool] = field(default_factory=dict)
 
     def pod(self, name: Name) -> None:
         """A pod is not what it was; without a name, any of that namespace."""
@@ -42,23 +85,11 @@ class Changes:
         if not self.everything and self._has_room(self.labelled):
             self.labelled.add(ref)
 
-    def last_told(self, known: Known, *, gone: bool) -> None:
-        """Whether an object is gone. With too many of them nothing is known to be gone that is not kept."""
-        if gone and len(self.gone) < MOST_CHANGES:
-            self.gone[known] = True
-        elif known in self.gone:
-            self.gone[known] = gone
-
-    def nothing_is_gone(self, kind: str, namespace: str) -> None:
-        """A list had no room for all of these: whatever was gone before may be among those that it does not name."""
-        self.gone = {known: gone for known, gone in self.gone.items() if known[:2] != (kind, namespace)}
-
     def again(self, failed: "Changes") -> None:
         """What was to be judged with these was not: everything is, and what may be in the world is not forgotten."""
         self.everything = True
         self.pods |= failed.pods
         self.labelled |= failed.labelled
-        self.gone = failed.gone | self.gone
 
     def _has_room(self, names: Sized) -> bool:
         if len(names) < MOST_CHANGES:
@@ -94,9 +125,10 @@ class Unseen:
 
     A finding rests on objects, and is over (or milder) once it is known of each that it no longer gives rise to it:
 
-    * the object that it names: where that is kept it is judged as it is, and a deletion that was told is proof. One
-      that is not kept while not all of its kind is kept there may be as it was. What is said of a Deployment or another
-      owner rests on all its pods, of which nobody knows how many there are: it is over once all pods there are kept;
+    * the object that it names: where that is kept it is judged as it is, and once it is known to be `Gone` its finding
+      is not among those that are open. One that is not kept while not all of its kind is kept there may be as it was.
+      What is said of a Deployment or another owner rests on all its pods, of which nobody knows how many there are: it
+      is over once all pods there are kept;
     * for an EndpointSlice also the pods of the namespace that it was found to lead to: while not all of them are kept
       it leads there still, unless no address is left in it that is nobody's;
     * for what Calico's rules make of a Service or a slice (`served`), all pods, Services and slices of its namespace.
@@ -114,7 +146,7 @@ class Unseen:
             return False
         known = (ref.kind, ref.namespace, ref.name)
         if known not in self._kept:
-            return (sort_of(ref), ref.namespace) in self._beyond and not live.changes.gone.get(known, False)
+            return (sort_of(ref), ref.namespace) in self._beyond
         return finding.type is FindingType.MISDIRECTED and self._may_lead_astray(finding)
 
     def _may_lead_astray(self, finding: Finding) -> bool:

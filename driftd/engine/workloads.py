@@ -28,7 +28,7 @@ from driftd.drift import (
     relabelled_pods,
 )
 from driftd.engine.doubt import Doubts
-from driftd.engine.living import Changes, Judged, Living, Unseen, by_shape, of_pods
+from driftd.engine.living import Changes, Gone, Judged, Living, Unseen, by_shape, of_pods
 from driftd.engine.open_findings import OpenFindings
 from driftd.policy.kinds import CALICO, EVALUATED
 from driftd.policy.reach import Pod
@@ -103,6 +103,7 @@ class WorkloadDrift:
         self._metrics = metrics
         self._wake = asyncio.Event()
         self._changes = Changes()
+        self._gone = Gone()
         self._fed: World | None = None
         self._platform: dict[ObjectRef, Body | Pod | None] = {}
         self._doubts = Doubts()
@@ -172,9 +173,10 @@ class WorkloadDrift:
 
     def _workload_changed(self, resource: Resource, name: Name, news: News) -> None:
         namespace, own = name
-        if not own and news is News.UNSEEN:
-            self._changes.nothing_is_gone(resource.kind, namespace)
-        self._changes.last_told((resource.kind, *name), gone=news is News.GONE)
+        if own:
+            self._gone.last_told((resource.kind, *name), gone=news is News.GONE)
+        elif news is News.UNSEEN:
+            self._gone.forget(resource.kind, namespace)  # it may be among those that the list does not name
         if news is News.UNSEEN:
             return
         if resource is POD:
@@ -183,11 +185,12 @@ class WorkloadDrift:
         self._wake.set()
 
     def _object_changed(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
-        if (ref.group, ref.kind) in _LABELLED and labels_of(before) != labels_of(after):
+        if (ref.group, ref.kind) in _LABELLED:
             gone = before is not None and after is None and self._mirror.is_gone(before)
-            self._changes.last_told((ref.kind, ref.namespace, ref.name), gone=gone)
-            self._changes.label(ref)
-            self._wake.set()
+            self._gone.last_told((ref.kind, ref.namespace, ref.name), gone=gone)
+            if labels_of(before) != labels_of(after):
+                self._changes.label(ref)
+                self._wake.set()
         elif (ref.group, ref.kind) in _SETS:
             self._changes.sets = True
             self._wake.set()
@@ -262,7 +265,7 @@ class WorkloadDrift:
             labelled={ref: self._mirror.get(ref) for ref in changes.labelled} | labels,
             sets=self._of_kinds(_SETS),
             beyond=self._workloads.beyond | (self._mirror.left_out() if model.dialect == "calico" else frozenset()),
-            open={id: one for id, one in self._earlier().items() if id not in self._ended},
+            open=self._not_over(),
             at=self._pace.clock.monotonic(),
         )
         needless = not (live.pods or live.beyond or model.coverage.selector_keys or self._of_kinds(EVALUATED))
@@ -273,7 +276,7 @@ class WorkloadDrift:
         else:
             judged = await self._judge.ask(lambda world: self._look(world, live))
         if self._compiled() is not model:
-            self._changes.everything = True  # it changed meanwhile: that was of the past
+            self._changes.again(changes)  # it changed meanwhile: that was of the past
             self._wake.set()
             return
         everything = changes.everything or self._judged_model is not model
@@ -333,10 +336,16 @@ class WorkloadDrift:
             sets = {ref: {**one.body(), **({"spec": None} if one.hollow else {})} for ref, one in live.sets.items()}
         return world.surround(backings.settled(frozenset(fresh)), sets)
 
-    def _earlier(self) -> dict[str, Finding]:
-        """What is open, or was told, of what is told here."""
+    def _not_over(self) -> dict[str, Finding]:
+        """What is open, or was told, of what is told here, but for what is known to be over."""
         told = (one for found in self._by_scope.values() for one in found.values())
-        return {one.id: one for one in (*self._open.all(), *told) if one.type in _TYPES}
+        earlier = {one.id: one for one in (*self._open.all(), *told) if one.type in _TYPES}
+        refs = {id: one.ref for id, one in earlier.items()}
+        self._ended |= {id for id, ref in refs.items() if (ref.kind, ref.namespace, ref.name) in self._gone}
+        for resource, namespace in self._mirror.left_out():
+            if resource.key in _LABELLED:
+                self._gone.forget(resource.kind, namespace)  # of those that are left out it is not told who came back
+        return {id: one for id, one in earlier.items() if id not in self._ended}
 
     async def _publish(self, others: Iterable[Finding], live: Living) -> None:
         """Make this what is known, and tell of each scope where it is something else."""

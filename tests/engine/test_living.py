@@ -11,7 +11,7 @@ from driftd.cluster import POD, SERVICE, SLICE
 from driftd.compile import Compiled, compile_model
 from driftd.drift import LiveService, LiveSlice, told
 from driftd.drift.telling import shaped
-from driftd.engine.living import Changes, Living, Unseen, by_shape, of_pods
+from driftd.engine.living import Changes, Gone, Living, Unseen, by_shape, of_pods
 from driftd.policy.kinds import KINDS
 from driftd.policy.reach import Pod
 from driftd.values import Finding, FindingType, ObjectRef, Resource, Severity, Witness
@@ -78,19 +78,34 @@ def test_what_is_not_kept_is_held_open_by_what_it_rests_on_and_nothing_else(
     assert not Unseen(living([one], [(beyond, "desk")]))(one)
 
 
-def test_a_deletion_that_was_told_is_proof_unless_it_came_again() -> None:
-    one = finding(FindingType.EXPOSED, "Service")
-    for gone in (True, False):
-        live = living([one], [(SERVICE, "shop")], changes=Changes(gone={("Service", "shop", "one"): gone}))
-        assert Unseen(live)(one) is not gone
+def test_a_deletion_that_was_told_is_proof_unless_it_came_again_or_a_list_names_not_all() -> None:
+    gone, one, other = Gone(), ("Service", "shop", "one"), ("Service", "desk", "one")
+    for known in (one, other, one):
+        gone.last_told(known, gone=True)
+    assert (one in gone, other in gone, len(gone)) == (True, True, 2)
+    gone.last_told(other, gone=False)
+    gone.last_told(other, gone=False)
+    assert (one in gone, other in gone, len(gone)) == (True, False, 1)
+    gone.last_told(other, gone=True)
+    gone.forget("Service", "shop")
+    gone.forget("Service", "shop")
+    assert (one in gone, other in gone, len(gone)) == (False, True, 1)
 
 
-def test_a_list_that_names_not_all_proves_nothing_of_what_was_gone_before() -> None:
-    changes = Changes()
-    for namespace in ("shop", "desk"):
-        changes.last_told(("Service", namespace, "one"), gone=True)
-    changes.nothing_is_gone("Service", "shop")
-    assert changes.gone == {("Service", "desk", "one"): True}
+def test_deletions_that_are_many_drive_out_their_own_oldest_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: after the jobs of some days on a stand-by it did not hear of a Service that was deleted."""
+    monkeypatch.setattr("driftd.engine.living.MOST_GONE", 100)
+    gone, hole = Gone(), ("Service", "shop", "hole")
+    gone.last_told(hole, gone=True)
+    for number in range(1000):
+        gone.last_told(("Pod", "shop", f"job-{number}"), gone=True)
+        assert len(gone) <= 100
+    late = ("Service", "shop", "late")
+    gone.last_told(late, gone=True)
+    assert hole in gone
+    assert late in gone
+    assert ("Pod", "shop", "job-999") in gone
+    assert ("Pod", "shop", "job-0") not in gone
 
 
 def test_a_slice_leads_to_a_pod_that_is_not_kept_until_that_is_known_to_be_over() -> None:

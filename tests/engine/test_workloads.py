@@ -110,6 +110,7 @@ class Stand:
     opened: list[Finding]
     mirror: Mirror
     clock: _Clock
+    term: asyncio.Task[None]
 
     def ready(self) -> None:
         for one in WORKLOADS:
@@ -126,6 +127,17 @@ class Stand:
         """What a watch would: the slice of the database, as it is now."""
         one = LiveSlice("shop", "db-1", "db", addresses, (("TCP", 5432),))
         self.workloads._put(SLICE, ("shop", "db-1"), one)
+
+    async def judged_again(self) -> None:
+        looked = len(self.judge.reconsidered)
+        self.drift.admins_changed()
+        await self.until(lambda: len(self.judge.reconsidered) > looked)
+
+    async def next_term(self) -> None:
+        """Another one of this replica."""
+        self.term.cancel()
+        await asyncio.gather(self.term, return_exceptions=True)
+        self.term = asyncio.create_task(self.drift.run())
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
@@ -158,12 +170,12 @@ async def standing(
         pace=pace,
         metrics=metrics,
     )
-    task = asyncio.create_task(drift.run())
+    stand = Stand(workloads, drift, judge, findings, told, opened, mirror, clock, asyncio.create_task(drift.run()))
     try:
-        yield Stand(workloads, drift, judge, findings, told, opened, mirror, clock)
+        yield stand
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        stand.term.cancel()
+        await asyncio.gather(stand.term, return_exceptions=True)
 
 
 async def test_a_pod_that_takes_what_is_not_its_own_is_told_once_and_forgotten_when_it_goes() -> None:
@@ -547,6 +559,116 @@ async def test_what_is_over_stays_over_though_its_cycle_has_not_closed_it_yet() 
             assert "hole" not in doors(stand)
 
 
+async def held_open(stand: Stand) -> None:
+    """A way in that is open, stands, and is not kept."""
+    stand.ready()
+    stand.workloads._put(SERVICE, ("shop", "hole"), door("hole"))
+    fill(stand)
+    await stand.until(lambda: doors(stand) == {"hole"})
+    stand.findings.take(SHOP, stand.findings.sift(SHOP, stand.found(), ()))
+    let_go(stand, "hole")
+    await stand.judged_again()
+    assert doors(stand) == {"hole"}
+
+
+async def test_a_deletion_is_not_forgotten_with_a_judgement_that_was_of_another_model() -> None:
+    """Seen: the finding of a Service that was deleted as the model changed stayed open for good."""
+    now = [compiled()]
+
+    @dataclass
+    class Overtaken(Judge):
+        by: Compiled | None = None
+
+        async def ask(self, question: Callable[[World], _Answer]) -> _Answer:
+            answer = await super().ask(question)
+            if self.by is not None:
+                now[0], self.world, self.by = self.by, World(self.by), None
+            return answer
+
+    judge = Overtaken(World(now[0]))
+    async with standing(judge, lambda: now[0], WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        await held_open(stand)
+        judge.by = replace(compiled())
+        stand.workloads._put(SERVICE, ("shop", "hole"), None)
+        await stand.until(lambda: judge.by is None)
+        await stand.until(lambda: stand.drift.judged)
+        assert not doors(stand)
+
+
+async def test_what_ended_with_a_deletion_is_over_in_the_next_term_as_well() -> None:
+    """Seen: the term ended before the cycle that would have closed it, and the next one held it open for good."""
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        await held_open(stand)
+        stand.workloads._put(SERVICE, ("shop", "hole"), None)
+        await stand.until(lambda: not doors(stand))
+        await stand.next_term()
+        await stand.until(lambda: stand.drift.judged)
+        assert not doors(stand)
+
+
+async def test_what_a_cycle_opens_that_looked_before_a_deletion_is_over() -> None:
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        fill(stand)
+        stand.workloads._put(SERVICE, ("shop", "hole"), door("hole"))
+        await stand.until(lambda: doors(stand) == {"hole"})
+        looked = stand.found()
+        stand.workloads._put(SERVICE, ("shop", "hole"), None)
+        await stand.until(lambda: not doors(stand))
+        stand.findings.take(SHOP, stand.findings.sift(SHOP, looked, ()))
+        stand.workloads._put(SERVICE, ("shop", "new"), door("new"))
+        await stand.until(lambda: "new" in doors(stand))
+        assert doors(stand) == {"new"}
+
+
+async def test_a_deletion_just_before_there_is_no_room_left_is_no_less_told() -> None:
+    async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
+        stand.ready()
+        stand.workloads._put(SERVICE, ("shop", "hole"), door("hole"))
+        await stand.until(lambda: doors(stand) == {"hole"})
+        stand.findings.take(SHOP, stand.findings.sift(SHOP, stand.found(), ()))
+        stand.workloads._put(SERVICE, ("shop", "hole"), None)
+        fill(stand)
+        await stand.judged_again()
+        assert not doors(stand)
+
+
+async def test_an_account_that_was_made_again_is_not_taken_for_gone() -> None:
+    """Its labels were none as it came, so that nothing had to be judged for it."""
+    async with standing(model_=tiered) as stand:
+        mirror = stand.mirror
+        mirror._namespace_bytes, mirror._spare = 8000, lambda ref: ref.namespace == "shop"
+        mirror.watch(ACCOUNTS)
+        stand.ready()
+        mirror.apply(ACCOUNTS, odd("thief", "1"))
+        await stand.until(lambda: {one.ref.name for one in stand.found()} == {"thief"})
+        stand.findings.take(SHOP, stand.findings.sift(SHOP, stand.found(), ()))
+        mirror.vanish(ACCOUNTS, odd("thief", "2"))
+        mirror.apply(ACCOUNTS, replace(account("thief", "3"), uid="another"))
+        mirror.apply(ACCOUNTS, replace(odd("thief", "4", more=9000), uid="another"))
+        assert mirror.leaves_out(odd("thief", "4").ref)
+        await stand.judged_again()
+        assert "thief" in {one.ref.name for one in stand.found()}
+
+
+async def test_an_account_that_was_made_again_and_left_out_is_not_taken_for_gone() -> None:
+    """Nobody tells of it: another leader that had room for it may have."""
+    async with standing(model_=tiered) as stand:
+        mirror = stand.mirror
+        mirror._namespace_bytes, mirror._spare = 8000, lambda ref: ref.namespace == "shop"
+        mirror.watch(ACCOUNTS)
+        stand.ready()
+        mirror.apply(ACCOUNTS, odd("thief", "1"))
+        await stand.until(lambda: {one.ref.name for one in stand.found()} == {"thief"})
+        told = stand.found()
+        mirror.vanish(ACCOUNTS, odd("thief", "2"))
+        mirror.apply(ACCOUNTS, replace(odd("thief", "3", more=9000), uid="another"))
+        await stand.until(lambda: "thief" not in {one.ref.name for one in stand.found()})
+        stand.findings.take(SHOP, stand.findings.sift(SHOP, told, ()))
+        await stand.judged_again()
+        assert "thief" in {one.ref.name for one in stand.found()}
+
+
 async def test_no_more_are_open_however_many_stand_and_are_not_kept() -> None:
     async with standing(workloads=WorkloadMirror(lambda _namespace: True, 40_000)) as stand:
         stand.ready()
@@ -640,7 +762,8 @@ async def test_while_a_kind_cannot_be_seen_the_names_of_what_changes_are_let_go_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Seen: 60,000 pods that came and went left 60,000 names."""
-    monkeypatch.setattr("driftd.engine.living.MOST_CHANGES", 100)
+    for most in ("MOST_CHANGES", "MOST_GONE"):
+        monkeypatch.setattr(f"driftd.engine.living.{most}", 100)
     async with standing(model_=tiered) as stand:
         stand.mirror.watch(ACCOUNTS)
         stand.ready()
@@ -656,7 +779,7 @@ async def test_while_a_kind_cannot_be_seen_the_names_of_what_changes_are_let_go_
             stand.mirror.apply(ACCOUNTS, account(f"a{number}", "3", zone="a"))
             stand.mirror.vanish(ACCOUNTS, account(f"a{number}", "4", zone="a"))
         changes = stand.drift._changes
-        assert max(len(changes.pods), len(changes.labelled), len(changes.gone)) <= 100
+        assert max(len(changes.pods), len(changes.labelled), len(stand.drift._gone)) <= 100
         stand.workloads.mark(SLICE, KindState.READY)
         await stand.until(lambda: not stand.found())
         assert not list(stand.judge.world.stray_pods("shop")), "it is known to be gone all the same"
