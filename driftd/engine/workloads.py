@@ -242,6 +242,9 @@ class WorkloadDrift:
             self._changes.again(changes)
             self._wake.set()
             return _AGAIN_SECONDS
+        except BaseException:  # cancelled: the next term's world is this one, as far as it came
+            self._changes.again(changes)
+            raise
         self._behind_since = None
         return min(_LONGEST_PAUSE, max(_SETTLE_SECONDS, (self._pace.clock.monotonic() - began) * _SHARE))
 

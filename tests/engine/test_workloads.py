@@ -133,10 +133,11 @@ class Stand:
         self.drift.admins_changed()
         await self.until(lambda: len(self.judge.reconsidered) > looked)
 
-    async def next_term(self) -> None:
+    async def next_term(self, between: Callable[[], None] = lambda: None) -> None:
         """Another one of this replica."""
         self.term.cancel()
         await asyncio.gather(self.term, return_exceptions=True)
+        between()
         self.term = asyncio.create_task(self.drift.run())
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -346,6 +347,34 @@ async def test_a_pod_that_goes_while_a_judgement_fails_is_not_remembered() -> No
         stand.judge.faults.append(RuntimeError("odd"))
         stand.put(None)
         await stand.until(lambda: not stand.found())
+
+
+async def test_a_pod_that_goes_as_a_term_ends_is_not_in_the_world_of_the_next() -> None:
+    """Seen: the judgement that would have taken it out was cancelled while it waited for its turn."""
+
+    @dataclass
+    class Busy(Judge):
+        free: asyncio.Event = field(default_factory=asyncio.Event)
+        waiting: bool = False
+
+        async def ask(self, question: Callable[[World], _Answer]) -> _Answer:
+            self.waiting = not self.free.is_set()
+            await self.free.wait()
+            return await super().ask(question)
+
+    judge = Busy()
+    judge.free.set()
+    async with standing(judge) as stand:
+        stand.ready()
+        stand.put(THIEF)
+        await stand.until(lambda: bool(stand.found()))
+        judge.free.clear()
+        stand.put(None)
+        await stand.until(lambda: judge.waiting)
+        await stand.next_term(judge.free.set)
+        await stand.until(lambda: stand.drift.judged)
+        assert not stand.found()
+        assert not list(judge.world.stray_pods("shop"))
 
 
 async def test_labels_of_a_tenants_namespace_by_which_an_admin_policy_goes_have_all_that_stands_judged_again() -> None:
