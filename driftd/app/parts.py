@@ -140,6 +140,7 @@ class Parts:
             in_force=lambda: self.models.in_force,
             reaches=lambda commit: self.models.reaches(commit, settings.model.settle_seconds),
             publish=self._publish,
+            joined=self.workloads.drift.past_known,
             learn=self._learn,
             relearn=self._defaults.relearn,
             judge=self._judging.run,

@@ -44,6 +44,7 @@ class Leadership:
     Args:
         reaches: waits a bounded time for a revision to be, or have been, in force here; False when it was not.
         publish: writes the model in force into the lease.
+        joined: told when findings of before this term were added to those that are open.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Leadership:
         in_force: Callable[[], InForce | None],
         reaches: Callable[[str], Awaitable[bool]],
         publish: Callable[[], Awaitable[None]],
+        joined: Callable[[], None],
         learn: Callable[[], Coroutine[None, None, None]],
         relearn: Callable[[], Coroutine[None, None, None]],
         judge: Callable[[], Coroutine[None, None, None]],
@@ -67,6 +69,7 @@ class Leadership:
     ) -> None:
         self._reaches = reaches
         self._publish = publish
+        self._joined = joined
         self._learn = learn
         self._relearn = relearn
         self._judge = judge
@@ -150,10 +153,14 @@ class Leadership:
 
     async def _take_over_late(self, epoch: int) -> None:
         """The store is back: findings that were open before the term may be over, and paused is who was paused."""
-        await self._take_over(epoch, self._findings.join)
+        await self._take_over(epoch, self._join)
         if self._past_known:
             _log.info("store.past_known", epoch=epoch)
             self._loop.sweep("past")
+
+    def _join(self, seen: Sequence[Seen]) -> None:
+        self._findings.join(seen)
+        self._joined()
 
     async def _settle(self, epoch: int) -> None:
         """Give every intent of former terms without an outcome one, by what the cluster holds now (D9)."""

@@ -109,6 +109,7 @@ class WorkloadDrift:
         self._doubts = Doubts()
         self._looks_again: float | None = None
         self._judged_model: Compiled | None = None
+        self._past_joined = False
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
         self._ended: frozenset[str] = frozenset()
@@ -158,6 +159,12 @@ class WorkloadDrift:
 
     def world_lost(self) -> None:
         """The judged world is a new one, and knows nothing of what lives."""
+        self._changes.everything = True
+        self._wake.set()
+
+    def past_known(self) -> None:
+        """Findings of before this term have been added to those that are open: none is over before it was judged."""
+        self._past_joined, self._judged_model = True, None
         self._changes.everything = True
         self._wake.set()
 
@@ -259,6 +266,7 @@ class WorkloadDrift:
             changes.pods |= self._pods.keys()
             changes.labelled |= self._labels.keys()
         self._pods, self._labels = pods, dict.fromkeys(labels)
+        self._past_joined = False
         live = Living(
             compiled=model,
             changes=changes,
@@ -278,8 +286,8 @@ class WorkloadDrift:
             )  # nothing lives that a world would have to be made for
         else:
             judged = await self._judge.ask(lambda world: self._look(world, live))
-        if self._compiled() is not model:
-            self._changes.again(changes)  # it changed meanwhile: that was of the past
+        if self._compiled() is not model or self._past_joined:
+            self._changes.again(changes)  # it changed meanwhile, or more is open than was judged
             self._wake.set()
             return
         everything = changes.everything or self._judged_model is not model

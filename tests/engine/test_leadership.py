@@ -64,6 +64,7 @@ class Replica:
     def __init__(self, store: Store, clock: SteppingClock) -> None:
         metrics = Metrics()
         self.store, self.loop, self.findings, self.namespaces = store, Loop(), OpenFindings(metrics), KnownNamespaces()
+        self.joined: list[set[str]] = []
         self.pauses = Pauses(store=store, clock=clock, metrics=metrics, changed=lambda _namespace: None)
 
         async def nothing() -> None:
@@ -86,6 +87,7 @@ class Replica:
             in_force=lambda: None,
             reaches=here,
             publish=nothing,
+            joined=lambda: self.joined.append(self.known),
             learn=nothing,
             relearn=nothing,
             judge=nothing,
@@ -153,6 +155,7 @@ async def test_a_term_that_begins_with_its_store_knows_what_a_former_one_left(tm
         await knows_it_all(replica)
         await until(lambda: bool(replica.loop.swept))
         assert replica.loop.swept == ["leadership"]
+        assert not replica.joined
 
 
 async def test_a_term_that_begins_without_its_store_learns_what_a_former_one_left_when_it_is_back(
@@ -167,6 +170,7 @@ async def test_a_term_that_begins_without_its_store_learns_what_a_former_one_lef
         await replica.store.begin([mine], [replace(intent("mine", mine), epoch=EPOCH)])
         database.refusals = 0
         await knows_it_all(replica)
+        assert "old" in replica.joined[0], "who judges workloads looks at it before a cycle can close it"
         assert "past" in replica.loop.swept, "what is over by now ends with its scope's next look"
         assert [one.id for one in await replica.store.unsettled()] == ["mine"], "that write is under way"
 

@@ -22,7 +22,7 @@ from driftd.policy.kinds import CALICO, KINDS
 from driftd.policy.reach import Pod
 from driftd.telemetry import Metrics
 from driftd.values import CLUSTER as WHOLE
-from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Resource, Scope
+from driftd.values import Digest, Direction, Finding, FindingType, Live, ObjectRef, Resource, Scope, Seen
 from tests.support.admins import GROUP, admin, incoming, lived, living, spaces
 from tests.support.cluster import spec_digest
 from tests.support.model_texts import CLUSTER, environment, model
@@ -729,6 +729,57 @@ async def test_what_is_open_at_the_start_of_a_term_stays_open_though_no_pod_is_k
         after.ready()
         await after.until(lambda: after.drift.judged)
         assert finding in after.found()
+
+
+@pytest.mark.parametrize("beyond", [True, False])
+@pytest.mark.parametrize("meanwhile", [True, False])
+async def test_what_is_joined_late_is_held_open_until_it_is_judged(*, beyond: bool, meanwhile: bool) -> None:
+    """Seen: the store came back, and the next cycle closed what stood in a namespace beyond its room."""
+
+    @dataclass
+    class Slow(Judge):
+        meanwhile: Callable[[], None] = lambda: None
+        judged: Callable[[], None] = lambda: None
+
+        def reconsider(self, namespaces: frozenset[str] | None = None) -> None:
+            super().reconsider(namespaces)
+            self.judged()
+
+        async def ask(self, question: Callable[[World], _Answer]) -> _Answer:
+            answer = await super().ask(question)
+            now, self.meanwhile = self.meanwhile, lambda: None
+            now()
+            return answer
+
+    async with standing() as stand:
+        stand.ready()
+        stand.put(THIEF)
+        await stand.until(lambda: bool(stand.found()))
+        (finding,) = stand.found()
+    judge, held = Slow(), list[bool]()
+    async with standing(judge) as after:
+
+        def join() -> None:
+            after.told.clear()
+            after.findings.join([Seen(finding, datetime.now(UTC), datetime.now(UTC))])
+            after.drift.past_known()
+            assert finding in after.found()
+            judge.judged = lambda: held.append(finding in after.found())
+
+        if beyond:
+            after.workloads.replace_all(POD, [Reduced(("shop", ""), None, "", beyond=True)], "9")
+        after.workloads._put(POD, ("shop", "other"), replace(THIEF, name="other", labels={}))
+        after.ready()
+        await after.until(lambda: after.drift.judged)
+        assert finding not in after.found()
+        if meanwhile:
+            judge.meanwhile = join
+            after.drift.admins_changed()
+        else:
+            join()
+        await after.until(lambda: bool(held))
+        assert held[0] is beyond
+        assert (SHOP in after.told) is not beyond, "so that its cycle closes what is over"
 
 
 async def test_what_was_found_in_one_term_is_no_news_in_the_next() -> None:
