@@ -68,6 +68,9 @@ def _is_told_here(finding: Finding) -> bool:
 class WorkloadDrift:
     """Keeps the findings that live workloads give rise to.
 
+    What was told of the cluster (`_wake` and on) lasts as long as the process, what the judged world knows of it
+    (`_fed` and on) goes with that world, and what was judged (`_judged_model` and on) is forgotten with a term.
+
     Args:
         compiled: the model in force, None before there is one.
         judge: asked in turn with the directions of policies: one world, one thread.
@@ -104,18 +107,21 @@ class WorkloadDrift:
         self._wake = asyncio.Event()
         self._changes = Changes()
         self._gone = Gone()
+
         self._fed: World | None = None
+        self._pods: Mapping[Name, Pod] = {}
+        self._labels: Mapping[ObjectRef, Live | None] = {}
         self._platform: dict[ObjectRef, Body | Pod | None] = {}
         self._doubts = Doubts()
         self._looks_again: float | None = None
+
         self._judged_model: Compiled | None = None
         self._past_joined = False
         self._namespaces: dict[str, tuple[Finding, ...]] = {}
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
         self._ended: frozenset[str] = frozenset()
-        self._pods: Mapping[Name, Pod] = {}
-        self._labels: Mapping[ObjectRef, Live | None] = {}
         self._behind_since: float | None = None
+
         workloads.subscribe(self._workload_changed)
         workloads.subscribe_states(self._state_changed)
         mirror.subscribe(self._object_changed)
