@@ -41,13 +41,15 @@ def plan(
     epoch: int,
     waiting: Collection[ObjectRef] = frozenset(),
     blocked: Collection[ObjectRef] = frozenset(),
+    passing: Collection[ObjectRef] = frozenset(),
 ) -> Plan:
     """The writes that bring a scope to its canonical state, and why what stays unrepaired does.
 
     `waiting` are objects that the fight breaker wants left alone for now: they are still cut where that is needed for
     the others, but not opened again. `blocked` are objects that cannot be written now (refused, or failed lately), and
     so is every difference whose finding the caller took out of the comparison: nothing opens while one of them allows
-    more than it should. The writes are to be done in their order and none skipped: whoever cannot do one stops, looks
+    more than it should, and what waits for it is in the plan's `waiting`, unless it is one of `passing`, is not proved,
+    or has no finding yet. The writes are to be done in their order and none skipped: whoever cannot do one stops, looks
     and plans again.
     """
     home = ObjectRef("", "Namespace", "", governed.name)
@@ -69,7 +71,10 @@ def plan(
     left = [*sorter.left, *((None, live.objects[ref]) for ref in unreadable if ref in live.objects)]
     stable = _untouched(comparison, governed, live)
     unwritable = {*blocked, *(one.ref for one, _ in stable if governed.mode_of(one.ref.kind) is Mode.REPORT)}
-    return stages.plan(writable, skipped, unknown=unknown, stable=stable, unwritable=unwritable, left=left)
+    passing = {*passing, *comparison.to_prove, *(one.ref for one in skipped if one.ref not in blocked)}
+    return stages.plan(
+        writable, skipped, unknown=unknown, stable=stable, unwritable=unwritable, left=left, passing=passing
+    )
 
 
 def _untouched(

@@ -46,6 +46,7 @@ class Stages:
     waiting: frozenset[ObjectRef]
     held: list[str]
     ranks: Mapping[str, int] = field(default_factory=dict)
+    _waiting: dict[ObjectRef, str] = field(default_factory=dict)
     _home: list[Write] = field(default_factory=list)
     _tightening: list[Write] = field(default_factory=list)
     _opening: list[tuple[_Step, int, ObjectRef, Write]] = field(default_factory=list)
@@ -70,13 +71,15 @@ class Stages:
         stable: Sequence[tuple[Desired, Live]],
         unwritable: Collection[ObjectRef] = frozenset(),
         left: Iterable[Sides] = (),
+        passing: Collection[ObjectRef] = (),
     ) -> Plan:
         """Order the repairs.
 
         `skipped` are repairs that cannot be done now, and `unknown` objects in a state that nobody knows: while one of
         them may allow more than it should, nothing is opened, so what stands is not closed either. `stable` are
         canonical objects that stand and stay, with what lives of them; those among `unwritable` cannot be closed.
-        `left` are objects that differ and that nobody means to write, or can.
+        `left` are objects that differ and that nobody means to write, or can. What waits for one of `passing` alone is
+        not told: that is over without anybody's doing.
         """
         together = [one for one in repairs if _must_wait_for_others(one)]
         cover = _Cover(self.writer, [*(desired for desired, _ in stable), *self._kept_selections(together)])
@@ -89,7 +92,8 @@ class Stages:
         tiered = self._tiered(together, stable)
         waiting = tiered.impossible(unwritable if several else (), left, [ref for ref in unknown if ref not in seen])
         doubts += [one.ref for one in together if one.ref in waiting and self._is_looser(one, cover)]
-        causes = [*doubts, *fought]
+        lasting = [ref for ref in doubts if ref not in passing]
+        causes = [*lasting, *(ref for ref in doubts if ref in passing), *fought]
         put_off = {**(tiered.closing(causes[0]) if causes else {}), **waiting}
         self.held += [f"{ref} waits: {words}" for ref, words in put_off.items()]
         together = [one for one in together if one.ref not in put_off]
@@ -103,9 +107,8 @@ class Stages:
         writes = (*self._home, *self._tightening, *opening, *self._deleting)
         if len(writes) > MOST_WRITES:
             self.held.append(f"more than {MOST_WRITES} writes: the others wait for the next look")
-        return Plan(
-            scope=self.scope, writes=writes[:MOST_WRITES], held=tuple(self.held), waiting=put_off if doubts else waiting
-        )
+        told = {**self._waiting, **put_off} if lasting else waiting
+        return Plan(scope=self.scope, writes=writes[:MOST_WRITES], held=tuple(self.held), waiting=told)
 
     def _at_once(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
@@ -198,9 +201,11 @@ class Stages:
         self._opening.append((step, repair.kind.rank, repair.ref, write))
 
     def _waits(self, repair: Repair, doubts: Sequence[ObjectRef]) -> bool:
-        """Whether the opening half of a repair has to wait; says so in `held`."""
+        """Whether the opening half of a repair has to wait; says so in `held`, and for what in `_waiting`."""
         if doubts:
-            self.held.append(f"{repair.ref} opens no more until {doubts[0]} is proved absent or can be put right")
+            words = f"opens no more until {doubts[0]} is proved absent or can be put right"
+            self.held.append(f"{repair.ref} {words}")
+            self._waiting[repair.ref] = f"it {words}"
             return True
         if repair.ref in self.waiting:
             self.held.append(f"{repair.ref} waits: it is being changed back and forth, and its drift opens nothing")

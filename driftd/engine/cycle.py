@@ -220,6 +220,7 @@ class Cycle:
                 epoch=self._epoch(),
                 waiting=left.waiting,
                 blocked=left.stuck,
+                passing=left.passing,
             )
             large = len(comparison.findings) > _LARGE
             planned = await asyncio.to_thread(decided) if large else decided()
@@ -227,7 +228,7 @@ class Cycle:
         if self._in_force() is not model:  # it changed meanwhile: this plan is of the past
             await self._recording.begin(fresh)
             return True
-        if self._setbacks.put_off(ticket.scope, planned.waiting):
+        if self._setbacks.put_off(ticket.scope, planned.waiting, tries=bool(planned.writes)):
             work.again.append(0.0)  # the next look tells what waits for what
         if not planned.writes:
             await self._recording.begin(fresh)

@@ -23,11 +23,15 @@ _REPAIRABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """`waiting`: not opened again, by the fight breaker. `stuck`: not written at all. `again`: pauses in seconds."""
+    """`waiting`: not opened again, by the fight breaker. `stuck`: not written at all. `again`: pauses in seconds.
+
+    `passing` are those of the stuck that have not failed twice in a row: the next try may well go through.
+    """
 
     waiting: frozenset[ObjectRef]
     stuck: frozenset[ObjectRef]
     again: tuple[float, ...]
+    passing: frozenset[ObjectRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +67,5 @@ class Patience:
         paused = self.setbacks.paused(comparison.scope, now)  # a policy that is closed for others has no finding
         stuck.update(paused)
         again += paused.values()
-        return LeftAlone(frozenset(waiting), frozenset(stuck), tuple(again))
+        passing = {ref for ref in stuck if ref not in self.stopped and not self.setbacks.lasts(ref)}
+        return LeftAlone(frozenset(waiting), frozenset(stuck), tuple(again), frozenset(passing))

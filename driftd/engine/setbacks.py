@@ -43,6 +43,11 @@ class _Place:
     races: dict[ObjectRef, _Race] = field(default_factory=dict)
     put_off: Mapping[ObjectRef, str] = field(default_factory=dict)
 
+    def is_hopeless(self, ref: ObjectRef) -> bool:
+        """Whether writes of the object are lost to others one after the other."""
+        race = self.races.get(ref)
+        return race is not None and race.in_a_row >= _HOPELESS
+
 
 class Setbacks:
     """Remembers each object's last failure and how long to leave it alone; pauses double up to a bound.
@@ -106,16 +111,27 @@ class Setbacks:
         The server refuses it, others write it all the time, or it waits for another one.
         """
         place = self._known(scope_of(ref))
-        setback, race = place.objects.get(ref), place.races.get(ref)
+        setback = place.objects.get(ref)
         if setback is not None and setback.refusals >= _SURE:
             return setback.refused
-        if race is not None and race.in_a_row >= _HOPELESS:
+        if place.is_hopeless(ref):
             return f"others keep writing it: {_HOPELESS} writes of driftd or more came too late, one after the other"
         return place.put_off.get(ref, "")
 
-    def put_off(self, scope: Scope, waiting: Mapping[ObjectRef, str]) -> bool:
-        """Take what the last plan of a scope left until somebody has seen to another object; whether that is news."""
-        if waiting == self._known(scope).put_off:
+    def lasts(self, ref: ObjectRef) -> bool:
+        """Whether writes of the object have failed more than once, so that what waits for it is to be told."""
+        place = self._known(scope_of(ref))
+        setback = place.objects.get(ref)
+        failed = setback is not None and (setback.pause > self._first or setback.refusals >= _SURE)
+        return failed or place.is_hopeless(ref)
+
+    def put_off(self, scope: Scope, waiting: Mapping[ObjectRef, str], *, tries: bool = False) -> bool:
+        """Take what the last plan of a scope left until somebody has seen to another object; whether that is news.
+
+        A plan that `tries` writes and leaves nothing is no news before they have gone through (`settled`): with each
+        refused try of the object that others wait for, these would be over and begin anew.
+        """
+        if waiting == self._known(scope).put_off or (tries and not waiting):
             return False
         self._place(scope).put_off = dict(waiting)
         return True
@@ -133,6 +149,7 @@ class Setbacks:
         """
         place = self._known(scope)
         place.pause = 0.0
+        place.put_off = {ref: why for ref, why in place.put_off.items() if ref in differing}
         for ref, setback in [*place.objects.items()]:
             if ref not in differing:
                 setback.refusals = 0

@@ -287,6 +287,61 @@ def test_a_canonical_policy_that_a_plan_closes_is_opened_again_by_it_or_by_the_n
     assert not stood & differing()
 
 
+@many
+@given(standing_scopes() | cluster_scopes(), st.integers(0, 8))
+def test_what_stays_closed_since_a_write_was_refused_in_the_middle_of_a_plan_is_told(states: Both, number: int) -> None:
+    watch = Watch(states, CLUSTER)
+    writes = watch.store.plan(watch.governed).writes
+    blocked = frozenset(write.ref for write in writes[number : number + 1])
+    for write in writes[:number]:
+        watch.execute(write)
+    for _ in range(3):
+        for write in watch.store.plan(watch.governed, blocked=blocked).writes:
+            watch.execute(write)
+    last = watch.store.plan(watch.governed, blocked=blocked)
+    assert last.writes == ()
+    assert {one.ref for one in watch.store.look(watch.governed).findings} - blocked == last.waiting.keys()
+    watch.again_and_again()
+    watch.assert_canonical()
+
+
+def two_sets_and_one_refused() -> tuple[Watch, ObjectRef]:
+    """A canonical policy that goes by two sets was closed, one of them written, and the other one refused."""
+    tier = calico("Tier", "driftd", {"order": 100, "defaultAction": "Pass"})
+    by_sets = {"action": "Allow", "source": {"selector": "kind in {'s', 't'}"}}
+    mine = calico("GlobalNetworkPolicy", "driftd.mine", OPEN | {"ingress": [by_sets]})
+    sets, moved = (
+        [calico("GlobalNetworkSet", name, {"nets": [net]}, labels={"kind": name}) for name in "st"]
+        for net in ("203.0.113.0/24", "198.51.100.0/24")
+    )
+    watch = Watch(([tier, mine, *sets], [tier, mine, *moved]), CLUSTER)
+    refused = ref(sets[1])
+    for write in watch.store.plan(watch.governed).writes:
+        if write.ref == refused:
+            break
+        watch.execute(write)
+    return watch, refused
+
+
+def test_a_policy_that_driftd_closed_before_a_set_was_refused_says_for_what_it_waits() -> None:
+    """Seen: it denied everything for as long as the refusal lasted, and only the set was told."""
+    watch, refused = two_sets_and_one_refused()
+    planned = watch.store.plan(watch.governed, blocked=frozenset({refused}))
+    assert planned.writes == ()
+    assert {one.name: why for one, why in planned.waiting.items()} == {
+        "driftd.mine": "it opens no more until GlobalNetworkSet t is proved absent or can be put right"
+    }
+    watch.straight()
+    watch.assert_canonical()
+
+
+def test_what_waits_for_a_try_that_is_made_again_in_a_moment_is_not_told() -> None:
+    watch, refused = two_sets_and_one_refused()
+    planned = watch.store.plan(watch.governed, blocked=frozenset({refused}), passing=frozenset({refused}))
+    assert (planned.writes, planned.waiting) == ((), {})
+    assert any("opens no more" in one for one in planned.held)
+
+
 def closed_by(*found: Body, **modes: Mode) -> Watch:
     """Two tiers that are gone, with a policy that stands and allows in the first, and objects of the model beside."""
     tiers = [
@@ -337,8 +392,10 @@ def test_a_tier_waits_while_a_policy_that_it_would_close_is_refused_but_alone_it
     mine = calico("GlobalNetworkPolicy", "driftd.mine", OPEN)
     watch = closed_by(MOVED, calico("Tier", "x", {"order": 101, "defaultAction": "Pass"}))
     planned = watch.store.plan(watch.governed, blocked=frozenset({ref(mine)}))
-    why = "it would have GlobalNetworkPolicy driftd.mine closed meanwhile, which cannot be written now"
-    assert {one.name: words for one, words in planned.waiting.items()} == {"driftd": why}
+    assert {one.name: words for one, words in planned.waiting.items()} == {
+        "driftd": "it would have GlobalNetworkPolicy driftd.mine closed meanwhile, which cannot be written now",
+        "s": "it opens no more until Tier driftd is proved absent or can be put right",
+    }
     alone = closed_by(
         calico("GlobalNetworkSet", "s", {"nets": ["203.0.113.0/24"]}, labels={"kind": "s"}),
         calico("Tier", "x", {"order": 101, "defaultAction": "Pass"}),

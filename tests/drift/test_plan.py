@@ -1,6 +1,7 @@
 """What is written for each finding, in which order, and what is left alone and why."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -217,6 +218,20 @@ def test_nothing_opens_while_an_object_is_not_proved_absent() -> None:
     found = made(live, scope={"proved_absent": frozenset()})
     assert steps(found) == ["Condemn rogue"]
     assert "until NetworkPolicy acme/web is proved absent" in found.held[0]
+    assert found.waiting == {}, "that is over without anybody's doing"
+
+
+def test_what_waits_for_a_finding_that_is_not_judged_yet_is_not_told() -> None:
+    store, governed = Store([*without("web"), policy("rogue", OPEN)]), governed_of(MODEL)
+    looked = store.look(governed)
+    unjudged = replace(looked, findings=tuple(one for one in looked.findings if one.ref.name != "rogue"))
+    found = plan(unjudged, governed, store.live(governed), coverage=COVERAGE, epoch=NOW)
+    assert any("web opens no more until NetworkPolicy acme/rogue" in one for one in found.held)
+    assert found.waiting == {}
+    told = store.plan(governed, blocked=frozenset({policy_ref("rogue")})).waiting
+    assert told == {
+        policy_ref("web"): "it opens no more until NetworkPolicy acme/rogue is proved absent or can be put right"
+    }
 
 
 def test_a_lone_difference_that_waits_is_left_alone() -> None:

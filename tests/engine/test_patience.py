@@ -79,7 +79,7 @@ def test_an_object_over_which_a_rival_makes_conflicts_lets_the_others_go_first()
     once = one.left_alone(comparison, {WEB: MOST_CONFLICTS - 1}, 0.0, open_everywhere=0)
     often = one.left_alone(comparison, {WEB: MOST_CONFLICTS}, 0.0, open_everywhere=0)
     assert not once.stuck
-    assert often.stuck == {WEB}
+    assert often.stuck == often.passing == {WEB}
 
 
 def test_a_refused_object_and_a_stopped_kind_are_not_written_and_only_the_first_asks_for_another_look() -> None:
@@ -89,6 +89,10 @@ def test_a_refused_object_and_a_stopped_kind_are_not_written_and_only_the_first_
     one.stopped.stop(quota, "it adds spec.new")
     left = one.left_alone(Comparison(HOME, (finding(WEB), finding(quota))), {}, 0.0, open_everywhere=0)
     assert {WEB, quota} <= left.stuck
+    assert left.passing == {WEB}, "a first refusal may be none"
+    one.setbacks.refuse(WEB, "admission said no", 1.0)
+    lasting = one.left_alone(Comparison(HOME, (finding(WEB), finding(quota))), {}, 1.0, open_everywhere=0)
+    assert lasting.passing == frozenset()
     assert left.again == (1.0,)
 
 

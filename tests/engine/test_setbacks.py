@@ -108,6 +108,35 @@ def test_what_waits_for_another_object_is_told_until_a_plan_no_longer_puts_it_of
     assert setbacks.why_not(tier) == ""
 
 
+def test_what_waits_goes_on_being_told_while_the_other_object_is_tried_again_and_until_it_differs_no_more() -> None:
+    policy, one = ObjectRef("projectcalico.org", "GlobalNetworkPolicy", "", "driftd.mine"), setbacks()
+    one.put_off(CLUSTER, {policy: "waits"})
+    assert not one.put_off(CLUSTER, {}, tries=True)
+    one.settled(CLUSTER, {policy}, 0.0)
+    assert one.why_not(policy) == "waits"
+    one.settled(CLUSTER, (), 0.0)
+    assert one.why_not(policy) == ""
+    assert one.put_off(CLUSTER, {policy: "waits"}, tries=True), "what a plan leaves beside its writes is told at once"
+
+
+def test_a_setback_lasts_from_the_second_failure_in_a_row_or_the_fifth_lost_write() -> None:
+    one = setbacks()
+    one.fail(QUOTA, 0.0)
+    assert not one.lasts(QUOTA)
+    one.fail(QUOTA, 1.0)
+    assert one.lasts(QUOTA)
+    one.clear(QUOTA)
+    assert not one.lasts(QUOTA)
+    for second in range(5):
+        assert not one.lasts(OTHER)
+        one.lose(OTHER, float(second))
+    assert one.lasts(OTHER)
+    flat = Setbacks(first_seconds=1.0, longest_seconds=1.0)
+    flat.refuse(QUOTA, "no", 0.0)
+    flat.refuse(QUOTA, "no", 1.0)
+    assert flat.lasts(QUOTA)
+
+
 def test_an_object_that_others_wrote_first_twice_within_a_minute_is_contested_until_that_is_over() -> None:
     one = setbacks()
     one.lose(QUOTA, 0.0)

@@ -164,6 +164,7 @@ class Store:
         governed: GovernedNamespace,
         waiting: frozenset[ObjectRef] = frozenset(),
         blocked: frozenset[ObjectRef] = frozenset(),
+        passing: frozenset[ObjectRef] = frozenset(),
     ) -> Plan:
         return plan(
             self.look(governed),
@@ -173,6 +174,7 @@ class Store:
             epoch=EPOCH,
             waiting=waiting,
             blocked=blocked,
+            passing=passing,
         )
 
     def execute(self, write: Write) -> None:
