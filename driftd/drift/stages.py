@@ -17,7 +17,7 @@ from enum import IntEnum
 
 from driftd.drift.cuts import Isolation
 from driftd.drift.repair import Goal, Repair, Sides, Writer, bears_flows
-from driftd.drift.tiered import Phase, Tiered, is_pivot
+from driftd.drift.tiered import Phase, Tiered, is_pivot, only_denies
 from driftd.policy.kinds import CALICO, MalformedObject
 from driftd.values import Desired, Live, ObjectRef, Plan, Scope, Write
 
@@ -87,7 +87,7 @@ class Stages:
         doubts += [one.ref for one in skipped if self._is_looser(one, cover)]
         several = len(together) + len(doubts) > 1  # a single write needs nothing closed meanwhile
         fought = [one.ref for one in together if several and one.ref in self.waiting and is_pivot(one, self.writer)]
-        left = [*left, *((one.desired, one.live) for one in skipped)]
+        left = [*left, *((one.desired, one.live) for one in skipped if not only_denies(one, self.writer))]
         seen = {live.ref for _, live in left if live is not None}
         tiered = self._tiered(together, stable)
         waiting = tiered.impossible(unwritable if several else (), left, [ref for ref in unknown if ref not in seen])
@@ -227,7 +227,9 @@ class Stages:
         if not repair.bears_flows:
             return _must_wait_for_others(repair)
         if repair.ref.group == CALICO:
-            return repair.goal is not Goal.BE_GONE or not self.writer.is_emptied(repair)
+            if repair.goal is Goal.BE_GONE:
+                return not self.writer.is_emptied(repair)
+            return not only_denies(repair, self.writer)
         match repair.goal:
             case Goal.EXIST:
                 return self.writer.isolates_only(repair.wanted()) or not cover.isolates(repair.wanted())

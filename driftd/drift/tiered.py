@@ -54,6 +54,13 @@ def is_pivot(repair: Repair, writer: Writer) -> bool:
     return repair.ref.kind != "Tier" or repair.goal is Goal.EQUAL
 
 
+def only_denies(repair: Repair, writer: Writer) -> bool:
+    """Whether a policy that differs denies all that the canonical one decides: left as it is, it opens nothing."""
+    if not Tiered.is_policy(repair.ref) or repair.goal is not Goal.EQUAL:
+        return False
+    return is_closed(writer.spec_of(repair.present()), writer.spec_of(repair.wanted()))
+
+
 @dataclass(slots=True)
 class Tiered:
     """Makes the steps for the Calico repairs of one plan.
@@ -92,9 +99,9 @@ class Tiered:
         made = [one for one in self._forcing if one.ref.kind == "Tier" and one.goal is Goal.EXIST]
         opening: dict[str | None, ObjectRef] = {}
         for _, live in left if made else ():
-            if live is not None and self._is_policy(live.ref):
+            if live is not None and self.is_policy(live.ref):
                 opening.setdefault(self._opens_in(live), live.ref)
-        for ref in filter(self._is_policy, unproved):
+        for ref in filter(self.is_policy, unproved):
             opening.setdefault(None, ref)
         for one in made:
             blocker = opening.get(one.ref.name) or opening.get(None)
@@ -122,7 +129,7 @@ class Tiered:
 
     def _lacking(self, tier: str, left: Iterable[Sides]) -> ObjectRef | None:
         """What is not as the model has it, so that policies that stand in a tier may allow more than they should."""
-        specs = [self.writer.spec_of(one) for one, _ in self.stable if self._is_policy(one.ref)]
+        specs = [self.writer.spec_of(one) for one, _ in self.stable if self.is_policy(one.ref)]
         here = [spec for spec in specs if spec["tier"] == tier]
         if not any(map(opens, here)):
             return None
@@ -130,7 +137,7 @@ class Tiered:
             one = desired or live
             if one is None:
                 continue
-            if self._is_policy(one.ref):
+            if self.is_policy(one.ref):
                 lacking = desired is not None and self.writer.spec_of(desired)["tier"] == tier
             else:
                 lacking = any(_is_meant(side, here) for side in (desired, live) if side is not None)
@@ -163,7 +170,7 @@ class Tiered:
     def _to_close(self) -> Iterator[tuple[Desired, Live]]:
         if self._forcing:
             for desired, live in self.stable:
-                if self._is_policy(desired.ref) and self._is_touched(self.writer.spec_of(desired)):
+                if self.is_policy(desired.ref) and self._is_touched(self.writer.spec_of(desired)):
                     yield desired, live
 
     def _policy(self, repair: Repair) -> Iterator[Step]:
@@ -256,7 +263,7 @@ class Tiered:
         for repair in self.repairs:
             sides += [one for one in (repair.desired, repair.live) if one is not None]
         for one in sides:
-            if self._is_policy(one.ref):
+            if self.is_policy(one.ref):
                 spec = self.writer.spec_of(one)
                 self._homes.setdefault(spec["tier"], []).append((one.ref, homes_of({"spec": spec})))
 
@@ -272,7 +279,7 @@ class Tiered:
         return all(homes is not None and not homes & mine for homes in others)
 
     @staticmethod
-    def _is_policy(ref: ObjectRef) -> bool:
+    def is_policy(ref: ObjectRef) -> bool:
         return ref.group == CALICO and ref.kind.endswith("NetworkPolicy")
 
 

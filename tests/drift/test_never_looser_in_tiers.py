@@ -71,9 +71,12 @@ SAME: Body = {**DENY, "ingress": [{"from": [{"podSelector": {}}]}], "egress": [{
 @st.composite
 def changed(draw: st.DrawFn, spec: Body, anew: st.SearchStrategy[Body]) -> Body:
     """What somebody made of a policy. It keeps its tier: see below for those that move."""
-    match draw(st.sampled_from(["keep", "keep", "rules", "insert", "subject", "order", "types", "replace"])):
+    match draw(st.sampled_from(["keep", "keep", "rules", "closed", "insert", "subject", "order", "types", "replace"])):
         case "rules":
             return {**spec, "ingress": draw(rules("source")), "egress": draw(rules("destination"))}
+        case "closed":
+            rules_of = {one.lower(): [{"action": "Deny"}] for one in spec["types"]}
+            return {**spec, **rules_of, "order": draw(st.sampled_from([5, 10]))}
         case "insert":
             return {**spec, "ingress": [{"action": "Allow"}, *spec.get("ingress", [])]}
         case "subject":
@@ -263,6 +266,28 @@ def test_objects_that_cannot_be_written_make_nothing_looser(states: Both, number
 
 
 @many
+@given(cluster_scopes() | namespace_scopes(), st.sampled_from([None, 5]), st.booleans())
+def test_nothing_waits_for_refused_policies_that_deny_all_and_nothing_is_looser(
+    states: Both, order: int | None, again: bool
+) -> None:
+    wanted, found = states
+    closed = {}
+    for body in (one for one in wanted if one["kind"].endswith("NetworkPolicy") and "tier" in one["spec"]):
+        denials = {one.lower(): [{"action": "Deny"}] for one in body["spec"]["types"]}
+        closed[ref(body)] = {**body, "spec": body["spec"] | denials | ({"order": order} if order else {})}
+    wide = any(body["kind"] == "Tier" for body in wanted)
+    watch = Watch((wanted, [closed.get(ref(one), one) for one in found]), CLUSTER if wide else Scope("acme"))
+    refused = frozenset(closed.keys() & watch.store.objects.keys())
+    for _ in range(40):
+        writes = watch.store.plan(watch.governed, blocked=refused).writes
+        for write in writes[:1] if again else writes:
+            watch.execute(write)
+    assert {one.ref for one in watch.store.look(watch.governed).findings} <= refused
+    watch.again_and_again()
+    watch.assert_canonical()
+
+
+@many
 @given(
     standing_scopes(),
     st.integers(0, 10),
@@ -402,6 +427,38 @@ def test_a_tier_waits_while_a_policy_that_it_would_close_is_refused_but_alone_it
     )
     planned = alone.store.plan(alone.governed, blocked=frozenset({ref(mine)}))
     assert [(one.ref.kind, one.ref.name) for one in planned.writes] == [("Tier", "driftd")]
+
+
+@pytest.mark.parametrize(
+    ("live", "writes"),
+    [
+        ({"ingress": [{"action": "Deny"}, {"action": "Allow"}]}, ["driftd"]),
+        ({"ingress": [{"action": "Deny"}], "order": 4}, ["driftd"]),
+        ({"ingress": [{"action": "Deny"}], "order": 6}, []),
+        ({"ingress": [{"action": "Deny"}], "selector": "app == 'a'"}, []),
+        ({"ingress": [{"action": "Deny", "protocol": "TCP"}]}, []),
+    ],
+)
+@pytest.mark.parametrize("tier", ["driftd", "x"])
+def test_a_tier_waits_for_no_refused_policy_that_denies_all_that_the_model_decides_there(
+    tier: str, live: Body, writes: list[str]
+) -> None:
+    """Seen: it stayed away for as long as a policy was refused that allowed nothing."""
+    tiers = [
+        calico("Tier", name, {"order": 100 + n, "defaultAction": "Pass"}) for n, name in enumerate(("driftd", "x"))
+    ]
+    mine = calico("GlobalNetworkPolicy", "driftd.mine", OPEN)
+    spec = OPEN | {"tier": tier, "order": 5}
+    refused = calico("GlobalNetworkPolicy", f"{tier}.refused", spec)
+    found = [tiers[1], mine, calico("GlobalNetworkPolicy", f"{tier}.refused", spec | live)]
+    watch = Watch(([*tiers, mine, refused], found), CLUSTER)
+    planned = watch.store.plan(watch.governed, blocked=frozenset({ref(refused)}))
+    assert [one.ref.name for one in planned.writes] == writes
+    assert bool(planned.waiting) is not bool(writes)
+    for write in planned.writes:
+        watch.execute(write)
+    watch.again_and_again()
+    watch.assert_canonical()
 
 
 def test_a_canonical_policy_is_not_closed_while_a_set_is_being_changed_back_and_forth_and_nobody_is_told() -> None:
