@@ -152,6 +152,13 @@ def imagine(before: Snapshot, after: Snapshot, bound: int = 256) -> Imagined:
     return Imagined(tuple(dreamer.objects()), complete=dreamer.complete)
 
 
+def _matches(selector: Selector, name: str, labels: dict[str, str]) -> bool:
+    """Whether a selector matches a namespace of that name and these labels."""
+    index = LabelIndex()
+    index.add({**labels, _NAME: name})
+    return bool(index.match(selector))
+
+
 class _Dreamer:
     def __init__(self, snapshot: Snapshot, bound: int) -> None:
         self._snapshot = snapshot
@@ -160,6 +167,7 @@ class _Dreamer:
         self.complete = True
         self._found: dict[tuple[str, Labels, str, NamedPorts], None] = {}
         self._namespaces: dict[str, dict[str, str]] = {}
+        self._served: dict[str, list[Selector]] = {}
         self._names = list(snapshot.namespaces)
         self._labels: LabelIndex | None = None
 
@@ -231,21 +239,35 @@ class _Dreamer:
 
     def _invent(self, selector: Selector) -> str | None:
         """A namespace that does not exist yet and that the selector matches."""
+        clash = False
         for labels in self._tried(_options(values_of(selector), selector, but=_NAME)):
-            asked = labels.pop(_NAME, "")
-            name = asked or self._free(labels)
-            index = LabelIndex()
-            index.add({**labels, _NAME: name})
-            if not index.match(selector) or name in self._snapshot.namespaces:
-                continue
-            if self._namespaces.setdefault(name, labels) == labels:
+            asked = labels.pop(_NAME, SOMEWHERE)
+            name = self._free(asked, labels)
+            if _matches(selector, name, labels):
+                self._namespaces[name] = labels
+                self._served.setdefault(name, []).append(selector)
                 return name
-            self.complete = False  # another expression has it with other labels, and it cannot have both
+            if asked in self._namespaces and _matches(selector, asked, labels):
+                if self._share(asked, labels, selector):
+                    return asked
+                clash = True
+        if clash:
+            self.complete = False
         return None
 
-    def _free(self, labels: dict[str, str]) -> str:
-        """A name that no namespace has, but for one that is imagined with just these labels."""
-        names = (f"{SOMEWHERE}-{number}" if number else SOMEWHERE for number in count())
+    def _share(self, name: str, labels: dict[str, str], selector: Selector) -> bool:
+        """Have an imagined namespace serve one selector more, with more labels if need be; whether it can."""
+        both = {**self._namespaces[name], **labels}
+        wanted = (*self._served[name], selector)
+        if not all(_matches(one, name, both) for one in wanted):
+            return False
+        self._namespaces[name] = both
+        self._served[name].append(selector)
+        return True
+
+    def _free(self, asked: str, labels: dict[str, str]) -> str:
+        """The name that is asked for, or one like it that is free; one imagined with just these labels is, too."""
+        names = (f"{asked}-{number}" if number else asked for number in count())
         free = (name for name in names if name not in self._snapshot.namespaces)
         return next(name for name in free if self._namespaces.get(name, labels) == labels)
 

@@ -16,7 +16,7 @@ from driftd.policy.reach import (
     judge,
     snapshot_of,
 )
-from driftd.policy.reach.future import _assignments, _Dreamer, _options
+from driftd.policy.reach.future import _assignments, _Dreamer, _options, imagine
 from driftd.policy.reach.judge import MOST_PAIRS
 from driftd.policy.reach.selectors import And, Has, In, LabelIndex, Not, Or, Selector, every, values_of
 from driftd.values import Body, Direction
@@ -178,6 +178,39 @@ def test_a_namespace_that_has_the_strangers_name_keeps_no_stranger_away(taken: t
     start = apply(snapshot_of(BESIDE, Dialect.KUBERNETES, RANGE), Edit(tuple(decoys)))
     found = judge(start, apply(start, Edit((network_policy("a/wide", podSelector={}, ingress=[{}]),))), TENANTS)
     assert (found.direction, found.crosses_tenant, found.within) == (Direction.LOOSENS, True, "")
+
+
+def by_name(operator: str, name: str, **labels: str) -> Body:
+    """Everybody in namespaces of that name, or of any other, that have these labels."""
+    key = "kubernetes.io/metadata.name"
+    expression = {"key": key, "operator": operator, "values": [name]}
+    return {"namespaceSelector": {"matchLabels": labels, "matchExpressions": [expression]}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "complete"),
+    [
+        (by_name("NotIn", "a", team="x"), by_name("NotIn", "a", team="y"), True),
+        (by_name("In", "to-come", team="x"), by_name("In", "to-come"), True),
+        (by_name("In", "to-come"), by_name("In", "to-come", team="x"), True),
+        (by_name("In", "to-come", team="x"), by_name("In", "to-come", zone="y"), True),
+        (by_name("In", "to-come", team="x"), by_name("In", "to-come", team="y"), False),
+    ],
+)
+def test_a_namespace_to_come_serves_each_expression_that_names_it_where_one_can(
+    one: Body, other: Body, complete: bool
+) -> None:
+    """Seen: the second was imagined under another name, where no rule matched it, or the judgement was UNKNOWN."""
+    start = snapshot_of(BESIDE, Dialect.KUBERNETES, RANGE)
+    rules = [{"from": [peer]} for peer in (one, other)]
+    after = apply(start, Edit((network_policy("a/wide", podSelector={}, ingress=rules),)))
+    found = imagine(start, after)
+    assert found.complete == complete
+    stood = apply(start, Edit(tuple(found.objects)))
+    for peer in (one, other) if complete else (one,):
+        hole = network_policy("a/one", podSelector={}, ingress=[{"from": [peer]}])
+        assert judge(stood, apply(stood, Edit((hole,))), TENANTS).crosses_tenant
+        assert imagine(stood, apply(stood, Edit((hole,)))).complete
 
 
 KEYS = st.sampled_from(["app", "tier", "team"])
