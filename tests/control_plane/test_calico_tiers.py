@@ -15,7 +15,7 @@ from tests.support.calico import MODEL, TieredScene, calico, calico_objects, lis
 from tests.support.calico_crds import installed, path
 from tests.support.kube import Kube
 from tests.support.shared_stage import quiet, sound, told
-from tests.support.stage import Body, compiled_models, stage
+from tests.support.stage import Body, compiled_models, forget_platform, stage
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(600)]  # judging every state costs CPU
 
@@ -49,7 +49,8 @@ spec:
 
 @pytest.fixture
 async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[TieredScene]:
-    """driftd on a cluster that learns of Calico's kinds only after it has started."""
+    """driftd on a cluster without strangers that learns of Calico's kinds only after it has started."""
+    await forget_platform(lab)
     models = tmp_path / "models"
     shutil.copytree(MODEL, models)
     (models / "by-reference.yaml").write_text(BY_REFERENCE)

@@ -150,7 +150,7 @@ async def test_no_alert_holds_of_a_daemon_that_is_well(scene: Stage, tmp_path: P
             return bool(scraped) and holds == ["DriftdWatchdog"]
 
         try:
-            await scene.until("no alert holds", well, 30.0)  # one by one as the daemon gets to its first pass
+            await scene.until("no alert holds", well, 90.0)  # one by one as the daemon gets to its first pass
         except AssertionError as error:
             raise AssertionError(f"{holds}\n{error}") from None
 
