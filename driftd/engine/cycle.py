@@ -290,10 +290,12 @@ class Cycle:
     async def _conclude(self, scope: Scope, comparison: Comparison, work: Work) -> CycleEnd:
         await self._recording.conclude(comparison, work)
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
+        differing = {ref for one in comparison.findings for ref in (one.ref, twin_ref(one.ref))}
+        differing.update(comparison.to_prove)
+        self._setbacks.settled(scope, differing, self._clock.monotonic(), unseen=comparison.unknown)
         if comparison.unknown or comparison.to_prove:
             return CycleEnd("unknown", work.pause, seen=governed_seen(comparison))
-        differing = {ref for one in comparison.findings for ref in (one.ref, twin_ref(one.ref))}
-        self._setbacks.settled(scope, differing, self._clock.monotonic())
+        self._setbacks.observed(scope)
         if comparison.findings:
             return CycleEnd("drift", work.pause)
         if work.repaired:

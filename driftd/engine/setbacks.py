@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from driftd.values import ObjectRef, Scope, scope_of
+from driftd.values import ObjectRef, Scope, kind_name, scope_of
 
 _SURE = 2
 """Refusals of an object, while it differs, from which on they are told."""
@@ -142,30 +142,39 @@ class Setbacks:
         place.pause = min(self._longest, (place.pause or self._first / 2) * 2)
         return place.pause
 
-    def settled(self, scope: Scope, differing: Collection[ObjectRef], now: float) -> None:
-        """The scope could be observed, and these differ there: what does not is no setback, whoever saw to it.
+    def observed(self, scope: Scope) -> None:
+        """The whole scope could be seen."""
+        self._known(scope).pause = 0.0
+        self._tidy(scope)
 
-        Where something differs, others keep their pause: a plan may have to write what does not differ itself.
+    def settled(
+        self, scope: Scope, differing: Collection[ObjectRef], now: float, *, unseen: Collection[str] = ()
+    ) -> None:
+        """These objects differ there, and of these kinds nothing is known: what is neither is no setback any more.
+
+        That holds whoever saw to it. Where something differs, others keep their pause: a plan may have to write what
+        does not differ itself.
         """
         place = self._known(scope)
-        place.pause = 0.0
-        place.put_off = {ref: why for ref, why in place.put_off.items() if ref in differing}
-        for ref, setback in [*place.objects.items()]:
-            if ref not in differing:
+        place.put_off = {ref: why for ref, why in place.put_off.items() if not _is_settled(ref, differing, unseen)}
+        for ref in [ref for ref in (*place.objects, *place.races) if _is_settled(ref, differing, unseen)]:
+            if setback := place.objects.get(ref):
                 setback.refusals = 0
                 if not differing or setback.until <= now:
                     del place.objects[ref]
-        for ref, race in [*place.races.items()]:
-            if ref not in differing:
+            if race := place.races.get(ref):
                 race.in_a_row = 0
                 if not race.contested(now):
                     del place.races[ref]
-        if not (place.objects or place.races or place.put_off):
-            self._places.pop(scope, None)
+        self._tidy(scope)
 
     def leave(self, scope: Scope) -> None:
         """Nothing is written there any more."""
         self._places.pop(scope, None)
+
+    def _tidy(self, scope: Scope) -> None:
+        if self._places.get(scope) == _Place():
+            self._places.pop(scope, None)
 
     def _place(self, scope: Scope) -> _Place:
         return self._places.setdefault(scope, _Place())
@@ -173,3 +182,7 @@ class Setbacks:
     def _known(self, scope: Scope) -> _Place:
         """What there is of a scope, to look at; nothing that is put there is kept where nothing was."""
         return self._places.get(scope) or _Place()
+
+
+def _is_settled(ref: ObjectRef, differing: Collection[ObjectRef], unseen: Collection[str]) -> bool:
+    return ref not in differing and kind_name(ref.group, ref.kind) not in unseen

@@ -82,6 +82,14 @@ def test_what_somebody_else_put_right_is_no_setback_any_more() -> None:
     assert [one.why_not(ref) for ref in (OTHER, elsewhere)] == ["", "no"]
 
 
+def test_what_is_seen_is_settled_while_other_kinds_are_not() -> None:
+    """Seen: while pods waited for their judgement a refusal outlived its object, and was told of the next one."""
+    account = ObjectRef("", "ServiceAccount", "acme-prod", "web")
+    one = refused_for_good(QUOTA, account)
+    one.settled(Scope("acme-prod"), (), 0.0, unseen=("ServiceAccount",))
+    assert [one.why_not(ref) for ref in (QUOTA, account)] == ["", "no"]
+
+
 def test_of_a_scope_that_nobody_governs_nothing_is_kept() -> None:
     one = refused_for_good(QUOTA)
     one.put_off(Scope("acme-prod"), {OTHER: "waits"})
@@ -93,7 +101,7 @@ def test_a_scope_that_cannot_be_observed_waits_longer_each_time_until_it_can() -
     one = setbacks()
     scope = Scope("acme-prod")
     assert [one.pause(scope) for _ in range(5)] == [1.0, 2.0, 4.0, 8.0, 8.0]
-    one.settled(scope, (), 0.0)
+    one.observed(scope)
     assert one.pause(scope) == 1.0
 
 
