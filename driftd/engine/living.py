@@ -11,11 +11,8 @@ from driftd.drift import Candidate, LiveService, LiveSlice, exposed, misdirected
 from driftd.policy.reach import Pod
 from driftd.values import CLUSTER, Finding, FindingType, Live, ObjectRef, Resource, Scope
 
-MOST_CHANGES: Final = 20_000
-"""Changed objects of which the names are kept; with more everything is looked at."""
-
-MOST_GONE: Final = 20_000
-"""Deleted objects of which the names are kept."""
+MOST_NAMES: Final = 20_000
+"""Names that are remembered of objects that changed, beyond which all are looked at, and of those that are gone."""
 
 Known: TypeAlias = tuple[str, str, str]
 """Kind, namespace and name of a pod, Service, EndpointSlice or ServiceAccount."""
@@ -28,7 +25,8 @@ class Gone:
     left open by another leader, may be looked at much later. With too many names whoever has most loses the oldest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_NAMES) -> None:
+        self._most = most
         self._names: dict[tuple[str, str], dict[str, None]] = {}
         self._count = 0
 
@@ -50,7 +48,7 @@ class Gone:
         self._count += 1 if gone else -1
         if not names:
             del self._names[known[:2]]
-        if self._count > MOST_GONE:
+        if self._count > self._most:
             self._forget_oldest()
 
     def forget(self, kind: str, namespace: str) -> None:
@@ -74,6 +72,7 @@ class Changes:
     admins: bool = False
     pods: set[Name] = field(default_factory=set)
     labelled: set[ObjectRef] = field(default_factory=set)
+    most: int = MOST_NAMES
 
     def pod(self, name: Name) -> None:
         """A pod is not what it was; without a name, any of that namespace."""
@@ -92,7 +91,7 @@ class Changes:
         self.labelled |= failed.labelled
 
     def _has_room(self, names: Sized) -> bool:
-        if len(names) < MOST_CHANGES:
+        if len(names) < self.most:
             return True
         self.everything = True
         self.pods.clear()

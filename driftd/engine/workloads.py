@@ -28,7 +28,7 @@ from driftd.drift import (
     relabelled_pods,
 )
 from driftd.engine.doubt import Doubts
-from driftd.engine.living import Changes, Gone, Judged, Living, Unseen, by_shape, of_pods
+from driftd.engine.living import MOST_NAMES, Changes, Gone, Judged, Living, Unseen, by_shape, of_pods
 from driftd.engine.open_findings import OpenFindings
 from driftd.policy.kinds import CALICO, EVALUATED
 from driftd.policy.reach import Pod
@@ -78,6 +78,7 @@ class WorkloadDrift:
         changed: told of each scope whose findings are not those of before.
         updated: awaited with each finding that stands and means something else now.
         opened: told of each new finding.
+        most_names: of objects that changed or are gone, each, that are remembered.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class WorkloadDrift:
         opened: Callable[[Finding], None],
         pace: Pace,
         metrics: Metrics,
+        most_names: int = MOST_NAMES,
     ) -> None:
         self._workloads = workloads
         self._mirror = mirror
@@ -105,8 +107,9 @@ class WorkloadDrift:
         self._pace = pace
         self._metrics = metrics
         self._wake = asyncio.Event()
-        self._changes = Changes()
-        self._gone = Gone()
+        self._most_names = most_names
+        self._changes = Changes(most=most_names)
+        self._gone = Gone(most_names)
 
         self._fed: World | None = None
         self._pods: Mapping[Name, Pod] = {}
@@ -240,7 +243,7 @@ class WorkloadDrift:
         if model is None:
             self._behind_since = None
             return _SETTLE_SECONDS
-        began, changes = self._pace.clock.monotonic(), Changes(everything=False)
+        began, changes = self._pace.clock.monotonic(), Changes(everything=False, most=self._most_names)
         try:
             if self._workloads.not_ready:
                 self._behind_since = None  # what cannot be seen is another trouble

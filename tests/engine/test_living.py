@@ -92,10 +92,9 @@ def test_a_deletion_that_was_told_is_proof_unless_it_came_again_or_a_list_names_
     assert (one in gone, other in gone, len(gone)) == (False, True, 1)
 
 
-def test_deletions_that_are_many_drive_out_their_own_oldest_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletions_that_are_many_drive_out_their_own_oldest_and_nobody_elses() -> None:
     """Seen: after the jobs of some days on a stand-by it did not hear of a Service that was deleted."""
-    monkeypatch.setattr("driftd.engine.living.MOST_GONE", 100)
-    gone, hole = Gone(), ("Service", "shop", "hole")
+    gone, hole = Gone(100), ("Service", "shop", "hole")
     gone.last_told(hole, gone=True)
     for number in range(1000):
         gone.last_told(("Pod", "shop", f"job-{number}"), gone=True)
