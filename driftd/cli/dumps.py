@@ -61,7 +61,7 @@ class _Reading:
             self._gap(where, f"{name} {live.ref.name}: metadata.namespace is {'missing' if kind else 'wrong'}")
             return
         before = self.found.setdefault(live.ref, live)
-        if before.raw != live.raw:
+        if before.kept != live.kept:
             self._gap(where, f"{live.ref} was read before with other content: which of the two is live?")
 
     def _gap(self, where: str, why: str) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from driftd.cluster.wire import ObjectReader
-from driftd.values import Body, Digest, Live, ObjectRef, Resource
+from driftd.values import Body, Digest, Live, ObjectRef, Resource, pack
 
 Spare = Callable[[ObjectRef], bool]
 """Whether nobody needs to know of an object, as of one of an open kind that the model does not name."""
@@ -62,29 +62,29 @@ class Budget:
         if not self._fits(live):
             if self.spare(live.ref):
                 return None
-            kept = live if live.abridged or len(live.raw) <= LITTLE else abridged(live)
+            kept = live if live.abridged or live.size <= LITTLE else abridged(live)
         if namespace:
-            self.kept[namespace] += OVERHEAD + len(kept.raw)
+            self.kept[namespace] += OVERHEAD + kept.size
             if kept.abridged:
                 self.abridged[namespace] += 1
         return kept
 
     def has_room(self, live: Live) -> bool:
         """Whether the object may be kept whole; one that is little always may."""
-        return len(live.raw) <= LITTLE or self._fits(live)
+        return live.size <= LITTLE or self._fits(live)
 
     def _fits(self, live: Live) -> bool:
         namespace = live.ref.namespace
         if not namespace or not self.namespace_bytes:
             return True
-        return self.kept[namespace] + OVERHEAD + len(live.raw) <= self.namespace_bytes
+        return self.kept[namespace] + OVERHEAD + live.size <= self.namespace_bytes
 
     def release(self, live: Live) -> None:
         """The object is kept no longer, or another version takes its place."""
         namespace = live.ref.namespace
         if not namespace:
             return
-        for counted, amount in ((self.kept, OVERHEAD + len(live.raw)), (self.abridged, int(live.abridged))):
+        for counted, amount in ((self.kept, OVERHEAD + live.size), (self.abridged, int(live.abridged))):
             counted[namespace] -= amount
             if not counted[namespace]:
                 del counted[namespace]
@@ -133,7 +133,7 @@ def abridged(live: Live) -> Live:
     ours = {key: value for key, value in annotations.items() if key.startswith(_OURS)}
     slim = msgspec.json.encode({**body, "metadata": {**metadata, "annotations": ours}})
     if len(slim) <= LITTLE:
-        return replace(live, raw=slim, abridged=True)
+        return replace(live, kept=pack(slim), abridged=True)
     kept: Body = {key: metadata[key] for key in _IDENTITY if key in metadata}
     kept["annotations"] = ours
     labels = metadata.get("labels") or {}
@@ -145,7 +145,7 @@ def abridged(live: Live) -> Live:
     raw = msgspec.json.encode(
         {"apiVersion": body.get("apiVersion"), "kind": body.get("kind"), "metadata": kept, **rest}
     )
-    return replace(live, raw=raw, abridged=True, hollow=True)
+    return replace(live, kept=pack(raw), abridged=True, hollow=True)
 
 
 def completed(body: Body, whole: Live) -> Body:

@@ -381,7 +381,7 @@ def _served_otherwise(known: Live, live: Live) -> bool:
     A CRD or a server that learns a default fills it in at each read: nothing is stored anew, and no watch tells. Both
     bytes and digest have to differ: digests alone do while the coverage changes, bytes alone mean nothing.
     """
-    return not (known.abridged or live.abridged) and known.raw != live.raw and known.digest != live.digest
+    return not (known.abridged or live.abridged) and known.kept != live.kept and known.digest != live.digest
 
 
 def _digest_of(reader: ObjectReader, live: Live) -> Digest:

@@ -15,7 +15,7 @@ import msgspec
 import orjson
 import structlog
 
-from driftd.values import Body, Digest, Live, Manager, ObjectRef, Resource
+from driftd.values import Body, Digest, Live, Manager, ObjectRef, Resource, pack
 
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -152,13 +152,14 @@ class ObjectReader:
         raw = _ENCODER.encode(head | {**fields, **head, "metadata": metadata})
         return Live(
             ref=self.resource.ref(sys.intern(meta.namespace), sys.intern(meta.name)),
-            raw=raw,
+            kept=pack(raw),
             digest=self.digest_of(raw),
             uid=meta.uid,
             resource_version=meta.resource_version,
             terminating=meta.deletion_timestamp is not None,
             managers=_managers(meta.managed_fields),
             earlier_managers=max(0, len(meta.managed_fields or ()) - _MOST_MANAGERS),
+            finalized="finalizers" in metadata,
         )
 
     def listed(self, data: memoryview | bytes) -> Listed:

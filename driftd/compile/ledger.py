@@ -3,7 +3,7 @@
 from driftd.compile.faults import problem
 from driftd.model import Problem
 from driftd.policy.kinds import KINDS, Coverage, MalformedObjectError, canonical_bytes, digest_of, other_spelling
-from driftd.values import Body, Desired, ObjectRef, Origin
+from driftd.values import Body, Desired, ObjectRef, Origin, pack
 
 
 class Ledger:
@@ -24,10 +24,8 @@ class Ledger:
             self._twice(ref, taken.origin, origin)
             return
         try:
-            raw = bytes(
-                memoryview(canonical_bytes(body))
-            )  # orjson hands out blocks of several KiB: keep the bytes alone
-            self._found[ref] = Desired(ref, raw, digest_of(kind, body, self._coverage), origin)
+            kept = pack(canonical_bytes(body))
+            self._found[ref] = Desired(ref, kept, digest_of(kind, body, self._coverage), origin)
         except MalformedObjectError as fault:
             self._problems.append(problem(origin, fault.where, str(fault), f"correct {ref}"))
 

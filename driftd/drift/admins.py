@@ -55,10 +55,10 @@ def admitted(policies: AdminPolicies, dialect: Dialect) -> Admitted:
     taken: dict[ObjectRef, Body] = {}
     beyond: set[ObjectRef] = set()
     left = MOST_OF_ALL
-    for _, ref, live in sorted((len(live.raw), ref, live) for ref, live in policies.live.items()):
+    for _, ref, live in sorted((live.size, ref, live) for ref, live in policies.live.items()):
         one = Difference(FindingType.FOREIGN, ref, None, live)
         work = work_of(one)
-        if len(live.raw) > _MOST_BYTES or work > left or not judgeable(one, dialect):
+        if live.size > _MOST_BYTES or work > left or not judgeable(one, dialect):
             beyond.add(ref)
             continue
         left -= work

@@ -15,7 +15,6 @@ from driftd.policy.kinds import DEFAULT_TIER, EVALUATED_NAMES, KINDS, Coverage, 
 from driftd.values import CLUSTER, Desired, Finding, FindingType, Live, ObjectRef, Scope, kind_name
 
 _MAY_BE_EXEMPT = frozenset({FindingType.MODIFIED, FindingType.UNEXPECTED, FindingType.FOREIGN})
-_NAMED_FINALIZERS = b'"finalizers"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class _Survey:
             if present.terminating:
                 differences.append(Difference(FindingType.TERMINATING, present.ref, desired, present))
                 going.append(ref)
-            elif _NAMED_FINALIZERS in present.raw and foreign_finalizers(present):
+            elif present.finalized and foreign_finalizers(present):
                 differences.append(Difference(FindingType.FINALIZER, present.ref, desired, present))
         if absent:
             differences.extend(self._missing(absent))

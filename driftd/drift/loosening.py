@@ -46,9 +46,9 @@ def _changes(before: Compiled, after: Compiled) -> Iterator[Difference]:
                 yield Difference(FindingType.UNEXPECTED, ref, None, _live(now))
             elif now is None:
                 yield Difference(FindingType.MISSING, ref, was, None)
-            elif was is not None and was.raw != now.raw:
+            elif was is not None and was.kept != now.kept:
                 yield Difference(FindingType.MODIFIED, ref, was, _live(now))
 
 
 def _live(desired: Desired) -> Live:
-    return Live(desired.ref, desired.raw, desired.digest, "", "", terminating=False, managers=())
+    return Live(desired.ref, desired.kept, desired.digest, "", "", terminating=False, managers=())

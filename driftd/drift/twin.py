@@ -9,7 +9,7 @@ from hashlib import blake2b
 import orjson
 
 from driftd.policy.kinds import Coverage, World, digest_of, kind_of
-from driftd.values import Desired, ObjectRef
+from driftd.values import Desired, ObjectRef, pack
 
 SUFFIX = "-driftd-twin"
 """Ends the name of every twin. A name that ends so in the model has a twin of its own, with the ending twice."""
@@ -44,4 +44,4 @@ def twin_of(desired: Desired, coverage: Coverage) -> Desired:
     ref = twin_ref(desired.ref)
     body = desired.body()
     body["metadata"]["name"] = ref.name
-    return Desired(ref, orjson.dumps(body), digest_of(kind_of(ref), body, coverage), desired.origin)
+    return Desired(ref, pack(orjson.dumps(body)), digest_of(kind_of(ref), body, coverage), desired.origin)

@@ -168,7 +168,7 @@ class Actor:
             body = kind.emptied(there) if doomed else kind.merged(there, write.body, self._coverage())
         except MalformedObject:
             return write
-        if len(whole.raw) > _LARGE:
+        if whole.size > _LARGE:
             body = (slim_condemned if doomed else slim_repair)(write.ref, body)
         return replace(write, body=body, resource_version=whole.resource_version)
 

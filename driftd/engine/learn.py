@@ -117,7 +117,7 @@ def _samples(compiled: Compiled) -> Iterable[Desired]:
     for governed in compiled.every_scope():
         for ref, desired in governed.objects.items():
             known = best.get(_kind(ref))
-            if ref.kind != "Namespace" and (known is None or len(desired.raw) > len(known.raw)):
+            if ref.kind != "Namespace" and (known is None or len(desired.kept) > len(known.kept)):
                 best[_kind(ref)] = desired
     return best.values()
 

@@ -395,4 +395,4 @@ class Meaning:
 
 
 def _is_heavy(difference: Difference) -> bool:
-    return difference.live is not None and (difference.live.hollow or len(difference.live.raw) > _HEAVY)
+    return difference.live is not None and (difference.live.hollow or difference.live.size > _HEAVY)

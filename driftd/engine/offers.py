@@ -30,7 +30,7 @@ class Offered:
     @property
     def size(self) -> int:
         """Bytes that are held with it."""
-        return len(self.difference.live.raw) if self.difference.live is not None else 0
+        return self.difference.live.size if self.difference.live is not None else 0
 
 
 class Offers:

@@ -10,7 +10,7 @@ import structlog
 
 from driftd.compile import GovernedNamespace, Mode, Workload
 from driftd.store import Store, StoreError
-from driftd.values import Desired, ObjectRef, Origin
+from driftd.values import Desired, Digest, ObjectRef, Origin, pack
 
 _log = structlog.get_logger()
 
@@ -35,6 +35,15 @@ class UnreadableOrphan(ValueError):
     """A remembered orphan is not what `dump` wrote."""
 
 
+class KeptObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A Desired with its JSON as it is, whatever it is packed with while it is in memory."""
+
+    ref: ObjectRef
+    raw: bytes
+    digest: Digest
+    origin: Origin
+
+
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A GovernedNamespace whose objects are a list: JSON has no keys but strings."""
 
@@ -47,7 +56,7 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant_policies: Literal["never", "inertOrTightening", "withinEnvironment"]
     closed: bool
     origin: Origin
-    objects: tuple[Desired, ...]
+    objects: tuple[KeptObject, ...]
     workloads: tuple[Workload, ...] = ()
     plan: str = ""
 
@@ -64,7 +73,7 @@ def kept_of(governed: GovernedNamespace) -> Kept:
         tenant_policies=governed.tenant_policies,
         closed=governed.closed,
         origin=governed.origin,
-        objects=tuple(governed.objects.values()),
+        objects=tuple(KeptObject(one.ref, one.raw, one.digest, one.origin) for one in governed.objects.values()),
         workloads=governed.workloads,
         plan=governed.plan,
     )
@@ -82,19 +91,19 @@ def restored(kept: Kept) -> GovernedNamespace:
         tenant_policies=kept.tenant_policies,
         closed=kept.closed,
         origin=kept.origin,
-        objects={one.ref: one for one in (_shared(desired, kept.origin) for desired in kept.objects)},
+        objects={one.ref: one for one in (_shared(one, kept.origin) for one in kept.objects)},
         workloads=kept.workloads,
         plan=kept.plan,
     )
 
 
-def _shared(desired: Desired, origin: Origin) -> Desired:
-    """The same with words and origin that are kept once: decoded for each of 15,000 objects they are a third of all."""
+def _shared(kept: KeptObject, origin: Origin) -> Desired:
+    """The object with words and origin that are there once: decoded for each of 15,000 they are a third of all."""
     group, kind, namespace, name = (
-        sys.intern(word) for word in (desired.ref.group, desired.ref.kind, desired.ref.namespace, desired.ref.name)
+        sys.intern(word) for word in (kept.ref.group, kept.ref.kind, kept.ref.namespace, kept.ref.name)
     )
-    same = origin if desired.origin == origin else desired.origin
-    return Desired(ObjectRef(group, kind, namespace, name), desired.raw, desired.digest, same)
+    same = origin if kept.origin == origin else kept.origin
+    return Desired(ObjectRef(group, kind, namespace, name), pack(kept.raw), kept.digest, same)
 
 
 def dump(governed: GovernedNamespace) -> str:

@@ -13,6 +13,7 @@ from driftd.values.findings import (
     effect,
 )
 from driftd.values.objects import CONDEMNED, EPOCH, PROVENANCE, TENANT, Desired, Live, Manager
+from driftd.values.packed import pack
 from driftd.values.redaction import redacted
 from driftd.values.refs import CLUSTER, Body, Digest, ObjectRef, Origin, Resource, Scope, kind_name, scope_of
 from driftd.values.writes import (
@@ -62,6 +63,7 @@ __all__ = [
     "Write",
     "effect",
     "kind_name",
+    "pack",
     "redacted",
     "scope_of",
 ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from driftd.values.packed import unpack
 from driftd.values.refs import Body, Digest, ObjectRef, Origin
 
 PROVENANCE = "driftd.dev/model"
@@ -18,12 +19,20 @@ TENANT = "driftd.dev/tenant"
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """One object the cluster must hold, fully specified (D1), as canonical JSON bytes."""
+    """One object the cluster must hold, fully specified (D1).
+
+    `kept` is its canonical JSON as `pack` leaves it.
+    """
 
     ref: ObjectRef
-    raw: bytes
+    kept: bytes
     digest: Digest
     origin: Origin
+
+    @property
+    def raw(self) -> bytes:
+        """Canonical JSON."""
+        return unpack(self.kept)
 
     def body(self) -> Body:
         """A fresh, mutable copy of the object."""
@@ -44,9 +53,9 @@ class Manager:
 class Live:
     """One object as the API server last told it.
 
-    `raw` is the whole object without `metadata.managedFields` (the server keeps those itself when a PUT leaves
-    them out); `digest` covers what its kind covers. `managers` is ordered from the oldest to the newest write;
-    `earlier_managers` have written before all of these and are not kept.
+    `kept` is the whole object as `pack` leaves it, without `metadata.managedFields` (the server keeps those itself when
+    a PUT leaves them out); `digest` covers what its kind covers. `managers` is ordered from the oldest to the newest
+    write; `earlier_managers` have written before all of these and are not kept. `finalized`: it names finalizers.
 
     `abridged`: there is more of such objects than is kept. The digest is that of the whole object, and `raw` lacks what
     is foreign: it has to be asked for again before it is written. A `hollow` one lacks its content as well, and cannot
@@ -54,7 +63,7 @@ class Live:
     """
 
     ref: ObjectRef
-    raw: bytes
+    kept: bytes
     digest: Digest
     uid: str
     resource_version: str
@@ -63,6 +72,17 @@ class Live:
     abridged: bool = False
     hollow: bool = False
     earlier_managers: int = 0
+    finalized: bool = False
+
+    @property
+    def raw(self) -> bytes:
+        """The object's JSON."""
+        return unpack(self.kept)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its JSON."""
+        return len(self.raw)
 
     def body(self) -> Body:
         """A fresh, mutable copy of the object."""

@@ -116,7 +116,7 @@ def test_what_is_left_can_be_read_as_no_object_of_any_kind(kind: object) -> None
 
 def test_a_little_content_is_kept_and_a_write_made_of_it_gets_back_what_is_foreign() -> None:
     whole = big("a", "p", 10)
-    noted = replace(whole, raw=whole.raw.replace(b"y" * 100, b"y" * 9000).replace(b'"spec"', b'"secrets":[1],"spec"'))
+    noted = replace(whole, kept=whole.raw.replace(b"y" * 100, b"y" * 9000).replace(b'"spec"', b'"secrets":[1],"spec"'))
     slim = abridged(noted)
     assert not slim.hollow
     assert len(slim.raw) < 500

@@ -82,7 +82,7 @@ def test_an_object_that_the_server_shows_otherwise_at_the_same_version_is_taken_
     assert heard == ["x"]
     assert watched.get(filled.ref) == filled
     assert watched.correct(told(watched, "a", "x", 1)), "and back, when the CRD forgets it"
-    assert not watched.correct(replace(filled, raw=told(watched, "a", "x", 1).raw)), "a digest of another coverage"
+    assert not watched.correct(replace(filled, kept=told(watched, "a", "x", 1).kept)), "a digest of another coverage"
 
 
 def test_an_answer_to_our_own_write_outlives_a_list_that_is_older(watched: Mirror) -> None:

@@ -88,7 +88,7 @@ def test_the_objects_of_a_model_are_far_from_too_much() -> None:
 
 def test_of_a_canonical_object_only_what_is_new_counts() -> None:
     canonical, tampered = live(out(0, 900)), live(out(3, 900))
-    desired = Desired(canonical.ref, canonical.raw, canonical.digest, Origin("x.yaml", 1, "NetworkPolicy/own"))
+    desired = Desired(canonical.ref, canonical.kept, canonical.digest, Origin("x.yaml", 1, "NetworkPolicy/own"))
     difference = Difference(FindingType.MODIFIED, canonical.ref, desired, tampered)
     assert work_of(difference) == 3
     assert work_of(replace(difference, live=None)) == 0

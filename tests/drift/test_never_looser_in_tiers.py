@@ -573,7 +573,7 @@ def test_a_tier_is_not_made_again_while_a_policy_in_it_cannot_be_read(tier: obje
     """What cannot be read may allow anything; that it stands in another tier can be seen."""
     governed = governed_of([calico("Tier", "driftd", {"order": 100, "defaultAction": "Pass"})], name="")
     odd = calico("GlobalNetworkPolicy", "driftd.rogue", OPEN | {"tier": tier, "order": "first"})
-    rogue = replace(live_of({**odd, "spec": OPEN}), raw=orjson.dumps(odd))
+    rogue = replace(live_of({**odd, "spec": OPEN}), kept=orjson.dumps(odd))
     planned = Stages(Writer(COVERAGE, 1), CLUSTER, frozenset(), []).plan(
         [Repair("f", one.ref, Goal.EXIST, one, None) for one in governed.objects.values()],
         [],

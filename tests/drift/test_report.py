@@ -183,7 +183,7 @@ def test_a_hostile_policy_costs_little_and_is_counted(egress: list[Body]) -> Non
 def test_an_object_that_no_canonical_form_can_be_made_of_is_told_as_such() -> None:
     """JSON may be nested deeper than it can be written again."""
     found = live_of(policy("web", WEB))
-    found = replace(found, raw=found.raw.replace(b'"spec":{', b'"spec":{"deep":' + b"[" * 300 + b"]" * 300 + b","))
+    found = replace(found, kept=found.raw.replace(b'"spec":{', b'"spec":{"deep":' + b"[" * 300 + b"]" * 300 + b","))
     finding = Finding(
         "f", FindingType.MODIFIED, found.ref, Scope(NAME), "acme", Direction.UNKNOWN, Severity.CRITICAL, "it differs"
     )

@@ -54,7 +54,7 @@ def looked(mode: Mode, live: Live, *, judged: bool = True) -> tuple[FindingType,
     """Type and severity of the finding about the object, and the number of writes planned."""
     here = governed(mode)
     objects = {
-        ref: Live(ref, one.raw, one.digest, "u", "1", terminating=False, managers=())
+        ref: Live(ref, one.kept, one.digest, "u", "1", terminating=False, managers=())
         for ref, one in here.objects.items()
     }
     scope = LiveScope(Scope("shop"), {**objects, live.ref: live})

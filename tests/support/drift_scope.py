@@ -26,6 +26,7 @@ from driftd.values import (
     Replace,
     Scope,
     Write,
+    pack,
 )
 
 NAME = "acme"
@@ -93,12 +94,13 @@ def live_of(body: Body, *managers: Manager) -> Live:
     digest = digest_of(kind, body, COVERAGE) if kind else b""
     return Live(
         ref=ref,
-        raw=json.dumps(body, separators=(",", ":")).encode(),
+        kept=pack(json.dumps(body, separators=(",", ":")).encode()),
         digest=digest,  # type: ignore[arg-type]
         uid=metadata.get("uid", f"uid-{ref.name}"),
         resource_version=metadata.get("resourceVersion", "1"),
         terminating="deletionTimestamp" in metadata,
         managers=managers,
+        finalized="finalizers" in metadata,
     )
 
 

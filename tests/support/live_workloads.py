@@ -220,7 +220,7 @@ def odd(name: str, version: str, more: int = 0) -> Live:
     live = account(name, version)
     body = live.body() | {"more": "x" * more}
     body["metadata"]["labels"] = NOT_KEPT  # nobody knows what they let in
-    return replace(live, raw=orjson.dumps(body))
+    return replace(live, kept=orjson.dumps(body))
 
 
 def fill(stand: Stand) -> None:
