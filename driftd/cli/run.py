@@ -30,7 +30,11 @@ def run(
     import asyncio
     import gc
 
+    from driftd.cli.unneeded import without
+
     gc.disable()  # what imports make stays: to look through it again and again is a sixth of their time
+    with without("rich"):
+        import structlog  # noqa: F401  it would colour tracebacks with it: 4 MB, and a daemon logs JSON
 
     from pydantic import ValidationError
     from pydantic_settings import SettingsError

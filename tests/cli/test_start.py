@@ -71,6 +71,13 @@ def test_lint_imports_neither_the_cluster_nor_the_store() -> None:
     assert not found & {"aiohttp", "sqlalchemy", "driftd.cluster", "driftd.store", "driftd.engine", "rich"}
 
 
+def test_the_daemon_loads_nothing_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTD_LEASE__DURATION_SECONDS", "no number")
+    found = modules_after("run")
+    assert "driftd.app" in found, "it ended before it had imported what it is made of"
+    assert not found & {"rich", "pygments"}
+
+
 def test_the_first_line_of_each_command_is_shown_whole() -> None:
     listed = driftd("--help").out.split("Commands:")[1]
     assert not [line for line in listed.splitlines() if line.endswith("...")]
