@@ -50,6 +50,12 @@ def test_an_object_keeps_unknown_fields_and_odd_numbers_but_no_managed_fields(wa
     assert not live.terminating
 
 
+@pytest.mark.parametrize(("more", "finalized"), [(b"", False), (b',"finalizers":["x/y"]', True)])
+def test_an_object_says_whether_it_names_finalizers(watched: Mirror, more: bytes, finalized: bool) -> None:
+    data = b'{"metadata":{"name":"finalizers","namespace":"a","uid":"u","resourceVersion":"5"%b},"spec":{}}' % more
+    assert watched.reader(NETPOL).live(data).finalized is finalized
+
+
 def test_an_object_the_digest_cannot_read_stays_visible_and_equals_nothing(pace: Pace) -> None:
     def picky(_resource: Resource, _body: Body) -> Digest:
         raise ValueError("malformed")
