@@ -27,7 +27,8 @@ _log = structlog.get_logger()
 def needed_rights(namespace: str, lease: str, dialect: str) -> tuple[Right, ...]:
     """Every right that the daemon uses: for Kubernetes' own kinds, those of `dialect`, and in its own namespace.
 
-    The chart's golden list grants these, and only the reading of policy kinds that nobody here understands besides.
+    The chart's golden list grants these; besides only the reading of policy kinds that nobody here understands, and
+    what Calico's API server asks for behind a policy of a tier.
     """
     needed = [right for resource in WORKLOADS for right in watching(resource)]
     needed += watching(Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"))

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from driftd.app.rights import needed_rights
-from driftd.policy.kinds import KINDS, World
+from driftd.policy.kinds import KINDS, POLICY_GROUPS, World
+from driftd.policy.kinds.bearing import _BESIDE
 from driftd.settings import Settings
 from tests.deploy.rendered import DIGEST, FILES, MANIFESTS, chart_digest, rendered
 from tests.support.helm import CHART, helm, template
@@ -55,6 +56,17 @@ READ = ("get", "list", "watch")
 CLOSED = (*READ, "create", "update", "delete")
 OPEN = (*READ, "create", "update")
 CALICO = ("globalnetworkpolicies", "globalnetworksets", "networkpolicies", "networksets")
+BESIDE = {
+    ("k8s.cni.cncf.io", "multi-networkpolicies"): "MultiNetworkPolicy",
+    ("k8s.cni.cncf.io", "network-attachment-definitions"): "NetworkAttachmentDefinition",
+    ("networking.gke.io", "fqdnnetworkpolicies"): "FQDNNetworkPolicy",
+    ("networking.gke.io", "networkloggings"): "NetworkLogging",
+    ("network.openshift.io", "egressnetworkpolicies"): "EgressNetworkPolicy",
+    ("network.openshift.io", "netnamespaces"): "NetNamespace",
+    ("telemetry.istio.io", "telemetries"): "Telemetry",
+}
+"""Kinds that bear policy in groups of which driftd reads nothing else, by resource."""
+TIERED = ("tier.networkpolicies", "tier.globalnetworkpolicies")
 GOLDEN: dict[tuple[str, str], tuple[str, ...]] = {
     ("networking.k8s.io", "networkpolicies"): CLOSED,
     ("", "resourcequotas"): CLOSED,
@@ -63,8 +75,7 @@ GOLDEN: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "serviceaccounts"): OPEN,
     **{(group, kind): CLOSED for group in ("projectcalico.org", "crd.projectcalico.org") for kind in CALICO},
     **{(group, "tiers"): OPEN for group in ("projectcalico.org", "crd.projectcalico.org")},
-    ("projectcalico.org", "tier.networkpolicies"): CLOSED,
-    ("projectcalico.org", "tier.globalnetworkpolicies"): CLOSED,
+    **{("projectcalico.org", kind): CLOSED for kind in TIERED},
     ("", "pods"): READ,
     ("", "services"): READ,
     ("discovery.k8s.io", "endpointslices"): READ,
@@ -78,14 +89,15 @@ GOLDEN: dict[tuple[str, str], tuple[str, ...]] = {
             "crd.projectcalico.org",
             "security.istio.io",
             "networking.istio.io",
-            "telemetry.istio.io",
             "extensions.istio.io",
             "policy.linkerd.io",
             "networking.k8s.aws",
+            "vpcresources.k8s.aws",
             "k8s.ovn.org",
             "kubeovn.io",
         )
     },
+    **dict.fromkeys(BESIDE, READ),
     ("apiextensions.k8s.io", "customresourcedefinitions"): READ,
     ("events.k8s.io", "events"): ("create",),
     ("authentication.k8s.io", "tokenreviews"): ("create",),
@@ -100,6 +112,16 @@ OWN_GOLDEN = {
     ("", "configmaps", "driftd-fence"): ("get", "update"),
 }
 """And in its own namespace, by name."""
+
+UNASKED: dict[tuple[str, str], tuple[str, ...]] = {
+    # Watched as soon as they are served: whatever is of a group that exists for policy, and the named kinds of others.
+    **{(group, "*"): READ for group in POLICY_GROUPS},
+    **dict.fromkeys(BESIDE, READ),
+    # Calico's API server asks for these when a policy of a tier is read or written; no other server knows them.
+    **{("projectcalico.org", kind): CLOSED for kind in TIERED},
+}
+"""Rights that `needed_rights` does not name, and why they are granted all the same."""
+DIALECTS = ("kubernetes", "calico", "cilium")
 
 
 def granted(role: Body) -> dict[tuple[str, str, str], tuple[str, ...]]:
@@ -131,12 +153,31 @@ def test_driftd_has_these_rights_and_no_others(shipped: list[Body]) -> None:
         ] == []
 
 
-@pytest.mark.parametrize("dialect", ["kubernetes", "calico", "cilium"])
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_right_that_the_daemon_uses_is_granted(shipped: list[Body], dialect: str) -> None:
     everywhere, own = granted(one(shipped, "ClusterRole")), granted(one(shipped, "Role"))
     for right in needed_rights("driftd", "driftd", dialect):
         held = own if right.namespace else everywhere
         assert right.verb in held[right.group, right.resource, right.name], str(right)
+
+
+def test_no_right_is_granted_that_the_daemon_does_not_use(shipped: list[Body]) -> None:
+    used = {
+        (right.namespace, right.group, right.resource, right.name, right.verb)
+        for dialect in DIALECTS
+        for right in needed_rights("driftd", "driftd", dialect)
+    }
+    roles = (("", one(shipped, "ClusterRole")), ("driftd", one(shipped, "Role")))
+    held = {(where, *key, verb) for where, role in roles for key, verbs in granted(role).items() for verb in verbs}
+    assert held - used == {
+        ("", group, resource, "", verb) for (group, resource), verbs in UNASKED.items() for verb in verbs
+    }
+
+
+def test_every_kind_that_bears_policy_may_be_read() -> None:
+    """Seen: security groups for pods, served on every EKS, were watched and could not be read: blind for good."""
+    assert {(group, kind) for (group, _), kind in BESIDE.items()} == _BESIDE
+    assert {group for group, resource in GOLDEN if resource == "*"} == POLICY_GROUPS
 
 
 def test_the_chart_governs_every_kind_that_driftd_governs_and_deletes_of_closed_kinds_only(shipped: list[Body]) -> None:
