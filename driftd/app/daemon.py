@@ -155,7 +155,9 @@ class Daemon:
             await self._warn_of_guards()
 
     async def _warn_of_guards(self) -> None:
-        await warn_of_guards(self._parts.session, self._parts.settings.namespace, self._parts.elector.pace)
+        parts, model = self._parts, self._parts.models.in_force
+        compiled = model.compiled if model is not None else None
+        await warn_of_guards(parts.session, parts.settings.namespace, parts.elector.pace, compiled)
 
     async def _follow_workloads(self) -> None:
         await self._parts.first_model.wait()

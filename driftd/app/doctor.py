@@ -9,13 +9,13 @@ import contextlib
 import os
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from driftd.app.rights import ADMISSION, RBAC, needed_rights
+from driftd.app.rights import RBAC, kept_out_of, needed_rights
 from driftd.app.source import model_source
 from driftd.app.system import SystemClock
 from driftd.cluster import (
@@ -29,7 +29,7 @@ from driftd.cluster import (
     guards,
 )
 from driftd.compile import CompileError, compile_model
-from driftd.model import Model, load
+from driftd.model import load
 from driftd.policy.kinds import ALIASES, KINDS
 from driftd.settings import Settings
 from driftd.source import SourceError
@@ -60,9 +60,7 @@ class Check:
 async def examine(settings: Settings) -> tuple[Check, ...]:
     """Everything, in the order in which lacks explain each other. Never raises for what the outside may do."""
     model, told = await _model(settings)
-    checks = [told]
-    dialect = model.cluster.spec.cni.dialect if model is not None and model.cluster is not None else ""
-    checks += await _cluster(settings, dialect)
+    checks = [told, *await _cluster(settings, model)]
     checks.append(await _database(settings))
     checks.append(_paging(settings))
     return tuple(checks)
@@ -71,7 +69,15 @@ async def examine(settings: Settings) -> tuple[Check, ...]:
 # -- the model --------------------------------------------------------------------------------------------------------
 
 
-async def _model(settings: Settings) -> tuple[Model | None, Check]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the model, as far as it can be read, asks of a cluster: a dialect, and namespaces never to be written."""
+
+    dialect: str = ""
+    platform: tuple[str, ...] = ()
+
+
+async def _model(settings: Settings) -> tuple[_Asked, Check]:
     git = settings.model.git
     where = "the git branch" if git.url.get_secret_value() else str(settings.model.path)
     try:
@@ -79,17 +85,19 @@ async def _model(settings: Settings) -> tuple[Model | None, Check]:
         revision = await source.read()
     except SourceError as error:
         remedy = "mend the source, or DRIFTD_MODEL__PATH or DRIFTD_MODEL__GIT__URL"
-        return None, Check("model", State.MISSING, str(error), remedy)
+        return _Asked(), Check("model", State.MISSING, str(error), remedy)
     loaded = load(revision.files)
+    asked = _Asked(loaded.model.cluster.spec.cni.dialect if loaded.model is not None else "")
     errors = [problem for problem in loaded.problems if problem.is_error]
     if loaded.model is None or errors:
         seen = f"{where}: {len(errors)} errors, the first: {errors[0]}" if errors else f"{where}: no model in it"
-        return loaded.model, Check("model", State.MISSING, seen, "driftd lint names each with file and line")
+        return asked, Check("model", State.MISSING, seen, "driftd lint names each with file and line")
     try:
         compiled = await asyncio.to_thread(compile_model, loaded.model)
     except CompileError as error:
-        return loaded.model, Check("model", State.MISSING, f"{where}: {error}", "driftd compile says where")
-    return loaded.model, Check("model", State.OK, f"{revision.commit}: {len(compiled.governed)} governed namespaces")
+        return asked, Check("model", State.MISSING, f"{where}: {error}", "driftd compile says where")
+    asked = replace(asked, platform=kept_out_of(compiled, settings.namespace))
+    return asked, Check("model", State.OK, f"{revision.commit}: {len(compiled.governed)} governed namespaces")
 
 
 # -- the cluster ------------------------------------------------------------------------------------------------------
@@ -99,7 +107,7 @@ class _Version(msgspec.Struct, rename={"git_version": "gitVersion"}):
     git_version: str = "?"
 
 
-async def _cluster(settings: Settings, dialect: str) -> list[Check]:
+async def _cluster(settings: Settings, asked: _Asked) -> list[Check]:
     pace = Pace(SystemClock(), asyncio.sleep, random.random)
     api = settings.api
     reach = "see DRIFTD_API__KUBECONFIG, the ServiceAccount's token, and the network policy of this pod"
@@ -113,23 +121,23 @@ async def _cluster(settings: Settings, dialect: str) -> list[Check]:
         version = msgspec.json.decode(answer.body, type=_Version).git_version
         checks = [Check("API server", State.OK, version)]
         for look in (_rights, _kinds, _guards):
-            checks += await _told(look, session, settings, dialect)
+            checks += await _told(look, session, settings, asked)
         return checks
 
 
-_Look = Callable[[Session, Settings, str], Awaitable[list[Check]]]
+_Look = Callable[[Session, Settings, _Asked], Awaitable[list[Check]]]
 
 
-async def _told(look: _Look, session: Session, settings: Settings, dialect: str) -> list[Check]:
+async def _told(look: _Look, session: Session, settings: Settings, asked: _Asked) -> list[Check]:
     try:
-        return await look(session, settings, dialect)
+        return await look(session, settings, asked)
     except ClusterError as error:
         return [Check(look.__name__.strip("_"), State.UNKNOWN, str(error), "run it again when the API server answers")]
 
 
-async def _rights(session: Session, settings: Settings, dialect: str) -> list[Check]:
+async def _rights(session: Session, settings: Settings, asked: _Asked) -> list[Check]:
     rights = Rights(session)
-    needed = needed_rights(settings.namespace, settings.lease.name, dialect)
+    needed = needed_rights(settings.namespace, settings.lease.name, asked.dialect)
     missing = await rights.missing(needed)
     checks = [Check("right", State.MISSING, str(right), f"apply {RBAC}") for right in missing]
     if not missing:
@@ -141,14 +149,14 @@ async def _rights(session: Session, settings: Settings, dialect: str) -> list[Ch
     return checks
 
 
-async def _kinds(session: Session, settings: Settings, dialect: str) -> list[Check]:
+async def _kinds(session: Session, settings: Settings, asked: _Asked) -> list[Check]:
     del settings
 
     def interest(group: str, kind: str) -> Interest:
         return Interest.FULL if (group, kind) in KINDS else Interest.NONE
 
     served = await Discovery(session, interest, aliases=ALIASES).look()
-    wanted = [kind for kind in KINDS.values() if kind.dialect in ("", dialect)]
+    wanted = [kind for kind in KINDS.values() if kind.dialect in ("", asked.dialect)]
     absent = [kind for kind in wanted if (kind.resource.group, kind.resource.kind) not in served.kinds]
     if not absent:
         return [Check("kinds", State.OK, f"all {len(wanted)} are served")]
@@ -166,13 +174,11 @@ def _how_served(group: str, dialect: str, silent: Iterable[str]) -> str:
     return "this API server does not serve a kind that Kubernetes has: see its --runtime-config"
 
 
-async def _guards(session: Session, settings: Settings, dialect: str) -> list[Check]:
-    del dialect
+async def _guards(session: Session, settings: Settings, asked: _Asked) -> list[Check]:
     states = {True: State.OK, False: State.MISSING, None: State.UNKNOWN}
-    remedy = f"apply {ADMISSION}; it holds the ServiceAccount only, so ask as that one"
     return [
-        Check(guard.policy, states[guard.holds], guard.why, "" if guard.holds else remedy)
-        for guard in await guards(session, settings.namespace)
+        Check(guard.policy, states[guard.holds], guard.why, guard.remedy)
+        for guard in await guards(session, settings.namespace, platform=asked.platform)
     ]
 
 

@@ -16,11 +16,11 @@ from driftd.cluster import (
     watching,
     writing,
 )
+from driftd.compile import Compiled
 from driftd.policy.kinds import ALIASES, KINDS, World
 from driftd.values import Resource
 
 RBAC = "deploy/manifests/rbac.yaml"
-ADMISSION = "deploy/manifests/admission.yaml"
 _log = structlog.get_logger()
 
 
@@ -61,16 +61,22 @@ async def warn_of_rights(session: Session, namespace: str, lease: str) -> None:
         _log.warning("rights.unknown", why=str(error))
 
 
-async def warn_of_guards(session: Session, namespace: str, pace: Pace) -> None:
-    """Log which of the two admission policies does not hold this login.
+def kept_out_of(model: Compiled, namespace: str) -> tuple[str, ...]:
+    """Namespaces of the platform into which the model has nothing written; `namespace` is driftd's own."""
+    return tuple(one for one in model.platform if one != namespace and one not in model.governed)
+
+
+async def warn_of_guards(session: Session, namespace: str, pace: Pace, model: Compiled | None) -> None:
+    """Log which of the two admission policies does not hold this login, and where the bounds do not.
 
     To be asked at each beginning of a term: a fence that stands still refuses what is below the epoch it has, and lets
     in what is below the ruling one only once a term has raised that. Without the fence a leader that was replaced is
     held by nothing but its own clock (the deadline that each write checks), and by the uid and resourceVersion its
     writes carry.
     """
-    for guard in await guards(session, namespace, pace.sleep):
+    platform = kept_out_of(model, namespace) if model is not None else ()
+    for guard in await guards(session, namespace, pace.sleep, platform):
         if guard.holds is False:
-            _log.error("guard.missing", policy=guard.policy, why=guard.why, remedy=f"apply {ADMISSION}")
+            _log.error("guard.missing", policy=guard.policy, why=guard.why, remedy=guard.remedy)
         elif guard.holds is None:
             _log.warning("guard.unknown", policy=guard.policy, why=guard.why)

@@ -14,9 +14,11 @@ from structlog.testing import capture_logs
 from driftd.app.daemon import Daemon
 from driftd.app.parts import Parts
 from driftd.cluster import BOUNDS_POLICY, FENCE_POLICY, Kubeconfig, Pace, Session, Term
+from driftd.compile import compile_model
 from driftd.values import EPOCH
-from tests.support.api_server import ApiServer, serving, status
+from tests.support.api_server import ApiServer, answer, serving, status
 from tests.support.cluster import HandClock, write_kubeconfig
+from tests.support.model_texts import CLUSTER, LOGS, PLAN, model
 
 FROZEN = 7
 """The epoch that the API server's fence stands still at."""
@@ -30,7 +32,7 @@ def denied(policy: str) -> web.Response:
 
 
 async def frozen(request: web.Request) -> web.StreamResponse:
-    written = int((await request.json())["metadata"]["annotations"][EPOCH])
+    written = int((await request.json())["metadata"]["annotations"].get(EPOCH, "0"))
     return denied(FENCE_POLICY) if written < FROZEN else web.json_response({}, status=201)
 
 
@@ -56,6 +58,7 @@ class Replica:
     session: Session
     pace: Pace
     elector: SimpleNamespace = field(init=False)
+    models: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(in_force=None))
 
     def __post_init__(self) -> None:
         self.elector = SimpleNamespace(pace=self.pace, epoch=0)
@@ -66,6 +69,7 @@ class Replica:
             session=self.session,
             elector=self.elector,
             watching=SimpleNamespace(settled=at_once),
+            models=self.models,
             audits=SimpleNamespace(run=forever),
             paging=SimpleNamespace(pager=SimpleNamespace(activate=at_once)),
             leadership=SimpleNamespace(lead=lead),
@@ -92,6 +96,11 @@ class Replica:
     def asked(self) -> int:
         """How many questions came as far as the bounds, which are asked last."""
         return sum(line.startswith("POST") and "configmaps" in line for line in self.server.seen)
+
+    async def until_said(self) -> None:
+        async with asyncio.timeout(10):
+            while not self.said:
+                await asyncio.sleep(0.01)
 
     async def until_asked(self, times: int) -> None:
         async with asyncio.timeout(10):
@@ -177,3 +186,19 @@ async def test_a_replica_that_has_led_has_asked(tmp_path: Path) -> None:
         one.rules(FROZEN + 1)
         await stood_by(one, epoch=FROZEN + 1)
         assert one.asked == 0
+
+
+async def test_a_term_tells_of_the_models_platform_that_the_bounds_leave_open(tmp_path: Path) -> None:
+    """But not of a namespace into which the model has driftd write, nor of driftd's own, for which a rule stands."""
+    service = LOGS.replace("port: 8080", "port: 8080, policies: write")
+    platform = "platformNamespaces: [kube-system, ingress, platform-logs, driftd]"
+    cluster = CLUSTER.replace("platformNamespaces: [kube-system, ingress, platform-logs]", platform)
+    compiled = compile_model(model(cluster=cluster, plan=PLAN, logs=service))
+    async with replica(tmp_path) as one:
+        answers = {"kube-system": bounded, "ingress": answer(201, {}), "platform-logs": answer(201, {})}
+        for namespace, action in answers.items():
+            path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+            one.server.routes["POST", path] = action
+        one.models.in_force = SimpleNamespace(compiled=compiled)
+        await one.term(FROZEN, one.until_said)
+        assert one.said == [("guard.missing", BOUNDS_POLICY, "a write into ingress would be let in")]

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from driftd.lab import Lab
 from tests.support.kube import Body, Kube
-from tests.support.login import CONDEMNED, EPOCH, FORBIDDEN, RIGHTS, Login, login
+from tests.support.login import CONDEMNED, EPOCH, FORBIDDEN, RIGHTS, Login, login, protecting
 
 pytestmark = [
     pytest.mark.control_plane,
@@ -17,6 +17,8 @@ pytestmark = [
 ]
 BOUNDS = "ValidatingAdmissionPolicy 'driftd-bounds'"
 HOME = "bounded"
+PLATFORM = "bounded-ingress"
+"""A namespace of the platform that a value of the chart protects by its whole name."""
 GROUPS = {"": "v1", "networking.k8s.io": "networking.k8s.io/v1"}
 SPECS: dict[str, Body] = {
     "NetworkPolicy": {"spec": {"podSelector": {}}},
@@ -30,10 +32,12 @@ SPECS: dict[str, Body] = {
 async def held(lab: Lab) -> AsyncIterator[Login]:
     async with login(lab) as one:
         labels = {"team": "blue", "pod-security.kubernetes.io/enforce": "restricted"}
-        meta = {"name": HOME, "labels": labels}
-        await one.admin.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": meta}])
+        for name in (HOME, PLATFORM, f"{PLATFORM}-too"):
+            meta = {"name": name, "labels": labels}
+            await one.admin.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": meta}])
         yield one
-        await one.admin.delete("Namespace", "", HOME)
+        for name in (HOME, PLATFORM, f"{PLATFORM}-too"):
+            await one.admin.delete("Namespace", "", name)
 
 
 def made(one: Login, kind: str, name: str, namespace: str) -> Body:
@@ -49,6 +53,24 @@ async def test_nothing_is_written_into_a_protected_namespace(held: Login, kind: 
     said = await held.refusal("POST", Kube.path(kind, namespace), made(held, kind, "stray", namespace))
     assert BOUNDS in said
     await held.kube.request("POST", Kube.path(kind, HOME) + "?dryRun=All", body=made(held, kind, "fine", HOME))
+
+
+async def test_a_namespace_of_the_platform_is_protected_once_the_chart_names_it_and_no_other(held: Login) -> None:
+    dry = Kube.path("NetworkPolicy", PLATFORM) + "?dryRun=All"
+    assert not await held.said("POST", dry, made(held, "NetworkPolicy", "stray", PLATFORM)), "as it is shipped"
+    async with protecting(held.admin, PLATFORM):
+        await held.until_refused(dry.partition("?")[0], made(held, "NetworkPolicy", "stray", PLATFORM), BOUNDS)
+        for kind in SPECS:
+            said = await held.refusal("POST", Kube.path(kind, PLATFORM), made(held, kind, "stray", PLATFORM))
+            assert f"namespace {PLATFORM} is protected from driftd" in said
+            other = f"{PLATFORM}-too"
+            await held.kube.request("POST", Kube.path(kind, other) + "?dryRun=All", body=made(held, kind, "x", other))
+        path, body = await held.relabelled(PLATFORM, {"pod-security.kubernetes.io/enforce": "privileged"})
+        assert BOUNDS in await held.refusal("PUT", path, body)
+        said = await held.refusal(
+            "POST", Kube.path("NetworkPolicy", "kube-system"), made(held, "NetworkPolicy", "x", "kube-system")
+        )
+        assert BOUNDS in said
 
 
 async def test_pod_security_cannot_be_lowered_where_driftd_has_no_business(held: Login) -> None:

@@ -15,7 +15,7 @@ from tests.oracle.replay import read
 from tests.support.cli import Ran, driftd
 from tests.support.json_schema import errors
 from tests.support.kube import Body
-from tests.support.login import Login, login
+from tests.support.login import Login, login, protecting
 from tests.support.stage import DRIFTD, MODELS, copy_models
 
 pytestmark = [
@@ -39,9 +39,9 @@ class Patient:
         key = {"DRIFTD_PAGING__PAGERDUTY_KEY": "secret-key-of-thirty-two-letters"}
         return await asyncio.to_thread(driftd, "doctor", *given, env={**key, **(env or {})})
 
-    async def lacks(self, *arguments: str | Path, **given: Any) -> dict[str, dict[str, Any]]:
+    async def lacks(self, *, models: Path = MODELS, **given: Any) -> dict[str, dict[str, Any]]:
         """What is not well, by what was seen."""
-        ran = await self.ask("--models", MODELS, "-o", "json", *arguments, **given)
+        ran = await self.ask("--models", models, "-o", "json", **given)
         document = ran.json()
         assert errors(document, schema_of("DoctorReport")) == []
         states = {one["state"] for one in document["checks"]}
@@ -138,6 +138,43 @@ async def test_a_policy_that_binds_nobody_is_missing(patient: Patient) -> None:
     finally:
         meta = {"name": "driftd-bounds"}
         await admin.create({**binding, "metadata": meta})
+    async with asyncio.timeout(20):
+        while await patient.lacks():
+            await asyncio.sleep(0.1)
+
+
+async def test_the_models_platform_is_to_be_protected_where_it_exists_and_is_not_written(
+    patient: Patient, tmp_path: Path
+) -> None:
+    models = copy_models(tmp_path / "models")
+    platform = "platformNamespaces: [kube-system, ingress, platform-logs, falco, driftd, redis-acme"
+    cluster = models / "cluster.yaml"
+    assert platform in cluster.read_text()
+    cluster.write_text(cluster.read_text().replace(platform, f"{platform}, clinic, clinic-written, clinic-absent"))
+    (models / "shared" / "written.yaml").write_text(
+        """apiVersion: driftd.dev/v1alpha1
+kind: SharedService
+metadata: {name: written}
+spec: {namespace: clinic-written, labels: {app: written}, port: 8080, callers: {tenants: all}, policies: write}
+"""
+    )
+    admin = patient.login.admin
+    namespaces: list[Body] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in ("clinic", "clinic-written")
+    ]
+    await admin.apply(namespaces)
+    try:
+        found = await patient.lacks(models=models)
+        assert {one["subject"] for one in found.values()} == {"driftd-bounds"}
+        (seen,) = found
+        assert seen == "a write into clinic would be let in"
+        assert found[seen]["remedy"] == "add to protectedNamespaces of the chart's values: clinic"
+        async with protecting(admin, "clinic"), asyncio.timeout(20):
+            while await patient.lacks(models=models):
+                await asyncio.sleep(0.1)
+    finally:
+        for body in namespaces:
+            await admin.delete("Namespace", "", body["metadata"]["name"])
 
 
 async def test_an_administrators_login_has_too_much_and_is_held_by_nothing(patient: Patient) -> None:

@@ -50,7 +50,7 @@ async def term(lab: Lab, namespace: str = "driftd") -> int:
                 break
             except ClusterError:  # the rights were granted a moment ago
                 await asyncio.sleep(0.2)
-        fence, _ = await guards(session, namespace)
+        fence = (await guards(session, namespace))[0]
         assert fence.holds, fence
         return epoch
 
@@ -86,3 +86,28 @@ async def test_the_chart_takes_over_what_was_applied_from_the_plain_manifests(ow
     assert "conflict" in await said(own_lab, *install("driftd", "--take-ownership"))
     assert not await said(own_lab, *install("driftd", "--take-ownership", "--force-conflicts"))
     assert await term(own_lab) == epoch + 1
+
+
+async def test_a_fence_whose_binding_was_deleted_once_is_told_to_stand_still(own_lab: Lab) -> None:
+    kind = "ValidatingAdmissionPolicyBinding"
+    async with Kube.connect(Path(own_lab.kubeconfig)) as admin:
+        for name in FILES.values():
+            await admin.apply(documents((MANIFESTS / name).read_text()))
+        await term(own_lab)
+        binding = await admin.get(kind, "", "driftd-fence")
+        await admin.delete(kind, "", "driftd-fence")
+        pace = Pace(SystemClock(), asyncio.sleep, random.random)
+        config = await own_lab.service_account_kubeconfig("driftd", "driftd")
+        async with Session(Kubeconfig(str(config)), pace) as session, asyncio.timeout(60):
+            while (gone := (await guards(session, "driftd"))[0]).holds is not False:
+                await asyncio.sleep(0.2)
+            assert gone.remedy.startswith("apply")
+            await asyncio.sleep(2)  # its watch ends
+            await admin.create({**binding, "metadata": {"name": "driftd-fence"}})
+            while (await guards(session, "driftd"))[0].holds is False:
+                await asyncio.sleep(0.2)
+            await EpochParameter(session, "driftd").raise_above(1)
+            still = (await guards(session, "driftd"))[0]
+            assert still.holds is False
+            assert "stands still" in still.remedy
+            assert "start every API server anew" in still.remedy

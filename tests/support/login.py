@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftd.lab import Lab
+from tests.support.helm import template
 from tests.support.kube import Body, Kube, KubeError
-from tests.support.stage import install
+from tests.support.stage import documents, install
 
 EPOCH = "driftd.dev/epoch"
 CONDEMNED = "driftd.dev/condemned"
@@ -121,3 +122,17 @@ async def login(lab: Lab) -> AsyncIterator[Login]:
             stale = one.policy("driftd-dry-run", one.epoch - 1, namespace="driftd")
             await one.until_refused(Kube.path("NetworkPolicy", "driftd"), stale, "driftd-fence")
             yield one
+
+
+@asynccontextmanager
+async def protecting(admin: Kube, *namespaces: str) -> AsyncIterator[None]:
+    """The bounds as the chart renders them with these beside `kube-*`, until the block ends; needs helm."""
+    kind, name = "ValidatingAdmissionPolicy", "driftd-bounds"
+    text = template("--set", f"protectedNamespaces={{kube-*,{','.join(namespaces)}}}")
+    (spec,) = [one["spec"] for one in documents(text) if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+    former = (await admin.get(kind, "", name))["spec"]
+    await admin.merge(kind, "", name, {"spec": spec})
+    try:
+        yield
+    finally:
+        await admin.merge(kind, "", name, {"spec": former})
