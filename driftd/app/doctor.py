@@ -1,7 +1,8 @@
 """What driftd needs and lacks here: each thing looked at as this process and this login see it, with its remedy.
 
 Nothing is stored anywhere by looking: rights are asked about, admission policies are tried by dry runs that they must
-refuse, the model is read and compiled, the database is read.
+refuse, the model is read and compiled, the database is read, and whoever is told of pages and traces is connected to
+and told nothing.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from driftd.app.connections import Peer, collector, dial, pagers
 from driftd.app.rights import RBAC, kept_out_of, needed_rights
 from driftd.app.source import model_source
 from driftd.app.system import SystemClock
@@ -40,9 +42,13 @@ _UNDEFINED_TABLE = "42P01"
 
 
 class State(StrEnum):
-    """What came of one look. UNKNOWN: it could not be told, which is neither good nor bad news."""
+    """What came of one look. UNKNOWN: it could not be told, which is neither good nor bad news.
+
+    WARNING: something is not there that driftd does all of its work without.
+    """
 
     OK = "ok"
+    WARNING = "warning"
     MISSING = "missing"
     UNKNOWN = "unknown"
 
@@ -63,6 +69,7 @@ async def examine(settings: Settings) -> tuple[Check, ...]:
     checks = [told, *await _cluster(settings, model)]
     checks.append(await _database(settings))
     checks.append(_paging(settings))
+    checks += await _connections(settings)
     return tuple(checks)
 
 
@@ -218,3 +225,17 @@ def _paging(settings: Settings) -> Check:
         return Check("paging", State.OK, " and ".join(ways))
     remedy = "set DRIFTD_PAGING__PAGERDUTY_KEY_FILE or DRIFTD_PAGING__ALERTMANAGER_URLS"
     return Check("paging", State.MISSING, "no destination: pages are recorded, and nobody is woken", remedy)
+
+
+async def _connections(settings: Settings) -> list[Check]:
+    """A destination of pages that cannot be reached wakes nobody; without its collector driftd only loses spans."""
+    traces = collector(settings)
+    wanted = [(peer, State.MISSING) for peer in pagers(settings)]
+    if traces is not None:
+        wanted.append((traces, State.WARNING))
+
+    async def one(peer: Peer, closed: State) -> Check:
+        line = await dial(peer)
+        return Check(peer.name, closed if line.remedy else State.OK, line.seen, line.remedy)
+
+    return list(await asyncio.gather(*(one(peer, closed) for peer, closed in wanted)))

@@ -10,7 +10,7 @@ import structlog
 
 from driftd import __version__
 from driftd.cluster import Credentials, Pace, ReflectorSettings, Session, Timeouts, default_credentials
-from driftd.settings import Settings
+from driftd.settings import Settings, TelemetrySettings
 from driftd.store import Store, StoreInUse
 from driftd.telemetry import Metrics, Traces
 from driftd.values import Clock
@@ -77,19 +77,24 @@ async def store_when_free(settings: Settings, clock: Clock, stop: asyncio.Event)
                 await stop.wait()
 
 
-_OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+def collector_of(settings: TelemetrySettings) -> str:
+    """Where traces go, by the settings or else by OpenTelemetry's own variables; empty: nowhere."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return ""
+    named = settings.otlp_endpoint or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
+    general = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+    return named or (f"{general.removesuffix('/')}/v1/traces" if general else "")
 
 
 async def _open_traces(settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack) -> Traces:
     """Traces go to a collector where one is named; else OpenTelemetry is not even loaded (15 MB, 0.2 s)."""
-    one = settings.telemetry
-    named = one.otlp_endpoint or any(os.environ.get(variable) for variable in _OTLP_VARIABLES)
-    if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    one, endpoint = settings.telemetry, collector_of(settings.telemetry)
+    if not endpoint:
         return Traces()
     from driftd.telemetry.otlp import OtlpRecorder  # noqa: PLC0415 - a daemon without a collector need not load it
 
     recorder = OtlpRecorder(
-        endpoint=one.otlp_endpoint,
+        endpoint=endpoint,
         resource={
             "service.name": "driftd",
             "service.version": __version__,

@@ -27,9 +27,11 @@ def doctor(
     """Say what is missing here, and what to do about it.
 
     Looks at what the daemon needs with the settings and the login that this process has: run it where the daemon
-    runs (`kubectl exec deploy/driftd -- /opt/driftd/bin/driftd doctor`) or with its kubeconfig. Stores nothing.
+    runs (`kubectl exec deploy/driftd -- /opt/driftd/bin/driftd doctor`) or with its kubeconfig. Stores nothing. Whoever
+    is to be told of pages and traces is connected to, and told nothing: `driftd page --test` sends.
 
-    Exit code 0 when nothing is missing; 1 when something is; 3 when something could not be told.
+    Exit code 0 when nothing is missing; 1 when something is; 3 when something could not be told. A warning (no traces
+    get through) changes none of them.
     """
     import asyncio
 
@@ -43,7 +45,7 @@ def doctor(
     states = {check.state for check in checks}
     code = Exit.UNKNOWN if State.UNKNOWN in states else Exit.DRIFT if State.MISSING in states else Exit.CLEAN
     if output is Output.TABLE:
-        styles = {State.OK: "green", State.MISSING: "bold red", State.UNKNOWN: "yellow"}
+        styles = {State.OK: "green", State.WARNING: "yellow", State.MISSING: "bold red", State.UNKNOWN: "yellow"}
         rows = [(check.state.value, check.subject, check.seen, check.remedy) for check in checks]
         show.table(("STATE", "WHAT", "SEEN", "REMEDY"), rows, [styles[check.state] for check in checks])
     else:

@@ -161,7 +161,9 @@ class CheckEntry(_Part):
     """One thing that driftd needs."""
 
     subject: str
-    state: Literal["ok", "missing", "unknown"] = Field(description="`unknown`: it could not be told.")
+    state: Literal["ok", "warning", "missing", "unknown"] = Field(
+        description="`warning`: driftd does all of its work without it; `unknown`: it could not be told."
+    )
     seen: str
     remedy: str = Field(description="What to do where the state is not `ok`.")
 
@@ -170,7 +172,7 @@ class DoctorReport(_Document):
     """What `driftd doctor` found."""
 
     kind: Literal["DoctorReport"] = "DoctorReport"
-    healthy: bool = Field(description="Every check is `ok`.")
+    healthy: bool = Field(description="Nothing is `missing` or `unknown`.")
     checks: tuple[CheckEntry, ...]
 
 

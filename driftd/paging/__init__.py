@@ -6,7 +6,7 @@ from driftd.paging.machine import Machine
 from driftd.paging.maintenance import MaintenanceFile
 from driftd.paging.outbox import Outbox, Pacing
 from driftd.paging.pager import Pager
-from driftd.paging.pagerduty import US, PagerDuty
+from driftd.paging.pagerduty import US, PagerDuty, pagerduty_trust
 from driftd.paging.pages import About, Condition, Page, PageClass, PageState, Reason, Urgency, about_object, line
 from driftd.paging.recent import recent
 from driftd.paging.rules import DEFAULT_ROUTE, Maintenance, Route, Rules
@@ -44,5 +44,6 @@ __all__ = [
     "Windows",
     "about_object",
     "line",
+    "pagerduty_trust",
     "recent",
 ]

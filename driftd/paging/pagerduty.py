@@ -128,14 +128,18 @@ class PagerDuty:
         raise NotAccepted(self.name, f"HTTP {status}", _MISCONFIGURED if ours else wish) from None
 
 
+def pagerduty_trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Whose certificates count as PagerDuty's; raises OSError where the file cannot be read."""
+    from httpx2 import create_ssl_context  # noqa: PLC0415 - see `_post`
+
+    return create_ssl_context() if ca_file is None else ssl.create_default_context(cafile=ca_file)
+
+
 def _client(key: SecretStr, base_url: str, timeout: float, ca_file: Path | None) -> "EventsApiV2Client":
     """The package's client, told to try once: 0 means *without limit* for 429 there."""
     from pagerduty import EventsApiV2Client  # noqa: PLC0415 - see `_post`
 
-    more: dict[str, Any] = {}
-    if ca_file is not None:
-        more["verify"] = ssl.create_default_context(cafile=str(ca_file))
-    client = EventsApiV2Client(key.get_secret_value(), base_url=base_url, **more)
+    client = EventsApiV2Client(key.get_secret_value(), base_url=base_url, verify=pagerduty_trust(ca_file))
     client.timeout = timeout  # type: ignore[assignment]
     client.max_network_attempts = 0
     client.max_http_attempts = -1

@@ -16,6 +16,8 @@ from tests.support.cli import Ran, driftd
 from tests.support.json_schema import errors
 from tests.support.kube import Body
 from tests.support.login import Login, login, protecting
+from tests.support.loopback import free_ports
+from tests.support.pagerduty import StandIn
 from tests.support.stage import DRIFTD, MODELS, copy_models
 
 pytestmark = [
@@ -33,11 +35,17 @@ class Patient:
     lab: Lab
     config: Path
     folder: Path
+    pagerduty: StandIn
 
     async def ask(self, *arguments: str | Path, env: dict[str, str] | None = None, config: Path | None = None) -> Ran:
         given = ["--kubeconfig", config or self.config, "--namespace", "driftd", "--data-dir", self.folder, *arguments]
-        key = {"DRIFTD_PAGING__PAGERDUTY_KEY": "secret-key-of-thirty-two-letters"}
-        return await asyncio.to_thread(driftd, "doctor", *given, env={**key, **(env or {})})
+        pager = {
+            "DRIFTD_PAGING__PAGERDUTY_KEY": "secret-key-of-thirty-two-letters",
+            "DRIFTD_PAGING__PAGERDUTY_URL": self.pagerduty.url,
+            "DRIFTD_PAGING__CA_FILE": str(self.pagerduty.ca_file),
+            "NO_PROXY": "localhost,127.0.0.1",
+        }
+        return await asyncio.to_thread(driftd, "doctor", *given, env={**pager, **(env or {})})
 
     async def lacks(self, *, models: Path = MODELS, **given: Any) -> dict[str, dict[str, Any]]:
         """What is not well, by what was seen."""
@@ -55,7 +63,8 @@ class Patient:
 async def patient(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Patient]:
     async with login(lab) as one:
         config = Path(await lab.service_account_kubeconfig("driftd", "driftd"))
-        yield Patient(one, lab, config, tmp_path_factory.mktemp("doctor") / "data")
+        async with StandIn(tmp_path_factory.mktemp("pagerduty")) as pagerduty:
+            yield Patient(one, lab, config, tmp_path_factory.mktemp("doctor") / "data", pagerduty)
 
 
 async def test_as_it_is_shipped_nothing_is_missing_and_asking_stores_nothing(patient: Patient) -> None:
@@ -63,6 +72,8 @@ async def test_as_it_is_shipped_nothing_is_missing_and_asking_stores_nothing(pat
     ran = await patient.ask("--models", MODELS)
     assert ran.code == 0, ran.out
     assert "missing" not in ran.out
+    assert "takes connections" in ran.out
+    assert patient.pagerduty.requests == 0
     assert "secret-key" not in ran.out + ran.err
     records = read(Path(patient.lab.audit_log).read_bytes()[offset:].splitlines(keepends=True))
     written = [one for one in records if one.user == DRIFTD and one.is_write and one.succeeded]
@@ -199,6 +210,19 @@ async def test_what_is_beside_the_cluster_is_looked_at_too(patient: Patient, tmp
     ran = await patient.ask("--models", broken, "-o", "json", env={"DRIFTD_PAGING__PAGERDUTY_KEY": ""})
     states = {one["subject"]: one["state"] for one in ran.json()["checks"]}
     assert (states["model"], states["paging"], ran.code) == ("missing", "missing", 1)
+
+
+async def test_a_pager_out_of_reach_is_missing_and_a_collector_out_of_reach_changes_nothing(patient: Patient) -> None:
+    away = f"127.0.0.1:{free_ports(1)[0]}"
+    env = {"DRIFTD_TELEMETRY__OTLP_ENDPOINT": f"http://{away}/v1/traces"}
+    ran = await patient.ask("--models", MODELS, "-o", "json", env=env)
+    document = ran.json()
+    assert errors(document, schema_of("DoctorReport")) == []
+    (warning,) = [one for one in document["checks"] if one["state"] != "ok"]
+    assert (warning["subject"], warning["state"], ran.code) == ("collector", "warning", 0)
+    assert document["healthy"] is True
+    found = await patient.lacks(env={"DRIFTD_PAGING__PAGERDUTY_URL": f"https://{away}"})
+    assert [(one["subject"], one["state"]) for one in found.values()] == [("PagerDuty", "missing")]
 
 
 async def test_a_server_that_does_not_answer_is_unknown_and_exit_code_3(patient: Patient, tmp_path: Path) -> None:
