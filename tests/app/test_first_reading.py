@@ -27,9 +27,13 @@ def revision(texts: dict[str, str]) -> Revision:
 
 
 def children() -> list[int]:
-    """This process's children."""
-    tasks = Path("/proc/self/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    """This process's children. Those of a thread that ends meanwhile are another's: they are counted anew."""
+    while True:
+        try:
+            tasks = list(Path("/proc/self/task").iterdir())
+            return sorted(int(child) for task in tasks for child in (task / "children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 @pytest.mark.parametrize("texts", [TEXTS, BROKEN])
