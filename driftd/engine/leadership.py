@@ -159,8 +159,8 @@ class Leadership:
             self._loop.sweep("past")
 
     def _join(self, seen: Sequence[Seen]) -> None:
-        self._findings.join(seen)
-        self._joined()
+        if self._findings.join(seen):  # a store that can tell no more than this is asked each second
+            self._joined()
 
     async def _settle(self, epoch: int) -> None:
         """Give every intent of former terms without an outcome one, by what the cluster holds now (D9)."""

@@ -30,11 +30,19 @@ class OpenFindings:
         self._by_scope.clear()
         self.join(seen)
 
-    def join(self, seen: Iterable[Seen]) -> None:
-        """The same during a term: what is known already is newer. What is over ends with its scope's next look."""
+    def join(self, seen: Iterable[Seen]) -> bool:
+        """The same during a term: what is known already is newer. What is over ends with its scope's next look.
+
+        Returns whether any was not known.
+        """
+        added = False
         for one in seen:
-            self._by_scope.setdefault(one.finding.scope, {}).setdefault(one.finding.id, one.finding)
+            here = self._by_scope.setdefault(one.finding.scope, {})
+            if one.finding.id not in here:
+                here[one.finding.id] = one.finding
+                added = True
         self._count()
+        return added
 
     def of(self, scope: Scope) -> Mapping[str, Finding]:
         return self._by_scope.get(scope, {})

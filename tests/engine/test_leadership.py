@@ -1,14 +1,16 @@
 """What a term knows of the past that the store could not tell when it began."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from driftd.cluster import Term, Unreachable
 from driftd.drift import FightBreaker
@@ -136,6 +138,11 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def alter(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / "s.db", isolation_level=None, timeout=5)) as beside:
+        beside.execute(statement)
+
+
 async def knows_it_all(replica: Replica) -> None:
     await until(lambda: "old" in replica.known and replica.pauses.of("globex-prod") is not None)
     await until(lambda: replica.namespaces.uid_of("acme-prod") == "uid-of-before")
@@ -173,6 +180,25 @@ async def test_a_term_that_begins_without_its_store_learns_what_a_former_one_lef
         assert "old" in replica.joined[0], "who judges workloads looks at it before a cycle can close it"
         assert "past" in replica.loop.swept, "what is over by now ends with its scope's next look"
         assert [one.id for one in await replica.store.unsettled()] == ["mine"], "that write is under way"
+
+
+async def test_what_a_store_tells_again_and_again_while_it_cannot_tell_all_is_news_once(tmp_path: Path) -> None:
+    """Seen: each try threw away the judgement of live workloads under way, and none that takes a second was made."""
+    clock = SteppingClock()
+    await past(tmp_path, clock)
+    async with leading(tmp_path, clock, away=True) as (replica, database):
+        await until(lambda: replica.loop.swept == ["leadership"])
+        alter(tmp_path, "ALTER TABLE intents RENAME TO lost")
+        with capture_logs() as logs:
+            database.refusals = 0
+            await until(lambda: bool(replica.joined))
+            logs.clear()
+            await until(lambda: [one["event"] for one in logs].count("store.past_unknown") == 2)
+        assert replica.store.durable
+        alter(tmp_path, "ALTER TABLE lost RENAME TO intents")
+        await until(lambda: "past" in replica.loop.swept)
+        await knows_it_all(replica)
+        assert replica.joined == [{"old"}]
 
 
 async def test_what_was_cut_off_is_looked_at_side_by_side_a_few_at_a_time_and_what_cannot_be_read_is_left(
