@@ -22,7 +22,11 @@ from driftd.drift import KindState
 from driftd.values import Body, Digest, Live, ObjectRef, Resource, Scope, scope_of
 
 Subscriber: TypeAlias = Callable[[ObjectRef, Live | None, Live | None], None]
-"""Called with what was known before and after. `after` None: the object vanished, which is a hint and no proof."""
+"""Called with what was known before and after. `after` None: the object vanished, which is a hint and no proof.
+
+Both None: the object stands and is left out, as it was if it was told before; a ref without a name stands for all that
+a list leaves out in that namespace, whoever they are.
+"""
 
 StateSubscriber: TypeAlias = Callable[[Resource, KindState, str], None]
 """Called with a kind, its new state and why."""
@@ -215,6 +219,7 @@ class Mirror:
         for ref in [ref for ref in known if not ref.name]:
             del known[ref]
             store.leave_out(ref.namespace)
+            self._tell(ref, None, None)
         for live in known.values():
             store.buried.pop(live.uid, None)  # the list decides; deletions it does not know yet follow in the watch
             self._offer(store, live, authoritative=rewound)
@@ -341,7 +346,9 @@ class Mirror:
         live = store.budget.admit(found)
         if live is None:
             store.leave_out(found.ref.namespace)
-            if before is not None:
+            if before is None:
+                self._tell(found.ref, None, None)
+            else:
                 self._forget(store, before)
             return
         newly = live.abridged and not (before is not None and before.abridged)
@@ -351,8 +358,7 @@ class Mirror:
             live = replace(live, ref=before.ref)  # one ref object for key, value and index
         store.objects[live.ref] = live
         self._scopes.setdefault(scope_of(live.ref), {})[live.ref] = live
-        for callback in self._subscribers:
-            callback(live.ref, before, live)
+        self._tell(live.ref, before, live)
 
     def _drop(self, store: KindStore, ref: ObjectRef, *, buried: bool = True) -> None:
         before = store.objects.get(ref)
@@ -371,8 +377,11 @@ class Mirror:
         objects.pop(ref, None)
         if not objects:
             del self._scopes[scope]
+        self._tell(ref, before, None)
+
+    def _tell(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
         for callback in self._subscribers:
-            callback(ref, before, None)
+            callback(ref, before, after)
 
 
 def _served_otherwise(known: Live, live: Live) -> bool:

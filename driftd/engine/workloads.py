@@ -201,7 +201,9 @@ class WorkloadDrift:
         self._wake.set()
 
     def _object_changed(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
-        if (ref.group, ref.kind) in _LABELLED:
+        if (ref.group, ref.kind) in _LABELLED and not ref.name:
+            self._gone.forget(ref.kind, ref.namespace)  # it may be among those that the list leaves out
+        elif (ref.group, ref.kind) in _LABELLED:
             gone = before is not None and after is None and self._mirror.is_gone(before)
             self._gone.last_told((ref.kind, ref.namespace, ref.name), gone=gone)
             if labels_of(before) != labels_of(after):
@@ -362,9 +364,6 @@ class WorkloadDrift:
         earlier = {one.id: one for one in (*self._open.all(), *told) if one.type in _TYPES}
         refs = {id: one.ref for id, one in earlier.items()}
         self._ended |= {id for id, ref in refs.items() if (ref.kind, ref.namespace, ref.name) in self._gone}
-        for resource, namespace in self._mirror.left_out():
-            if resource.key in _LABELLED:
-                self._gone.forget(resource.kind, namespace)  # of those that are left out it is not told who came back
         return {id: one for id, one in earlier.items() if id not in self._ended}
 
     async def _publish(self, others: Iterable[Finding], live: Living) -> None:

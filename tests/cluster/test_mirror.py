@@ -76,6 +76,24 @@ def test_a_list_makes_the_missing_vanish_and_tells_the_subscribers(watched: Mirr
     assert [ref.name for ref in watched.scope(Scope("a"))] == ["y"]
 
 
+def test_what_is_left_out_is_told_as_neither_known_before_nor_now_and_of_a_list_by_its_namespace(pace: Pace) -> None:
+    mirror = Mirror(spec_digest, pace, 2000, lambda ref: ref.name == "spare")
+    mirror.watch(NETPOL)
+    heard: list[tuple[str, str, bool, bool]] = []
+    mirror.subscribe(
+        lambda ref, before, after: heard.append((ref.namespace, ref.name, before is not None, after is not None))
+    )
+    spare = told(mirror, "a", "spare", 2, x="y" * 3000)
+    mirror.apply(NETPOL, told(mirror, "a", "one", 1))
+    mirror.apply(NETPOL, spare)
+    assert heard == [("a", "one", False, True), ("a", "spare", False, False)]
+    heard.clear()
+    listing = mirror.listing(NETPOL)
+    mirror.replace_all(NETPOL, [listing.live(spare.raw), told(mirror, "a", "one", 1)], "5")
+    assert heard == [("a", "", False, False)]
+    assert mirror.left_out() == {(NETPOL, "a")}
+
+
 def test_an_object_that_the_server_shows_otherwise_at_the_same_version_is_taken_as_it_shows_it_now(
     watched: Mirror,
 ) -> None:

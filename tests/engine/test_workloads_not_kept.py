@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from driftd.cluster import POD, SERVICE, SLICE, Mirror, WorkloadMirror
+from driftd.cluster.budget import left_out
 from driftd.cluster.workloads import Reduced
 from driftd.compile import Compiled
 from driftd.drift import MOST_OPEN, KindState, LiveService, World
@@ -208,17 +209,48 @@ async def test_an_account_that_was_made_again_is_not_taken_for_gone() -> None:
         assert "thief" in {one.ref.name for one in stand.found()}
 
 
-async def test_an_account_that_was_made_again_and_left_out_is_not_taken_for_gone() -> None:
-    """Nobody tells of it: another leader that had room for it may have."""
+@pytest.mark.parametrize("listed", [True, False])
+async def test_an_account_that_was_made_again_and_left_out_is_not_taken_for_gone(*, listed: bool) -> None:
+    """Seen: its creation was told to nobody, and the deletion before it ended what its like was found for."""
+    async with standing(model_=tiered) as stand:
+        mirror = await odd_account(stand)
+        mirror.vanish(ACCOUNTS, odd("thief", "2"))
+        again = replace(odd("thief", "3", more=9000), uid="another")
+        if listed:
+            mirror.replace_all(ACCOUNTS, [left_out(again.ref)], "3")
+        else:
+            mirror.apply(ACCOUNTS, again)
+        assert mirror.leaves_out(again.ref)
+        await stand.judged_again()
+        assert "thief" in {one.ref.name for one in stand.found()}
+
+
+async def test_an_account_that_is_left_out_and_open_at_another_leader_is_not_taken_for_gone() -> None:
+    """That one had room for it."""
     async with standing(model_=tiered) as stand:
         mirror = await odd_account(stand)
         told = stand.found()
         mirror.vanish(ACCOUNTS, odd("thief", "2"))
-        mirror.apply(ACCOUNTS, replace(odd("thief", "3", more=9000), uid="another"))
         await stand.until(lambda: "thief" not in {one.ref.name for one in stand.found()})
+        mirror.apply(ACCOUNTS, replace(odd("thief", "3", more=9000), uid="another"))
         stand.findings.take(SHOP, stand.findings.sift(SHOP, told, ()))
         await stand.judged_again()
         assert "thief" in {one.ref.name for one in stand.found()}
+
+
+async def test_a_deleted_account_is_over_however_late_it_is_looked_at_while_others_are_left_out() -> None:
+    """Seen: what another leader had opened stayed open, since the deletion was forgotten with the next judgement."""
+    async with standing(model_=tiered) as stand:
+        mirror = await odd_account(stand)
+        told = stand.found()
+        mirror.apply(ACCOUNTS, odd("other", "2", more=9000))
+        mirror.vanish(ACCOUNTS, odd("thief", "3"))
+        await stand.until(lambda: {one.ref.name for one in stand.found()} == {"shop"})
+        await stand.judged_again()
+        stand.findings.take(SHOP, stand.findings.sift(SHOP, told, ()))
+        await stand.next_term()
+        await stand.until(lambda: stand.drift.judged)
+        assert {one.ref.name for one in stand.found()} == {"shop"}
 
 
 async def test_no_more_are_open_however_many_stand_and_are_not_kept() -> None:
