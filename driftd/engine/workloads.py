@@ -201,13 +201,16 @@ class WorkloadDrift:
         self._wake.set()
 
     def _object_changed(self, ref: ObjectRef, before: Live | None, after: Live | None) -> None:
-        if (ref.group, ref.kind) in _LABELLED and not ref.name:
-            self._gone.forget(ref.kind, ref.namespace)  # it may be among those that the list leaves out
-        elif (ref.group, ref.kind) in _LABELLED:
-            gone = before is not None and after is None and self._mirror.is_gone(before)
-            self._gone.last_told((ref.kind, ref.namespace, ref.name), gone=gone)
-            if labels_of(before) != labels_of(after):
+        if (ref.group, ref.kind) in _LABELLED:
+            if ref.name:
+                gone = before is not None and after is None and self._mirror.is_gone(before)
+                self._gone.last_told((ref.kind, ref.namespace, ref.name), gone=gone)
+            else:
+                self._gone.forget(ref.kind, ref.namespace)  # it may be among those that the list leaves out
+            relabelled = labels_of(before) != labels_of(after)
+            if relabelled:
                 self._changes.label(ref)
+            if relabelled or after is None:  # perhaps left out: that not all is known is told as well
                 self._wake.set()
         elif (ref.group, ref.kind) in _SETS:
             self._changes.sets = True

@@ -238,6 +238,22 @@ async def test_an_account_that_is_left_out_and_open_at_another_leader_is_not_tak
         assert "thief" in {one.ref.name for one in stand.found()}
 
 
+@pytest.mark.parametrize("by", ["creation", "update", "list"])
+async def test_that_an_account_is_left_out_is_told_at_once(by: str) -> None:
+    """Seen: nothing was judged for it, so that it was told when something else changed."""
+    async with standing(model_=tiered) as stand:
+        mirror = await odd_account(stand)
+        if by == "update":
+            mirror.apply(ACCOUNTS, account("other", "2"))
+        big = odd("other", "3", more=9000)
+        if by == "list":
+            thief = next(iter(mirror.of_kind(ACCOUNTS).values()))
+            mirror.replace_all(ACCOUNTS, [left_out(big.ref), thief], "3")
+        else:
+            mirror.apply(ACCOUNTS, big)
+        await stand.until(lambda: {one.ref.name for one in stand.found()} == {"shop", "thief"})
+
+
 async def test_a_deleted_account_is_over_however_late_it_is_looked_at_while_others_are_left_out() -> None:
     """Seen: what another leader had opened stayed open, since the deletion was forgotten with the next judgement."""
     async with standing(model_=tiered) as stand:
