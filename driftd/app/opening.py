@@ -12,7 +12,7 @@ from driftd import __version__
 from driftd.cluster import Credentials, Pace, ReflectorSettings, Session, Timeouts, default_credentials
 from driftd.settings import Settings, TelemetrySettings
 from driftd.store import Store, StoreInUse
-from driftd.telemetry import Metrics, Traces
+from driftd.telemetry import Metrics, Traces, names
 from driftd.values import Clock
 
 _log = structlog.get_logger()
@@ -96,10 +96,10 @@ async def _open_traces(settings: Settings, metrics: Metrics, stack: contextlib.A
     recorder = OtlpRecorder(
         endpoint=endpoint,
         resource={
-            "service.name": "driftd",
-            "service.version": __version__,
-            "service.instance.id": settings.identity,
-            "k8s.namespace.name": settings.namespace,
+            names.SERVICE: "driftd",
+            names.SERVICE_VERSION: __version__,
+            names.SERVICE_INSTANCE: settings.identity,
+            names.NAMESPACE: settings.namespace,
         },
         share=one.uneventful_percent / 100,
         timeout_seconds=one.timeout_seconds,

@@ -37,7 +37,7 @@ from driftd.paging import (
 )
 from driftd.settings import PagingSettings, Settings
 from driftd.store import Store, StoreMode
-from driftd.telemetry import Metrics
+from driftd.telemetry import Metrics, Traces
 from driftd.values import Clock, Resource, Scope, scope_of
 
 _MAINTENANCE_SECONDS = 5.0
@@ -135,7 +135,7 @@ _STORE = About("store", "Store", "records")
 class Paging:
     """The pager of a daemon, with what keeps its rules up to date."""
 
-    def __init__(self, settings: PagingSettings, inside: Inside, metrics: Metrics) -> None:
+    def __init__(self, settings: PagingSettings, inside: Inside, metrics: Metrics, traces: Traces) -> None:
         self._maintenance = MaintenanceFile(settings.maintenance_file)
         rules = Rules(
             [Route(one.name, one.tenants, one.plans) for one in settings.routes],
@@ -149,6 +149,7 @@ class Paging:
             store=inside.store,
             clock=inside.clock,
             metrics=metrics,
+            traces=traces,
             machine=Machine(windows_of(settings), rules, lambda: inside.cluster),
             destinations=destinations_of(settings, lambda: inside.cluster, inside.clock),
             conditions=lambda: [*inside.conditions(), *self._evidence.conditions()],

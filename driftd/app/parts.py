@@ -27,6 +27,7 @@ from driftd.cluster import (
 )
 from driftd.drift import FightBreaker
 from driftd.engine import (
+    NEW_MODEL,
     Actor,
     Approvals,
     AuditLoop,
@@ -160,7 +161,7 @@ class Parts:
             clock=clock,
             began=clock.monotonic(),
         )
-        self.paging = Paging(settings.paging, inside, self.metrics)
+        self.paging = Paging(settings.paging, inside, self.metrics, self._traces)
         health = Readiness(
             identity=settings.identity,
             mirror=self.mirror,
@@ -201,6 +202,7 @@ class Parts:
             store=store,
             clock=self.clock,
             metrics=self.metrics,
+            traces=self._traces,
             own_namespace=settings.namespace,
             approvals=self._approvals,
             settled=self.watching.settled,
@@ -258,7 +260,7 @@ class Parts:
 
     def _accepted(self, before: InForce | None, after: InForce) -> None:
         for scope in changed_scopes(before, after):
-            self._loop.dirty.mark(scope, "model", urgent=before is not None)
+            self._loop.dirty.mark(scope, NEW_MODEL, urgent=before is not None)
         self.workloads.model_changed(after.compiled)
         if not after.rolled_out:
             self.paging.rollouts.accepted(before, after)

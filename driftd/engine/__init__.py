@@ -7,7 +7,7 @@ from driftd.engine.audit_loop import AuditLoop
 from driftd.engine.candidate import Candidate, ReadModel, candidate_of, read_here
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.cycle import Cycle
-from driftd.engine.inforce import InForce, changed_scopes, is_spare
+from driftd.engine.inforce import NEW_MODEL, InForce, changed_scopes, is_spare
 from driftd.engine.leadership import Leadership, last_epoch
 from driftd.engine.learn import Defaults
 from driftd.engine.loop import ScopeLoop
@@ -28,6 +28,7 @@ from driftd.engine.workloads import WorkloadDrift
 
 __all__ = [
     "LONGEST",
+    "NEW_MODEL",
     "Actor",
     "Approvals",
     "AuditLoop",

@@ -127,10 +127,10 @@ class Actor:
                 break
             ready = _bound(write, versions)
             with trace.stage(names.WRITE, _named(ready, intent)) as stage:
-                answer = await self._write(
+                sent, answer = await self._write(
                     ready, epoch, abridged=write.ref in abridged, contested=write.ref in contested
                 )
-                stage.note({names.RESULT: answer.result.value})
+                stage.note(_answered(sent, answer))
             self._account(acts, ready, intent, answer)
             await self._mirror(ready, answer, versions)
             if answer.result is not Result.DONE and not _is_held(ready, answer):
@@ -140,8 +140,8 @@ class Actor:
         self._leave(acts, intents[len(acts.outcomes) :])
         return acts
 
-    async def _write(self, write: Write, epoch: int, *, abridged: bool, contested: bool) -> Answer:
-        """One write. Where the whole object is another version by now, it is sent as it is and refused for that.
+    async def _write(self, write: Write, epoch: int, *, abridged: bool, contested: bool) -> tuple[Write, Answer]:
+        """One write as it was sent. Where the whole object is another version by now, it is refused for that.
 
         Not so a contested one, which says what has to be whatever was there: it is made anew of what there is by now.
         """
@@ -150,12 +150,12 @@ class Actor:
             try:
                 whole = await self._observer.refresh(write.ref)
             except ClusterError as error:
-                return Answer(Result.FAILED, message=f"not sent: {write.ref} could not be read whole: {error}")
+                return write, Answer(Result.FAILED, message=f"not sent: {write.ref} could not be read whole: {error}")
             if whole is not None and contested and whole.uid == write.uid:
                 write, unbound = self._renewed(write, whole), goes_by_uid(write.ref)
             elif whole is not None and whole.resource_version == write.resource_version:
                 write = replace(write, body=completed(write.body, whole))
-        return await self._writer.execute(write, epoch, unbound=unbound)
+        return write, await self._writer.execute(write, epoch, unbound=unbound)
 
     def _renewed(self, write: Replace | Condemn, whole: Live) -> Replace | Condemn:
         """The same write of the version that there is now, with all that is foreign as it stands there (D3).
@@ -250,6 +250,16 @@ def _named(write: Write, intent: Intent) -> Attributes:
         names.FINDING: write.finding,
         names.EPOCH: intent.epoch,
     }
+
+
+def _answered(sent: Write, answer: Answer) -> Attributes:
+    """What came of a write: from which version of the object to which, where there is one."""
+    found = {names.RESULT: answer.result.value}
+    if not isinstance(sent, Create):
+        found[names.VERSION_BEFORE] = sent.resource_version
+    if answer.live is not None:
+        found[names.VERSION_AFTER] = answer.live.resource_version
+    return found
 
 
 def _is_held(write: Write, answer: Answer) -> bool:

@@ -114,9 +114,10 @@ class Cycle:
         governed = model.governed(scope)
         if governed is None:
             return None
-        with work.trace.stage(names.VERIFY if work.outcomes else names.OBSERVE):
+        with work.trace.stage(names.VERIFY if work.outcomes else names.OBSERVE) as look:
             live = self._observer.look(scope, work.proved, work.whole)
-        with work.trace.stage(names.DIFF):
+            look.note({names.OBJECTS: len(live.objects)})
+        with work.trace.stage(names.DIFF) as diff:
             comparison = compare(
                 model.compiled,
                 governed,
@@ -125,6 +126,8 @@ class Cycle:
                 orphaned=scope.namespace in model.orphaned,
                 judge=self._meaning.recall,
             )
+            if comparison.differences:
+                diff.note({names.KINDS: ", ".join(sorted({one.ref.kind for one in comparison.differences.values()}))})
         undecided = self._meaning.undecided(governed, comparison)
         work.again += undecided.values()
         comparison = self._without(comparison, undecided)

@@ -8,6 +8,8 @@ from driftd.model import Problem
 from driftd.policy.kinds import KINDS, World
 from driftd.values import CLUSTER, ObjectRef, Scope, scope_of
 
+NEW_MODEL = "model"
+"""What triggers the cycles of scopes of which another model says something else."""
 NOBODY = "(nobody)"
 """The tenant whose turn the judging of ungoverned scopes takes."""
 
@@ -17,12 +19,14 @@ class InForce:
     """One accepted model. `orphaned` are namespaces whose environment left it: held at their last canonical state.
 
     `rolled_out`: this very revision was in force before, here or in another replica, so that what differs is drift.
+    `trace` is the id of the trace of how it came, empty where none was kept.
     """
 
     compiled: Compiled
     commit: str
     orphaned: Mapping[str, GovernedNamespace] = field(default_factory=dict)
     rolled_out: bool = False
+    trace: str = ""
 
     def governed(self, scope: Scope) -> GovernedNamespace | None:
         """What the scope must hold; None where the model says nothing of it."""

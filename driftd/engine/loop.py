@@ -1,6 +1,7 @@
 """The scope loop: changes mark scopes dirty, workers judge them; one poisoned scope stops no other."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -9,8 +10,8 @@ from driftd.cluster import Mirror
 from driftd.drift import KindState
 from driftd.engine.cycle import Cycle
 from driftd.engine.dirty import DirtyScopes, Ticket
-from driftd.engine.inforce import InForce
-from driftd.telemetry import Metrics, Traces, names
+from driftd.engine.inforce import NEW_MODEL, InForce
+from driftd.telemetry import Metrics, Trace, Traces, names
 from driftd.values import CLUSTER, Clock, Live, ObjectRef, Resource, Scope, scope_of
 
 _log = structlog.get_logger()
@@ -46,6 +47,7 @@ class ScopeLoop:
         self._clock = clock
         self._metrics = metrics
         self._traces = traces
+        self._cycles = itertools.count(1)
         self._poison: dict[Scope, float] = {}
         self._unjudged: set[Scope] = set()
         self._swept = False
@@ -89,9 +91,7 @@ class ScopeLoop:
 
     async def _judge(self, ticket: Ticket) -> None:
         began = self._clock.monotonic()
-        trace = self._traces.begin(
-            names.RECONCILE, {names.NAMESPACE: ticket.scope.namespace, names.TRIGGER: ticket.trigger}
-        )
+        trace = self._begun(ticket)
         try:
             end = await self._cycle.run(ticket, trace)
         except Exception as error:  # noqa: BLE001 - the supervisor: one poisoned scope must not stop the others
@@ -113,6 +113,19 @@ class ScopeLoop:
             self.dirty.mark_later(ticket.scope, "retry", end.again)
         self._metrics.cycles.labels(end.outcome).inc()
         self._metrics.cycle_seconds.observe(self._clock.monotonic() - began)
+
+    def _begun(self, ticket: Ticket) -> Trace:
+        """The trace of a cycle. One that a new model asks for is linked to how that model came."""
+        model = self._in_force()
+        return self._traces.begin(
+            names.RECONCILE,
+            {
+                names.CYCLE: next(self._cycles),
+                names.NAMESPACE: ticket.scope.namespace,
+                names.TRIGGER: ticket.trigger,
+            },
+            links=(model.trace,) if model is not None and ticket.trigger == NEW_MODEL else (),
+        )
 
     def _tenant_of(self, scope: Scope) -> str:
         model = self._in_force()

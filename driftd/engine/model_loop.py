@@ -19,7 +19,7 @@ from driftd.engine.orphans import NotOrphaned, Orphans
 from driftd.model import Problem, SourceFile
 from driftd.source import LastGood, Revision, Source, SourceError
 from driftd.store import Store, StoreError, StoreGone
-from driftd.telemetry import Metrics
+from driftd.telemetry import Metrics, Trace, Traces, names
 from driftd.values import Clock
 
 _log = structlog.get_logger()
@@ -54,6 +54,7 @@ class ModelLoop:
         store: Store,
         clock: Clock,
         metrics: Metrics,
+        traces: Traces,
         own_namespace: str,
         approvals: Approvals,
         settled: Callable[[], Awaitable[None]],
@@ -69,6 +70,7 @@ class ModelLoop:
         self._store = store
         self._clock = clock
         self._metrics = metrics
+        self._traces = traces
         self._own_namespace = own_namespace
         self._approvals = approvals
         self._descends = descends
@@ -88,6 +90,7 @@ class ModelLoop:
 
     async def recover(self) -> None:
         """Put the last good model in force again, before the source is asked (D8)."""
+        trace = self._traces.begin(names.MODEL_LOAD, {})
         kept = await self._last_good.load()
         if kept.problem:
             _log.error("model.last_good.unusable", why=kept.problem)
@@ -103,10 +106,14 @@ class ModelLoop:
             compiled = candidate.compiled
             await self._cache.keep(kept.revision.commit, compiled)
         self._files = kept.revision.files
+        self._traces.of_cluster(compiled.cluster)
+        trace.keep()
         left: Mapping[str, GovernedNamespace] = {}
         with contextlib.suppress(StoreError):  # told, and asked again
             left = orphans(None, compiled, await self.orphans.recall())
-        await self._enter(InForce(compiled, kept.revision.commit, left, rolled_out=True))
+        await self._enter(InForce(compiled, kept.revision.commit, left, rolled_out=True, trace=trace.id))
+        trace.note({names.REVISION: kept.revision.commit})
+        trace.end("recovered", eventful=True)
 
     async def run(self) -> None:
         """Consider each change of the source, and a held model again when poked, for ever."""
@@ -229,24 +236,33 @@ class ModelLoop:
             await self._consider()
 
     async def _consider(self) -> None:
+        trace, before = self._traces.begin(names.MODEL_LOAD, {}), self.status
         await self._approvals.look()
         try:
             revision = await self._source.read()
         except SourceError as error:
+            if str(error) != before.held:
+                trace.keep()
             self._hold(error.commit or "(unreadable)", str(error), approvable=error.approvable)
-            return
-        if self.in_force is not None and revision.commit == self.in_force.commit:
-            self._settle(ModelStatus(commit=revision.commit, newest=revision.commit))
-            return
-        await self._decide(await self._judged(revision, self._files))
+        else:
+            if self.in_force is not None and revision.commit == self.in_force.commit:
+                self._settle(ModelStatus(commit=revision.commit, newest=revision.commit))
+                return
+            await self._decide(await self._judged(revision, self._files), trace)
+        trace.note({names.REVISION: self.status.newest})
+        trace.end("held" if self.status.held else "accepted", eventful=self.status != before)
 
     async def _judged(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> Candidate:
         return await self._read_model(revision, last_good, self._clock.now().date())
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
-    async def _decide(self, candidate: Candidate) -> None:
+    async def _decide(self, candidate: Candidate, trace: Trace) -> None:
         commit, admitted = candidate.revision.commit, candidate.admitted
+        if self.in_force is None and candidate.compiled is not None:
+            self._traces.of_cluster(candidate.compiled.cluster)
+        if commit != self.status.newest:
+            trace.keep()  # from here on the log and the records name it
         problems = tuple(admitted.problems)
         self._tell(problems)
         if candidate.compiled is None:
@@ -273,7 +289,7 @@ class ModelLoop:
                 commit, "the store is away, and a changed model must be recorded before it is in force", problems
             )
             return
-        await self._accept(candidate, problems, known=known)
+        await self._accept(candidate, problems, trace, known=known)
 
     async def _was_in_force(self, commit: str) -> bool:
         """Whether nothing is switched on: this replica is new, and others had this very revision in force before it.
@@ -293,8 +309,9 @@ class ModelLoop:
         """How many objects open something; counted only as far as the guard lets pass at most."""
         return 0 if before is None else await asyncio.to_thread(loosened, before, after, before.mass_objects)
 
-    async def _accept(self, candidate: Candidate, problems: tuple[Problem, ...], *, known: bool) -> None:
+    async def _accept(self, candidate: Candidate, problems: tuple[Problem, ...], trace: Trace, *, known: bool) -> None:
         assert candidate.compiled is not None  # noqa: S101 - _decide has seen to it
+        trace.keep()
         revision = replace(candidate.revision, files=candidate.admitted.files)
         before = self.in_force
         try:
@@ -306,7 +323,7 @@ class ModelLoop:
             return
         left = orphans(before.compiled if before else None, candidate.compiled, carried)
         left = {name: one for name, one in left.items() if name not in retired}
-        after = InForce(candidate.compiled, revision.commit, left, rolled_out=known)
+        after = InForce(candidate.compiled, revision.commit, left, rolled_out=known, trace=trace.id)
         changes = self.orphans.changes(carried, left, retired & after.compiled.governed.keys())
         try:
             await self._record(before, after, changes, tuple(candidate.admitted.quarantined))
@@ -349,6 +366,7 @@ class ModelLoop:
         before = self.in_force
         await self._prepare(before, after)
         self.in_force = after
+        self._traces.of_cluster(after.compiled.cluster)
         self._commits.append(after.commit)
         self._entered.set()
         self._metrics.model_accepted.set(self._clock.now().timestamp())

@@ -1,6 +1,7 @@
 """The deliverer: empties the outbox of one destination, step by step, for as long as the process runs."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -9,8 +10,9 @@ import structlog
 from driftd.paging.destination import Destination, NotAccepted, Refused
 from driftd.paging.outbox import Outbox
 from driftd.paging.step import Step
+from driftd.paging.wording import trace_of
 from driftd.store import DeliveryRow
-from driftd.telemetry import Metrics
+from driftd.telemetry import Attributes, Metrics, Traces, names
 from driftd.values import Clock
 
 _log = structlog.get_logger()
@@ -26,13 +28,21 @@ class Deliverer:
     """One destination and its outbox."""
 
     def __init__(
-        self, *, destination: Destination, outbox: Outbox, record: Record, clock: Clock, metrics: Metrics
+        self,
+        *,
+        destination: Destination,
+        outbox: Outbox,
+        record: Record,
+        clock: Clock,
+        metrics: Metrics,
+        traces: Traces,
     ) -> None:
         self.outbox = outbox
         self._destination = destination
         self._record = record
         self._clock = clock
         self._metrics = metrics
+        self._traces = traces
         self._poked = asyncio.Event()
         self._refresh_due = 0.0
 
@@ -70,6 +80,9 @@ class Deliverer:
     async def _tell(self, step: Step) -> None:
         name = self._destination.name
         said = {"destination": name, "action": step.action.value, "page": step.page.key, "class": step.page.cls}
+        trace, began = trace_of(step.page), time.time_ns()
+        if trace:
+            said["trace_id"] = trace
         try:
             await self._destination.send(step, self._clock.now())
         except NotAccepted as error:
@@ -81,10 +94,12 @@ class Deliverer:
             delivery = self.outbox.refused(step, self._clock.now(), error.why)
             self._metrics.deliveries.labels(name, step.action.value, "refused").inc()
             _log.error("page.refused", why=error.why, **said)
+            self._traces.late(trace, names.PAGE, began, _told(name, step, "refused"))
         else:
             delivery = self.outbox.accepted(step, self._clock.monotonic(), self._clock.now())
             self._metrics.deliveries.labels(name, step.action.value, "accepted").inc()
             _log.info("page.accepted", urgency=step.page.urgency.value, **said)
+            self._traces.late(trace, names.PAGE, began, _told(name, step, "accepted"))
             self._time(step)
         if delivery is not None:
             await self._record(step, delivery)
@@ -114,3 +129,13 @@ class Deliverer:
             at for at in (wake, self._refresh_due if self._destination.refresh_seconds else None) if at is not None
         ]
         return min(_IDLE_SECONDS, max(0.01, min(dates) - now)) if dates else _IDLE_SECONDS
+
+
+def _told(destination: str, step: Step, result: str) -> Attributes:
+    return {
+        names.DESTINATION: destination,
+        names.ACTION: step.action.value,
+        names.PAGE_CLASS: step.page.cls.value if step.page.cls else "",
+        names.URGENCY: step.page.urgency.value,
+        names.RESULT: result,
+    }

@@ -31,7 +31,7 @@ from driftd.store import (
     StoreState,
     StoreUnreadable,
 )
-from driftd.telemetry import Metrics, current_trace_id
+from driftd.telemetry import Metrics, Traces, current_trace_id
 from driftd.values import Clock, Finding, Seen
 
 _log = structlog.get_logger()
@@ -73,6 +73,7 @@ class Pager:
         store: Store,
         clock: Clock,
         metrics: Metrics,
+        traces: Traces,
         machine: Machine,
         destinations: Mapping[str, Sequence[tuple[Destination, Pacing]]],
         conditions: Callable[[], Collection[Condition]],
@@ -83,6 +84,7 @@ class Pager:
         self._store = store
         self._clock = clock
         self._metrics = metrics
+        self._traces = traces
         self._machine = machine
         self._conditions = conditions
         self._active = active
@@ -365,7 +367,12 @@ class Pager:
         if made is None:
             outbox = Outbox(destination.name, pacing, changes=destination.takes_changes)
             made = self._deliverers[destination.name] = Deliverer(
-                destination=destination, outbox=outbox, record=self._record, clock=self._clock, metrics=self._metrics
+                destination=destination,
+                outbox=outbox,
+                record=self._record,
+                clock=self._clock,
+                metrics=self._metrics,
+                traces=self._traces,
             )
         return made
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, Status, StatusCode
 
 from driftd.telemetry.metrics import Metrics
-from driftd.telemetry.names import Attributes
+from driftd.telemetry.names import CLUSTER, Attributes
 from driftd.telemetry.traces import Span
 
 
@@ -48,12 +48,8 @@ class OtlpRecorder:
             max_export_batch_size=min(queue, 512),
             schedule_delay_millis=1000,
         )
-        # The decision which trace to keep is made before the first span: nothing is sampled away afterwards.
-        self._provider = TracerProvider(
-            sampler=ALWAYS_ON, resource=Resource.create(dict(resource)), shutdown_on_exit=False
-        )
-        self._provider.add_span_processor(self._batches)
-        self._tracer = self._provider.get_tracer("driftd")
+        self._resource = Resource.create(dict(resource))
+        self._tracer = self._tracer_of(self._resource)
         self._metrics = metrics
         self._share = share
         self._random = random.Random()  # noqa: S311 - picks samples
@@ -69,6 +65,16 @@ class OtlpRecorder:
         )
         return OtlpSpan(made, self._metrics)
 
+    def _tracer_of(self, resource: Resource) -> otel.Tracer:
+        # The decision which trace to keep is made before the first span: nothing is sampled away afterwards.
+        provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(self._batches)
+        return provider.get_tracer("driftd")
+
+    def of_cluster(self, name: str) -> None:
+        """What `OTEL_RESOURCE_ATTRIBUTES` says of the cluster counts for more."""
+        self._tracer = self._tracer_of(Resource({CLUSTER: name}).merge(self._resource))
+
     def keeps_uneventful(self) -> bool:
         return self._random.random() < self._share
 
@@ -78,7 +84,7 @@ class OtlpRecorder:
         loop = asyncio.get_running_loop()
 
         def shut() -> None:
-            self._provider.shutdown()
+            self._batches.shutdown()  # type: ignore[no-untyped-call]
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits any more
                 loop.call_soon_threadsafe(done.set)
 
@@ -110,6 +116,7 @@ class OtlpSpan:
         if error:
             self.span.set_status(Status(StatusCode.ERROR, error))
         self.span.end(end_ns)
+        self.span = otel.NonRecordingSpan(self.span.get_span_context())  # late parts and links need no more of it
         self._metrics.spans.labels("made").inc()
 
 

@@ -4,6 +4,7 @@ Nothing here imports OpenTelemetry: a daemon without a collector does not pay fo
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,9 @@ _TRACE: ContextVar[str] = ContextVar("driftd_trace", default="")
 
 MOST_STAGES = 512
 """A cycle with thousands of repairs must not make a trace that no backend takes; what is beyond is counted."""
+
+MOST_ROOTS = 1000
+"""Kept traces that later parts and links may still name by their id; each takes some 600 bytes."""
 
 
 def current_trace_id() -> str:
@@ -49,16 +53,44 @@ class Recorder(Protocol):
     def keeps_uneventful(self) -> bool:
         """Whether this one of many cycles in which nothing happened is kept as a sample."""
 
+    def of_cluster(self, name: str) -> None:
+        """From here on spans say that they are of this cluster."""
+
 
 class Traces:
     """Where traces begin; without a recorder everything is accepted and nothing is kept."""
 
     def __init__(self, recorder: Recorder | None = None) -> None:
         self.recorder = recorder
+        self._roots: OrderedDict[str, Span] = OrderedDict()
 
-    def begin(self, name: str, attributes: Attributes, *, links: Sequence["Trace"] = ()) -> "Trace":
-        """A trace that starts now. `links` are traces that led to it; those that were not kept do not count."""
-        return Trace(self.recorder, name, attributes, links)
+    def begin(self, name: str, attributes: Attributes, *, links: Sequence[str] = ()) -> "Trace":
+        """A trace that starts now. `links` are ids of traces that led to it; those that are not known do not count."""
+        return Trace(self, name, attributes, links)
+
+    def late(self, trace_id: str, name: str, start_ns: int, attributes: Attributes) -> None:
+        """A part of a trace, which may have ended: begun at `start_ns`, over now.
+
+        Nothing is made of it where no trace of this id was kept, or a thousand others since.
+        """
+        root = self._roots.get(trace_id)
+        if self.recorder is not None and root is not None:
+            self.recorder.start(name, start_ns, root, ()).end(time.time_ns(), attributes, "")
+
+    def of_cluster(self, name: str) -> None:
+        """From here on traces say that they are of this cluster."""
+        if self.recorder is not None:
+            self.recorder.of_cluster(name)
+
+    def roots(self, ids: Sequence[str]) -> list[Span]:
+        """The roots of those of these traces that are known."""
+        return [self._roots[one] for one in ids if one in self._roots]
+
+    def remember(self, root: Span) -> None:
+        """A trace is kept: its id may be named."""
+        self._roots[root.trace_id] = root
+        if len(self._roots) > MOST_ROOTS:
+            self._roots.popitem(last=False)
 
 
 class Stage:
@@ -100,15 +132,16 @@ class Trace:
     Finding drift is an outcome and no error: only driftd's own failures mark a span as failed.
     """
 
-    __slots__ = ("_attributes", "_left_out", "_links", "_name", "_open", "_recorder", "_stages", "_start_ns", "root")
+    __slots__ = (
+        "_attributes", "_left_out", "_links", "_name", "_open", "_recorder", "_stages", "_start_ns", "_traces", "root",
+    )  # fmt: skip
 
-    def __init__(
-        self, recorder: Recorder | None, name: str, attributes: Attributes, links: Sequence["Trace"] = ()
-    ) -> None:
-        self._recorder = recorder
+    def __init__(self, traces: Traces, name: str, attributes: Attributes, links: Sequence[str] = ()) -> None:
+        self._traces = traces
+        self._recorder = traces.recorder
         self._name = name
         self._attributes = dict(attributes)
-        self._links = [one.root for one in links if one.root is not None]
+        self._links = links
         self._start_ns = time.time_ns()
         self._stages: list[Stage] = []
         self._open: list[Stage] = []
@@ -150,7 +183,8 @@ class Trace:
         """This trace matters: from here on the logs and records of this task carry its id."""
         if self._recorder is None or self.root is not None:
             return
-        self.root = self._recorder.start(self._name, self._start_ns, None, self._links)
+        self.root = self._recorder.start(self._name, self._start_ns, None, self._traces.roots(self._links))
+        self._traces.remember(self.root)
         _TRACE.set(self.root.trace_id)
         structlog.contextvars.bind_contextvars(trace_id=self.root.trace_id, span_id=self.root.span_id)
         for stage in self._stages:

@@ -67,7 +67,7 @@ async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_n
 ) -> None:
     await asyncio.sleep(1.0)  # driftd has just created it, and writes one object twice a second at most
     before = len(scene.daemon.events())
-    await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", {"spec": {"egress": [{}]}})
+    opened = await scene.kube.merge("NetworkPolicy", "acme-prod", "default-deny", {"spec": {"egress": [{}]}})
     found = await logged(scene, "drift.found", before, name="default-deny")
     trace_id = found["trace_id"]
     healed = await logged(scene, "drift.healed", before, name="default-deny")
@@ -77,29 +77,47 @@ async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_n
     assert judged["trace_id"] == trace_id
 
     async def sent() -> bool:
-        return {"driftd.reconcile", "driftd.judge"} <= {one.name for one in collector.trace(trace_id)}
+        here = {one.name for one in collector.trace(trace_id)}
+        return {"driftd.reconcile", "driftd.judge", "driftd.page"} <= here
 
     await scene.until("the root and what came after it have reached the collector", sent)
     spans = collector.trace(trace_id)
     shape = tree(spans)
     assert shape[""] == ["driftd.reconcile"]
     assert shape["driftd.reconcile"][:4] == ["driftd.observe", "driftd.diff", "driftd.decide", "driftd.remediate"]
-    assert {"driftd.verify", "driftd.report", "driftd.record"} <= set(shape["driftd.reconcile"])
+    later = {"driftd.verify", "driftd.report", "driftd.record", "driftd.judge", "driftd.page"}
+    assert later <= set(shape["driftd.reconcile"][4:])
     assert shape["driftd.remediate"] == ["driftd.write"]
-    assert shape["driftd.reconcile"][-1] == "driftd.judge"
     assert all(one.name in names.SPANS and one.attributes.keys() <= set(names.ATTRIBUTES) for one in collector.spans)
+    assert {one.resource["k8s.cluster.name"] for one in collector.spans} == {"shared-eu-1"}
+    assert all(set(names.RESOURCE) <= one.resource.keys() for one in collector.spans)
     by_name = {one.name: one for one in spans}
     root, write = by_name["driftd.reconcile"], by_name["driftd.write"]
     assert root.failed == ""
+    assert isinstance(root.attributes["driftd.cycle.id"], int)
+    assert next(one for one in spans if one.name == "driftd.diff").attributes["driftd.drift.kinds"] == "NetworkPolicy"
+    assert by_name["driftd.verify"].attributes["driftd.objects"] > 1
     assert root.attributes["driftd.outcome"] == "repaired"
     assert root.attributes["k8s.namespace.name"] == "acme-prod"
     assert root.attributes["driftd.repaired.count"] == 1
     assert write.attributes["driftd.verb"] == "replace"
     assert write.attributes["driftd.object.name"] == "default-deny"
     assert write.attributes["driftd.result"] == "done"
+    healthy = await scene.kube.get("NetworkPolicy", "acme-prod", "default-deny")
+    assert [write.attributes[f"driftd.object.resource_version.{when}"] for when in ("before", "after")] == [
+        one["metadata"]["resourceVersion"] for one in (opened, healthy)
+    ]
     judgement = by_name["driftd.judge"].attributes
     assert (judgement["driftd.direction"], judgement["driftd.severity"]) == (judged["direction"], judged["severity"])
     assert "acme-prod/" in judgement["driftd.witness"]
+    told = by_name["driftd.page"].attributes
+    assert (told["driftd.page.destination"], told["driftd.page.class"]) == ("pagerduty", "crossing")
+    assert (await logged(scene, "page.accepted", before))["trace_id"] == trace_id
+
+    accepted = await logged(scene, "model.accepted", 0)
+    (load,) = collector.trace(accepted["trace_id"])
+    assert (load.name, load.parent_id, load.attributes["driftd.outcome"]) == ("driftd.model.load", "", "accepted")
+    assert load.attributes["driftd.model.revision"] == accepted["commit"] == root.attributes["driftd.model.revision"]
 
     assert f'trace_id="{trace_id}"' in await scene.daemon.metrics()
     rows = (await evidence(tmp_path / "data")).rows
@@ -121,15 +139,26 @@ async def test_a_repair_that_had_to_wait_for_its_turn_names_its_trace_as_well(
     await scene.until("the write has reached the collector under the id of the log", sent)
 
 
+async def test_the_cycles_that_a_new_model_asks_for_are_linked_to_how_it_came(
+    scene: Stage, collector: Collector
+) -> None:
+    before, plans = len(scene.daemon.events()), scene.models / "plans.yaml"
+    plans.write_text(plans.read_text().replace('pods: "120"', 'pods: "121"'))
+    came = (await logged(scene, "model.accepted", before))["trace_id"]
+
+    async def linked() -> bool:
+        return any(one.name == "driftd.reconcile" and one.links == (came,) for one in collector.spans)
+
+    await scene.until("a cycle that leads to the model has reached the collector", linked)
+
+
 async def test_a_cycle_in_which_nothing_happened_sends_no_trace(scene: Stage, collector: Collector) -> None:
     async def clean() -> bool:
         return 'driftd_cycles_total{outcome="clean"}' in await scene.daemon.metrics()
 
     await scene.until("a cycle was clean", clean)
-    assert {one.attributes.get("driftd.outcome") for one in collector.spans if not one.parent_id} <= {
-        "repaired",
-        "drift",
-    }
+    cycles = [one for one in collector.spans if one.name == "driftd.reconcile"]
+    assert {one.attributes.get("driftd.outcome") for one in cycles} <= {"repaired", "drift"}
 
 
 async def test_no_alert_holds_of_a_daemon_that_is_well(scene: Stage, tmp_path: Path) -> None:

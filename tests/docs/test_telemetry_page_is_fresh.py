@@ -14,4 +14,5 @@ def test_the_page_lists_every_span_and_attribute_and_no_other() -> None:
     spans = PAGE.read_text().partition("## Metrics")[0]
     rows = re.findall(r"^\| `([a-z.]+)` \|", spans, re.MULTILINE)
     assert rows == list(names.SPANS)
-    assert set(re.findall(r"`((?:driftd|k8s)\.[a-z._]+)`", spans)) == {*names.SPANS, *names.ATTRIBUTES}
+    named = set(re.findall(r"`((?:driftd|k8s|service)\.[a-z._]+)`", spans))
+    assert named == {*names.SPANS, *names.ATTRIBUTES, *names.RESOURCE}

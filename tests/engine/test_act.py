@@ -9,7 +9,10 @@ import pytest
 from driftd.cluster import Answer
 from driftd.engine.act import Actor
 from driftd.policy.kinds import NAMESPACE_NAME, Coverage, digest_of, kind_of
-from driftd.values import CONDEMNED, Body, Condemn, Live, ObjectRef, Replace, Result, Write
+from driftd.telemetry import Metrics, Traces
+from driftd.values import CONDEMNED, Body, Condemn, Create, Live, ObjectRef, Plan, Replace, Result, Scope, Write
+from tests.support.records import SteppingClock
+from tests.support.spans import InMemory
 
 HOME = ObjectRef("", "Namespace", "", "acme-prod")
 POLICY = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "hole")
@@ -21,13 +24,19 @@ class Cluster:
 
     there: Live
     sent: list[tuple[Write, bool]] = field(default_factory=list)
+    answer: Answer = field(default_factory=lambda: Answer(Result.DONE))
+    durable: bool = True
 
     async def refresh(self, _ref: ObjectRef) -> Live:
         return self.there
 
     async def execute(self, write: Write, _epoch: int, *, unbound: bool) -> Answer:
         self.sent.append((write, unbound))
-        return Answer(Result.DONE)
+        return self.answer
+
+    async def begin(self, _opened: object, _intents: object) -> None: ...
+
+    def absorb(self, _live: Live) -> None: ...
 
 
 def live(ref: ObjectRef, version: str, metadata: Body, **rest: Any) -> Live:
@@ -45,19 +54,18 @@ def live(ref: ObjectRef, version: str, metadata: Body, **rest: Any) -> Live:
 
 
 def actor(cluster: Cluster) -> Actor:
-    unused: Any = None
     parts: Any = cluster
     return Actor(
         writer=parts,
-        store=unused,
+        store=parts,
         observer=parts,
-        clock=unused,
-        metrics=unused,
-        new_id=unused,
-        epoch=unused,
-        commit=unused,
+        clock=SteppingClock(),
+        metrics=Metrics(),
+        new_id=lambda: "intent",
+        epoch=lambda: 4,
+        commit=lambda: "c1",
         coverage=Coverage,
-        told=unused,
+        told=lambda _write, _live: None,
     )
 
 
@@ -124,3 +132,18 @@ async def test_a_large_contested_object_is_written_without_what_is_foreign() -> 
         assert isinstance(sent, Condemn | Replace)
         assert "labels" not in sent.body["metadata"]
         assert sent.body["metadata"]["finalizers"] == ["a/b"]
+
+
+async def test_a_write_tells_from_which_version_of_the_object_to_which_it_went() -> None:
+    judged, spans = live(HOME, "1", {"labels": {"team": "web"}}), InMemory()
+    cluster = Cluster(live(HOME, "7", {"labels": {"team": "web"}}))
+    cluster.answer = Answer(Result.DONE, live(HOME, "8", {}))
+    create = Create(POLICY, {}, "f", "r")
+    for contested in ((), (HOME,)):
+        trace = Traces(spans).begin("driftd.reconcile", {})
+        trace.keep()
+        plan = Plan(Scope("acme-prod"), (put(judged), *([] if contested else [create])))
+        await actor(cluster).execute(plan, (), trace, abridged=(), contested=contested)
+    before, after = "driftd.object.resource_version.before", "driftd.object.resource_version.after"
+    told = [(one.attributes.get(before), one.attributes.get(after)) for one in spans.made if one.name == "driftd.write"]
+    assert told == [("1", "8"), (None, "8"), ("7", "8")], "a contested object is written as it stood just before"

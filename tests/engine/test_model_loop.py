@@ -1,6 +1,7 @@
 """The model loop: what comes into force, what is held, what survives a restart."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,10 +22,11 @@ from driftd.engine import (
 from driftd.source import LastGood, Revision, SourceError, SourceUnreadable, content_name
 from driftd.source.git import CommitNotSigned, HistoryRewritten
 from driftd.store import Store, StoreUnreadable
-from driftd.telemetry import Metrics
+from driftd.telemetry import Metrics, Traces
 from driftd.values import Clock
 from tests.support.model_texts import CLUSTER, PLAN, environment, files
 from tests.support.records import SteppingClock
+from tests.support.spans import InMemory
 
 BASE = {"cluster.yaml": CLUSTER, "plans.yaml": PLAN}
 ACME = {"acme.yaml": environment("acme-prod", "acme")}
@@ -77,6 +79,7 @@ class Scene:
 
     def __init__(self, folder: Path, store: Store, source: Scripted, clock: Clock | None = None) -> None:
         clock = clock or FixedClock()
+        self.spans = InMemory()
         self.source = source
         self.accepted: list[tuple[str, str]] = []
         self.pending: dict[str, int] = {}
@@ -89,6 +92,7 @@ class Scene:
             store=store,
             clock=clock,
             metrics=Metrics(),
+            traces=Traces(self.spans),
             own_namespace="driftd",
             approvals=Approvals(store, clock),
             settled=self._settled,
@@ -115,6 +119,12 @@ class Scene:
         self.source.texts = {path: text for part in texts for path, text in part.items()}
         await self.loop.consider()
         return self.loop.status.held
+
+    def loads(self) -> list[tuple[object, object]]:
+        """Of each load that left a trace the revision and its outcome."""
+        assert all(one.name == "driftd.model.load" and one.ended for one in self.spans.made)
+        attributes = [one.attributes for one in self.spans.made]
+        return [(one["driftd.model.revision"], one["driftd.outcome"]) for one in attributes]
 
     def governed(self) -> list[str]:
         return list(self.loop.in_force.compiled.governed) if self.loop.in_force else []
@@ -565,3 +575,39 @@ async def test_a_revision_that_the_source_brings_meanwhile_ends_the_wait(scene: 
     await scene.offer(BASE, ACME, GLOBEX)
     async with asyncio.timeout(5):
         assert await waiting
+
+
+async def test_each_revision_that_comes_or_is_held_is_a_trace_that_the_record_and_the_model_name(
+    tmp_path: Path, store: Store, scene: Scene
+) -> None:
+    await scene.offer(BASE, ACME)
+    await scene.offer(BASE, ACME)  # nothing new
+    first, model = scene.loop.status.commit, scene.loop.in_force
+    assert model is not None
+    assert model.trace == scene.spans.made[0].trace_id
+    assert scene.spans.cluster == model.compiled.cluster
+    (accepted,) = [row for row in await store.audit() if row.kind == "model.accepted"]
+    assert json.loads(accepted.payload)["trace"] == model.trace
+    for _ in range(2):  # the second time is no news
+        await scene.offer({**BASE, "cluster.yaml": "kind: Nonsense"}, ACME)
+    held = scene.loop.status.newest
+    scene.source.refusal = SourceUnreadable("models", "gone")
+    for _ in range(2):
+        await scene.loop.consider()
+    assert scene.loads() == [(first, "accepted"), (held, "held"), ("(unreadable)", "held")]
+
+    again = Scene(tmp_path, store, scene.source)
+    await again.loop.recover()
+    assert again.loads() == [(first, "recovered")]
+    assert again.spans.cluster == model.compiled.cluster
+
+
+async def test_a_held_revision_that_is_approved_is_a_trace_of_its_own(scene: Scene) -> None:
+    await scene.offer(BASE, MANY)
+    await scene.offer(BASE)
+    await scene.loop.approve(scene.loop.status.newest, "alice", "INC-1")
+    await scene.loop.consider()
+    first, emptied = scene.spans.made[0], scene.loop.status.commit
+    assert scene.loads()[1:] == [(emptied, "held"), (emptied, "accepted")]
+    assert scene.loop.in_force is not None
+    assert scene.loop.in_force.trace == scene.spans.made[2].trace_id != first.trace_id

@@ -11,9 +11,11 @@ from structlog.testing import capture_logs
 
 from driftd.paging import About, Condition, NotAccepted, PageClass, PageState, Rules, Step, recent
 from driftd.store import StoreMode
+from driftd.telemetry import Traces
 from tests.support.frail_store import until_back
 from tests.support.pager import Fuse, Killed, Run, Service, begin
 from tests.support.paging import START, HandClock, Scripted, drift
+from tests.support.spans import InMemory
 
 Act = Callable[[Run], Awaitable[None]]
 
@@ -35,6 +37,38 @@ async def test_a_page_is_told_and_its_end_too(tmp_path: Path) -> None:
     assert one.said == ["trigger", "resolve"]
     assert await run.store.unsettled_pages() == []
     assert await shown(run) == [("crossing", "resolved")]
+    await run.store.close()
+
+
+async def test_whoever_is_told_is_a_late_part_of_the_cycle_that_found_it_and_the_log_names_its_trace(
+    tmp_path: Path,
+) -> None:
+    spans, clock = InMemory(), HandClock()
+    traces, one, refuses = Traces(spans), Scripted("pagerduty"), Scripted("refuses")
+    refuses.refusing()
+    run = await begin(tmp_path, clock, one, refuses, traces=traces)
+    cycle = traces.begin("driftd.reconcile", {})
+    cycle.keep()
+    await run.store.begin([drift()], [])
+    cycle.end("repaired", eventful=True)
+    with capture_logs() as said:
+        await run.pass_(1)
+        await run.store.close_findings(["f1"], "driftd", START)
+        await run.pass_(60)
+    root, *told = spans.made
+    assert all(span.parent is root and span.ended for span in told)
+    assert [span.attributes for span in told if span.attributes["driftd.page.destination"] == "pagerduty"] == [
+        {
+            "driftd.page.destination": "pagerduty",
+            "driftd.page.action": action,
+            "driftd.page.class": "crossing",
+            "driftd.page.urgency": "critical",
+            "driftd.result": "accepted",
+        }
+        for action in ("trigger", "resolve")
+    ]
+    assert "refused" in {span.attributes["driftd.result"] for span in told}
+    assert {line["trace_id"] for line in said if line["event"] in ("page.accepted", "page.refused")} == {cycle.id}
     await run.store.close()
 
 

@@ -17,7 +17,7 @@ from driftd.compile import Compiled
 from driftd.engine import Approvals, CompiledCache, InForce, ModelLoop, Pauses
 from driftd.source import LastGood, Revision, content_name
 from driftd.store import Store
-from driftd.telemetry import Metrics
+from driftd.telemetry import Metrics, Traces
 from driftd.web.api import Access, ApiServer, Handlers, Hook, RateLimit
 from tests.support.api_server import ApiServer as Kubernetes
 from tests.support.api_server import serving
@@ -140,6 +140,7 @@ async def scene_in(folder: Path, *, audience: str = "") -> AsyncIterator[Scene]:
         store=store,
         clock=clock,
         metrics=metrics,
+        traces=Traces(),
         own_namespace="driftd",
         approvals=Approvals(store, clock),
         settled=_settled,

@@ -37,12 +37,16 @@ _STRANGERS = (
 
 @dataclass(frozen=True)
 class Span:
-    """One span as Jaeger holds it; `parent` is the name of the span above it, empty at the root."""
+    """One span as Jaeger holds it; `parent` is the name of the span above it, empty at the root.
+
+    `resource` is what it says of the process that made it.
+    """
 
     name: str
     parent: str
     service: str
     tags: dict[str, Any]
+    resource: dict[str, Any]
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Jaeger:
                 parent=next((names.get(above["spanID"], "not here yet") for above in one["references"]), ""),
                 service=found["processes"][one["processID"]]["serviceName"],
                 tags={tag["key"]: tag["value"] for tag in one["tags"]},
+                resource={tag["key"]: tag["value"] for tag in found["processes"][one["processID"]]["tags"]},
             )
             for one in sorted(found["spans"], key=lambda one: one["startTime"])
         ]

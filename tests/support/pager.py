@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from driftd.paging import Condition, Destination, Machine, Pacing, Pager, Rules, Step, Windows
 from driftd.store import Act, DeliveryRow, PageRow, Store
-from driftd.telemetry import Metrics
+from driftd.telemetry import Metrics, Traces
 from tests.support.frail_store import QUICK, crash
 from tests.support.paging import HandClock, Incidents, Scripted
 
@@ -103,11 +103,21 @@ async def begin(
     windows: Windows | None = None,
     conditions: Collection[Condition] = (),
     active: bool = True,
+    traces: Traces | None = None,
 ) -> Run:
     """A pager on the store in `folder`, having taken over what is there."""
     store = await MortalStore.open(folder / "s.db", clock, folder, QUICK)
     store.fuse = fuse or Fuse()
-    run = replica(store, clock, *destinations, rules=rules, windows=windows, conditions=conditions, active=active)
+    run = replica(
+        store,
+        clock,
+        *destinations,
+        rules=rules,
+        windows=windows,
+        conditions=conditions,
+        active=active,
+        traces=traces,
+    )
     await run.pager.step()
     return run
 
@@ -121,6 +131,7 @@ def replica(
     conditions: Collection[Condition] = (),
     active: bool = True,
     leading: bool = True,
+    traces: Traces | None = None,
 ) -> Run:
     """A pager on a store that another one may use as well; what is recorded there is told to who leads."""
     metrics, leader = Metrics(), store.companion
@@ -128,6 +139,7 @@ def replica(
         store=store,
         clock=clock,
         metrics=metrics,
+        traces=traces or Traces(),
         machine=Machine(windows or Windows(), rules or Rules(), lambda: "shared-eu-1"),
         destinations={"default": [(one, EAGER) for one in destinations]},
         conditions=lambda: conditions,

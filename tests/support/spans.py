@@ -29,6 +29,7 @@ class InMemory:
     def __init__(self, sample: bool = False) -> None:
         self.made: list[Made] = []
         self.sample = sample
+        self.cluster = ""
 
     def start(self, name: str, start_ns: int, parent: Span | None, links: Sequence[Span]) -> Span:
         assert name in names.SPANS, name
@@ -37,3 +38,6 @@ class InMemory:
 
     def keeps_uneventful(self) -> bool:
         return self.sample
+
+    def of_cluster(self, name: str) -> None:
+        self.cluster = name

@@ -9,7 +9,7 @@ import structlog
 from driftd.telemetry import Metrics, Traces, current_trace_id
 from driftd.telemetry.names import meaning
 from driftd.telemetry.otlp import OtlpRecorder
-from driftd.telemetry.traces import MOST_STAGES
+from driftd.telemetry.traces import MOST_ROOTS, MOST_STAGES
 from driftd.values import Direction, Finding, FindingType, ObjectRef, Scope, Severity, Witness
 from tests.support.collector import Collector, tree
 from tests.support.spans import InMemory
@@ -117,11 +117,39 @@ def test_without_a_recorder_everything_is_accepted_and_nothing_kept() -> None:
 def test_what_led_to_a_trace_is_linked_if_it_was_kept() -> None:
     recorder = InMemory()
     traces = Traces(recorder)
-    kept, dropped = traces.begin("driftd.reconcile", {}), traces.begin("driftd.reconcile", {})
-    kept.keep()
-    trace = traces.begin("driftd.reconcile", {}, links=(kept, dropped))
+    kept, dropped = traces.begin("driftd.model.load", {}), traces.begin("driftd.model.load", {})
+    kept.end("accepted", eventful=True)
+    dropped.end("held", eventful=False)
+    trace = traces.begin("driftd.reconcile", {}, links=(kept.id, dropped.id))
     trace.keep()
     assert recorder.made[-1].links == [kept.root]
+
+
+def test_what_is_told_of_a_trace_later_is_a_part_of_it_and_of_one_that_nobody_kept_nothing_is() -> None:
+    recorder = InMemory()
+    traces = Traces(recorder)
+    trace = traces.begin("driftd.reconcile", {})
+    trace.end("repaired", eventful=True)
+    traces.late(trace.id, "driftd.page", time.time_ns(), {"driftd.page.action": "trigger"})
+    traces.late("", "driftd.page", time.time_ns(), {})
+    traces.late("0" * 32, "driftd.page", time.time_ns(), {})
+    Traces().late(trace.id, "driftd.page", time.time_ns(), {})
+    root, page = recorder.made
+    assert (page.parent, page.trace_id, page.attributes) == (root, trace.id, {"driftd.page.action": "trigger"})
+    assert page.ended
+
+
+def test_of_very_many_traces_the_oldest_are_forgotten() -> None:
+    recorder = InMemory()
+    traces = Traces(recorder)
+    ids = []
+    for _ in range(MOST_ROOTS + 1):
+        trace = traces.begin("driftd.reconcile", {})
+        trace.end("repaired", eventful=True)
+        ids.append(trace.id)
+    for id in ids[:2]:
+        traces.late(id, "driftd.page", time.time_ns(), {})
+    assert [one.trace_id for one in recorder.made if one.name == "driftd.page"] == [ids[1]]
 
 
 def recorder_of(endpoint: str, metrics: Metrics, *, timeout: float = 5.0, queue: int = 4096) -> OtlpRecorder:
@@ -143,7 +171,8 @@ async def test_a_collector_receives_the_tree_with_its_times_and_attributes() -> 
     metrics = Metrics()
     async with Collector() as collector:
         recorder = recorder_of(collector.endpoint, metrics)
-        trace = Traces(recorder).begin("driftd.reconcile", {"k8s.namespace.name": "acme-prod"})
+        traces = Traces(recorder)
+        trace = traces.begin("driftd.reconcile", {"k8s.namespace.name": "acme-prod"})
         with trace.stage("driftd.observe"):
             await asyncio.sleep(0.01)
         trace.keep()
@@ -151,11 +180,15 @@ async def test_a_collector_receives_the_tree_with_its_times_and_attributes() -> 
             pass
         trace.end("repaired", eventful=True)
         trace.late("driftd.judge", time.time_ns(), {"driftd.direction": "loosens"})
+        traces.late(trace.id, "driftd.page", time.time_ns(), {"driftd.page.action": "trigger"})
+        linked = traces.begin("driftd.reconcile", {}, links=(trace.id,))
+        linked.end("drift", eventful=True)
         await recorder.close()
         spans = collector.trace(trace.id)
+        (follower,) = collector.trace(linked.id)
     assert tree(spans) == {
         "": ["driftd.reconcile"],
-        "driftd.reconcile": ["driftd.observe", "driftd.remediate", "driftd.judge"],
+        "driftd.reconcile": ["driftd.observe", "driftd.remediate", "driftd.judge", "driftd.page"],
         "driftd.remediate": ["driftd.write"],
     }
     by_name = {one.name: one for one in spans}
@@ -163,7 +196,32 @@ async def test_a_collector_receives_the_tree_with_its_times_and_attributes() -> 
     assert by_name["driftd.reconcile"].resource["service.name"] == "driftd"
     assert by_name["driftd.observe"].end_ns - by_name["driftd.observe"].start_ns >= 9_000_000
     assert by_name["driftd.write"].attributes == {"driftd.verb": "replace"}
-    assert (value(metrics, "made"), value(metrics, "sent")) == (5, 5)
+    assert follower.links == (trace.id,)
+    assert (value(metrics, "made"), value(metrics, "sent")) == (7, 7)
+
+
+async def test_spans_say_of_which_cluster_they_are_as_soon_as_a_model_names_it() -> None:
+    async with Collector() as collector:
+        recorder = recorder_of(collector.endpoint, Metrics())
+        traces = Traces(recorder)
+        for name in ("", "shared-eu-1"):
+            if name:
+                traces.of_cluster(name)
+            traces.begin("driftd.model.load", {}).end("accepted", eventful=True)
+        await recorder.close()
+    assert [one.resource.get("k8s.cluster.name") for one in collector.spans] == [None, "shared-eu-1"]
+    assert {one.resource["service.name"] for one in collector.spans} == {"driftd"}
+
+
+async def test_what_the_standard_variable_calls_the_cluster_counts_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "k8s.cluster.name=prod")
+    async with Collector() as collector:
+        recorder = recorder_of(collector.endpoint, Metrics())
+        traces = Traces(recorder)
+        traces.of_cluster("shared-eu-1")
+        traces.begin("driftd.model.load", {}).end("accepted", eventful=True)
+        await recorder.close()
+    assert [one.resource["k8s.cluster.name"] for one in collector.spans] == ["prod"]
 
 
 @pytest.mark.parametrize("what", ["slow", "failing", "absent"])
