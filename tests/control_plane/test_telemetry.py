@@ -11,8 +11,8 @@ import yaml
 
 from driftd.lab import Lab
 from driftd.telemetry import names
-from tests.docs.dashboards import queries
-from tests.support.collector import Collector, tree
+from tests.docs.dashboards import TRACE_QUERIES, conditions, queries, variables
+from tests.support.collector import Collector, Received, tree
 from tests.support.faulty import evidence
 from tests.support.pagerduty import StandIn
 from tests.support.prometheus import prometheus
@@ -60,6 +60,18 @@ async def logged(scene: Stage, event: str, after: int, **fields: str) -> dict[st
 
     await scene.until(f"the log says {event} with {fields}", said)
     return found[0]
+
+
+def found_by(query: str, spans: list[Received]) -> list[Received]:
+    """The spans that a TraceQL query of the dashboards finds."""
+    found = []
+    for one in spans:
+        said = {f"span.{key}": value for key, value in one.attributes.items()}
+        said |= {f"resource.{key}": value for key, value in one.resource.items()}
+        said |= {"name": one.name, "status": "error" if one.failed else "ok"}
+        if conditions(query).items() <= said.items():
+            found.append(one)
+    return found
 
 
 async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_name(
@@ -118,6 +130,12 @@ async def test_a_repair_is_one_trace_that_its_log_its_metrics_and_its_evidence_n
     (load,) = collector.trace(accepted["trace_id"])
     assert (load.name, load.parent_id, load.attributes["driftd.outcome"]) == ("driftd.model.load", "", "accepted")
     assert load.attributes["driftd.model.revision"] == accepted["commit"] == root.attributes["driftd.model.revision"]
+
+    shown = {title: found_by(query, collector.spans) for title, query in TRACE_QUERIES}
+    assert root in shown["Repairs"]
+    assert by_name["driftd.page"] in shown["Pages told"]
+    assert load in shown["Models"]
+    assert shown["Cycles that failed"] == []
 
     assert f'trace_id="{trace_id}"' in await scene.daemon.metrics()
     rows = (await evidence(tmp_path / "data")).rows
@@ -208,6 +226,8 @@ async def test_a_real_prometheus_answers_every_query_of_the_dashboards_and_leads
             await scene.until("every query has an answer", answered, 45.0)  # some tell at the first audit
         except AssertionError as error:
             raise AssertionError(f"no data: {empty}\n{error}") from None
+        for metric, label in variables():
+            assert "acme" in await server.label_values(metric, label), (metric, label)
         exemplars = await server.exemplars("driftd_time_to_heal_seconds_bucket")
         assert healed["trace_id"] in {one["labels"]["trace_id"] for one in exemplars}
         assert await server.sick_rules() == []

@@ -1,6 +1,7 @@
 """The Grafana dashboards of deploy/grafana/, generated: one place for their panels, their queries and their links."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,9 +164,14 @@ PAGING = (
     ),
 )
 
+DATA_SOURCES = {"prometheus": ("prometheus", "driftd-prometheus"), "traces": ("tempo", "driftd-traces")}
+"""The dashboards' choices of a data source: its type, and the uid that is taken where it is provisioned."""
+
 TRACE_QUERIES = (
     ("Repairs", '{resource.service.name="driftd" && name="driftd.reconcile" && span.driftd.outcome="repaired"}'),
     ("Cycles that failed", '{resource.service.name="driftd" && name="driftd.reconcile" && status=error}'),
+    ("Pages told", '{resource.service.name="driftd" && name="driftd.page" && span.driftd.result="accepted"}'),
+    ("Models", '{resource.service.name="driftd" && name="driftd.model.load"}'),
 )
 
 
@@ -187,6 +193,21 @@ def queries() -> list[str]:
     return [one.replace("$__rate_interval", "1m").replace("$tenant", ".*") for one in found]
 
 
+def variables() -> list[tuple[str, str]]:
+    """Of every variable whose values Prometheus is asked for: the metric and its label."""
+    asked = [_LABEL_VALUES.fullmatch(one["query"]) for one in (_tenant(),)]
+    return [(one[1], one[2]) for one in asked if one is not None]
+
+
+def conditions(query: str) -> dict[str, str]:
+    """What a TraceQL query asks of one span, by field (`name`, `status`, `span.x`, `resource.x`)."""
+    return dict(_CONDITION.findall(query))
+
+
+_LABEL_VALUES = re.compile(r"label_values\((\w+), (\w+)\)")
+_CONDITION = re.compile(r'([\w.]+)="?([\w.]+)"?')
+
+
 def write() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for path, text in dashboards().items():
@@ -201,7 +222,7 @@ def _dashboard(
     variables: Sequence[dict[str, Any]] = (),
     traces: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    sources = [_source("prometheus", "prometheus")] + ([_source("traces", "tempo")] if traces else [])
+    sources = [_source(name) for name in DATA_SOURCES if traces or name != "traces"]
     drawn = [*_laid_out(panels), *_trace_panels(traces)]
     for number, panel in enumerate(drawn, start=1):
         panel["id"] = number
@@ -270,8 +291,11 @@ def _trace_panels(traces: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     ]
 
 
-def _source(name: str, kind: str) -> dict[str, Any]:
-    return {"name": name, "type": "datasource", "query": kind, "label": name}
+def _source(name: str) -> dict[str, Any]:
+    """A choice among the data sources of one type; Grafana takes the first where ours is not there."""
+    kind, uid = DATA_SOURCES[name]
+    current = {"text": uid, "value": uid}
+    return {"name": name, "type": "datasource", "query": kind, "label": name, "current": current}
 
 
 def _tenant() -> dict[str, Any]:

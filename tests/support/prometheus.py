@@ -25,6 +25,11 @@ class Prometheus:
         found = await self._get("/api/v1/query", query=expression)
         return list(found["result"])
 
+    async def label_values(self, metric: str, label: str) -> list[str]:
+        """What Grafana's `label_values(metric, label)` asks for."""
+        found: list[str] = await self._get(f"/api/v1/label/{label}/values", **{"match[]": metric})
+        return found
+
     async def exemplars(self, selector: str) -> list[dict[str, Any]]:
         found: Any = await self._get("/api/v1/query_exemplars", query=selector, start="0", end="9999999999")
         return [exemplar for series in found for exemplar in series["exemplars"]]
