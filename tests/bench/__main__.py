@@ -31,7 +31,7 @@ BENCHES = {
     "compare": "compare passes, beside GET and dry-run apply",
     "heal": "tampering to healed, idle",
     "load": "tampering to healed, 20 changes a second elsewhere",
-    "trace": "audit passes with traces, against without",
+    "trace": "audit passes with traces and metrics, against with neither",
     "page": "tampering to page accepted, by class",
     "failover": "leader killed to healing again, two replicas",
     "image": "size of the image",

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from driftd.settings import Settings
 from driftd.values import Desired
 from tests.bench.figures import Figure
 from tests.oracle.replay import Record, read
-from tests.support.daemon import QUICK, Daemon
+from tests.support.daemon import QUICK, RUN, Daemon
 from tests.support.kube import Kube, KubeError
 from tests.support.platform import write_platform
 from tests.support.stage import compiled_models, install
@@ -72,6 +72,7 @@ class Ground:
         data: Path | None = None,
         env: dict[str, str] | None = None,
         identity: str = "one",
+        program: Sequence[str] = RUN,
     ) -> Daemon:
         """driftd as its ServiceAccount with the shipped settings; with compiled bytecode, as an installation has it."""
         self._starts += 1
@@ -83,6 +84,7 @@ class Ground:
             identity=identity,
             env={**_DEFAULTS, **cache, **(env or {})},
             patience=600.0,
+            program=program,
         )
 
     def tail(self) -> "Tail":
