@@ -18,7 +18,7 @@ class Metrics:
         )
         self.heal_seconds = Histogram(
             "driftd_time_to_heal_seconds",
-            "From the moment a change reached driftd to the answer to the write that repaired it.",
+            "From the moment a change reached driftd to the last answer to the writes planned with its repair.",
             ["kind"],
             buckets=_FAST,
             registry=one,
@@ -106,7 +106,7 @@ class Metrics:
         )
         self.page_seconds = Histogram(
             "driftd_time_to_page_seconds",
-            "From the drift's opening to the first destination that accepted a page of it.",
+            "From the drift's opening to a destination's accepting the first page of it; each destination counts.",
             ["class"],
             buckets=(0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 30.0, 60.0, 62.0, 120.0, 600.0, 3600.0),
             registry=one,

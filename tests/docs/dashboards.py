@@ -56,7 +56,7 @@ OVERVIEW = (
         "timeseries",
         ((_quantile("0.5", _HEAL), "p50"), (_quantile("0.99", _HEAL), "p99")),
         unit="s",
-        meaning="From the moment a change reached driftd to the answer to the write that repaired it.",
+        meaning="From the moment a change reached driftd to the last answer to the writes planned with its repair.",
         exemplars=True,
     ),
     Panel("Time to detect", "timeseries", ((_quantile("0.99", _DETECT), "p99"),), unit="s", exemplars=True),
@@ -160,7 +160,7 @@ PAGING = (
         "timeseries",
         ((_quantile("0.99", "driftd_time_to_page_seconds_bucket", ", class"), "{{class}}"),),
         unit="s",
-        meaning="From the opening of the drift to the first destination that accepted a page of it.",
+        meaning="From the drift's opening to the moment a destination accepted the first page of it; each counts.",
     ),
 )
 
