@@ -14,9 +14,12 @@ from pathlib import Path
 from zlib import crc32
 
 import msgspec
+import structlog
 
 from driftd.store.entries import Entry, decode, encode
 from driftd.store.errors import EntryRefused, StoreError, StoreInUse
+
+_log = structlog.get_logger("driftd.store")
 
 DEFAULT_BYTES = 16 * 1024 * 1024
 _READ_BYTES = 256 * 1024
@@ -50,7 +53,9 @@ class Journal:
             raise StoreInUse(path) from error
         self._reserve()
         _sync_directory(path.parent)
-        self._end = self.read(0).end
+        self._end = 0
+        while (reading := self.read(self._end)).entries:
+            self._end = reading.end
 
     @property
     def used(self) -> int:
@@ -73,34 +78,33 @@ class Journal:
         self._end += len(data)
 
     def read(self, offset: int) -> Reading:
-        """Everything from `offset` on, in order. A torn last line is cut; damage before it is counted."""
-        try:
-            data = self._written(offset)
-        except OSError as error:
-            raise JournalRefused(f"{self.path}: {error.strerror}") from error
-        whole, _, _torn = data.rpartition(b"\n")
-        entries: list[Entry] = []
-        pending = damaged = end = position = 0
-        for line in whole.split(b"\n") if whole else ():
-            position += len(line) + 1
-            entry = _parse(line)
-            if entry is None:
-                pending += 1
-                continue
-            entries.append(entry)
-            damaged, pending, end = damaged + pending, 0, position
-        return Reading(tuple(entries), offset + end, damaged)
+        """The next entries from `offset` on, in order; without any where nothing is left.
 
-    def _written(self, offset: int) -> bytes:
-        """The bytes up to the first zero: what is reserved behind them is not worth 16 MB of memory."""
-        parts = []
-        while part := os.pread(self._fd, _READ_BYTES, offset):
-            written, zero, _ = part.partition(b"\0")
-            parts.append(written)
-            offset += len(part)
-            if zero:
+        Some hundred KiB at a time: the journal of a long outage takes no more memory than that of a short one. A torn
+        last line is cut; damage before an entry is counted.
+        """
+        entries: list[Entry] = []
+        rest, pending, damaged = b"", 0, 0
+        end = position = ahead = offset
+        while not entries:
+            try:
+                part = os.pread(self._fd, _READ_BYTES, ahead)
+            except OSError as error:
+                raise JournalRefused(f"{self.path}: {error.strerror}") from error
+            ahead += len(part)
+            written, zero, _reserved = part.partition(b"\0")
+            *lines, rest = (rest + written).split(b"\n")
+            for line in lines:
+                position += len(line) + 1
+                entry = _parse(line)
+                if entry is None:
+                    pending += 1
+                    continue
+                entries.append(entry)
+                damaged, pending, end = damaged + pending, 0, position
+            if zero or not part:
                 break
-        return b"".join(parts)
+        return Reading(tuple(entries), end, damaged)
 
     def clear(self) -> None:
         """Forget everything: all of it is in the database now."""
@@ -119,12 +123,17 @@ class Journal:
             self._fd = -1
 
     def _reserve(self) -> None:
+        before = os.fstat(self._fd).st_size
         try:
             os.posix_fallocate(self._fd, 0, self._max)
         except OSError as error:
-            # A file system that cannot reserve, or is full already: append and see; the bound still holds.
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                # Some file systems keep what they found until then: the database would have no room left at all.
+                os.ftruncate(self._fd, before)
+            elif error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise JournalRefused(f"{self.path}: {error.strerror}") from error
+            # Append and see; the bound still holds.
+            _log.warning("journal.not_reserved", path=str(self.path), bytes=self._max, reason=error.strerror)
 
 
 def _line(entry: Entry) -> bytes:

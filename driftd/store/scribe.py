@@ -40,7 +40,10 @@ _GROUP = 64
 neither in the journal's replay, which makes groups as large as they may be, nor behind it."""
 
 _DIVERTING_ROUNDS = 3
-"""Readings of the journal during one replay after which newcomers may still be added to it."""
+"""How often the journal is replayed to where its end was, with newcomers added behind it meanwhile."""
+
+_MUCH_BYTES = 64 * 1024
+"""For the replay of so much newcomers do not wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -92,8 +95,11 @@ class Scribe:
 
     async def start(self) -> None:
         """Open the database, replay what waits, begin to serve. A database that is away is no error."""
-        for entry in (await self._in_journal_thread(self._journal.read, 0)).entries:
-            self._overlay_with(entry)
+        offset = 0
+        while (reading := await self._in_journal_thread(self._journal.read, offset)).entries:
+            for entry in reading.entries:
+                self._overlay_with(entry)
+            offset = reading.end
         try:
             await self._database.open()
             await self._come_back()
@@ -335,13 +341,14 @@ class Scribe:
         """
         offset = replayed = damaged = 0
         for round_left in range(_DIVERTING_ROUNDS, -1, -1):
-            reading = await self._in_journal_thread(self._journal.read, offset)
-            offset, damaged = reading.end, damaged + reading.damaged
-            much = round_left > 0 and len(reading.entries) > _GROUP
-            for start in range(0, len(reading.entries), _GROUP):
-                replayed += await self._replay(reading.entries[start : start + _GROUP])
-                if much:
-                    await self._divert_queue()
+            end = self._journal.used
+            much = round_left > 0 and end - offset > _MUCH_BYTES
+            while offset < end and (reading := await self._in_journal_thread(self._journal.read, offset)).entries:
+                offset, damaged = reading.end, damaged + reading.damaged
+                for start in range(0, len(reading.entries), _GROUP):
+                    replayed += await self._replay(reading.entries[start : start + _GROUP])
+                    if much:
+                        await self._divert_queue()
             if not much:
                 break
         return replayed, damaged

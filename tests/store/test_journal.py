@@ -1,14 +1,18 @@
+import errno
+import os
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from driftd.store import StoreInUse
 from driftd.store.entries import Act, Begin, Close, Entry, Finish, Note, Remember
-from driftd.store.journal import Journal, JournalRefused
+from driftd.store.journal import Journal, JournalRefused, Reading
 from tests.support.records import START, change, finding, intent, outcome
 
 ACTS: list[Act] = [
@@ -22,6 +26,18 @@ ACTS: list[Act] = [
 
 def entry(n: int) -> Entry:
     return Entry("writer", n, START, 4, "trace", ACTS[n % len(ACTS)])
+
+
+def long_entry(n: int, length: int) -> Entry:
+    return Entry("writer", n, START, 4, "", Note("model.accepted", "dir:abc", {"x": "y" * length}))
+
+
+def readings(journal: Journal) -> Iterator[Reading]:
+    """All that it holds, piece by piece."""
+    offset = 0
+    while (reading := journal.read(offset)).entries:
+        yield reading
+        offset = reading.end
 
 
 def test_every_kind_of_entry_comes_back_equal_after_a_restart(tmp_path: Path) -> None:
@@ -46,11 +62,45 @@ def test_reading_goes_on_where_the_last_reading_ended(tmp_path: Path) -> None:
 
 def test_what_is_longer_than_one_read_comes_back_whole(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
-    entries = [
-        Entry("writer", n, START, 4, "", Note("model.accepted", "dir:abc", {"x": "y" * 900})) for n in range(700)
-    ]
+    entries = [long_entry(n, 900) for n in range(700)] + [long_entry(700, 600_000), entry(701)]
     journal.append(entries)
-    assert list(journal.read(0).entries) == entries
+    assert [one for reading in readings(journal) for one in reading.entries] == entries
+    journal.close()
+
+
+def test_damage_longer_than_one_read_does_not_hide_what_follows(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.append([entry(0)])
+    start = journal.used
+    journal.append([long_entry(n, 900) for n in range(1, 700)])
+    end = journal.used
+    journal.append([entry(700), entry(701)])
+    journal.close()
+    with (tmp_path / "j").open("r+b") as file:
+        file.seek(start)
+        file.write((b"#" * 998 + b"\n") * ((end - start) // 999 - 1))
+    again = Journal(tmp_path / "j")
+    found = [*readings(again)]
+    kept = [one.n for reading in found for one in reading.entries]
+    assert (kept[0], kept[-2:]) == (0, [700, 701])
+    assert sum(reading.damaged for reading in found) > 600
+    again.append([entry(702)])
+    assert [*readings(again)][-1].entries[-1].n == 702
+    again.close()
+
+
+def test_a_long_journal_takes_no_more_memory_to_read_than_a_short_one(tmp_path: Path) -> None:
+    """All of it was read at once, with its entries: the records of an hour would not fit beside a daemon in its pod."""
+    journal = Journal(tmp_path / "j")
+    for n in range(8):
+        journal.append([long_entry(m, 900) for m in range(n * 1000, n * 1000 + 1000)])
+    tracemalloc.start()
+    try:
+        count = sum(len(reading.entries) for reading in readings(journal))
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
+    assert count == 8000
     journal.close()
 
 
@@ -83,6 +133,24 @@ def test_a_full_journal_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
 def test_its_space_is_reserved_before_it_is_needed(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", 65536)
     assert (tmp_path / "j").stat().st_blocks * 512 >= 65536
+    journal.close()
+
+
+def test_a_reserve_that_the_disk_has_no_room_for_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ext4 keeps what it could allocate when the rest does not fit: nothing was left for the database."""
+    Journal(tmp_path / "j", 65536).close()
+
+    def too_little(file: int, offset: int, length: int) -> None:
+        os.ftruncate(file, offset + length // 2)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", too_little)
+    with capture_logs() as logs:
+        journal = Journal(tmp_path / "j", 1 << 20)
+    assert [one["event"] for one in logs] == ["journal.not_reserved"]
+    assert (tmp_path / "j").stat().st_size == 65536
+    journal.append([entry(0)])
+    assert [e.n for e in journal.read(0).entries] == [0]
     journal.close()
 
 
