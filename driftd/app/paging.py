@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from driftd.app.evidence import LostEvidence
 from driftd.app.rollouts import Rollouts
-from driftd.app.sight import blind_kinds, crowded, missing_workloads, stuck_judge, unheld_orphans
+from driftd.app.sight import away, blind_kinds, crowded, missing_workloads, stuck_judge, unheld_orphans
 from driftd.app.system import SystemClock
 from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import ClusterError, Elector, Mirror
@@ -36,7 +36,7 @@ from driftd.paging import (
     line,
 )
 from driftd.settings import PagingSettings, Settings
-from driftd.store import Store, StoreMode
+from driftd.store import Store
 from driftd.telemetry import Metrics, Traces
 from driftd.values import Clock, Resource, Scope, scope_of
 
@@ -104,6 +104,7 @@ class Inside:
             *crowded(self._beyond(), self.tenant_of),
             *missing_workloads(self.workloads.mirror.states()),
             *stuck_judge(*self.workloads.stuck_seconds),
+            *away(self.store.state),
         ]
         status = self.models.status
         if status.held:
@@ -120,16 +121,12 @@ class Inside:
             until = pause.until.strftime("%H:%M")
             summary = f"paused until {until} UTC by {line(pause.by, 80)}: {line(pause.reason, 120)}"
             found.append(Condition(PageClass.PAUSED, about, summary))
-        state = self.store.state
-        if state.mode is not StoreMode.OK:
-            found.append(Condition(PageClass.STORE, _STORE, f"{state.mode.value}: {line(state.reason, 160)}"))
         orphans, model = self.models.orphans, self.models.in_force
         lost = [name for name in orphans.unusable if model is None or model.governed(Scope(name)) is None]
         return [*found, *unheld_orphans(orphans.unknown, lost)]
 
 
 _MODEL = About("model", "Model", "newest revision")
-_STORE = About("store", "Store", "records")
 
 
 class Paging:

@@ -148,6 +148,7 @@ class Parts:
             clock=clock,
             metrics=self.metrics,
         )
+        self._lost = 0
         store.watch(self._store_changed)
         self._store_changed(store.state)
         inside = Inside(
@@ -346,6 +347,8 @@ class Parts:
     def _store_changed(self, state: StoreState) -> None:
         """A model that was held because it could not be recorded is looked at again when the store is back."""
         self.metrics.store_ok.set(1 if state.mode is StoreMode.OK else 0)
+        self.metrics.records_lost.inc(max(0, state.lost - self._lost))
+        self._lost = state.lost
         if state.mode is StoreMode.OK:
             self.models.poke()
 

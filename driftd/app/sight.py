@@ -1,4 +1,4 @@
-"""What driftd cannot see, or cannot come to a judgement about, as conditions that wake somebody."""
+"""What driftd cannot see, record, or come to a judgement about, as conditions that wake somebody."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from driftd.cluster import WORKLOADS
 from driftd.drift import KindState
 from driftd.paging import About, Condition, PageClass, line
+from driftd.store import StoreMode, StoreState
 from driftd.values import Resource
 
 STUCK_SECONDS: Final = 120.0
@@ -15,6 +16,8 @@ _FAR: Final = frozenset({"NetworkSet", *(one.kind for one in WORKLOADS)})
 
 _KINDS = About("kinds", "Cluster", "kinds")
 _JUDGE = About("judge", "Cluster", "judge")
+_STORE = About("store", "Store", "records")
+_LOST = About("lost", "Store", "lost records")
 _ORPHANS = About("orphans", "Store", "orphaned namespaces")
 
 
@@ -63,6 +66,17 @@ def stuck_judge(differences: float, workloads: float) -> Iterator[Condition]:
                 f"{what} has not been judged for {STUCK_SECONDS:g} s: directions stay unknown, which ranks as loosening"
             )
             yield Condition(PageClass.BLIND, _JUDGE, summary, what)
+
+
+def away(state: StoreState) -> Iterator[Condition]:
+    """One while records go to the journal, another once it has refused one, until the database is back."""
+    if state.mode is not StoreMode.OK:
+        yield Condition(PageClass.STORE, _STORE, f"{state.mode.value}: {line(state.reason, 160)}")
+    if state.lost:
+        summary = (
+            "neither database nor journal takes records: repairs go on without; their number will be in the evidence"
+        )
+        yield Condition(PageClass.STORE, _LOST, summary)
 
 
 def unheld_orphans(unknown: str, unusable: Iterable[str]) -> Iterator[Condition]:

@@ -13,7 +13,7 @@ from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.open_findings import OpenFindings
 from driftd.engine.pauses import Pauses
-from driftd.store import Store, StoreError, StoreGone
+from driftd.store import Store, StoreError, StoreGone, StoreState
 from driftd.telemetry import Metrics
 from driftd.values import CONDEMNED, Clock, Intent, Live, ObjectRef, Outcome, Result, Seen, scope_of
 
@@ -84,6 +84,7 @@ class Leadership:
         self._clock = clock
         self._metrics = metrics
         self._past_known = False
+        store.watch(self._store_changed)
 
     async def lead(self, term: Term) -> None:
         """Work as the leader of this term until cancelled."""
@@ -150,6 +151,11 @@ class Leadership:
         except StoreError as error:
             self._past_known = False
             _log.error("store.past_unknown", why=str(error))
+
+    def _store_changed(self, state: StoreState) -> None:
+        """What ended while records were lost stands open in the store: it is read again when it is back."""
+        if state.lost:
+            self._past_known = False
 
     async def _take_over_late(self, epoch: int) -> None:
         """The store is back: findings that were open before the term may be over, and paused is who was paused."""

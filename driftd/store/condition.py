@@ -17,11 +17,12 @@ class StoreMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """Where records go, since when, and why it is not the database."""
+    """Where records go, since when, why it is not the database, and how many records of this outage nobody took."""
 
     mode: StoreMode
     since: datetime
     reason: str = ""
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

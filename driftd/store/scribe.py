@@ -148,7 +148,8 @@ class Scribe:
             except Exception as error:  # noqa: BLE001 - the supervisor of this task: nobody may wait for ever on a defect of ours
                 _log.exception("store.writer_fault")
                 for waiting in self._group:
-                    waiting.fail(StoreGone(waiting.entry.what, f"unexpected {type(error).__name__}, see the log"))
+                    if not waiting.done.done():
+                        self._lose(waiting, f"unexpected {type(error).__name__}, see the log")
                 self._degrade(f"unexpected {type(error).__name__}")
         if self._well:
             await self._write_idle()
@@ -244,7 +245,7 @@ class Scribe:
                 group[0].fail(error.about(what))
                 return
             self._enter(StoreMode.GONE, f"{self.state.reason}; {error}" if self._journalling else str(error))
-            group[0].fail(StoreGone(what, self.state.reason))
+            self._lose(group[0], self.state.reason)
             return
         for waiting in group:
             self._overlay_with(waiting.entry)
@@ -299,6 +300,7 @@ class Scribe:
         await self._record_setbacks()
         replayed, damaged = await self._replay_all()
         outage = {"replayed": str(replayed), "since": stamp(self.state.since), "reason": self.state.reason}
+        outage |= {"lost": str(self.state.lost)} if self.state.lost else {}
         kind = "store.opened" if self._task is None else "store.recovered"
         await self._own_note(kind, self._database.name, outage if kind == "store.recovered" or replayed else {})
         if damaged:
@@ -389,9 +391,18 @@ class Scribe:
     def _enter(self, mode: StoreMode, reason: str) -> None:
         if mode is self.state.mode:
             return
-        self.state = StoreState(mode, self._clock.now(), reason)
+        self.state = StoreState(mode, self._clock.now(), reason, 0 if mode is StoreMode.OK else self.state.lost)
         level = _log.info if mode is StoreMode.OK else _log.error
         level("store.mode", mode=mode.value, reason=reason, waiting_bytes=self._journal.used)
+        self._tell()
+
+    def _lose(self, waiting: _Waiting, reason: str) -> None:
+        """Nobody takes this record: whoever gave it knows, and it counts."""
+        waiting.fail(StoreGone(waiting.entry.what, reason))
+        self.state = replace(self.state, lost=self.state.lost + 1)
+        self._tell()
+
+    def _tell(self) -> None:
         for watcher in self.watchers:
             watcher(self.state)
 

@@ -95,7 +95,7 @@ class Store(Archive):
             self._scribe.expect(head)
 
     def watch(self, callback: Callable[[StoreState], None]) -> None:
-        """Call `callback` on each change of mode, on the event loop; it must not block or raise."""
+        """Call `callback` on each change of mode and each lost record, on the event loop; it must not block or fail."""
         self._scribe.watchers.append(callback)
 
     async def begin(self, findings: Sequence[Finding], intents: Sequence[Intent]) -> None:

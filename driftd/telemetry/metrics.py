@@ -73,7 +73,10 @@ class Metrics:
         self.leading = Gauge("driftd_leading", "1 while this replica leads.", registry=one)
         self.epoch = Gauge("driftd_epoch", "Leadership epoch of this replica's newest term.", registry=one)
         self.store_ok = Gauge(
-            "driftd_store_ok", "1 while the store takes writes; 0 while the journal does.", registry=one
+            "driftd_store_ok", "1 while the store takes writes; 0 while the journal does, or nobody.", registry=one
+        )
+        self.records_lost = Counter(
+            "driftd_records_lost", "Records that neither database nor journal took.", registry=one
         )
         self.fights = Gauge("driftd_fights_open", "Objects somebody else keeps changing back.", registry=one)
         self.fight_open = Gauge(

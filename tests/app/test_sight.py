@@ -1,11 +1,22 @@
 """What driftd cannot see wakes somebody, in words that do not change while it lasts."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from driftd.app.sight import STUCK_SECONDS, blind_kinds, crowded, missing_workloads, stuck_judge, unheld_orphans
+from driftd.app.sight import (
+    STUCK_SECONDS,
+    away,
+    blind_kinds,
+    crowded,
+    missing_workloads,
+    stuck_judge,
+    unheld_orphans,
+)
 from driftd.cluster import POD, SERVICE, SLICE
 from driftd.drift import KindState
 from driftd.paging import PageClass
+from driftd.store import StoreMode, StoreState
 from driftd.values import Resource
 
 READY = dict.fromkeys((POD, SERVICE, SLICE), (KindState.READY, ""))
@@ -14,6 +25,19 @@ READY = dict.fromkeys((POD, SERVICE, SLICE), (KindState.READY, ""))
 def test_all_well_is_nobodys_alarm() -> None:
     assert list(missing_workloads(READY)) == []
     assert list(stuck_judge(0.0, STUCK_SECONDS - 1)) == []
+
+
+def test_lost_records_are_a_page_beside_that_of_the_journal_until_the_database_is_back() -> None:
+    """A journal that was full changed the words of a page that people had: nobody was told of it."""
+    since = datetime(2026, 11, 22, tzinfo=UTC)
+    assert list(away(StoreState(StoreMode.OK, since))) == []
+    (waits,) = away(StoreState(StoreMode.JOURNALLING, since, "locked"))
+    gone, lost = away(StoreState(StoreMode.GONE, since, "locked; the journal is full", 1))
+    assert gone.id == waits.id
+    assert lost.id not in (gone.id, waits.id)
+    again, more = away(StoreState(StoreMode.JOURNALLING, since, "a small one had room", 7))
+    assert (again.id, more) == (waits.id, lost)
+    assert {one.cls for one in (waits, lost)} == {PageClass.STORE}
 
 
 @pytest.mark.parametrize("kind", [POD, SERVICE, SLICE])

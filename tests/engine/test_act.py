@@ -5,13 +5,28 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from driftd.cluster import Answer
 from driftd.engine.act import Actor
 from driftd.policy.kinds import NAMESPACE_NAME, Coverage, digest_of, kind_of
+from driftd.store import StoreGone
 from driftd.telemetry import Metrics, Traces
-from driftd.values import CONDEMNED, Body, Condemn, Create, Live, ObjectRef, Plan, Replace, Result, Scope, Write
-from tests.support.records import SteppingClock
+from driftd.values import (
+    CONDEMNED,
+    Body,
+    Condemn,
+    Create,
+    Delete,
+    Live,
+    ObjectRef,
+    Plan,
+    Replace,
+    Result,
+    Scope,
+    Write,
+)
+from tests.support.records import SteppingClock, finding
 from tests.support.spans import InMemory
 
 HOME = ObjectRef("", "Namespace", "", "acme-prod")
@@ -67,6 +82,15 @@ def actor(cluster: Cluster) -> Actor:
         coverage=Coverage,
         told=lambda _write, _live: None,
     )
+
+
+class FullStore:
+    """Its database is away and its journal takes nothing more."""
+
+    durable = False
+
+    async def begin(self, _findings: object, _intents: object) -> None:
+        raise StoreGone("a record", "the journal is full")
 
 
 def put(judged: Live, **labels: str) -> Replace:
@@ -147,3 +171,41 @@ async def test_a_write_tells_from_which_version_of_the_object_to_which_it_went()
     before, after = "driftd.object.resource_version.before", "driftd.object.resource_version.after"
     told = [(one.attributes.get(before), one.attributes.get(after)) for one in spans.made if one.name == "driftd.write"]
     assert told == [("1", "8"), (None, "8"), ("7", "8")], "a contested object is written as it stood just before"
+
+
+async def test_where_nothing_can_be_recorded_what_restores_is_written_and_the_final_delete_waits() -> None:
+    spec: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+    home, hole = live(HOME, "1", {"labels": {"team": "web"}}), live(POLICY, "1", {}, spec=spec)
+    cluster, metrics = Cluster(home), Metrics()
+    parts: Any = cluster
+    store: Any = FullStore()
+    writes = (
+        put(home, **{"driftd.dev/tenant": "acme"}),
+        Condemn(POLICY, kind_of(POLICY).emptied(hole.body()), "u", "1", "f", "r"),
+        Delete(POLICY, "u", "", "f", "r"),
+    )
+    one = Actor(
+        writer=parts,
+        store=store,
+        observer=parts,
+        clock=SteppingClock(),
+        metrics=metrics,
+        new_id=iter("12345").__next__,
+        epoch=lambda: 4,
+        commit=lambda: "dir:1",
+        coverage=Coverage,
+        told=lambda *_: None,
+    )
+    plan, trace = Plan(Scope("acme-prod"), writes), Traces().begin("driftd.reconcile", {})
+    with capture_logs() as logs:
+        acts = await one.execute(plan, [finding()], trace, abridged=(), contested=())
+    assert [type(write) for write, _ in cluster.sent] == [Replace, Condemn]
+    assert acts.waiting_for_store
+    assert (
+        metrics.registry.get_sample_value(
+            "driftd_writes_total", {"kind": "NetworkPolicy", "verb": "condemn", "result": "done"}
+        )
+        == 1
+    )
+    (said,) = [entry for entry in logs if entry["event"] == "store.not_recorded"]
+    assert len(said["writes"]) == len(cluster.sent)

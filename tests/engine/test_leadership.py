@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
@@ -20,7 +21,7 @@ from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.open_findings import OpenFindings
 from driftd.engine.pauses import KEY as PAUSED
 from driftd.engine.pauses import Pauses
-from driftd.store import Store
+from driftd.store import Store, StoreGone
 from driftd.store.errors import StoreUnreadable
 from driftd.telemetry import Metrics
 from driftd.values import Intent, Live, ObjectRef
@@ -199,6 +200,20 @@ async def test_what_a_store_tells_again_and_again_while_it_cannot_tell_all_is_ne
         await until(lambda: "past" in replica.loop.swept)
         await knows_it_all(replica)
         assert replica.joined == [{"old"}]
+
+
+async def test_what_ended_while_records_were_lost_is_looked_at_again_when_the_store_is_back(tmp_path: Path) -> None:
+    """Its end was among what was lost: in the store it stood open until the next term."""
+    clock = SteppingClock()
+    async with leading(tmp_path, clock, away=False) as (replica, database):
+        await until(lambda: "leadership" in replica.loop.swept)
+        await replica.store.begin([finding("over")], [])
+        database.refusals = 10**9
+        with pytest.raises(StoreGone, match="is full"):
+            await replica.store.note("closing", "x" * (2 << 20), {})
+        database.refusals = 0
+        await until(lambda: "past" in replica.loop.swept)
+        assert replica.known == {"over"}
 
 
 async def test_what_was_cut_off_is_looked_at_side_by_side_a_few_at_a_time_and_what_cannot_be_read_is_left(

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -163,13 +164,28 @@ async def test_what_waits_in_the_journal_survives_a_restart(tmp_path: Path) -> N
     await again.close()
 
 
+async def test_of_a_long_journal_the_last_remembered_value_counts_after_a_restart(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    lock = Lock(tmp_path / "s.db")
+    await store.remember("k", '"first"')
+    await asyncio.gather(*(store.note("note.x", "y" * 3000, {}) for _ in range(200)))
+    await store.remember("k", '"last"')
+    await store.close()
+    again = await opened(tmp_path)
+    assert await again.recall("k") == '"last"'
+    lock.release()
+    await until_back(again)
+    assert await again.recall("k") == '"last"'
+    await again.close()
+
+
 async def test_a_full_journal_is_told_to_the_caller_and_ends_with_the_outage(tmp_path: Path) -> None:
-    changes: list[StoreMode] = []
+    changes: list[tuple[StoreMode, int]] = []
     store = await opened(
         tmp_path,
         StoreOptions(journal_bytes=2048, busy_ms=1, retry_first_seconds=0.02, retry_last_seconds=0.05),
     )
-    store.watch(lambda state: changes.append(state.mode))
+    store.watch(lambda state: changes.append((state.mode, state.lost)))
     lock = Lock(tmp_path / "s.db")
     kept = 0
     refusal = ""
@@ -181,10 +197,15 @@ async def test_a_full_journal_is_told_to_the_caller_and_ends_with_the_outage(tmp
             refusal = str(error)
     assert "is full" in refusal
     assert store.state.mode is StoreMode.GONE
+    with pytest.raises(StoreGone):
+        await store.note("note.n", "one more", {})
     lock.release()
     await until_back(store)
     assert await story(store) == [f"note.n {n}" for n in range(kept)]
-    assert changes == [StoreMode.JOURNALLING, StoreMode.GONE, StoreMode.OK]
+    gone = StoreMode.GONE
+    assert changes == [(StoreMode.JOURNALLING, 0), (gone, 0), (gone, 1), (gone, 2), (StoreMode.OK, 0)]
+    (recovered,) = [json.loads(row.payload) for row in await store.audit() if row.kind == "store.recovered"]
+    assert (recovered["replayed"], recovered["lost"]) == (str(kept), "2")
     await store.close()
 
 
