@@ -192,6 +192,14 @@ class StoreSettings(_Part):
         description="Evidence, closed findings and settled pages older than this are taken away; 0 keeps all. "
         "Export them first: `driftd history --evidence --ndjson`.",
     )
+    journal_mebibytes: int = Field(
+        256,
+        ge=1,
+        le=1024,
+        description="Size of the journal in `data_dir`, where records wait while the database is away; its space is "
+        "reserved beforehand. A repair in a fight takes some 15 KB of it, so 256 MiB last for two hours at two "
+        "repairs a second. What does not fit is lost, and counted (`driftd_records_lost_total`).",
+    )
 
     def address(self, data_dir: Path) -> str | Path:
         """Where the database is: as it is written, with its password."""

@@ -11,7 +11,7 @@ import structlog
 from driftd import __version__
 from driftd.cluster import Credentials, Pace, ReflectorSettings, Session, Timeouts, default_credentials
 from driftd.settings import Settings, TelemetrySettings
-from driftd.store import Store, StoreInUse
+from driftd.store import Store, StoreInUse, StoreOptions
 from driftd.telemetry import Metrics, Traces, names
 from driftd.values import Clock
 
@@ -61,11 +61,12 @@ async def store_when_free(settings: Settings, clock: Clock, stop: asyncio.Event)
     """The store, as soon as whoever had it lets go. Raises `StoreError`; `StoreInUse` after a minute, or at `stop`."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     where = settings.store.address(settings.data_dir)
+    options = StoreOptions(journal_bytes=settings.store.journal_mebibytes << 20)
     deadline = clock.monotonic() + _HANDOVER_SECONDS
     told = False
     while True:
         try:
-            return await Store.open(where, clock, settings.data_dir / "journal")
+            return await Store.open(where, clock, settings.data_dir / "journal", options)
         except StoreInUse as error:
             if stop.is_set() or clock.monotonic() > deadline:
                 raise

@@ -127,9 +127,9 @@ def finding_from(text: str) -> Finding:
 
 def stamp(moment: datetime) -> str:
     """Fixed-width UTC text (27 characters) that sorts like time on every database and reads well by eye."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def moment(text: str) -> datetime:
     """The inverse of `stamp`."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)

@@ -7,7 +7,7 @@ import pytest
 
 from driftd.app.opening import store_when_free
 from driftd.app.system import SystemClock
-from driftd.settings import Settings
+from driftd.settings import Settings, StoreSettings
 from driftd.store import Store, StoreInUse
 
 
@@ -20,6 +20,13 @@ async def test_a_new_pod_waits_until_the_old_one_lets_go_of_the_store(tmp_path: 
     await former.close()
     store: Store = await waiting
     await store.note("test", "here", {})
+    await store.close()
+
+
+async def test_the_journal_has_the_size_that_is_set(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, store=StoreSettings(journal_mebibytes=2))
+    store = await store_when_free(settings, SystemClock(), asyncio.Event())
+    assert (tmp_path / "journal" / "store.journal").stat().st_size == 2 << 20
     await store.close()
 
 

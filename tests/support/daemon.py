@@ -31,8 +31,9 @@ QUICK = {
     "DRIFTD_WATCH__SILENCE_SECONDS": "8",
     "DRIFTD_ENGINE__RETRY_MIN_SECONDS": "0.05",
     "DRIFTD_ENGINE__RETRY_MAX_SECONDS": "1",
+    "DRIFTD_STORE__JOURNAL_MEBIBYTES": "16",
 }
-"""Timeouts at a small scale, as environment."""
+"""Timeouts, and the room that each takes on the disk, at a small scale, as environment."""
 
 RUN = ("-m", "driftd", "run")
 

@@ -75,11 +75,11 @@ async def crash(store: Store) -> None:
     await scribe._in_journal_thread(scribe._journal.close)
 
 
-async def until_back(store: Store) -> None:
+async def until_back(store: Store, seconds: float = 10.0) -> None:
     back = asyncio.Event()
     store.watch(lambda state: back.set() if state.mode is StoreMode.OK else None)
     if not store.durable:
-        await asyncio.wait_for(back.wait(), 10)
+        await asyncio.wait_for(back.wait(), seconds)
 
 
 class Fuse:
