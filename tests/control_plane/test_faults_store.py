@@ -1,6 +1,8 @@
 """The database goes away under a running daemon: repairs go on, the journal keeps account, the last DELETE waits."""
 
 import asyncio
+import json
+import math
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -13,12 +15,21 @@ import pytest_asyncio
 from driftd.lab import Lab
 from tests.support.control_plane import lacking
 from tests.support.faulty import OPEN, PATIENCE, Scene, allow_all, locked, scene
+from tests.support.stage import Body
 
 pytestmark = [
     pytest.mark.control_plane,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),
 ]
+
+
+WIDE: Body = {
+    "spec": {
+        "egress": [{"to": [{"ipBlock": {"cidr": f"203.0.{n}.0/24"}}], "ports": [{"port": n}]} for n in range(1, 200)]
+    }
+}
+"""A merge patch whose report is long: it fills a journal quickly."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -77,6 +88,11 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+async def pages_of_the_store(one: Scene, count: int) -> bool:
+    found = await one.metric('driftd_pages_open{class="store",urgency="warning"}')
+    return (0 if math.isnan(found) else found) == count
+
+
 def fill(ballast: Path) -> None:
     """Leave no byte free."""
     with ballast.open("wb", buffering=0) as file:
@@ -108,6 +124,38 @@ async def test_on_a_full_disk_the_reserved_journal_carries_on_and_is_replayed_wh
             (disk / "ballast").unlink()
             await has_it_all(full, "hole-d")
             assert await full.metric("driftd_store_ok") == 1
+
+
+async def test_a_journal_that_is_full_stops_no_repair_and_its_losses_are_told(lab: Lab, tmp_path: Path) -> None:
+    # A daemon of its own, so before those that share one.
+    env = {"DRIFTD_STORE__JOURNAL_MEBIBYTES": "1", "DRIFTD_PAGING__RESOLVE_SECONDS": "2"}
+    async with scene(lab, tmp_path / "data", proxied=False, env=env) as full:
+        with locked(database(full)):
+
+            async def filled() -> bool:
+                await full.kube.merge("NetworkPolicy", "acme-prod", "web-egress", WIDE)
+                await full.canonical(30.0)
+                return await full.metric("driftd_records_lost_total") > 0
+
+            await full.until("the journal is full", filled, 120.0)
+            await heals_without_its_database(full, "hole-f")
+            await full.until("a second page is open", lambda: pages_of_the_store(full, 2), 20.0)
+
+        async def back() -> bool:
+            return await full.metric("driftd_store_ok") == 1
+
+        await full.until("the store is back", back, 60.0)
+        await full.until("both pages are over", lambda: pages_of_the_store(full, 0), 120.0)
+
+        async def closed() -> bool:
+            return not [one for one in (await full.evidence()).findings if full._is_new(one)]
+
+        await full.until("every finding is closed", closed, 60.0)
+        found = await full.evidence()
+        assert found.chain.ok
+        lost = await full.metric("driftd_records_lost_total")
+        recovered = [json.loads(row.payload) for row in found.rows if row.kind == "store.recovered"]
+        assert [one["lost"] for one in recovered if "lost" in one] == [str(int(lost))]
 
 
 async def test_while_the_database_is_locked_repairs_go_on_and_the_journal_is_replayed(calm: Scene) -> None:
