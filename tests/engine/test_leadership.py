@@ -179,7 +179,7 @@ async def test_a_term_that_begins_without_its_store_learns_what_a_former_one_lef
         database.refusals = 0
         await knows_it_all(replica)
         assert "old" in replica.joined[0], "who judges workloads looks at it before a cycle can close it"
-        assert "past" in replica.loop.swept, "what is over by now ends with its scope's next look"
+        await until(lambda: "past" in replica.loop.swept)  # what is over by now ends with its scope's next look
         assert [one.id for one in await replica.store.unsettled()] == ["mine"], "that write is under way"
 
 
