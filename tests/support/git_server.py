@@ -3,10 +3,10 @@
 import asyncio
 import base64
 import os
-import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -131,6 +131,10 @@ class HttpsServer:
             Login(username=USER, password_file=self.password_file, ca_file=self.ca_file),
         )
 
+    def cut(self, after: int | None) -> None:
+        """Break answers off so many bytes after their pack began; None: no longer."""
+        self.misconduct.cut_after = after
+
 
 @asynccontextmanager
 async def https_server(upstream: Upstream) -> AsyncIterator[HttpsServer]:
@@ -222,11 +226,50 @@ class SshServer:
     user: str
     root: Path
 
-    def repository(self, **changed: Path) -> Repository:
+    def repository(self, folder: str = "", **changed: Path) -> Repository:
         login = replace(Login(ssh_key_file=self.key, known_hosts_file=self.known_hosts), **changed)  # type: ignore[arg-type]
         address = Address("ssh", self.host, self.port, str(self.root / "model.git"), self.user)
-        return Repository(address, "main", "", login)
+        return Repository(address, "main", folder, login)
 
+    def answer_by(self, script: str | None) -> None:
+        """Run this in place of whatever a client asks for; None: no longer."""
+        folder = self.key.parent
+        forced = ""
+        if script is not None:
+            file = folder / "forced"
+            file.write_text(script)
+            file.chmod(0o755)
+            forced = f'command="{file}" '
+        (folder / "authorized").write_text(forced + self.key.with_suffix(".pub").read_text())
+
+    def cut(self, after: int | None) -> None:
+        """Break answers off so many bytes after their pack began; None: no longer."""
+        script = f"#!{sys.executable} -I\n{_CUT}cut({str(self.root / 'model.git')!r}, {after})\n"
+        self.answer_by(None if after is None else script)
+
+
+GitServer = HttpsServer | SshServer
+
+_CUT = """
+import subprocess, sys
+
+def cut(repository, after):
+    said, sent, end = b"", 0, None
+    with subprocess.Popen(["git", "upload-pack", repository], stdout=subprocess.PIPE) as server:
+        while end is None or sent < end:
+            part = server.stdout.read1()
+            if not part:
+                return
+            said += part
+            if end is None and b"PACK" in said:
+                end = said.index(b"PACK") + after
+            sys.stdout.buffer.write(said[sent:end])
+            sys.stdout.buffer.flush()
+            sent = len(said) if end is None else min(end, len(said))
+        server.kill()
+
+"""
+"""An upload-pack that hangs up in the middle of a pack."""
 
 _OWN_PASSWD = """
 mount --make-rprivate /
@@ -247,7 +290,6 @@ def ssh_server(upstream: Upstream, host: str = "127.0.0.1") -> Iterator[SshServe
     folder = upstream.folder / "ssh"
     folder.mkdir()
     host_key, key = signing_key(folder, "host"), signing_key(folder, "client")
-    shutil.copy(key.with_suffix(".pub"), folder / "authorized")
     (port,) = free_ports(1, host)
     (folder / "known_hosts").write_text(f"[{host}]:{port} {public(host_key)}\n")
     (folder / "config").write_text(
@@ -255,6 +297,8 @@ def ssh_server(upstream: Upstream, host: str = "127.0.0.1") -> Iterator[SshServe
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nAcceptEnv GIT_PROTOCOL\n"
         f"SetEnv GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=* PATH={os.environ['PATH']}\n"
     )
+    server = SshServer(host, port, key, folder / "known_hosts", _own_name(), upstream.bare.parent)
+    server.answer_by(None)
     command = [str(sshd), "-D", "-e", "-f", str(folder / "config")]
     if os.geteuid() == 0:
         passwd = folder / "passwd"
@@ -265,7 +309,7 @@ def ssh_server(upstream: Upstream, host: str = "127.0.0.1") -> Iterator[SshServe
         process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
     try:
         _listening((host, port), process, folder / "log")
-        yield SshServer(host, port, key, folder / "known_hosts", _own_name(), upstream.bare.parent)
+        yield server
     finally:
         process.terminate()
         process.wait(10)

@@ -12,7 +12,7 @@ from driftd.source.git import CommitNotSigned, GitSource, SignersUnusable
 from driftd.source.git.commit import Commit, parse_commit
 from driftd.source.git.pack import Damaged
 from driftd.source.git.signatures import Signer, allowed_signers, verified
-from tests.support.git_server import HttpsServer, Upstream, allowed, public, signing_key
+from tests.support.git_server import GitServer, Upstream, allowed, public, signing_key
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KINDS = [
@@ -164,12 +164,10 @@ def test_a_commit_that_two_readers_could_read_differently_is_damaged() -> None:
         parse_commit(b"\n".join([tree, rest]))
 
 
-async def test_only_signed_commits_of_a_branch_are_read(
-    upstream: Upstream, server: HttpsServer, tmp_path: Path
-) -> None:
+async def test_only_signed_commits_of_a_branch_are_read(upstream: Upstream, remote: GitServer, tmp_path: Path) -> None:
     key = signing_key(tmp_path, "ops")
     source = GitSource(
-        server.repository(),
+        remote.repository(),
         clock=Now(),
         scratch=tmp_path,
         in_force=str,
