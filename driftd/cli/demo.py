@@ -37,7 +37,7 @@ def demo(
 
     With --nodes, tenants' pods run on real nodes, and the story begins with a connection between them that is dropped,
     a tampering that opens it, the packet that goes through, the repair, the page that somebody would have got, and the
-    trace. Exit code 3 where nodes cannot be had.
+    trace. Exit code 3 where nodes cannot be had; where they can, the end of a demo without them says how.
     """
     import asyncio
     import os
@@ -75,6 +75,7 @@ async def _run(
     import signal
 
     from driftd.cli.story import TAMPERED, LabelsAct, OnCallAct, PacketsAct, Play, stage
+    from driftd.lab import machine_lacks
 
     me, loop = asyncio.current_task(), asyncio.get_running_loop()
     if me is not None:
@@ -86,6 +87,8 @@ async def _run(
             shown = (await OnCallAct(scene, teller, pause=pause).perform(TAMPERED)).good and shown
         shown = (await LabelsAct(scene, teller, pause=pause).perform()).good and shown
         ending = await Play(scene, teller, pause=pause).perform()
+        if not nodes:
+            teller.with_nodes(machine_lacks())
         if stay:
             over = asyncio.Event()
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -192,6 +192,14 @@ def test_an_act_that_shows_nothing_says_so(end: Masquerade) -> None:
     assert "NOT OK" in out.getvalue()
 
 
+@pytest.mark.parametrize("lacks", [(), ("nodes need root, this is user id 1000",)])
+def test_nodes_are_offered_where_this_machine_can_have_them(lacks: tuple[str, ...]) -> None:
+    out = StringIO()
+    Narrator(Console(file=out, width=200)).with_nodes(lacks)
+    assert ("make demo-node" in out.getvalue()) == (not lacks)
+    assert len(out.getvalue().splitlines()) == (0 if lacks else 1)
+
+
 def _span(number: int, parent: int, name: str) -> Span:
     return Span("t", f"{number}", f"{parent}" if parent else "", name, number * 1_000_000, (number + 1) * 1_000_000)
 

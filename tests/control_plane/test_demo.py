@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from driftd.lab import ready_programs
+from driftd.lab import machine_lacks, ready_programs
 from tests.support.control_plane import lacking
 
 pytestmark = pytest.mark.control_plane
@@ -78,6 +78,7 @@ def test_the_demo_heals_every_tampering_and_stays_until_it_is_told_to_end(folder
             r"means    loosens: acme-prod/(api|worker) -> acme-prod/replica TCP/5432", said
         )  # both may call
         assert said.count("did      mallory") == 14
+        assert said.count("make demo-node") == (0 if machine_lacks() else 1)
         assert "unexpected  NetworkPolicy globex-prod/debug" in said
         assert "~ spec.hard[pods]" not in said
         assert '~ spec.hard.pods: "30" -> "5000"' in said

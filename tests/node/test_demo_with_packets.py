@@ -38,4 +38,5 @@ def test_the_demo_shows_a_packet_dropped_let_through_and_dropped_again_and_leave
     assert spans[0][0] == "driftd.reconcile"
     assert {"driftd.observe", "driftd.write", "driftd.record"} <= {span[0] for span in spans}
     assert "14 of 14 tamperings healed; the cluster is as the model has it" in said
+    assert "make demo-node" not in said
     assert list(tmp_path.iterdir()) == []

@@ -187,6 +187,13 @@ class Narrator:
         said = f"{healed} of {len(ending.ends)} tamperings healed"
         self._line(Text(said + ("; the cluster is as the model has it" if ending.good else ""), "bold"))
 
+    def with_nodes(self, lacks: Sequence[str]) -> None:
+        """What there is to see besides; nothing where the machine lacks something that no package cures."""
+        if not lacks:
+            self._done(
+                "with packets", "make demo-node (driftd lab packages, then driftd demo --nodes 2): pods on nodes"
+            )
+
     def staying(self, lab: Lab, daemon: Daemon, models: Path, tamperer: Path) -> None:
         """How to look around."""
         self._console.print()
