@@ -3,12 +3,15 @@
 import importlib.util
 import json
 import re
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.support.image import ROOT, configuration, image_archive, inside, over_base
+import driftd
+from tests.support.image import ROOT, configuration, image_archive, inside, over_base, revision
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 LIMIT = 120_000_000
@@ -21,6 +24,17 @@ def instructions(name: str) -> list[str]:
 
 def test_the_bases_are_arguments() -> None:
     assert instructions("FROM") == ["${BUILD_BASE} AS build", "${BASE}"]
+
+
+def test_one_version_stands_everywhere_and_on_the_image_with_the_revision() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    chart = yaml.safe_load((ROOT / "deploy" / "chart" / "Chart.yaml").read_text())
+    arguments = dict(text.split("=", 1) for text in instructions("ARG"))
+    assert {driftd.__version__, chart["version"], chart["appVersion"], arguments["VERSION"]} == {project["version"]}
+    assert f"-t driftd:{project['version']} " in (ROOT / "README.md").read_text()
+    (labels,) = instructions("LABEL")
+    for name in ("version", "revision"):
+        assert f'org.opencontainers.image.{name}="${{{name.upper()}}}"' in labels
 
 
 def test_nothing_needs_a_shell() -> None:
@@ -65,6 +79,8 @@ def test_the_built_image_runs_as_nobody_and_holds_what_it_says() -> None:
     assert config["Entrypoint"] == ["/opt/driftd/bin/python", "-m", "driftd"]
     assert config["Labels"]["org.opencontainers.image.title"] == "driftd"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert config["Labels"]["org.opencontainers.image.version"] == driftd.__version__
+    assert config["Labels"]["org.opencontainers.image.revision"] == revision()
     size = over_base(archive)
     print(f"\n{size / 1e6:.1f} MB over its base, compressed")
     assert size <= LIMIT

@@ -40,7 +40,7 @@ def image_archive() -> Path:
             lacking("image", f"{tool} is not installed (Debian package {tool})")
     home = cache_folder(os.environ).parent / "image"
     home.mkdir(parents=True, exist_ok=True)
-    archive = home / f"driftd-{_digest()}.tar"
+    archive = home / f"driftd-{revision()}.tar"
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not archive.exists():
@@ -55,7 +55,7 @@ def kept_archive() -> tuple[Path, bool]:
     kept = sorted((cache_folder(os.environ).parent / "image").glob("driftd-*.tar"), key=lambda one: one.stat().st_mtime)
     if not kept:
         lacking("image", "none is kept; `DRIFTD_REQUIRE=image pytest tests/deploy/test_image.py` builds one")
-    return kept[-1], kept[-1].stem == f"driftd-{_digest()}"
+    return kept[-1], kept[-1].stem == f"driftd-{revision()}"
 
 
 def over_base(archive: Path) -> int:
@@ -86,7 +86,8 @@ def configuration() -> dict[str, Any]:
     return found
 
 
-def _digest() -> str:
+def revision() -> str:
+    """What is built here, by its sources: there need be no commit of them."""
     total = sha256()
     for name in (*_INPUTS, *_FOLDERS):
         where = ROOT / name
@@ -104,7 +105,7 @@ def _build(home: Path, archive: Path) -> None:
         "buildah", "build", "--isolation", "oci", "--network", "host", "--pull-never", "--layers",
         "--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro", "--build-arg", f"BUILD_BASE={_BUILD_BASE}",
         "--build-arg", f"BASE={_BASE}", "--build-arg", f"PIP_CERT={_CERTIFICATES}/ca-certificates.crt",
-        "--tag", IMAGE, str(ROOT),
+        "--build-arg", f"REVISION={revision()}", "--tag", IMAGE, str(ROOT),
     ]  # fmt: skip
     _run(command, 1800)
     half = archive.with_suffix(".half")
