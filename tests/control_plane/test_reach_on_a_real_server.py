@@ -17,6 +17,7 @@ import yaml
 
 from driftd.lab import Lab
 from tests.support.cli import Ran, driftd, write_model
+from tests.support.control_plane import lacking
 from tests.support.kube import Kube
 from tests.support.loose_kinds import loose_kind
 from tests.support.model_texts import environment
@@ -184,7 +185,7 @@ async def test_in_a_pod_the_pods_cluster_is_asked_and_not_the_model_of_its_daemo
         timeout=120,
     )
     if ran.stderr.startswith(("unshare:", "mount:")):
-        pytest.skip(f"no mount namespace of one's own here: {ran.stderr.strip()}")
+        lacking("root", f"no mount namespace of one's own here: {ran.stderr.strip()}")
     assert ran.returncode == 3, ran.stderr
     assert json.loads(ran.stdout)["source"] == "cluster (of this pod)"
     assert "source: cluster (of this pod); dialect kubernetes" in ran.stderr

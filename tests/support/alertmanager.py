@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 from aiohttp import web
 
+from tests.support.control_plane import lacking
 from tests.support.debian import program
 from tests.support.loopback import answers, free_ports, serving
 
@@ -86,10 +85,7 @@ def _at_home(binary: Path) -> list[str]:
     unshare = shutil.which("unshare")
     command = [unshare or "unshare", "--map-root-user", "--mount", "--"]
     if unshare is None or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
-        why = "prometheus-alertmanager is not installed, and without mount namespaces it runs nowhere else"
-        if "prometheus-alertmanager" in os.environ.get("DRIFTD_REQUIRE", "").split(","):
-            pytest.fail(why)
-        pytest.skip(why)
+        lacking("prometheus-alertmanager", "it is not installed, and without mount namespaces it runs nowhere else")
     script = 'mount --bind "$0" /usr/share && exec "$@"'
     return [*command, "sh", "-c", script, str(share), str(binary)]
 

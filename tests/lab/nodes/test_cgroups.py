@@ -10,6 +10,7 @@ import pytest
 
 from driftd.lab.nodes import cgroups
 from driftd.lab.nodes.cgroups import hierarchies
+from tests.support.control_plane import lacking
 
 HYBRID = """\
 tmpfs /sys/fs/cgroup tmpfs rw 0 0
@@ -38,7 +39,7 @@ def test_the_script_removes_a_subtree_only_while_no_other_lab_has_claimed_its_na
     try:
         cgroups.make(f"{name}/node-1")
     except OSError as error:
-        pytest.skip(f"no cgroup can be made here: {error}")
+        lacking("root", f"no cgroup can be made here: {error}")
     script = [sys.executable, "-I", cgroups.__file__, name, name]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
         if claimed:
