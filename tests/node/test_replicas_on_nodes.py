@@ -147,6 +147,35 @@ async def renewed(two: HostedReplicas, holder: Body) -> bool:
     return bool(lease_writes(two, holder))
 
 
+async def test_a_leader_told_to_end_during_a_write_finishes_it_and_hands_over(two: HostedReplicas) -> None:
+    leader, standby = await two.both()
+    known = {row.seq for row in (await two.evidence()).rows}
+    repair = Held()
+    two.proxy.rule(write_of("PUT", OPENED), before=repair)
+    await two.kube.merge("NetworkPolicy", *OPENED, OPEN)
+    await asyncio.wait_for(repair.here.wait(), 30)
+    await two.kube.delete("Pod", NAMESPACE, name_of(leader))
+    await two.until("SIGTERM has come", lambda: ending(two, leader), 30.0)
+    assert not lease_writes(two, standby), "the lease is kept for as long as a write is under way"
+    repair.released.set()
+    released = datetime.now(UTC)
+    await two.led_by(standby, 60.0)
+    handed = (lease_writes(two, standby)[0].received - released).total_seconds()
+    print(f"\nhanded over {handed:.1f} s after the last write was let go")
+    assert handed < RENEW_SECONDS, "the lease was given back: nobody waited until it had run out"
+    await two.both(without=[leader])
+    found = await two.sound()
+    (repaired,) = two.writes()
+    assert (repaired.verb, repaired.key.namespace, repaired.key.name) == ("update", *OPENED), "finished, not repeated"
+    new = "".join(row.payload for row in found.rows if row.seq not in known)
+    assert "settled after a restart" not in new, "who sent it heard the answer and recorded it"
+
+
+async def ending(two: HostedReplicas, pod: Body) -> bool:
+    """Whether the daemon of this pod has been told to end."""
+    return '"event":"stopping"' in (await two.lab.pods.logs(NAMESPACE, name_of(pod))).replace(" ", "")
+
+
 async def test_a_frozen_leader_is_refused_what_it_sent_when_the_other_has_a_newer_model(two: HostedReplicas) -> None:
     leader, standby = await two.both()
     before = await epoch(two)
