@@ -194,6 +194,10 @@ class Machine:
         self._said = ()
         self._storms = Storms(self._windows)
 
+    def route(self, about: About) -> str:
+        """The route that a page about this takes if it begins now."""
+        return self._rules.route(about)
+
     @property
     def empty(self) -> bool:
         """Whether it knows of nothing that is not over."""

@@ -138,6 +138,10 @@ class Outbox:
         self._lives.clear()
         self._due.clear()
 
+    def holds(self, key: str, life: int) -> bool:
+        """Whether this life has been offered, and is not told to its end."""
+        return (key, life) in self._items
+
     def owes(self, key: str, life: int) -> bool:
         """Whether this destination has yet to be told something of this life."""
         item = self._items.get((key, life))

@@ -1,6 +1,7 @@
 """The pager: the machine between the store and the destinations. What happens is kept before anybody is told of it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +15,7 @@ from driftd.paging.machine import Machine
 from driftd.paging.odd import OddFindings, contained
 from driftd.paging.outbox import Outbox, Pacing
 from driftd.paging.pages import Condition, Page, PageClass, PageState, Urgency, page_of, row_of
+from driftd.paging.rules import DEFAULT_ROUTE
 from driftd.paging.step import Step
 from driftd.paging.strangers import Strangers
 from driftd.paging.windows import Instant
@@ -103,6 +105,7 @@ class Pager:
         self._strangers = Strangers(store, machine)
         self._counted: dict[tuple[PageClass, Urgency], int] = {}
         self._deliverers: dict[str, Deliverer] = {}
+        self._rerouted: set[tuple[str, str]] = set()
         self._routes = {
             route: [self._deliverer(one, pacing).outbox for one, pacing in found]
             for route, found in destinations.items()
@@ -242,6 +245,9 @@ class Pager:
                 known.append((page_of(one.page), one.deliveries))
             except msgspec.MsgspecError as error:
                 _log.error("page.unreadable", page=one.page.key, life=one.page.life, why=str(error))
+        gone = Counter(row.destination for _, rows in known for row in rows if self._unreachable(row))
+        for name, count in gone.items():
+            _log.warning("page.destination_gone", destination=name, pages=count)
         self._load([page for page, _ in known], None if self._past_unknown else seen, self._now())
         for page, deliveries in known:
             with contained(page=page.key):
@@ -269,11 +275,12 @@ class Pager:
         """Tell the end of what another replica has left behind."""
         for left in await self._strangers.look(now, self._ended.keys()):
             page, through = left.page, left.told_here or left.page.gone
-            self._settled.append(row_of(page, settled=through or not self._hearers(page)))
+            known = {one.destination: one for one in left.deliveries}
+            self._settled.append(row_of(page, settled=through or not self._hearers(page, known)))
             if left.told_here:
                 self._superseded += [msgspec.structs.replace(one, superseded=True) for one in left.deliveries]
             elif not through:
-                self._offer(page, {one.destination: one for one in left.deliveries})
+                self._offer(page, known)
 
     def _stand_down(self) -> None:
         """Somebody else leads: what was taken over is theirs now."""
@@ -320,7 +327,7 @@ class Pager:
     def _settle(self, key: str, life: int) -> PageRow | None:
         """The row of a page that is over and told to everybody; None while somebody has yet to hear of it."""
         page = self._ended.get((key, life))
-        if page is None or any(outbox.owes(key, life) for outbox in self._routes.get(page.route, ())):
+        if page is None or any(one.outbox.owes(key, life) for one in self._deliverers.values()):
             return None
         del self._ended[key, life]
         return row_of(page, settled=True)
@@ -346,12 +353,34 @@ class Pager:
         if page.over:
             del self._said[name]
 
-    def _hearers(self, page: Page) -> list[Outbox]:
-        return [one for one in self._routes.get(page.route, ()) if one.takes(page)]
+    def _hearers(self, page: Page, known: Mapping[str, DeliveryRow] | None = None) -> list[Outbox]:
+        """Whom its route names, and who has been told of it already, while the settings were others (`known`)."""
+        if not page.told:
+            return []
+        named = self._outboxes(page)
+        told = {one.destination for one in (known or {}).values() if _stands(one)}
+        outboxes = [one.outbox for one in self._deliverers.values()]
+        heard = [one for one in outboxes if one in named or one.name in told or one.holds(page.key, page.life)]
+        return [one for one in heard if one.takes(page)]
+
+    def _outboxes(self, page: Page) -> list[Outbox]:
+        """Those of its route; where the settings have no such route any more, of the one it would take today."""
+        found = self._routes.get(page.route)
+        if found is not None:
+            return found
+        route = self._machine.route(page.about)
+        if (page.route, route) not in self._rerouted:
+            self._rerouted.add((page.route, route))
+            _log.warning("page.route_gone", route=page.route, instead=route)
+        return self._routes.get(route) or self._routes.get(DEFAULT_ROUTE, [])
+
+    def _unreachable(self, row: DeliveryRow) -> bool:
+        """Whether the settings lack a destination that holds a page for open."""
+        return _stands(row) and row.destination not in self._deliverers
 
     def _offer(self, page: Page, known: Mapping[str, DeliveryRow] | None = None) -> None:
         """Hand a page to whom it is for; `known` are its deliveries of an earlier run."""
-        hearers = self._hearers(page)
+        hearers = self._hearers(page, known)
         if page.over and (hearers or known is not None):
             self._ended[page.key, page.life] = page
         for outbox in hearers:
@@ -394,6 +423,11 @@ class Pager:
 
     def _now(self) -> Instant:
         return Instant(self._clock.monotonic(), self._clock.now())
+
+
+def _stands(row: DeliveryRow) -> bool:
+    """Whether the destination was told, and not of the end."""
+    return row.revision > 0 and not row.resolved and not row.superseded
 
 
 def _about(page: Page) -> dict[str, object]:

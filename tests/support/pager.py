@@ -1,11 +1,11 @@
 """A pager on a real store with time in a test's hands; and a way to die at any step."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from driftd.paging import Condition, Destination, Machine, Pacing, Pager, Rules, Step, Windows
+from driftd.paging import DEFAULT_ROUTE, Condition, Destination, Machine, Pacing, Pager, Rules, Step, Windows
 from driftd.store import Act, DeliveryRow, PageRow, Store
 from driftd.telemetry import Metrics, Traces
 from tests.support.frail_store import QUICK, crash
@@ -57,8 +57,8 @@ class Service:
     incidents: Incidents = field(default_factory=Incidents)
     changes: list[str] = field(default_factory=list)
 
-    def destination(self) -> Scripted:
-        one = Scripted("service")
+    def destination(self, name: str = "service") -> Scripted:
+        one = Scripted(name)
         send = one.send
 
         async def mortal(step: Step, at: object) -> None:
@@ -98,6 +98,7 @@ async def begin(
     folder: Path,
     clock: HandClock,
     *destinations: Destination,
+    routes: Mapping[str, Sequence[Destination]] | None = None,
     fuse: Fuse | None = None,
     rules: Rules | None = None,
     windows: Windows | None = None,
@@ -105,13 +106,17 @@ async def begin(
     active: bool = True,
     traces: Traces | None = None,
 ) -> Run:
-    """A pager on the store in `folder`, having taken over what is there."""
+    """A pager on the store in `folder`, having taken over what is there.
+
+    `destinations` are those of the general route, `routes` the others by name.
+    """
     store = await MortalStore.open(folder / "s.db", clock, folder, QUICK)
     store.fuse = fuse or Fuse()
     run = replica(
         store,
         clock,
         *destinations,
+        routes=routes,
         rules=rules,
         windows=windows,
         conditions=conditions,
@@ -126,6 +131,7 @@ def replica(
     store: MortalStore,
     clock: HandClock,
     *destinations: Destination,
+    routes: Mapping[str, Sequence[Destination]] | None = None,
     rules: Rules | None = None,
     windows: Windows | None = None,
     conditions: Collection[Condition] = (),
@@ -141,7 +147,10 @@ def replica(
         metrics=metrics,
         traces=traces or Traces(),
         machine=Machine(windows or Windows(), rules or Rules(), lambda: "shared-eu-1"),
-        destinations={"default": [(one, EAGER) for one in destinations]},
+        destinations={
+            name: [(one, EAGER) for one in found]
+            for name, found in {DEFAULT_ROUTE: destinations, **(routes or {})}.items()
+        },
         conditions=lambda: conditions,
         active=lambda: active,
         leading=lambda: leading,
