@@ -117,7 +117,8 @@ class Inside:
             summary = f"somebody changes it back each time, {share}; `driftd history` names who claims to"
             found.append(Condition(PageClass.FIGHT, about_object(fight.ref, tenant), summary))
         for pause in self.pauses.all():
-            about = About(f"pause {pause.namespace}", "Namespace", pause.namespace, pause.namespace)
+            tenant = self.tenant_of(pause.namespace) or ""
+            about = About(f"pause {pause.namespace}", "Namespace", pause.namespace, pause.namespace, tenant)
             until = pause.until.strftime("%H:%M")
             summary = f"paused until {until} UTC by {line(pause.by, 80)}: {line(pause.reason, 120)}"
             found.append(Condition(PageClass.PAUSED, about, summary))
