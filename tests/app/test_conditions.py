@@ -20,6 +20,7 @@ from tests.support.pager import Run, begin
 from tests.support.paging import START, HandClock, Scripted
 
 ACME = SimpleNamespace(tenant="acme", plan="business")
+NOBODY = cast(Any, None)
 GOVERNED = {"acme-prod": ACME}
 
 
@@ -35,9 +36,8 @@ def inside(store: Any, clock: Clock, pauses: Any) -> Inside:
     )
     assert models.in_force.governed(Scope("acme-prod")) is ACME
     workloads = SimpleNamespace(mirror=mirror, stuck_seconds=(0.0, 0.0))
-    elector = SimpleNamespace()
-    parts = cast("list[Any]", [mirror, workloads, models, FightBreaker(), pauses, store, elector])
-    return Inside(*parts, clock, clock.monotonic())
+    seen, governs, watches = cast(Any, mirror), cast(Any, models), cast(Any, workloads)
+    return Inside(seen, watches, governs, FightBreaker(), pauses, store, NOBODY, clock, clock.monotonic())
 
 
 async def watched(folder: Path, clock: HandClock, *destinations: Scripted, acme: Scripted) -> tuple[Run, Pauses]:

@@ -1,6 +1,7 @@
 """No secret that driftd holds shows anywhere: planted all at once, used, refused and broken, and then looked for."""
 
 import asyncio
+import json
 import shutil
 import ssl
 from collections.abc import AsyncIterator
@@ -30,11 +31,14 @@ from tests.support.stage import MODELS, Stage, stage
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(240)]
 
 KEY = "r0uting-key-planted"
+ROUTE = "key-of-a-route-planted"
+ROUTE_FILE = "key-in-a-file-of-a-route-planted"
 HOOK = "hook-secret-planted"
 COLLECTOR = "collector-password-planted"
 ALERTS = "alertmanager-password-planted"
 DATABASE = "database-password-planted"
 STRANGER = "token-of-nobody-planted"
+PAGED = frozenset({KEY, ROUTE, ROUTE_FILE})
 
 
 def token_of(kubeconfig: Path) -> str:
@@ -63,11 +67,12 @@ async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
     shutil.copytree(MODELS, upstream.work / "models")
     upstream.record("first")
     (tmp_path / "hook").write_text(HOOK)
+    (tmp_path / "route").write_text(ROUTE_FILE)
     data = tmp_path / "data"
     async with (
         https_server(upstream) as git,
         Collector() as collector,
-        StandIn(tmp_path, keys=frozenset({KEY})) as pagerduty,
+        StandIn(tmp_path, keys=PAGED) as pagerduty,
     ):
         env = {
             **STEADY_LEASE,
@@ -78,6 +83,12 @@ async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
             "DRIFTD_TELEMETRY__OTLP_ENDPOINT": collector.endpoint.replace("http://", f"http://otel:{COLLECTOR}@"),
             "DRIFTD_TELEMETRY__UNEVENTFUL_PERCENT": "100",
             "DRIFTD_PAGING__PAGERDUTY_KEY": KEY,
+            "DRIFTD_PAGING__ROUTES": json.dumps(
+                [
+                    {"name": "acme", "tenants": ["acme"], "pagerduty_key": ROUTE},
+                    {"name": "initech", "tenants": ["initech"], "pagerduty_key_file": str(tmp_path / "route")},
+                ]
+            ),
             "DRIFTD_PAGING__PAGERDUTY_URL": pagerduty.url,
             "DRIFTD_PAGING__CA_FILE": str(pagerduty.ca_file),
             "DRIFTD_PAGING__ALERTMANAGER_URLS": f'["http://alerts:{ALERTS}@127.0.0.1:9"]',
@@ -89,6 +100,8 @@ async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
             secrets = {
                 "the git password": PASSWORD,
                 "the routing key": KEY,
+                "a route's key": ROUTE,
+                "a route's key in a file": ROUTE_FILE,
                 "the webhook's secret": HOOK,
                 "the collector's password": COLLECTOR,
                 "the Alertmanager's password": ALERTS,
@@ -133,10 +146,15 @@ def paged(event: dict[str, object]) -> bytes:
 async def everything_is_used_and_refused(scene: Scene) -> list[tuple[str, str | bytes]]:
     """Drift, pages, every question to the API with a good token and a bad one, a knock with the secret and without."""
     one, api = scene.stage, scene.stage.daemon.api
-    await one.kube.create(allow_all("acme-prod", "planted"))
+    for namespace in ("acme-prod", "globex-prod", "initech-prod"):
+        await one.kube.create(allow_all(namespace, "planted"))
     await one.kube.merge("NetworkPolicy", "globex-prod", "default-deny", OPEN)
     await one.canonical(60.0)
-    await one.until("somebody was paged", lambda: _true(bool(scene.pagerduty.events)), 30.0)
+
+    def used() -> set[str]:
+        return {event["routing_key"] for event in scene.pagerduty.events}
+
+    await one.until("somebody was paged with each key", lambda: _true(used() == PAGED), 60.0)
     paths = ["model", "findings", "pages", "pauses", "nothing"]
     found: list[tuple[str, str | bytes]] = []
     async with aiohttp.ClientSession() as http:
