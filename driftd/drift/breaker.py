@@ -102,8 +102,9 @@ class FightBreaker:
         return True
 
     def lost(self, ref: ObjectRef, now: float) -> None:
-        """A write of `ref` came too late: the cap on writes counts it all the same."""
-        self._state(ref, now).free = now + self._gap
+        """A write of `ref` came too late: the cap on writes counts it all the same, beside those that were done."""
+        state = self._state(ref, now)
+        state.free = max(state.free, now) + self._gap
 
     def settled(self, ref: ObjectRef, now: float) -> None:
         """`ref` was found canonical (or gone from the model): it no longer stands open."""

@@ -177,3 +177,10 @@ def test_a_write_that_came_too_late_counts_for_the_cap_and_for_no_fight() -> Non
     assert breaker.permit(POLICY, LOOSE, 9.0) == 0.5
     assert breaker.permit(POLICY, LOOSE, 9.5) == 0.0
     assert not breaker.open(POLICY)
+
+
+def test_a_write_that_came_too_late_makes_no_wait_shorter() -> None:
+    breaker = FightBreaker(writes_per_second=2.0)
+    breaker.repaired(POLICY, 0.0, writes=2)
+    breaker.lost(POLICY, 0.0)
+    assert breaker.permit(POLICY, LOOSE, 0.0) == 1.5
