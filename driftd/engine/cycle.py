@@ -11,7 +11,7 @@ import structlog
 from driftd.cluster import Answer, ClusterError
 from driftd.compile import Compiled, Mode
 from driftd.drift import Comparison, FightBreaker, LiveScope, blocked, compare, defaulted, paused, plan, twin_ref
-from driftd.engine.act import Actor, Acts
+from driftd.engine.act import Actor, Acts, goes_by_uid
 from driftd.engine.dirty import Ticket
 from driftd.engine.inforce import InForce
 from driftd.engine.meaning import Meaning
@@ -20,7 +20,7 @@ from driftd.engine.observe import Observer
 from driftd.engine.patience import Patience
 from driftd.engine.pauses import Pauses
 from driftd.engine.recording import Recording
-from driftd.engine.setbacks import Setbacks
+from driftd.engine.setbacks import CONTESTED, Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.engine.work import Work
 from driftd.engine.workloads import WorkloadDrift
@@ -154,11 +154,11 @@ class Cycle:
 
     def _extra(self, comparison: Comparison, compiled: Compiled) -> list[Finding]:
         """Findings about repairs that cannot be written; a stopped kind is one finding of the whole cluster."""
-        extra = []
+        extra, now = [], self._clock.monotonic()
         if comparison.scope == CLUSTER:
             extra = [defaulted(one.ref, one.why, compiled) for one in self._stopped.all()]
         for finding in comparison.findings:
-            why = self._setbacks.why_not(finding.ref) or self._setbacks.why_not(twin_ref(finding.ref))
+            why = self._setbacks.why_not(finding.ref, now) or self._setbacks.why_not(twin_ref(finding.ref), now)
             if why:
                 extra.append(blocked(finding, why, compiled.cluster))
         return extra
@@ -277,8 +277,7 @@ class Cycle:
                 work.again.append(1.0)
             case Result.CONFLICT:
                 work.conflicts[ref] += 1
-                self._setbacks.lose(ref, now)
-                if isinstance(write, Delete):  # what it would take away is empty: that has time
+                if is_capped(write, self._setbacks.lose(ref, now)):
                     self._breaker.lost(ref, now)
             case Result.FAILED | Result.UNKNOWN:
                 self._setbacks.fail(ref, now, answer.retry_after)
@@ -312,6 +311,14 @@ class Cycle:
 def governed_seen(comparison: Comparison) -> bool:
     """Whether all that the model governs there could be looked at, whatever else (judged, never written) could not."""
     return not comparison.to_prove and EVALUATED_NAMES.issuperset(comparison.unknown)
+
+
+def is_capped(write: Write, lost: int) -> bool:
+    """Whether a write that came too late, the last of `lost` lately, counts for the cap on writes of its object.
+
+    The first that goes by the uid is not waited for: it gets through. What a Delete would take away is empty.
+    """
+    return isinstance(write, Delete) or lost >= CONTESTED + goes_by_uid(write.ref)
 
 
 def abridged_of(planned: Plan, comparison: Comparison, live: LiveScope) -> frozenset[ObjectRef]:

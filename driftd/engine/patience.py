@@ -67,5 +67,5 @@ class Patience:
         paused = self.setbacks.paused(comparison.scope, now)  # a policy that is closed for others has no finding
         stuck.update(paused)
         again += paused.values()
-        passing = {ref for ref in stuck if ref not in self.stopped and not self.setbacks.lasts(ref)}
+        passing = {ref for ref in stuck if ref not in self.stopped and not self.setbacks.lasts(ref, now)}
         return LeftAlone(frozenset(waiting), frozenset(stuck), tuple(again), frozenset(passing))

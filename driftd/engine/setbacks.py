@@ -8,11 +8,11 @@ from driftd.values import ObjectRef, Scope, kind_name, scope_of
 
 _SURE = 2
 """Refusals of an object, while it differs, from which on they are told."""
-_CONTESTED = 2
+CONTESTED = 2
 """Writes of an object lost to others within `_LOST_SECONDS` from which on it is written whatever its version."""
 _LOST_SECONDS = 60.0
 _HOPELESS = 5
-"""Writes lost in a row from which on it is told."""
+"""Writes lost in a row from which on it is told, for as long as the object is contested."""
 
 
 @dataclass(slots=True)
@@ -27,11 +27,15 @@ class _Setback:
 class _Race:
     """Writes that came too late; `in_a_row` are those since the last one that went through."""
 
-    times: deque[float] = field(default_factory=lambda: deque(maxlen=_CONTESTED))
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=CONTESTED + 1))
     in_a_row: int = 0
 
+    def lost(self, now: float) -> int:
+        """Writes lost lately, one more than `CONTESTED` at most."""
+        return sum(now - at <= _LOST_SECONDS for at in self.times)
+
     def contested(self, now: float) -> bool:
-        return len(self.times) == _CONTESTED and now - self.times[0] <= _LOST_SECONDS
+        return self.lost(now) >= CONTESTED
 
 
 @dataclass(slots=True)
@@ -43,10 +47,10 @@ class _Place:
     races: dict[ObjectRef, _Race] = field(default_factory=dict)
     put_off: Mapping[ObjectRef, str] = field(default_factory=dict)
 
-    def is_hopeless(self, ref: ObjectRef) -> bool:
+    def is_hopeless(self, ref: ObjectRef, now: float) -> bool:
         """Whether writes of the object are lost to others one after the other."""
         race = self.races.get(ref)
-        return race is not None and race.in_a_row >= _HOPELESS
+        return race is not None and race.in_a_row >= _HOPELESS and race.contested(now)
 
 
 class Setbacks:
@@ -78,11 +82,15 @@ class Setbacks:
         setback.until = now + max(setback.pause, retry_after or 0.0)
         return setback
 
-    def lose(self, ref: ObjectRef, now: float) -> None:
-        """Somebody else wrote it first. Trap: who writes an object all the time lets no write of a version through."""
+    def lose(self, ref: ObjectRef, now: float) -> int:
+        """Somebody else wrote it first; how often lately, one more than `CONTESTED` at most.
+
+        Trap: who writes an object all the time lets no write of a version through.
+        """
         race = self._place(scope_of(ref)).races.setdefault(ref, _Race())
         race.times.append(now)
         race.in_a_row += 1
+        return race.lost(now)
 
     def contested(self, scope: Scope, now: float) -> frozenset[ObjectRef]:
         """Objects that others have written ahead of driftd again and again within a minute."""
@@ -105,7 +113,7 @@ class Setbacks:
         objects = self._known(scope).objects.items()
         return {ref: setback.until - now for ref, setback in objects if setback.until > now}
 
-    def why_not(self, ref: ObjectRef) -> str:
+    def why_not(self, ref: ObjectRef, now: float) -> str:
         """Why the object cannot be repaired, else empty.
 
         The server refuses it, others write it all the time, or it waits for another one.
@@ -114,16 +122,16 @@ class Setbacks:
         setback = place.objects.get(ref)
         if setback is not None and setback.refusals >= _SURE:
             return setback.refused
-        if place.is_hopeless(ref):
+        if place.is_hopeless(ref, now):
             return f"others keep writing it: {_HOPELESS} writes of driftd or more came too late, one after the other"
         return place.put_off.get(ref, "")
 
-    def lasts(self, ref: ObjectRef) -> bool:
+    def lasts(self, ref: ObjectRef, now: float) -> bool:
         """Whether writes of the object have failed more than once, so that what waits for it is to be told."""
         place = self._known(scope_of(ref))
         setback = place.objects.get(ref)
         failed = setback is not None and (setback.pause > self._first or setback.refusals >= _SURE)
-        return failed or place.is_hopeless(ref)
+        return failed or place.is_hopeless(ref, now)
 
     def put_off(self, scope: Scope, waiting: Mapping[ObjectRef, str], *, tries: bool = False) -> bool:
         """Take what the last plan of a scope left until somebody has seen to another object; whether that is news.
@@ -153,7 +161,8 @@ class Setbacks:
         """These objects differ there, and of these kinds nothing is known: what is neither is no setback any more.
 
         That holds whoever saw to it. Where something differs, others keep their pause: a plan may have to write what
-        does not differ itself.
+        does not differ itself. A race is over when nothing was lost for a while. Trap: who makes and deletes an object
+        all the time lets every other look find nothing there.
         """
         place = self._known(scope)
         place.put_off = {ref: why for ref, why in place.put_off.items() if not _is_settled(ref, differing, unseen)}
@@ -162,10 +171,8 @@ class Setbacks:
                 setback.refusals = 0
                 if not differing or setback.until <= now:
                     del place.objects[ref]
-            if race := place.races.get(ref):
-                race.in_a_row = 0
-                if not race.contested(now):
-                    del place.races[ref]
+            if (race := place.races.get(ref)) and not race.lost(now):
+                del place.races[ref]
         self._tidy(scope)
 
     def leave(self, scope: Scope) -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from driftd.drift import Comparison
 from driftd.engine.act import goes_by_uid
-from driftd.engine.cycle import abridged_of, governed_seen
+from driftd.engine.cycle import abridged_of, governed_seen, is_capped
 from driftd.policy.kinds import KINDS
-from driftd.values import CLUSTER, Body, ObjectRef, Scope
+from driftd.values import CLUSTER, Body, Delete, ObjectRef, Replace, Scope
 from tests.support.drift_scope import governed_of
 from tests.support.tiered_scope import TieredStore, calico, home, ref
 
@@ -45,6 +45,16 @@ def test_what_differed_when_it_was_abridged_is_read_whole_even_if_it_is_known_by
 def test_only_objects_of_which_nothing_foreign_decides_anything_are_written_whatever_their_version() -> None:
     kinds = {("networking.k8s.io", "NetworkPolicy"), ("", "ResourceQuota"), ("", "LimitRange")}
     assert {key for key in KINDS if goes_by_uid(ObjectRef(*key, "acme", "x"))} == kinds
+
+
+def test_writes_that_came_too_late_count_for_the_cap_but_for_those_before_one_that_gets_through() -> None:
+    """Seen: four clients that wrote a ServiceAccount all the time had driftd try twenty times a second."""
+    account, quota = (ObjectRef("", kind, "acme", "x") for kind in ("ServiceAccount", "ResourceQuota"))
+    capped = {
+        one: [is_capped(Replace(one, {}, "u", "1", "f", "r"), lost) for lost in (1, 2, 3)] for one in (account, quota)
+    }
+    assert capped == {account: [False, True, True], quota: [False, False, True]}
+    assert is_capped(Delete(quota, "u", "1", "f", "r"), 1)
 
 
 def test_a_kind_that_is_never_written_keeps_nobody_waiting_for_it_while_it_cannot_be_read() -> None:
