@@ -14,7 +14,7 @@ from driftd.drift.meaning import JUDGED, UNJUDGED, Difference, DifferenceKey, Ju
 from driftd.drift.paused import paused
 from driftd.drift.plan import plan
 from driftd.drift.relabelled import relabelled_others, relabelled_pods
-from driftd.drift.repair import bears_flows
+from driftd.drift.repair import bears_flows, cut_anew
 from driftd.drift.report import report
 from driftd.drift.served import Backings
 from driftd.drift.state import KindState, LiveScope
@@ -53,6 +53,7 @@ __all__ = [
     "bears_flows",
     "blocked",
     "compare",
+    "cut_anew",
     "decides_flows",
     "defaulted",
     "deletions",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from driftd.cluster import Answer, ClusterError, Writer, completed
+from driftd.drift import cut_anew
 from driftd.engine.observe import Observer
 from driftd.policy.kinds import (
     Coverage,
@@ -94,11 +95,14 @@ class Actor:
         *,
         abridged: Collection[ObjectRef],
         contested: Collection[ObjectRef],
+        tolerant: bool,
     ) -> Acts:
         """Record `opened` and the intents, durably and in one transaction, then write (D9).
 
         Of `abridged` objects the plan did not know all: what is foreign to it is read before each write. So it is of
         `contested` ones, which others keep writing: they are written whatever their version is, where that is safe.
+        Where the scope is `tolerant`, an object that the model lacks may stand for what it does, so that another one of
+        its name is judged anew.
 
         While the store is gone, what restores the canonical state goes on; the final DELETE waits, and so does
         everything planned after it.
@@ -127,10 +131,13 @@ class Actor:
                 break
             ready = _bound(write, versions)
             with trace.stage(names.WRITE, _named(ready, intent)) as stage:
-                sent, answer = await self._write(
-                    ready, epoch, abridged=write.ref in abridged, contested=write.ref in contested
+                latest = await self._latest(
+                    ready, abridged=write.ref in abridged, contested=write.ref in contested, tolerant=tolerant
                 )
-                stage.note(_answered(sent, answer))
+                if self._commit() != commit:  # the object was slow to come
+                    break
+                answer = latest if isinstance(latest, Answer) else await self._send(latest, epoch)
+                stage.note(_answered(ready if isinstance(latest, Answer) else latest.write, answer))
             self._account(acts, ready, intent, answer)
             await self._mirror(ready, answer, versions)
             if answer.result is not Result.DONE and not _is_held(ready, answer):
@@ -140,37 +147,53 @@ class Actor:
         self._leave(acts, intents[len(acts.outcomes) :])
         return acts
 
-    async def _write(self, write: Write, epoch: int, *, abridged: bool, contested: bool) -> tuple[Write, Answer]:
-        """One write as it was sent. Where the whole object is another version by now, it is refused for that.
+    async def _latest(self, write: Write, *, abridged: bool, contested: bool, tolerant: bool) -> "_Ready | Answer":
+        """A write as it is to be sent, or why it is not.
 
-        Not so a contested one, which says what has to be whatever was there: it is made anew of what there is by now.
+        Where the whole object is another version by now, it is sent as it is and refused for that. Not so a contested
+        one, which says what has to be whatever was there: it is made anew of what there is by now.
         """
-        unbound = False
-        if isinstance(write, Replace | Condemn) and (abridged or contested):
-            try:
-                whole = await self._observer.refresh(write.ref)
-            except ClusterError as error:
-                return write, Answer(Result.FAILED, message=f"not sent: {write.ref} could not be read whole: {error}")
-            if whole is not None and contested and whole.uid == write.uid:
-                write, unbound = self._renewed(write, whole), goes_by_uid(write.ref)
-            elif whole is not None and whole.resource_version == write.resource_version:
-                write = replace(write, body=completed(write.body, whole))
-        return write, await self._writer.execute(write, epoch, unbound=unbound)
+        if not (isinstance(write, Replace | Condemn) and (abridged or contested)):
+            return _Ready(write)
+        try:
+            whole = await self._observer.refresh(write.ref)
+        except ClusterError as error:
+            return Answer(Result.FAILED, message=f"not sent: {write.ref} could not be read whole: {error}")
+        if whole is None:
+            return Answer(Result.CONFLICT, message=f"not sent: {write.ref} is gone")
+        if whole.uid != write.uid and not (contested and _means_the_name(write, tolerant=tolerant)):
+            return Answer(Result.CONFLICT, message=f"not sent: {write.ref} is another object by now")
+        if contested:
+            return self._renewed(write, whole)
+        if whole.resource_version == write.resource_version:
+            return _Ready(replace(write, body=completed(write.body, whole)))
+        return _Ready(write)
 
-    def _renewed(self, write: Replace | Condemn, whole: Live) -> Replace | Condemn:
+    def _renewed(self, write: Replace | Condemn, whole: Live) -> "_Ready":
         """The same write of the version that there is now, with all that is foreign as it stands there (D3).
 
         A large object is made slim: the more there is to store, the longer the others have to come between.
         """
         kind, there = kind_of(write.ref), whole.body()
-        doomed = isinstance(write, Condemn)
         try:
-            body = kind.emptied(there) if doomed else kind.merged(there, write.body, self._coverage())
+            match write:
+                case Condemn():
+                    full = kind.emptied(there)
+                case Replace(interim=interim):
+                    wanted = cut_anew(write, there, self._coverage()) if interim else write.body
+                    full = kind.merged(there, wanted, self._coverage())
         except MalformedObject:
-            return write
+            return _Ready(write)
+        body = full
         if whole.size > _LARGE:
-            body = (slim_condemned if doomed else slim_repair)(write.ref, body)
-        return replace(write, body=body, resource_version=whole.resource_version)
+            body = (slim_condemned if isinstance(write, Condemn) else slim_repair)(write.ref, full)
+        return _Ready(
+            replace(write, body=body, uid=whole.uid, resource_version=whole.resource_version),
+            unbound=goes_by_uid(write.ref),
+        )
+
+    async def _send(self, ready: "_Ready", epoch: int) -> Answer:
+        return await self._writer.execute(ready.write, epoch, unbound=ready.unbound)
 
     def _leave(self, acts: Acts, intents: Sequence[Intent]) -> None:
         """Account for intents whose writes were not sent, because the plan ended early: none may stay open (D9)."""
@@ -239,6 +262,19 @@ def goes_by_uid(ref: ObjectRef) -> bool:
     does for no kind of a CustomResourceDefinition.
     """
     return labels_are_free(ref) and not kind_of(ref).dialect
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A write as it leaves; `unbound` names no version."""
+
+    write: Write
+    unbound: bool = False
+
+
+def _means_the_name(write: Replace | Condemn, *, tolerant: bool) -> bool:
+    """Whether a contested write holds for whatever object bears the name by now: none other may stand there."""
+    return goes_by_uid(write.ref) and (isinstance(write, Replace) or not tolerant)
 
 
 def _named(write: Write, intent: Intent) -> Attributes:

@@ -243,6 +243,7 @@ class Cycle:
                 fresh,
                 work.trace,
                 abridged=abridged_of(planned, comparison, live),
+                tolerant=governed.tenant_policies != "never",
                 contested=self._setbacks.contested(ticket.scope, self._clock.monotonic()),
             )
         self._learn(ticket, acts, work)

@@ -1,33 +1,30 @@
 """What others keep writing is written as it stands by now, and never another object than the one that was judged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
-import pytest
-from structlog.testing import capture_logs
 
 from driftd.cluster import Answer
-from driftd.engine.act import Actor
+from driftd.engine.act import Actor, Acts
 from driftd.policy.kinds import NAMESPACE_NAME, Coverage, digest_of, kind_of
-from driftd.store import StoreGone
-from driftd.telemetry import Metrics, Traces
+from driftd.telemetry import Metrics, Trace
 from driftd.values import (
     CONDEMNED,
     Body,
     Condemn,
-    Create,
-    Delete,
+    Finding,
+    Intent,
     Live,
     ObjectRef,
     Plan,
     Replace,
     Result,
-    Scope,
     Write,
+    scope_of,
 )
-from tests.support.records import SteppingClock, finding
-from tests.support.spans import InMemory
+from tests.support.records import SteppingClock
 
 HOME = ObjectRef("", "Namespace", "", "acme-prod")
 POLICY = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "hole")
@@ -35,23 +32,30 @@ POLICY = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "hole")
 
 @dataclass
 class Cluster:
-    """One object as a GET shows it, and the writes that were sent with whether they name no version."""
+    """One object as a GET shows it (None: gone), and the writes that were sent with whether they name no version.
 
-    there: Live
+    `answers` are those to come, DONE where there are no more. `news` is the commit that comes into force with a GET.
+    """
+
+    there: Live | None
     sent: list[tuple[Write, bool]] = field(default_factory=list)
-    answer: Answer = field(default_factory=lambda: Answer(Result.DONE))
+    commit: str = "a"
+    news: str = "a"
     durable: bool = True
 
-    async def refresh(self, _ref: ObjectRef) -> Live:
+    async def refresh(self, _ref: ObjectRef) -> Live | None:
+        self.commit = self.news
         return self.there
+
+    def absorb(self, live: Live) -> None:
+        self.there = live
 
     async def execute(self, write: Write, _epoch: int, *, unbound: bool) -> Answer:
         self.sent.append((write, unbound))
-        return self.answer
+        return Answer(Result.DONE)
 
-    async def begin(self, _opened: object, _intents: object) -> None: ...
-
-    def absorb(self, _live: Live) -> None: ...
+    async def begin(self, opened: Sequence[Finding], intents: Sequence[Intent]) -> None:
+        """The store's part: nothing is asked of it here."""
 
 
 def live(ref: ObjectRef, version: str, metadata: Body, **rest: Any) -> Live:
@@ -68,29 +72,30 @@ def live(ref: ObjectRef, version: str, metadata: Body, **rest: Any) -> Live:
     return Live(ref, orjson.dumps(body), digest, "u", version, terminating=False, managers=())
 
 
-def actor(cluster: Cluster) -> Actor:
+async def act(
+    cluster: Cluster, write: Write, *, abridged: bool = False, contested: bool = True, tolerant: bool = False
+) -> Acts:
     parts: Any = cluster
-    return Actor(
+    actor = Actor(
         writer=parts,
         store=parts,
         observer=parts,
         clock=SteppingClock(),
         metrics=Metrics(),
-        new_id=lambda: "intent",
+        new_id=lambda: "i",
         epoch=lambda: 4,
-        commit=lambda: "c1",
+        commit=lambda: cluster.commit,
         coverage=Coverage,
         told=lambda _write, _live: None,
     )
-
-
-class FullStore:
-    """Its database is away and its journal takes nothing more."""
-
-    durable = False
-
-    async def begin(self, _findings: object, _intents: object) -> None:
-        raise StoreGone("a record", "the journal is full")
+    return await actor.execute(
+        Plan(scope_of(write.ref), (write,)),
+        (),
+        Trace(None, "cycle", {}),
+        abridged={write.ref} if abridged else (),
+        contested={write.ref} if contested else (),
+        tolerant=tolerant,
+    )
 
 
 def put(judged: Live, **labels: str) -> Replace:
@@ -103,7 +108,7 @@ def put(judged: Live, **labels: str) -> Replace:
 async def test_a_contested_namespace_is_put_back_at_the_version_there_is_with_the_labels_of_others() -> None:
     judged = live(HOME, "1", {"labels": {"driftd.dev/tenant": "mallory", "team": "web"}})
     cluster = Cluster(live(HOME, "7", {"labels": {"driftd.dev/tenant": "eve", "team": "shop"}, "finalizers": ["a/b"]}))
-    await actor(cluster)._write(put(judged, **{"driftd.dev/tenant": "acme"}), 4, abridged=False, contested=True)
+    await act(cluster, put(judged, **{"driftd.dev/tenant": "acme"}))
     ((sent, unbound),) = cluster.sent
     assert isinstance(sent, Replace)
     assert (sent.resource_version, unbound) == ("7", False)
@@ -122,7 +127,7 @@ async def test_a_contested_hole_is_emptied_as_it_is_by_now_whatever_its_version(
     body = kind_of(POLICY).emptied(judged.body())
     body["metadata"]["annotations"] = {CONDEMNED: "4"}
     condemn = Condemn(POLICY, body, "u", "1", "f", "r")
-    await actor(cluster)._write(condemn, 4, abridged=False, contested=True)
+    await act(cluster, condemn)
     ((sent, unbound),) = cluster.sent
     assert isinstance(sent, Condemn)
     assert unbound
@@ -131,16 +136,69 @@ async def test_a_contested_hole_is_emptied_as_it_is_by_now_whatever_its_version(
     assert sent.body["metadata"]["annotations"] == {"notes": "x"}
 
 
-@pytest.mark.parametrize("contested", [False, True])
-async def test_an_object_of_another_uid_or_one_that_nobody_contests_is_written_as_it_was_judged(
-    *, contested: bool
-) -> None:
-    judged = live(HOME, "1", {"labels": {"team": "web"}})
-    there = live(HOME, "7", {"labels": {"team": "shop"}})
-    cluster = Cluster(replace(there, uid="another") if contested else there)
-    write = put(judged)
-    await actor(cluster)._write(write, 4, abridged=False, contested=contested)
+async def test_an_object_that_nobody_contests_is_written_as_it_was_judged() -> None:
+    write = put(live(HOME, "1", {"labels": {"team": "web"}}))
+    cluster = Cluster(live(HOME, "7", {"labels": {"team": "shop"}}))
+    await act(cluster, write, abridged=True, contested=False)
     assert cluster.sent == [(write, False)]
+
+
+HOLE: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+
+
+def doom(judged: Live) -> Condemn:
+    return Condemn(
+        judged.ref, kind_of(judged.ref).emptied(judged.body()), judged.uid, judged.resource_version, "f", "r"
+    )
+
+
+async def test_a_contested_object_that_was_made_anew_is_emptied_and_put_back_as_that_of_its_name() -> None:
+    """Seen: who created and deleted a hole all the time had each write name a uid that was gone."""
+    judged = live(POLICY, "1", {}, spec=HOLE)
+    cluster = Cluster(replace(live(POLICY, "7", {}, spec=HOLE), uid="anew"))
+    for write in (doom(judged), put(judged)):
+        await act(cluster, write)
+    assert [(one.uid, unbound) for one, unbound in cluster.sent if isinstance(one, Condemn | Replace)] == [
+        ("anew", True)
+    ] * 2
+
+
+async def test_another_object_of_the_name_is_judged_anew_where_it_may_stand_or_its_labels_decide_something() -> None:
+    hole, home = live(POLICY, "1", {}, spec=HOLE), live(HOME, "1", {})
+    for write, tolerant in ((doom(hole), True), (put(home), False)):
+        there = live(write.ref, "7", {}, spec=HOLE)
+        for found in (replace(there, uid="anew"), None):
+            cluster = Cluster(found)
+            acts = await act(cluster, write, tolerant=tolerant)
+            assert cluster.sent == []
+            assert [one.result for one in acts.outcomes] == [Result.CONFLICT]
+            assert "not sent" in acts.outcomes[0].message
+
+
+async def test_what_another_model_may_forbid_by_now_is_not_sent_after_a_slow_read() -> None:
+    """The looser body of the model before went out on a fresh version."""
+    for contested, abridged in ((True, False), (False, True)):
+        cluster = Cluster(live(POLICY, "1", {}, spec=HOLE), news="b")
+        acts = await act(cluster, put(live(POLICY, "1", {}, spec=HOLE)), contested=contested, abridged=abridged)
+        assert cluster.sent == []
+        assert acts.stopped_by is None, "it is no failure of the object's: the next look plans anew"
+        assert [(one.result, "not sent" in one.message) for one in acts.outcomes] == [(Result.FAILED, True)]
+
+
+async def test_a_contested_cut_takes_away_from_what_there_is_by_now() -> None:
+    """A cut selects no less than it finds: one of another version may let go of pods that are isolated now."""
+    web = {"matchLabels": {"app": "web"}}
+    judged = live(POLICY, "1", {}, spec={**HOLE, "podSelector": web})
+    cut = replace(
+        put(judged), body={**judged.body(), "spec": {**HOLE, "podSelector": web, "ingress": []}}, interim=True
+    )
+    cluster = Cluster(live(POLICY, "7", {}, spec={**HOLE, "policyTypes": ["Egress", "Ingress"]}))
+    await act(cluster, cut)
+    ((sent, unbound),) = cluster.sent
+    assert isinstance(sent, Replace)
+    spec = kind_of(POLICY).covered(sent.body, Coverage())["spec"]
+    assert (spec["podSelector"], spec["policyTypes"], spec["ingress"]) == ({}, ["Egress", "Ingress"], [])
+    assert unbound, "bound to a version it lost to those who only note something there, for half a minute"
 
 
 async def test_a_large_contested_object_is_written_without_what_is_foreign() -> None:
@@ -148,64 +206,13 @@ async def test_a_large_contested_object_is_written_without_what_is_foreign() -> 
     spec: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
     labels = {f"label-{number}": "v" * 60 for number in range(1000)}
     judged = live(POLICY, "1", {"labels": labels}, spec=spec)
-    cluster = Cluster(live(POLICY, "7", {"labels": labels, "finalizers": ["a/b"]}, spec=spec))
+    cluster = Cluster(
+        live(POLICY, "7", {"labels": labels, "annotations": {"notes": "x"}, "finalizers": ["a/b"]}, spec=spec)
+    )
     condemn = Condemn(POLICY, kind_of(POLICY).emptied(judged.body()), "u", "1", "f", "r")
     for write in (condemn, put(judged)):
-        await actor(cluster)._write(write, 4, abridged=False, contested=True)
+        await act(cluster, write)
     for sent, _ in cluster.sent:
         assert isinstance(sent, Condemn | Replace)
         assert "labels" not in sent.body["metadata"]
         assert sent.body["metadata"]["finalizers"] == ["a/b"]
-
-
-async def test_a_write_tells_from_which_version_of_the_object_to_which_it_went() -> None:
-    judged, spans = live(HOME, "1", {"labels": {"team": "web"}}), InMemory()
-    cluster = Cluster(live(HOME, "7", {"labels": {"team": "web"}}))
-    cluster.answer = Answer(Result.DONE, live(HOME, "8", {}))
-    create = Create(POLICY, {}, "f", "r")
-    for contested in ((), (HOME,)):
-        trace = Traces(spans).begin("driftd.reconcile", {})
-        trace.keep()
-        plan = Plan(Scope("acme-prod"), (put(judged), *([] if contested else [create])))
-        await actor(cluster).execute(plan, (), trace, abridged=(), contested=contested)
-    before, after = "driftd.object.resource_version.before", "driftd.object.resource_version.after"
-    told = [(one.attributes.get(before), one.attributes.get(after)) for one in spans.made if one.name == "driftd.write"]
-    assert told == [("1", "8"), (None, "8"), ("7", "8")], "a contested object is written as it stood just before"
-
-
-async def test_where_nothing_can_be_recorded_what_restores_is_written_and_the_final_delete_waits() -> None:
-    spec: Body = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
-    home, hole = live(HOME, "1", {"labels": {"team": "web"}}), live(POLICY, "1", {}, spec=spec)
-    cluster, metrics = Cluster(home), Metrics()
-    parts: Any = cluster
-    store: Any = FullStore()
-    writes = (
-        put(home, **{"driftd.dev/tenant": "acme"}),
-        Condemn(POLICY, kind_of(POLICY).emptied(hole.body()), "u", "1", "f", "r"),
-        Delete(POLICY, "u", "", "f", "r"),
-    )
-    one = Actor(
-        writer=parts,
-        store=store,
-        observer=parts,
-        clock=SteppingClock(),
-        metrics=metrics,
-        new_id=iter("12345").__next__,
-        epoch=lambda: 4,
-        commit=lambda: "dir:1",
-        coverage=Coverage,
-        told=lambda *_: None,
-    )
-    plan, trace = Plan(Scope("acme-prod"), writes), Traces().begin("driftd.reconcile", {})
-    with capture_logs() as logs:
-        acts = await one.execute(plan, [finding()], trace, abridged=(), contested=())
-    assert [type(write) for write, _ in cluster.sent] == [Replace, Condemn]
-    assert acts.waiting_for_store
-    assert (
-        metrics.registry.get_sample_value(
-            "driftd_writes_total", {"kind": "NetworkPolicy", "verb": "condemn", "result": "done"}
-        )
-        == 1
-    )
-    (said,) = [entry for entry in logs if entry["event"] == "store.not_recorded"]
-    assert len(said["writes"]) == len(cluster.sent)
