@@ -7,7 +7,7 @@ refuse a leader that has been replaced (D10).
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -34,7 +34,7 @@ from driftd.cluster.guards import FENCE_POLICY, refused_by
 from driftd.cluster.paths import collection_path, object_path
 from driftd.cluster.session import Response, Session, Timeouts
 from driftd.cluster.wire import Malformed, ObjectReader
-from driftd.policy.kinds import same_policy, slim_condemned, slim_repair
+from driftd.policy.kinds import same_policy, slim_condemned, slim_repair, taken_off
 from driftd.values import (
     CONDEMNED,
     EPOCH,
@@ -158,7 +158,8 @@ class Writer:
             )
             body = slim
             answer = await self._send(verb, path, query, body, epoch, dry_run=dry_run)
-        return self._compare(write.ref, body, answer, dry_run=dry_run)
+        end = self._compare(write.ref, body, answer, dry_run=dry_run)
+        return replace(end, message=taken_off(write.body, body)) if end.result is Result.DONE else end
 
     def _compare(self, ref: ObjectRef, sent: Body, answer: Response, *, dry_run: bool) -> Answer:
         reader = self.reader_of(ref)

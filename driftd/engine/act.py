@@ -16,6 +16,7 @@ from driftd.policy.kinds import (
     labels_are_free,
     slim_condemned,
     slim_repair,
+    taken_off,
 )
 from driftd.store import EntryRefused, Store, StoreGone
 from driftd.telemetry import Attributes, Metrics, Trace, names
@@ -187,13 +188,19 @@ class Actor:
         body = full
         if whole.size > _LARGE:
             body = (slim_condemned if isinstance(write, Condemn) else slim_repair)(write.ref, full)
+        unbound = goes_by_uid(write.ref)
+        said = f"{f'by uid {whole.uid}, read ' if unbound else ''}at version {whole.resource_version}"
         return _Ready(
             replace(write, body=body, uid=whole.uid, resource_version=whole.resource_version),
-            unbound=goes_by_uid(write.ref),
+            unbound=unbound,
+            said=", ".join(filter(None, (said, taken_off(full, body)))),
         )
 
     async def _send(self, ready: "_Ready", epoch: int) -> Answer:
-        return await self._writer.execute(ready.write, epoch, unbound=ready.unbound)
+        answer = await self._writer.execute(ready.write, epoch, unbound=ready.unbound)
+        if answer.result is not Result.DONE:
+            return answer
+        return replace(answer, message=", ".join(filter(None, (ready.said, answer.message))))
 
     def _leave(self, acts: Acts, intents: Sequence[Intent]) -> None:
         """Account for intents whose writes were not sent, because the plan ended early: none may stay open (D9)."""
@@ -266,10 +273,11 @@ def goes_by_uid(ref: ObjectRef) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A write as it leaves; `unbound` names no version."""
+    """A write as it leaves; `unbound` names no version, `said` tells how it is other than what was planned."""
 
     write: Write
     unbound: bool = False
+    said: str = ""
 
 
 def _means_the_name(write: Replace | Condemn, *, tolerant: bool) -> bool:

@@ -108,7 +108,7 @@ def put(judged: Live, **labels: str) -> Replace:
 async def test_a_contested_namespace_is_put_back_at_the_version_there_is_with_the_labels_of_others() -> None:
     judged = live(HOME, "1", {"labels": {"driftd.dev/tenant": "mallory", "team": "web"}})
     cluster = Cluster(live(HOME, "7", {"labels": {"driftd.dev/tenant": "eve", "team": "shop"}, "finalizers": ["a/b"]}))
-    await act(cluster, put(judged, **{"driftd.dev/tenant": "acme"}))
+    acts = await act(cluster, put(judged, **{"driftd.dev/tenant": "acme"}))
     ((sent, unbound),) = cluster.sent
     assert isinstance(sent, Replace)
     assert (sent.resource_version, unbound) == ("7", False)
@@ -118,6 +118,7 @@ async def test_a_contested_namespace_is_put_back_at_the_version_there_is_with_th
         NAMESPACE_NAME: "acme-prod",
     }
     assert sent.body["metadata"]["finalizers"] == ["a/b"]
+    assert [one.message for one in acts.outcomes] == ["at version 7"]
 
 
 async def test_a_contested_hole_is_emptied_as_it_is_by_now_whatever_its_version() -> None:
@@ -127,13 +128,14 @@ async def test_a_contested_hole_is_emptied_as_it_is_by_now_whatever_its_version(
     body = kind_of(POLICY).emptied(judged.body())
     body["metadata"]["annotations"] = {CONDEMNED: "4"}
     condemn = Condemn(POLICY, body, "u", "1", "f", "r")
-    await act(cluster, condemn)
+    acts = await act(cluster, condemn)
     ((sent, unbound),) = cluster.sent
     assert isinstance(sent, Condemn)
     assert unbound
     assert sent.body["spec"] == {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]}
     assert sent.body["metadata"]["finalizers"] == ["a/b"]
     assert sent.body["metadata"]["annotations"] == {"notes": "x"}
+    assert [one.message for one in acts.outcomes] == ["by uid u, read at version 7"]
 
 
 async def test_an_object_that_nobody_contests_is_written_as_it_was_judged() -> None:
@@ -157,7 +159,8 @@ async def test_a_contested_object_that_was_made_anew_is_emptied_and_put_back_as_
     judged = live(POLICY, "1", {}, spec=HOLE)
     cluster = Cluster(replace(live(POLICY, "7", {}, spec=HOLE), uid="anew"))
     for write in (doom(judged), put(judged)):
-        await act(cluster, write)
+        acts = await act(cluster, write)
+        assert [one.message for one in acts.outcomes] == ["by uid anew, read at version 7"]
     assert [(one.uid, unbound) for one, unbound in cluster.sent if isinstance(one, Condemn | Replace)] == [
         ("anew", True)
     ] * 2
@@ -211,7 +214,8 @@ async def test_a_large_contested_object_is_written_without_what_is_foreign() -> 
     )
     condemn = Condemn(POLICY, kind_of(POLICY).emptied(judged.body()), "u", "1", "f", "r")
     for write in (condemn, put(judged)):
-        await act(cluster, write)
+        acts = await act(cluster, write)
+        assert acts.outcomes[0].message == "by uid u, read at version 7, without 1000 labels, 1 annotations"
     for sent, _ in cluster.sent:
         assert isinstance(sent, Condemn | Replace)
         assert "labels" not in sent.body["metadata"]

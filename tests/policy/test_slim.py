@@ -2,7 +2,16 @@
 
 import pytest
 
-from driftd.policy.kinds import KINDS, Coverage, digest_of, kind_of, labels_are_free, slim_condemned, slim_repair
+from driftd.policy.kinds import (
+    KINDS,
+    Coverage,
+    digest_of,
+    kind_of,
+    labels_are_free,
+    slim_condemned,
+    slim_repair,
+    taken_off,
+)
 from driftd.values import CONDEMNED, EPOCH, PROVENANCE, Body, ObjectRef
 
 POLICY = ObjectRef("networking.k8s.io", "NetworkPolicy", "acme-prod", "hole")
@@ -51,6 +60,14 @@ def test_what_is_condemned_keeps_its_marks_and_finalizers_and_isolates_no_less()
         "finalizers": ["theirs.example/hold"],
     }
     assert slim["spec"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+
+
+def test_what_was_taken_off_is_counted_but_for_what_is_driftds() -> None:
+    body = full(POLICY, **OURS, more="y")
+    assert taken_off(body, slim_condemned(POLICY, body)) == "without 2 labels, 2 annotations"
+    assert taken_off(body, slim_repair(POLICY, body)) == "without 1 labels, 2 annotations"
+    marked = {**body, "metadata": {**body["metadata"], "annotations": {"notes": "x", "more": "y", EPOCH: "8"}}}
+    assert (taken_off(body, marked), taken_off({"metadata": {}}, {"metadata": {}})) == ("", "")
 
 
 def test_of_other_kinds_the_emptied_spec_stays_as_it_is() -> None:

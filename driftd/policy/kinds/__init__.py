@@ -11,7 +11,7 @@ from driftd.policy.kinds.kind import Coverage, Kind, OpenWorldError, World, dige
 from driftd.policy.kinds.network_policy import isolates_only
 from driftd.policy.kinds.registry import KINDS, VERSIONS, UngovernedKindError, digests_under, kind_of, kinds_under
 from driftd.policy.kinds.selectors import NAMESPACE_NAME
-from driftd.policy.kinds.slim import labels_are_free, slim_condemned, slim_repair
+from driftd.policy.kinds.slim import labels_are_free, slim_condemned, slim_repair, taken_off
 
 __all__ = [
     "ALIASES",
@@ -47,5 +47,6 @@ __all__ = [
     "slim_condemned",
     "slim_repair",
     "stored",
+    "taken_off",
     "written_out",
 ]

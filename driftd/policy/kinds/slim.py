@@ -52,6 +52,16 @@ def slim_condemned(ref: ObjectRef, body: Body) -> Body:
     return slim
 
 
+def taken_off(before: Body, after: Body) -> str:
+    """What of others' labels and annotations the second body of an object lacks, in words; empty for none."""
+    labels, notes = (len(_keys(before, part) - _keys(after, part)) for part in ("labels", "annotations"))
+    return f"without {labels} labels, {notes} annotations" if labels or notes else ""
+
+
 def _our_annotations(metadata: Body) -> Body:
     annotations = mapping(metadata.get("annotations"), "metadata.annotations")
     return {key: value for key, value in annotations.items() if key in _OURS}
+
+
+def _keys(body: Body, part: str) -> set[str]:
+    return {*(body["metadata"].get(part) or {})} - {*_OURS}
