@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -106,6 +107,37 @@ async def test_a_namespace_that_others_write_all_the_time_is_put_back_and_keeps_
     assert home["metadata"]["labels"]["team"] == "web"
     assert {"writer-0", "writer-1"} <= home["metadata"]["annotations"].keys()
     await calm.kube.merge("Namespace", "", NAMESPACE, {"metadata": {"labels": {"team": None}}})
+
+
+async def test_who_makes_and_deletes_a_hole_all_the_time_is_told_of_and_tried_twice_a_second_at_most(
+    calm: Scene,
+) -> None:
+    """Seen: 218 lost writes in fifteen seconds, each to a uid that was gone, and nobody was told who did it."""
+
+    async def make_and_delete() -> None:
+        while True:
+            with suppress(KubeError):
+                await calm.kube.create(allow_all("acme-stage", "hole"))
+                await calm.kube.delete("NetworkPolicy", "acme-stage", "hole")
+
+    async def told() -> bool:
+        found = (await calm.evidence()).about("hole", "acme-stage")
+        fights = [one for one in calm.daemon.events() if one.get("event") == "fight.known" and one["name"] == "hole"]
+        return bool(fights) or any(past.seen.finding.type.value == "blocked" for past in found)
+
+    begun = time.monotonic()
+    hand = asyncio.ensure_future(make_and_delete())
+    try:
+        await calm.until("somebody is told of it", told, 60.0)
+        await asyncio.sleep(5.0)
+        assert not hand.done(), "it gave up: this test proves nothing"
+        lasted = time.monotonic() - begun
+    finally:
+        hand.cancel()
+        await asyncio.gather(hand, return_exceptions=True)
+    tries = [one for one in calm.attempts() if one.key.name == "hole"]
+    assert len(tries) <= 2 * lasted + 4, "the first two count for no cap, and a Delete may follow its Condemn"
+    await calm.sound()
 
 
 async def test_a_put_without_a_version_hits_no_object_but_that_of_its_uid(calm: Scene) -> None:
