@@ -291,6 +291,9 @@ class Cycle:
     # -- concluding -----------------------------------------------------------------------------------------------
 
     async def _conclude(self, scope: Scope, comparison: Comparison, work: Work) -> CycleEnd:
+        hopeless = self._setbacks.hopeless(scope, self._clock.monotonic())
+        work.raced = frozenset(hopeless)
+        work.again += hopeless.values()
         await self._recording.conclude(comparison, work)
         self._namespaces.saw(scope, self._observer.look(scope), comparison)
         differing = {ref for one in comparison.findings for ref in (one.ref, twin_ref(one.ref))}
@@ -299,7 +302,7 @@ class Cycle:
         if comparison.unknown or comparison.to_prove:
             return CycleEnd("unknown", work.pause, seen=governed_seen(comparison))
         self._setbacks.observed(scope)
-        if comparison.findings:
+        if comparison.findings or work.raced:
             return CycleEnd("drift", work.pause)
         if work.repaired:
             return CycleEnd("repaired", work.pause)

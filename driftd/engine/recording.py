@@ -68,12 +68,15 @@ class Recording:
 
     async def conclude(self, comparison: Comparison, work: Work) -> None:
         """Write down how the cycle ended: its last look is what is open now."""
-        sift = self._sift(comparison)
+        sift = self._sift(comparison, work.raced)
         unbegun = [one for one in sift.opened if one.id not in work.opened]  # a last look that nothing followed
         with work.trace.stage(names.REPORT):
             reports = await self._reports(sift, comparison, work)
         here = {finding.id for finding in comparison.findings}
         passed = [finding for id, finding in work.opened.items() if id not in here]
+        still = {finding.id for finding in sift.still}
+        sift.still += [finding for finding in passed if finding.ref in work.raced and finding.id not in still]
+        passed = [finding for finding in passed if finding.ref not in work.raced]
         gone = {finding.id: finding for finding in (*sift.gone, *passed)}
         if sift.still:
             await self._store.confirm([finding.id for finding in sift.still], self._clock.now())
@@ -122,8 +125,8 @@ class Recording:
 
     # -- findings ---------------------------------------------------------------------------------------------------
 
-    def _sift(self, comparison: Comparison) -> Sift:
-        scope, unsure = comparison.scope, comparison.to_prove
+    def _sift(self, comparison: Comparison, raced: Collection[ObjectRef] = ()) -> Sift:
+        scope, unsure = comparison.scope, (*comparison.to_prove, *raced)
         if comparison.leaving:  # nothing else is looked at in a namespace that is being deleted: what was open stays so
             unsure = tuple(finding.ref for finding in self._findings.of(scope).values())
         return self._findings.sift(scope, comparison.findings, comparison.unknown, unsure)

@@ -96,6 +96,12 @@ class Setbacks:
         """Objects that others have written ahead of driftd again and again within a minute."""
         return frozenset(ref for ref, race in self._known(scope).races.items() if race.contested(now))
 
+    def hopeless(self, scope: Scope, now: float) -> dict[ObjectRef, float]:
+        """Objects of which five writes were lost in a row, with the seconds until that is over if no more are."""
+        place = self._known(scope)
+        races = ((ref, race) for ref, race in place.races.items() if place.is_hopeless(ref, now))
+        return {ref: race.times[-CONTESTED] + _LOST_SECONDS - now for ref, race in races}
+
     def clear(self, ref: ObjectRef) -> None:
         """A write of this object went through."""
         place = self._known(scope_of(ref))

@@ -10,7 +10,10 @@ from driftd.values import Finding, Live, ObjectRef, Outcome
 
 @dataclass(slots=True)
 class Work:
-    """Filled by the rounds of a cycle, written down at its end. `since` is the monotonic second of the oldest mark."""
+    """Filled by the rounds of a cycle, written down at its end. `since` is the monotonic second of the oldest mark.
+
+    `raced` are objects that others make, change and delete faster than driftd writes: what is open of them stays so.
+    """
 
     trace: Trace
     since: float
@@ -23,6 +26,7 @@ class Work:
     again: list[float] = field(default_factory=list)
     fights: list[ObjectRef] = field(default_factory=list)
     conflicts: Counter[ObjectRef] = field(default_factory=Counter)
+    raced: frozenset[ObjectRef] = frozenset()
 
     @property
     def pause(self) -> float | None:

@@ -137,7 +137,7 @@ async def test_who_makes_and_deletes_a_hole_all_the_time_is_told_of_and_tried_tw
         await asyncio.gather(hand, return_exceptions=True)
     tries = [one for one in calm.attempts() if one.key.name == "hole"]
     assert len(tries) <= 2 * lasted + 4, "the first two count for no cap, and a Delete may follow its Condemn"
-    await calm.sound()
+    await calm.sound(seconds=90.0)  # for a minute what is open of it stays so
 
 
 async def test_a_put_without_a_version_hits_no_object_but_that_of_its_uid(calm: Scene) -> None:

@@ -189,6 +189,8 @@ def test_a_race_in_which_nothing_was_lost_for_a_minute_is_over() -> None:
     for now in range(5):
         one.lose(QUOTA, float(now))
     assert one.why_not(QUOTA, 63.0)
+    assert one.hopeless(Scope("acme-prod"), 53.0) == {QUOTA: 10.0}
+    assert one.hopeless(Scope("acme-prod"), 63.1) == {}
     assert (one.why_not(QUOTA, 63.1), one.lasts(QUOTA, 63.1)) == ("", False)
     one.settled(Scope("acme-prod"), (), 64.1)
     one.lose(QUOTA, 65.0)
