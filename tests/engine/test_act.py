@@ -9,7 +9,7 @@ import orjson
 from driftd.cluster import Answer
 from driftd.engine.act import Actor, Acts
 from driftd.policy.kinds import NAMESPACE_NAME, Coverage, digest_of, kind_of
-from driftd.telemetry import Metrics, Trace
+from driftd.telemetry import Metrics, Traces
 from driftd.values import (
     CONDEMNED,
     Body,
@@ -91,7 +91,7 @@ async def act(
     return await actor.execute(
         Plan(scope_of(write.ref), (write,)),
         (),
-        Trace(None, "cycle", {}),
+        Traces().begin("driftd.reconcile", {}),
         abridged={write.ref} if abridged else (),
         contested={write.ref} if contested else (),
         tolerant=tolerant,
