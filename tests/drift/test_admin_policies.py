@@ -445,10 +445,12 @@ def test_no_flow_that_a_policy_opens_is_overlooked_whether_they_are_enforced_or_
 @settings(max_examples=80, deadline=None)
 @given(st.lists(admins(), min_size=1, max_size=3, unique_by=lambda one: one["metadata"]["name"]))
 def test_no_flow_that_one_of_them_opens_beside_others_is_overlooked(policies: list[Body]) -> None:
+    """What others deny counts as not denied: then the flow may be told of the one that allows its other end."""
     one, *others = policies
-    found = judged(_peopled(policies), foreign(one))
-    for enforced in (others, []):
-        expected = naive(enforced, [one])
-        assert found.direction.may_loosen or not expected.may_loosen, (found, expected)
+    here = _peopled(policies)
+    found = judged(here, foreign(one))
+    assert found.direction.may_loosen or not naive([], [one]).may_loosen, found
+    if naive(others, [one]).may_loosen:
+        assert any(judged(here, foreign(any_of_them)).direction.may_loosen for any_of_them in policies)
     if found.direction is Direction.NEUTRAL:  # what closes only what another one allows does nothing for sure
         assert naive([], [one]) is Direction.NEUTRAL

@@ -21,14 +21,16 @@ def tomorrow(before: World, after: World) -> Tomorrow:
     """Judge two worlds of one lineage by pods that could be made in either; what came or went itself is left out."""
     old, new = _common(before.snapshot, after.snapshot), _common(after.snapshot, before.snapshot)
     imagined = imagine(old, new)
-    found = delta(apply(old, Edit(put=imagined.objects)), apply(new, Edit(put=imagined.objects)))
-    loosens = _telling(found.added) or bool(found.added_surely)
-    tightens = _telling(found.removed) or bool(found.removed_surely)
-    towards = direction(loosens=loosens, tightens=tightens)
-    if not imagined.complete and not loosens:
+    edits = [Edit(put=objects) for objects in imagined.rounds]
+    found = [delta(apply(old, edit), apply(new, edit)) for edit in edits]
+    opened = [one for one in found if _telling(one.added) or one.added_surely]
+    closed = [one for one in found if _telling(one.removed) or one.removed_surely]
+    towards = direction(loosens=bool(opened), tightens=bool(closed))
+    if not imagined.complete and not opened:
         return Tomorrow(Direction.UNKNOWN, ())
-    told = (found.added or found.added_surely) if loosens else (found.removed or found.removed_surely)
-    examples = tuple(f"{one.source} -> {one.target} {one.protocol}/{one.port}" for one in told.witnesses(after.tenancy))
+    told = [one.added or one.added_surely for one in opened] or [one.removed or one.removed_surely for one in closed]
+    flows = (one for part in told[:1] for one in part.witnesses(after.tenancy))
+    examples = tuple(f"{one.source} -> {one.target} {one.protocol}/{one.port}" for one in flows)
     return Tomorrow(towards, examples)
 
 

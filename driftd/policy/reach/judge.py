@@ -68,9 +68,9 @@ def judge(
         imagined = imagine(earlier, after, bound)
         if not imagined.complete:
             home = lies_within(earlier, after)
-        if imagined.objects:
-            edit = Edit(put=imagined.objects)
-            homes = {one.namespace for one in imagined.objects if isinstance(one, Pod)}
+        for objects in filter(None, imagined.rounds):
+            edit = Edit(put=objects)
+            homes = {one.namespace for one in objects if isinstance(one, Pod)}
             places = None if among is None else among | homes
             found.append(delta(*_parts(apply(earlier, edit), apply(after, edit), places), most))
     if not all(one.complete for one in found):

@@ -125,6 +125,32 @@ def keys_of(selector: Selector) -> frozenset[str]:
             return frozenset()
 
 
+def asks_presence(selector: Selector) -> frozenset[str]:
+    """The keys of which it asks whether they are there at all: only these tell a value nobody mentions from none."""
+    match selector:
+        case Has(key):
+            return frozenset((key,))
+        case Not(inner):
+            return asks_presence(inner)
+        case And(parts) | Or(parts):
+            return frozenset().union(*(asks_presence(part) for part in parts))
+        case In() | Text() | Always() | Global():
+            return frozenset()
+
+
+def reads_texts(selector: Selector) -> bool:
+    """Whether it looks into values: then those that it mentions do not stand for all the others."""
+    match selector:
+        case Text():
+            return True
+        case Not(inner):
+            return reads_texts(inner)
+        case And(parts) | Or(parts):
+            return any(map(reads_texts, parts))
+        case Has() | In() | Always() | Global():
+            return False
+
+
 def is_little(selector: Selector) -> bool:
     """Whether it may be remembered: a tenant's may be as long as an object, and would outlive it."""
     match selector:

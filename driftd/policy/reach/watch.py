@@ -1,7 +1,7 @@
 """Who looks at whom: from a peer expression to the policies that use it, to find what tells two classes apart."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from driftd.policy.reach.addresses import Ranges
@@ -109,6 +109,10 @@ class Watch:
                 self._naming_of_anyone.append(use)
             found |= seen
         return found
+
+    def wide(self) -> Mapping[Leaf, Sequence[Use]]:
+        """Conditions that rules have asked of pods in no namespace by name, and the rules that did."""
+        return self._wide.every
 
     def _shelf_of(self, peer: Leaf) -> _Shelf:
         if not isinstance(peer, Pods) or not peer.namespace:
