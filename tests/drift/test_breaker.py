@@ -132,7 +132,7 @@ def test_loosening_drift_never_waits_longer_than_the_cap(steps: list[tuple[Direc
     for direction, pause in steps:
         now += pause
         wait = breaker.permit(POLICY, direction, now)
-        assert wait <= (0.5 if direction.may_loosen else 300.0)
+        assert wait <= (0.5 if direction.may_loosen else 300.0) + 1e-6  # what floats round
         if wait == 0.0:
             breaker.repaired(POLICY, now)
             breaker.settled(POLICY, now)
