@@ -324,7 +324,8 @@ class Machine:
         count = 0
         for other in self._cases.soon(now + _FORESIGHT):
             waits = other.page.state is PageState.WAITING and not other.page.muted and other.page.route == page.route
-            if waits and other.matters:
+            told = waits and other.matters
+            if told and any(_at(due(one, self._windows)) <= now + _FORESIGHT for one in other.timed.values()):
                 count += 1
                 if count > self._windows.storm_pages:
                     break

@@ -313,6 +313,16 @@ def test_ten_pages_a_minute_are_no_storm() -> None:
     assert sum(page.told for page in one(2)) == 10
 
 
+def test_what_is_over_and_never_told_makes_no_storm_of_one_page() -> None:
+    """Seen: right after a first install a way across tenants was told as one page at once, of the class of storms."""
+    one = storm_of(30, "tightening")
+    one.clock.pass_(0.1)
+    one.close(*(f"f{n}" for n in range(30)))
+    one.clock.pass_(0.1)
+    one.open("hole", name="hole")
+    assert [page.cls for page in one(2) if page.told] == [PageClass.CROSSING]
+
+
 def test_a_storm_becomes_as_urgent_as_its_worst_page() -> None:
     one = storm_of(30, "loosening")
     (storm,) = [page for page in one(6) if page.told]
