@@ -60,6 +60,8 @@ _FEW: Final = 8
 _MOST_SORTS: Final = 32
 """Namespaces that are told apart for one condition: existing ones, and ones to come."""
 _MOST_VARIANTS: Final = 4
+_MOST_FILLED: Final = 20_000
+"""Ways of labelling a pod that are taken in or known already: a policy of a thousand rules says the same again."""
 _MOST_ASKING: Final = 16
 """Policies that ask for a label of a namespace and whose own pods are imagined too, when it changes. Beyond them the
 pods count that there are, and those that the model names."""
@@ -197,7 +199,7 @@ def _near(spaces: "_Spaces", policies: Iterable[Policy]) -> Iterator[Pods]:
     homes = dict.fromkeys(
         name
         for policy in policies
-        for leaf in (Pods(namespace=policy.namespace), *_conditions(policy))
+        for leaf in (*([Pods(namespace=policy.namespace)] if policy.namespace else []), *_conditions(policy))
         for name in spaces.few(leaf)
     )
     snapshot = spaces.snapshot
@@ -306,6 +308,10 @@ class _Dreamer:
         self._found: dict[tuple[str, int, Labels, str, NamedPorts], None] = {}
         self._namespaces: dict[str, list[dict[str, str]]] = {}
         self._strangers: dict[Labels, str] = {}
+        self._names = _others(SOMEWHERE)
+        self._asked: dict[tuple[str, int], dict[str, set[str]]] = {}
+        self._places: dict[tuple[str, Selector], list[_Place]] = {}
+        self._filled = 0
         self._mentioned: set[str] = {leaf.namespace for leaf in near}
         for selector in (one for leaf in near for one in (leaf.labels, leaf.namespaces)):
             self._mentioned.update(*values_of(selector).values())
@@ -345,7 +351,7 @@ class _Dreamer:
         if self._left <= 0:
             self.complete = False
             return
-        for place in self._places(peer):
+        for place in self._places_of(peer):
             if not self._fill(place, peer, ports):
                 return
 
@@ -362,8 +368,12 @@ class _Dreamer:
         """Imagine pods there that the expression matches, told apart by what else is asked; whether there was room."""
         accounts = peer.accounts or dict.fromkeys(("default", *self._accounts))
         if self._accounts and not peer.accounts:
-            accounts = (*accounts, _unlike(accounts))
+            accounts = (*accounts, self._unlike(accounts))
         for labels in self._labellings(peer.labels, place):
+            self._filled += 1
+            if self._filled > _MOST_FILLED:
+                self.complete = False
+                return False
             for account, names in product(accounts, dict.fromkeys(((), ports))):
                 key = (place.name, place.variant, labels, account, names)
                 if key not in self._found:
@@ -374,19 +384,23 @@ class _Dreamer:
                     self._found[key] = None
         return True
 
-    def _places(self, peer: Pods) -> Iterator[_Place]:
-        known = self._snapshot.namespaces
-        if peer.namespace in known:
-            yield self._spaces.place(peer.namespace)
-        elif peer.namespace:
-            yield from self._invent(has_label(_NAME, peer.namespace))
-        else:
-            chosen = self._spaces.chosen(peer.namespaces)
-            few = dict.fromkeys((*chosen[:_FEW], *self._unlike_each_other(chosen)))
-            if peer.labels != ALWAYS and len(chosen) > len(few):
-                self.complete = False
-            yield from map(self._spaces.place, few)
-            yield from self._invent(peer.namespaces)
+    def _places_of(self, peer: Pods) -> list[_Place]:
+        key = (peer.namespace, peer.namespaces)
+        if key not in self._places:
+            self._places[key] = self._found_places(*key)
+        if peer.labels != ALWAYS and not peer.namespace:
+            here = sum(place.view is not None for place in self._places[key])
+            self.complete = self.complete and len(self._spaces.chosen(peer.namespaces)) == here
+        return self._places[key]
+
+    def _found_places(self, name: str, selector: Selector) -> list[_Place]:
+        if name in self._snapshot.namespaces:
+            return [self._spaces.place(name)]
+        if name:
+            return list(self._invent(has_label(_NAME, name)))
+        chosen = self._spaces.chosen(selector)
+        few = dict.fromkeys((*chosen[:_FEW], *self._unlike_each_other(chosen)))
+        return [*map(self._spaces.place, few), *self._invent(selector)]
 
     def _unlike_each_other(self, chosen: Sequence[str]) -> list[str]:
         """Of many namespaces one of each sort that the conditions tell apart."""
@@ -395,8 +409,8 @@ class _Dreamer:
         index, names = self._spaces.index(), self._spaces.names
         places = {name: position for position, name in enumerate(names)}
         sorts = [reduce(or_, (1 << places[name] for name in chosen))]
-        for peer in self._near:
-            wanted = 1 << places[peer.namespace] if peer.namespace in places else index.match(peer.namespaces)
+        for name, selector in dict.fromkeys((peer.namespace, peer.namespaces) for peer in self._near):
+            wanted = 1 << places[name] if name in places else index.match(selector)
             sorts = [part for one in sorts for part in (one & wanted, one & ~wanted) if part]
             if len(sorts) > _MOST_SORTS:
                 self.complete = False
@@ -405,6 +419,9 @@ class _Dreamer:
 
     def _invent(self, selector: Selector) -> Iterator[_Place]:
         """Namespaces that do not exist yet and that the selector matches, told apart by what else is asked of them."""
+        if self._untried <= 0:
+            self.complete = False
+            return
         own = values_of(selector)
         names = sorted((own.pop(_NAME, set()) | self._named) - self._snapshot.namespaces.keys())
         for key in own:
@@ -439,16 +456,14 @@ class _Dreamer:
         """A name that no namespace has, no condition mentions, and none that is imagined with other labels."""
         wanted = labels_of(labels)
         if wanted not in self._strangers:
-            taken = self._mentioned.union(self._strangers.values())
-            names = (f"{SOMEWHERE}-{number}" if number else SOMEWHERE for number in count())
             self._strangers[wanted] = next(
-                name for name in names if name not in taken and name not in self._snapshot.namespaces
+                name for name in self._names if name not in self._mentioned and name not in self._snapshot.namespaces
             )
         return self._strangers[wanted]
 
     def _unlike(self, values: Collection[str]) -> str:
         """A value that nobody mentions."""
-        return _unlike(self._mentioned.union(values))
+        return next(value for value in _others(_OTHER) if value not in values and value not in self._mentioned)
 
     def _of_namespaces(self) -> dict[str, set[str]]:
         """What conditions ask of namespaces' labels, and policies of no namespace of those whose pods they select."""
@@ -475,7 +490,7 @@ class _Dreamer:
 
     def _labellings(self, selector: Selector, place: _Place) -> Iterator[tuple[tuple[str, str], ...]]:
         """Label sets that the selector matches, told apart by what else is looked at there."""
-        own, context = values_of(selector), self._context(place)
+        own, context = values_of(selector), dict(self._context(place))
         for key in own:
             own[key] |= context.pop(key, set())
             own[key].add(self._unlike(own[key]))
@@ -506,6 +521,12 @@ class _Dreamer:
 
     def _context(self, place: _Place) -> dict[str, set[str]]:
         """What is asked of the labels of pods there, but for those that Calico gives them."""
+        found = self._asked.get((place.name, place.variant))
+        if found is None:
+            found = self._asked[place.name, place.variant] = self._asked_in(place)
+        return found
+
+    def _asked_in(self, place: _Place) -> dict[str, set[str]]:
         policies = list(place.view.policies.values()) if place.view else []
         policies += [policy for policy in self._snapshot.cluster.policies.values() if place.selected_by(policy)]
         asked = [leaf for policy in policies for leaf in _conditions(policy)]
@@ -513,10 +534,9 @@ class _Dreamer:
         return {key: values for key, values in found.items() if not key.startswith(_NOT_THEIRS)}
 
 
-def _unlike(values: Collection[str]) -> str:
-    """A value that is none of these."""
-    candidates = (f"{_OTHER}-{number}" if number else _OTHER for number in count())
-    return next(value for value in candidates if value not in values)
+def _others(word: str) -> Iterator[str]:
+    """A word, and as many like it as are asked for."""
+    return (f"{word}-{number}" if number else word for number in count())
 
 
 def _options(values: Mapping[str, set[str]], selector: Selector = ALWAYS, *, but: str = "") -> _Options:
