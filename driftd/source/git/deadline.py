@@ -33,9 +33,9 @@ class Deadline:
         self._timer.cancel()
 
     @property
-    def remaining(self) -> float:
-        """Seconds left, at least a moment: a timeout of 0 would mean "do not wait at all"."""
-        return max(0.05, self._end - time.monotonic())
+    def patience(self) -> float:
+        """Seconds that one wait may take by itself: a second more than are left, so that it is the end that ends it."""
+        return max(0.0, self._end - time.monotonic()) + 1.0
 
     def breaking(self, action: Callable[[], None]) -> None:
         """Have `action` done at the end, or now if it has come; it may come from another thread."""

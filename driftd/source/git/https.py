@@ -56,7 +56,7 @@ class HttpsClient(AbstractHttpGitClient):
         target = "/" + url.split("://", 1)[-1].split("/", 1)[-1]
         sent = {**(headers or {}), "User-Agent": "git/driftd", "Connection": "close", **self._authorization}
         connection = http.client.HTTPSConnection(
-            address.host, address.port, timeout=min(WAIT_SECONDS, self._deadline.remaining), context=self._context
+            address.host, address.port, timeout=min(WAIT_SECONDS, self._deadline.patience), context=self._context
         )
         self._deadline.breaking(lambda: _hang_up(connection.sock))
         try:
