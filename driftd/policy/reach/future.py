@@ -319,10 +319,7 @@ class _Dreamer:
         self._named = self._told.pop(_NAME, set()) | {leaf.namespace for leaf in near if leaf.namespace}
         self._named -= self._snapshot.namespaces.keys()
         self._accounts = sorted({account for leaf in near for account in leaf.accounts})
-        # What lies between the values that a condition mentions, and who wears an account's labels, is not imagined.
-        self.complete = not any(
-            leaf.account_labels != ALWAYS or reads_texts(leaf.labels) or reads_texts(leaf.namespaces) for leaf in near
-        )
+        self.complete = True
 
     def rounds(self) -> Iterator[tuple[Body | Pod, ...]]:
         """The objects, as often as there are variants of one namespace: only one of those can be there at a time."""
@@ -348,6 +345,8 @@ class _Dreamer:
 
     def dream(self, peer: Pods, ports: NamedPorts) -> None:
         """Imagine pods that the expression matches, in each kind of namespace in which it may find them."""
+        if peer.account_labels != ALWAYS or reads_texts(peer.labels) or reads_texts(peer.namespaces):
+            self.complete = False  # who wears an account's labels, and what is between values, is not imagined
         if self._left <= 0:
             self.complete = False
             return
