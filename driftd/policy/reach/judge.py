@@ -7,9 +7,10 @@ from driftd.policy.reach.delta import Delta, delta, direction
 from driftd.policy.reach.dialects import Dialect
 from driftd.policy.reach.edits import apply
 from driftd.policy.reach.flows import Flows, Tenancy
-from driftd.policy.reach.future import imagine, lies_within, opens_nothing
+from driftd.policy.reach.future import imagine
 from driftd.policy.reach.pods import Pod
 from driftd.policy.reach.snapshot import Edit, Snapshot
+from driftd.policy.reach.steps import lies_within, opens_nothing
 from driftd.values import Direction, Witness
 
 MOST_PAIRS: Final = 10_000

@@ -17,8 +17,10 @@ from driftd.policy.reach import (
     judge,
     snapshot_of,
 )
-from driftd.policy.reach.future import _assignments, _Dreamer, _options, _Spaces, imagine
+from driftd.policy.reach.dreamer import Dreamer, _assignments, _options
+from driftd.policy.reach.future import imagine
 from driftd.policy.reach.judge import MOST_PAIRS
+from driftd.policy.reach.places import Spaces
 from driftd.policy.reach.selectors import And, Has, In, LabelIndex, Not, Or, Selector, every, values_of
 from driftd.values import Body, Direction
 from tests.support.drift_scope import ref_of
@@ -244,7 +246,7 @@ def test_ways_that_are_left_out_beforehand_are_ways_that_the_selector_does_not_m
 
 def test_of_more_ways_than_may_be_tried_some_are_and_that_is_said() -> None:
     """Seen: a second of the processor for each policy that a tenant made of fifteen sets of values."""
-    dreamer = _Dreamer(_Spaces(state()), (), 256)
+    dreamer = Dreamer(Spaces(state()), (), 256)
     wide = every(*(In(f"k{n}", ("a", "b", "c")) for n in range(15)))
     tried = [len(list(dreamer._tried(_options(values_of(wide), wide)))) for _ in range(6)]
     assert tried == [1000, 1000, 1000, 1000, 96, 0]
