@@ -99,9 +99,13 @@ async def test_a_deletion_missed_during_a_compaction_is_found_by_one_list(own_la
 
 
 async def test_while_etcd_is_away_nothing_is_believed_gone_and_writes_are_not_called_done(own_lab: Lab) -> None:
-    async with Session(Kubeconfig(str(own_lab.kubeconfig)), PACE, Timeouts(2.0, 5.0, 5.0)) as session:
-        namespace = await create_namespace(session, "etcd")
-        stored = await create(session, namespace, "x")
+    config = Kubeconfig(str(own_lab.kubeconfig))
+    async with (
+        Session(config, PACE, Timeouts(5.0, 60.0, 60.0)) as patient,
+        Session(config, PACE, Timeouts(2.0, 5.0, 5.0)) as session,
+    ):
+        namespace = await create_namespace(patient, "etcd")
+        stored = await create(patient, namespace, "x")
         mirror = Mirror(spec_digest, PACE)
         reflector = Reflector(session, mirror, NETPOL, PACE, SETTINGS)
         async with running(reflector.run()):
@@ -120,7 +124,7 @@ async def test_while_etcd_is_away_nothing_is_believed_gone_and_writes_are_not_ca
             await own_lab.etcd.start()
             await own_lab.etcd.wait_ready()
             await own_lab.apiserver.wait_ready()
-            later = await create(session, namespace, "y")
+            later = await create(patient, namespace, "y")
             assert await mirror.seen(ref_of(namespace, "y"), later["metadata"]["resourceVersion"], 60.0)
 
 
