@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
 import ssl
+from asyncio.trsock import TransportSocket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +59,13 @@ class Admin:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._tls)) as session,
             session.ws_connect(url, protocols=(protocol,), max_msg_size=0) as stream,
         ):
-            yield stream
+            connection: TransportSocket | None = stream.get_extra_info("socket")
+            try:
+                yield stream
+            finally:
+                if connection is not None:
+                    await stream.close()
+                    await _cut(connection)
 
     async def answers(self, url: str) -> bool:
         """Whether a health address says yes, soon: a stranger on that port, or a frozen part, may never answer."""
@@ -74,6 +82,16 @@ class Admin:
         if reply.code >= 300:
             raise AdminRequestError(f"{method} {url}: {reply.code} {reply.text[:500]}")
         return reply.json()
+
+
+async def _cut(connection: TransportSocket) -> None:
+    """Until it is closed: aiohttp forgets a TLS connection that still waits for the other side's farewell."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    while True:
+        if connection.fileno() == -1:
+            return
+        await asyncio.sleep(0.01)
 
 
 async def compact(etcd: Admin, port: int) -> int:
