@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-import msgspec
 import structlog
 
 from driftd.compile import Compiled, GovernedNamespace
@@ -15,10 +14,11 @@ from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
 from driftd.engine.candidate import Candidate, ReadModel, read_here
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce, ModelStatus
+from driftd.engine.last_accepted import LastAccepted, TooLargeToRemember
 from driftd.engine.orphans import NotOrphaned, Orphans
 from driftd.model import Problem, SourceFile
-from driftd.source import LastGood, Revision, Source, SourceError
-from driftd.store import Store, StoreError, StoreGone
+from driftd.source import Kept, LastGood, Revision, Source, SourceError
+from driftd.store import Store, StoreError
 from driftd.telemetry import Metrics, Trace, Traces, names
 from driftd.values import Clock
 
@@ -27,9 +27,6 @@ _SHOWN_PROBLEMS = 50
 _REMEMBERED_COMMITS = 256
 _RECALL_SECONDS = 1.0
 _RETIRED_SECONDS = 60.0  # another replica's word may have waited in its journal
-
-IN_FORCE = "model"
-"""Under this the store remembers which revision was accepted last: replicas that share a store share that."""
 
 
 class ModelLoop:
@@ -84,14 +81,20 @@ class ModelLoop:
         self._files: tuple[SourceFile, ...] | None = None
         self._entered = asyncio.Event()
         self._commits: deque[str] = deque(maxlen=_REMEMBERED_COMMITS)
+        self._last_accepted = LastAccepted(store)
+        self._past_unknown = False
+        self._entry = ModelStatus()
         self.orphans = Orphans(store)
         self.in_force: InForce | None = None
         self.status = ModelStatus()
 
     async def recover(self) -> None:
         """Put the last good model in force again, before the source is asked (D8)."""
+        await self._go_on_with(await self._last_good.load())
+
+    async def _go_on_with(self, kept: Kept) -> None:
+        """Put in force what was in force before, here or in another replica."""
         trace = self._traces.begin(names.MODEL_LOAD, {})
-        kept = await self._last_good.load()
         if kept.problem:
             _log.error("model.last_good.unusable", why=kept.problem)
         if kept.revision is None:
@@ -106,6 +109,7 @@ class ModelLoop:
             compiled = candidate.compiled
             await self._cache.keep(kept.revision.commit, compiled)
         self._files = kept.revision.files
+        self._entry = ModelStatus(kept.revision.commit, kept.revision.commit, quarantined=kept.quarantined)
         self._traces.of_cluster(compiled.cluster)
         trace.keep()
         left: Mapping[str, GovernedNamespace] = {}
@@ -162,6 +166,8 @@ class ModelLoop:
             await asyncio.sleep(_RECALL_SECONDS)
             if self.orphans.unknown:
                 await self.recall_orphans()
+            elif self._past_unknown:
+                await self._look_back()
             elif self._store.durable and self._clock.monotonic() >= looked + _RETIRED_SECONDS:
                 looked = self._clock.monotonic()
                 await self._forget_retired()
@@ -177,6 +183,13 @@ class ModelLoop:
                 found |= self.in_force.orphaned
                 self._hold_orphans(orphans(None, self.in_force.compiled, found))
         self.poke()  # a model may be held for it
+
+    async def _look_back(self) -> None:
+        """Consider the held model again once the store can tell what was in force before this replica was there."""
+        with contextlib.suppress(StoreError):
+            await self._last_accepted.recall()
+            self._past_unknown = False
+            self.poke()
 
     async def _is_past(self, commit: str) -> bool:
         if commit in self._commits:
@@ -238,6 +251,7 @@ class ModelLoop:
     async def _consider(self) -> None:
         trace, before = self._traces.begin(names.MODEL_LOAD, {}), self.status
         await self._approvals.look()
+        unknown = "" if self.in_force else await self._take_over()
         try:
             revision = await self._source.read()
         except SourceError as error:
@@ -246,11 +260,42 @@ class ModelLoop:
             self._hold(error.commit or "(unreadable)", str(error), approvable=error.approvable)
         else:
             if self.in_force is not None and revision.commit == self.in_force.commit:
-                self._settle(ModelStatus(commit=revision.commit, newest=revision.commit))
+                self._settle(self._entry)
                 return
-            await self._decide(await self._judged(revision, self._files), trace)
+            if unknown:
+                self._hold(revision.commit, unknown)
+            else:
+                await self._decide(await self._judged(revision, await self._files_before(revision.commit)), trace)
         trace.note({names.REVISION: self.status.newest})
         trace.end("held" if self.status.held else "accepted", eventful=self.status != before)
+
+    async def _take_over(self) -> str:
+        """Put in force what others accepted last, where nothing is in force here; why that is unknown, or empty."""
+        try:
+            kept = await self._last_accepted.recall()
+        except StoreError as error:
+            self._past_unknown = True
+            _log.error("store.past_unknown", why=str(error))
+            return f"which model was in force before cannot be read: {error}"
+        self._past_unknown = False
+        await self._go_on_with(kept)
+        if self.in_force is not None and kept.revision is not None:
+            with contextlib.suppress(OSError):  # the store has it
+                await self._last_good.keep(kept.revision, kept.quarantined)
+            _log.info("model.taken_over", commit=kept.revision.commit, quarantined=kept.quarantined)
+        return ""
+
+    async def _files_before(self, commit: str) -> tuple[SourceFile, ...] | None:
+        """What broken tenants go back to: what others have in force of this very commit, or else what is here.
+
+        A replica that has slept knows older versions of theirs, and would take them back to those.
+        """
+        try:
+            kept = await self._last_accepted.recall() if await self._last_accepted.is_(commit) else Kept(None)
+        except StoreError as error:
+            _log.error("store.past_unknown", why=str(error))
+            return self._files
+        return self._files if kept.revision is None else kept.revision.files
 
     async def _judged(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> Candidate:
         return await self._read_model(revision, last_good, self._clock.now().date())
@@ -299,7 +344,7 @@ class ModelLoop:
         if self.in_force is not None:
             return False
         try:
-            return await self._store.recall(IN_FORCE) == _named(commit)
+            return await self._last_accepted.is_(commit)
         except StoreError as error:
             _log.error("store.past_unknown", why=str(error))
             return False
@@ -325,18 +370,20 @@ class ModelLoop:
         left = {name: one for name, one in left.items() if name not in retired}
         after = InForce(candidate.compiled, revision.commit, left, rolled_out=known, trace=trace.id)
         changes = self.orphans.changes(carried, left, retired & after.compiled.governed.keys())
+        quarantined = tuple(candidate.admitted.quarantined)
         try:
-            await self._record(before, after, changes, tuple(candidate.admitted.quarantined))
-            await self._last_good.keep(revision)
-        except (StoreGone, OSError) as error:
+            values = await self._last_accepted.values(revision, quarantined)
+            await self._record(before, after, {**changes, **values}, quarantined)
+            await self._last_good.keep(revision, quarantined)
+        except (StoreError, OSError, TooLargeToRemember) as error:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
             return
         await self._approvals.spend()
         await self._cache.keep(revision.commit, after.compiled)
         self._files = revision.files
+        self._entry = ModelStatus(revision.commit, revision.commit, "", problems, quarantined)
         await self._enter(after)
-        quarantined = tuple(candidate.admitted.quarantined)
-        self._settle(ModelStatus(revision.commit, revision.commit, "", problems, quarantined))
+        self._settle(self._entry)
         _log.info(
             "model.accepted",
             commit=revision.commit,
@@ -349,7 +396,7 @@ class ModelLoop:
     async def _record(
         self, before: InForce | None, after: InForce, changes: Mapping[str, str | None], quarantined: tuple[str, ...]
     ) -> None:
-        await self._store.remember_all({**changes, IN_FORCE: _named(after.commit)})
+        await self._store.remember_all(changes)
         detail = {
             "before": before.commit if before else "",
             "namespaces": str(len(after.compiled.governed)),
@@ -371,19 +418,20 @@ class ModelLoop:
         self._entered.set()
         self._metrics.model_accepted.set(self._clock.now().timestamp())
         if not self.status.commit:
-            self.status = ModelStatus(after.commit, after.commit)
+            self._settle(self._entry)
         self._accepted(before, after)
 
     def _hold(self, newest: str, why: str, problems: tuple[Problem, ...] = (), *, approvable: bool = False) -> None:
         commit = self.in_force.commit if self.in_force else ""
         known = self.status.held == why and self.status.newest == newest
-        self._settle(ModelStatus(commit, newest, why, problems, approvable=approvable))
+        self._settle(ModelStatus(commit, newest, why, problems, self._entry.quarantined, approvable))
         if not known:
             _log.error("model.held", newest=newest, in_force=commit, why=why)
 
     def _settle(self, status: ModelStatus) -> None:
         self.status = status
         self._metrics.model_held.set(1 if status.held else 0)
+        self._metrics.model_quarantined.set(len(status.quarantined))
         for severity in ("error", "warning"):
             count = sum(problem.severity == severity for problem in status.problems)
             self._metrics.model_problems.labels(severity).set(count)
@@ -394,11 +442,6 @@ class ModelLoop:
             (_log.error if problem.is_error else _log.warning)("model.problem", problem=str(problem))
         if len(problems) > _SHOWN_PROBLEMS:
             _log.error("model.problems.more", count=len(problems) - _SHOWN_PROBLEMS)
-
-
-def _named(commit: str) -> str:
-    """A revision's name as the store keeps it."""
-    return msgspec.json.encode(commit).decode()
 
 
 def _first(problems: tuple[Problem, ...]) -> str:

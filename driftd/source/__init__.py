@@ -2,7 +2,7 @@
 
 from driftd.source.directory import DirectorySource
 from driftd.source.errors import LinkLeavesTree, SourceError, SourceTooLarge, SourceUnreadable, SourceUnsettled
-from driftd.source.last_good import Kept, LastGood
+from driftd.source.last_good import Kept, LastGood, packed, unpacked
 from driftd.source.revision import Limits, Revision, Source, content_name
 
 __all__ = [
@@ -18,4 +18,6 @@ __all__ = [
     "SourceUnreadable",
     "SourceUnsettled",
     "content_name",
+    "packed",
+    "unpacked",
 ]

@@ -69,6 +69,9 @@ class Metrics:
             "driftd_model_problems", "Problems of the newest model.", ["severity"], registry=one
         )
         self.model_held = Gauge("driftd_model_held", "1 while a newer model is held back.", registry=one)
+        self.model_quarantined = Gauge(
+            "driftd_model_quarantined", "Tenants that are kept at their last good version.", registry=one
+        )
         self.paused = Gauge("driftd_paused_namespaces", "Namespaces whose repairs somebody has paused.", registry=one)
         self.leading = Gauge("driftd_leading", "1 while this replica leads.", registry=one)
         self.epoch = Gauge("driftd_epoch", "Leadership epoch of this replica's newest term.", registry=one)
