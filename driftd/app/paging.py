@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from driftd.app.evidence import LostEvidence
 from driftd.app.rollouts import Rollouts
-from driftd.app.sight import away, blind_kinds, crowded, missing_workloads, stuck_judge, unheld_orphans
+from driftd.app.sight import away, blind_kinds, crowded, kept_back, missing_workloads, stuck_judge, unheld_orphans
 from driftd.app.system import SystemClock
 from driftd.app.workloads import LiveWorkloads
 from driftd.cluster import ClusterError, Elector, Mirror
@@ -109,6 +109,7 @@ class Inside:
         status = self.models.status
         if status.held:
             found.append(Condition(PageClass.HELD, _MODEL, f"{line(status.newest, 80)}: {line(status.held)}"))
+        found.extend(kept_back(status.quarantined))
         for fight in self.breaker.fights(self.clock.monotonic()):
             model = self.models.in_force
             tenant = model.tenant_of(scope_of(fight.ref)) if model else ""

@@ -1,4 +1,4 @@
-"""What driftd cannot see, record, or come to a judgement about, as conditions that wake somebody."""
+"""What driftd cannot see, record, put in force, or come to a judgement about, as conditions that wake somebody."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
@@ -66,6 +66,14 @@ def stuck_judge(differences: float, workloads: float) -> Iterator[Condition]:
                 f"{what} has not been judged for {STUCK_SECONDS:g} s: directions stay unknown, which ranks as loosening"
             )
             yield Condition(PageClass.BLIND, _JUDGE, summary, what)
+
+
+def kept_back(tenants: Iterable[str]) -> Iterator[Condition]:
+    """One for each tenant whose newest files are not in force; a tenant is one page, on the tenant's route."""
+    for tenant in tenants:
+        about = About(f"quarantine {tenant}", "Tenant", tenant, tenant=tenant)
+        summary = "its files are broken and stay at their last good version, if there is one: `driftd lint` says why"
+        yield Condition(PageClass.HELD, about, summary)
 
 
 def away(state: StoreState) -> Iterator[Condition]:

@@ -11,6 +11,7 @@ import pytest
 from driftd.app.paging import Inside
 from driftd.drift import FightBreaker
 from driftd.engine import Pauses
+from driftd.engine.inforce import ModelStatus
 from driftd.paging import PageClass, Route, Rules
 from driftd.store import Store, StoreMode, StoreState
 from driftd.telemetry import Metrics
@@ -24,11 +25,11 @@ NOBODY = cast(Any, None)
 GOVERNED = {"acme-prod": ACME}
 
 
-def inside(store: Any, clock: Clock, pauses: Any) -> Inside:
+def inside(store: Any, clock: Clock, pauses: Any, status: ModelStatus | None = None) -> Inside:
     """A daemon that sees everything, and governs one namespace."""
     mirror = SimpleNamespace(states=dict, abridged=tuple, left_out=tuple, beyond=())
     models = SimpleNamespace(
-        status=SimpleNamespace(held=""),
+        status=status or ModelStatus(),
         orphans=SimpleNamespace(unknown="", unusable=()),
         in_force=SimpleNamespace(
             governed=lambda scope: GOVERNED.get(scope.namespace), compiled=SimpleNamespace(governed=GOVERNED)
@@ -69,6 +70,40 @@ async def test_a_pause_is_a_warning_for_its_tenants_people_until_it_ends(tmp_pat
     await run.pass_(60)
     assert (acme.said, general.said) == (["trigger"], ["trigger", "resolve"]), "the shorter one is over"
     await pauses.end("acme-prod", "alice")
+    await run.pass_(0)
+    await run.pass_(60)
+    assert acme.said == ["trigger", "resolve"]
+    await run.store.close()
+
+
+async def test_a_tenant_that_is_kept_back_is_a_warning_for_its_people_until_its_file_is_mended(tmp_path: Path) -> None:
+    clock, general, acme = HandClock(), Scripted("general"), Scripted("acme")
+    run, pauses = await watched(tmp_path, clock, general, acme=acme)
+
+    def says(*quarantined: str, held: str = "") -> None:
+        status = ModelStatus("abc", "def", held, quarantined=quarantined)
+        run.pager._conditions = inside(run.store, clock, pauses, status).conditions
+
+    says("acme")
+    await run.pass_(0)
+    await run.pass_(1)
+    says()
+    await run.pass_(0)
+    await run.pass_(3)
+    assert acme.said == [], "a blip"
+    says("acme", "globex")
+    await run.pass_(0)
+    await run.pass_(2)
+    ((action, page),) = acme.accepted
+    assert (action, page.cls, page.urgency.value) == ("trigger", PageClass.HELD, "warning")
+    assert (str(page.about), page.about.tenant) == ("Tenant acme", "acme")
+    assert "last good version" in page.reasons[0].summary
+    assert general.said == ["trigger"], "of the other tenant"
+    says("acme", held="plans.yaml is broken")
+    await run.pass_(2)
+    await run.pass_(60)
+    assert (acme.said, general.said) == (["trigger"], ["trigger", "trigger", "resolve"])
+    says(held="plans.yaml is broken")
     await run.pass_(0)
     await run.pass_(60)
     assert acme.said == ["trigger", "resolve"]
