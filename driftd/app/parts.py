@@ -136,6 +136,7 @@ class Parts:
             findings=self._findings,
             namespaces=self.namespaces,
             pauses=self.pauses,
+            stopped=self._stopped,
             observer=self._observer,
             breaker=self._breaker,
             in_force=lambda: self.models.in_force,

@@ -13,6 +13,7 @@ from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.observe import Observer
 from driftd.engine.open_findings import OpenFindings
 from driftd.engine.pauses import Pauses
+from driftd.engine.stopped import StoppedKinds
 from driftd.store import Store, StoreError, StoreGone, StoreState
 from driftd.telemetry import Metrics
 from driftd.values import CONDEMNED, Clock, Intent, Live, ObjectRef, Outcome, Result, Seen, scope_of
@@ -55,6 +56,7 @@ class Leadership:
         findings: OpenFindings,
         namespaces: KnownNamespaces,
         pauses: Pauses,
+        stopped: StoppedKinds,
         observer: Observer,
         breaker: FightBreaker,
         in_force: Callable[[], InForce | None],
@@ -78,6 +80,7 @@ class Leadership:
         self._findings = findings
         self._namespaces = namespaces
         self._pauses = pauses
+        self._stopped = stopped
         self._observer = observer
         self._breaker = breaker
         self._in_force = in_force
@@ -93,11 +96,13 @@ class Leadership:
             await self._work(term)
         finally:
             self._store.epoch = 0
+            self._stand_down()
 
     async def _work(self, term: Term) -> None:
         epoch = term.epoch
         self._loop.begin()
         self._metrics.epoch.set(epoch)
+        self._stopped.show()
         self._store.expect(term.chain_head)
         await self._note(
             "leadership.taken", {"epoch": str(epoch), "commit_before": term.commit, "chain_before": term.chain_head}
@@ -121,6 +126,14 @@ class Leadership:
                 group.create_task(self._relearn(), name="defaults")
         finally:
             self._metrics.leading.set(0)
+
+    def _stand_down(self) -> None:
+        """Take back what only a leader says: beside the next one's, a sum over all replicas would count it twice."""
+        self._findings.forget()
+        self._pauses.hide()
+        self._stopped.hide()
+        for gauge in (self._metrics.fights, self._metrics.fight_open, self._metrics.queue):
+            gauge.set(0)
 
     async def _catch_up(self, commit: str) -> None:
         """Write nothing while the former leader's model may still be on its way to this replica (D10).

@@ -44,6 +44,10 @@ class OpenFindings:
         self._count()
         return added
 
+    def forget(self) -> None:
+        """The term is over: what is open now is the next leader's to say."""
+        self.load(())
+
     def of(self, scope: Scope) -> Mapping[str, Finding]:
         return self._by_scope.get(scope, {})
 

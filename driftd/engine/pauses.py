@@ -172,6 +172,7 @@ class Pauses:
             remembered = await self._store.recall_all(KEY)
         except StoreError as error:
             _log.error("store.past_unknown", why=str(error))
+            self._count()
             return
         self._held.clear()
         for key, value in remembered.items():
@@ -179,6 +180,11 @@ class Pauses:
                 self._hold(msgspec.json.decode(value, type=Pause))
             except msgspec.MsgspecError as error:
                 _log.error("pause.unreadable", namespace=key.removeprefix(KEY), why=str(error))
+        self._count()
+
+    def hide(self) -> None:
+        """The term is over: which pauses hold now is the next leader's to say."""
+        self._metrics.paused.set(0)
 
     async def run(self) -> None:
         """End each pause when its time is over, for ever."""
@@ -217,13 +223,16 @@ class Pauses:
         )
         if self._held.get(pause.namespace, (None,))[0] is pause:
             del self._held[pause.namespace]
-        self._metrics.paused.set(len(self._held))
+        self._count()
         _log.info("pause.ended", namespace=pause.namespace, by=by)
         self._changed(pause.namespace)
 
     def _hold(self, pause: Pause) -> None:
         seconds = remaining(pause, self._clock.now()).total_seconds()
         self._held[pause.namespace] = pause, self._clock.monotonic() + seconds
+        self._count()
+
+    def _count(self) -> None:
         self._metrics.paused.set(len(self._held))
 
     def _is_over(self, pause: Pause, end: float) -> bool:

@@ -38,6 +38,15 @@ class StoppedKinds:
         """All of them, oldest first."""
         return tuple(self._kinds.values())
 
+    def show(self) -> None:
+        """A term begins: what this replica knows of is told again."""
+        for one in self._kinds.values():
+            self._metrics.kind_stopped.labels(one.ref.kind).set(1)
+
+    def hide(self) -> None:
+        """The term is over: what is written now is the next leader's to say."""
+        self._metrics.kind_stopped.clear()
+
     def stop(self, ref: ObjectRef, why: str) -> None:
         """What came back of this object was more than was sent."""
         kind = (ref.group, ref.kind)

@@ -21,6 +21,7 @@ from driftd.engine.namespaces import KnownNamespaces
 from driftd.engine.open_findings import OpenFindings
 from driftd.engine.pauses import KEY as PAUSED
 from driftd.engine.pauses import Pauses
+from driftd.engine.stopped import StoppedKinds
 from driftd.store import Store, StoreGone
 from driftd.store.errors import StoreUnreadable
 from driftd.telemetry import Metrics
@@ -65,7 +66,8 @@ class Replica:
     """A leader over a store; the cluster holds nothing."""
 
     def __init__(self, store: Store, clock: SteppingClock) -> None:
-        metrics = Metrics()
+        metrics = self.metrics = Metrics()
+        self.stopped = StoppedKinds(metrics, lambda _why: None)
         self.store, self.loop, self.findings, self.namespaces = store, Loop(), OpenFindings(metrics), KnownNamespaces()
         self.joined: list[set[str]] = []
         self.pauses = Pauses(store=store, clock=clock, metrics=metrics, changed=lambda _namespace: None)
@@ -85,6 +87,7 @@ class Replica:
             findings=self.findings,
             namespaces=self.namespaces,
             pauses=self.pauses,
+            stopped=self.stopped,
             observer=cast(Any, SimpleNamespace(refresh=absent)),
             breaker=FightBreaker(),
             in_force=lambda: None,
@@ -244,4 +247,53 @@ async def test_what_was_cut_off_is_looked_at_side_by_side_a_few_at_a_time_and_wh
     assert most == 8
     term.cancel()
     await asyncio.gather(term, return_exceptions=True)
+    await store.close()
+
+
+def said_by_leaders_only(metrics: Metrics) -> dict[str, float]:
+    gauges = (
+        metrics.leading,
+        metrics.findings,
+        metrics.tenant_findings,
+        metrics.fights,
+        metrics.fight_open,
+        metrics.paused,
+        metrics.kind_stopped,
+        metrics.queue,
+    )
+    samples = [sample for gauge in gauges for family in gauge.collect() for sample in family.samples]
+    return {sample.name: sample.value for sample in samples if sample.value}
+
+
+async def test_a_term_that_is_over_leaves_nothing_said_that_only_a_leader_knows(tmp_path: Path) -> None:
+    """Seen: the finding of a replica that lost the lease fired DriftdIsolationOpen until its pod was restarted."""
+    clock = SteppingClock()
+    await past(tmp_path, clock)
+    said = {
+        "driftd_leading": 1.0,
+        "driftd_findings_open": 1.0,
+        "driftd_tenant_findings_open": 1.0,
+        "driftd_paused_namespaces": 1.0,
+        "driftd_kind_stopped": 1.0,
+    }
+    async with leading(tmp_path, clock, away=False) as (replica, _):
+        await knows_it_all(replica)
+        replica.stopped.stop(ObjectRef("", "ResourceQuota", "acme-prod", "quota"), "it adds spec.new")
+        await until(lambda: said_by_leaders_only(replica.metrics) == said)
+        for gauge in (replica.metrics.fights, replica.metrics.fight_open, replica.metrics.queue):
+            gauge.set(1)
+    assert said_by_leaders_only(replica.metrics) == {}
+
+
+async def test_a_replica_that_leads_again_says_what_it_still_knows(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    store, _ = await open_frail(tmp_path, clock)
+    replica = Replica(store, clock)
+    replica.stopped.stop(ObjectRef("", "ResourceQuota", "acme-prod", "quota"), "it adds spec.new")
+    for epoch in (EPOCH, EPOCH + 1):
+        term = asyncio.create_task(replica.leadership.lead(Term(epoch, "", "")))
+        await until(lambda: said_by_leaders_only(replica.metrics).keys() == {"driftd_leading", "driftd_kind_stopped"})
+        term.cancel()
+        await asyncio.gather(term, return_exceptions=True)
+        assert said_by_leaders_only(replica.metrics) == {}
     await store.close()
