@@ -9,7 +9,7 @@ import structlog
 
 from driftd.paging.destination import Destination, NotAccepted, Refused
 from driftd.paging.outbox import Outbox
-from driftd.paging.step import Step
+from driftd.paging.step import Action, Step
 from driftd.paging.wording import trace_of
 from driftd.store import DeliveryRow
 from driftd.telemetry import Attributes, Metrics, Traces, names
@@ -45,6 +45,8 @@ class Deliverer:
         self._traces = traces
         self._poked = asyncio.Event()
         self._refresh_due = 0.0
+        for action in Action:  # a counter that begins with its first event hides it from increase()
+            metrics.deliveries.labels(destination.name, action.value, "refused")
 
     def poke(self) -> None:
         """There is something new to tell."""

@@ -40,6 +40,23 @@ async def test_a_page_is_told_and_its_end_too(tmp_path: Path) -> None:
     await run.store.close()
 
 
+async def test_a_refusal_is_counted_from_zero_and_leaves_nothing_to_tell(tmp_path: Path) -> None:
+    one = Scripted()
+    one.refusing()
+    run = await begin(tmp_path, HandClock(), one)
+
+    def refused() -> float | None:
+        labels = {"destination": one.name, "action": "trigger", "result": "refused"}
+        return run.metrics.registry.get_sample_value("driftd_page_deliveries_total", labels)
+
+    assert refused() == 0
+    await run.store.begin([drift()], [])
+    await run.pass_(1)
+    assert refused() == 1
+    assert run.metrics.registry.get_sample_value("driftd_outbox_depth", {"destination": one.name}) == 0
+    await run.store.close()
+
+
 async def test_whoever_is_told_is_a_late_part_of_the_cycle_that_found_it_and_the_log_names_its_trace(
     tmp_path: Path,
 ) -> None:
