@@ -46,22 +46,12 @@ def _labels(page: Page, cluster: str, urgency: Urgency) -> Mapping[str, str]:
 
 def _annotations(page: Page, cluster: str, leads: Mapping[str, str]) -> Mapping[str, str]:
     details = details_of(page, cluster)
-    return {"summary": summary_of(page, cluster), **{key: details[key] for key in _TOLD if key in details}, **leads}
+    told = {key: value for key, value in details.items() if key not in _LABELS}
+    return {"summary": summary_of(page, cluster), **told, **leads}
 
 
-_TOLD = (
-    "state",
-    "opened",
-    "finding",
-    "what",
-    "direction",
-    "effect",
-    "witness",
-    "model",
-    "claimed_by",
-    "history",
-    "runbook",
-)
+_LABELS = frozenset({"cluster", "class", "tenant", "namespace"})
+"""Details that stand among the labels, the class as the alert's name."""
 
 
 def _stamp(moment: datetime) -> str:

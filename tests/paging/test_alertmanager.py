@@ -30,7 +30,16 @@ from tests.support.alertmanager import alertmanager
 def page(urgency: Urgency = Urgency.CRITICAL) -> Page:
     about = About("object x", "NetworkPolicy", "default-deny", "acme-prod", "acme")
     now = datetime.now(UTC)
-    reason = Reason("f1", PageClass.CROSSING, "modified", "differs from the model", judged=True, opened=now)
+    reason = Reason(
+        "f1",
+        PageClass.CROSSING,
+        "modified",
+        "differs from the model",
+        judged=True,
+        opened=now,
+        trace="ab" * 16,
+        times=3,
+    )
     state, cls = PageState.OPEN, PageClass.CROSSING
     return Page("driftd:shared-eu-1:abc", 7, about, "default", state, cls, urgency, now, reasons=(reason,), revision=1)
 
@@ -54,6 +63,8 @@ async def test_a_real_alertmanager_is_told_of_a_page_its_escalation_and_its_end(
         assert alert["labels"]["tenant"] == "acme"
         assert alert["generatorURL"] == "https://docs.example/runbooks/crossing.md"
         assert alert["annotations"]["history"].startswith("driftd history --namespace acme-prod")
+        told = {key: alert["annotations"][key] for key in ("trace_id", "object", "times")}
+        assert told == {"trace_id": "ab" * 16, "object": "NetworkPolicy acme-prod/default-deny", "times": "3"}
         worse = replace(warned, urgency=Urgency.CRITICAL, revision=2)
         await one.send(Step(worse, Action.TRIGGER, Urgency.WARNING), now())
         await real.until_told(("resolved", "DriftdCrossing", "warning"), ("firing", "DriftdCrossing", "critical"))

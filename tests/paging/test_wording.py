@@ -116,6 +116,35 @@ def test_the_trace_of_the_cycle_goes_with_the_page() -> None:
     assert resolve_of(one)["event_action"] == Action.RESOLVE
 
 
+def annotations_of(one: Page) -> dict[str, str]:
+    annotations: dict[str, str] = alert_of(one, "c", Links(), START, Urgency.CRITICAL, over=False)["annotations"]
+    return annotations
+
+
+def test_both_ways_of_telling_name_the_object_its_trace_and_how_often_it_was() -> None:
+    reason = replace(reason_of(drift(), START, "ab" * 16), times=3)
+    one = replace(page(), reasons=(reason,))
+    for told in (annotations_of(one), trigger_of(one, "c", Links())["payload"]["custom_details"]):
+        assert told["trace_id"] == "ab" * 16
+        assert told["object"] == "NetworkPolicy acme-prod/default-deny"
+        assert told["times"] == "3"
+
+
+def test_both_ways_of_telling_a_storm_say_how_many_pages_it_is_and_which() -> None:
+    samples = ("NetworkPolicy acme-prod/p0 (crossing)", "NetworkPolicy acme-prod/p1 (crossing)")
+    one = replace(page(), cls=PageClass.STORM, members=40, standing=7, samples=samples)
+    for told in (annotations_of(one), trigger_of(one, "c", Links())["payload"]["custom_details"]):
+        assert (told["pages"], told["not_over"], told["among_them"]) == ("40", "7", "; ".join(samples))
+
+
+def test_an_alert_is_the_same_alert_whatever_its_trace_and_count_say() -> None:
+    reason = reason_of(drift(), START, "ab" * 16)
+    first, second = (replace(page(), reasons=(replace(reason, trace=trace, times=n),)) for n, trace in enumerate("ab"))
+    one, other = (alert_of(found, "c", Links(), START, Urgency.CRITICAL, over=False) for found in (first, second))
+    assert one["labels"] == other["labels"]
+    assert one["annotations"] != other["annotations"]
+
+
 def test_a_page_about_pods_nobody_has_says_that_it_concerns_none_now() -> None:
     witness = Witness("globex-prod/any pod role=x", "acme-prod/db", "TCP", "5432")
     one = page(witness=witness, neutral_now=True)
