@@ -33,7 +33,7 @@ from driftd.cluster import (
 from driftd.compile import CompileError, compile_model
 from driftd.model import load
 from driftd.policy.kinds import ALIASES, KINDS
-from driftd.settings import Settings
+from driftd.settings import PagingSettings, RouteSettings, Settings
 from driftd.source import SourceError
 from driftd.store import ReadOnly, StoreError, address_of, shown
 
@@ -215,16 +215,32 @@ async def _database(settings: Settings) -> Check:
 
 def _paging(settings: Settings) -> Check:
     paging = settings.paging
-    ways = [f"Alertmanager at {len(paging.alertmanager_urls)} addresses"] if paging.alertmanager_urls else []
-    file = paging.pagerduty_key_file
-    if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
-        return Check("paging", State.MISSING, f"the key file {file} cannot be read", "mount the Secret there")
-    if file is not None or paging.pagerduty_key.get_secret_value():
-        ways.insert(0, "a PagerDuty key")
+    keyrings: tuple[PagingSettings | RouteSettings, ...] = (paging, *paging.routes)
+    files = dict.fromkeys(one.pagerduty_key_file for one in keyrings if one.pagerduty_key_file)
+    closed = [str(file) for file in files if not (file.is_file() and os.access(file, os.R_OK))]
+    if closed:
+        what = "the key file" if len(closed) == 1 else "the key files"
+        return Check("paging", State.MISSING, f"{what} {', '.join(closed)} cannot be read", "mount the Secret there")
+    ways = ["a PagerDuty key"] if _has_key(paging) else []
+    ways += [f"Alertmanager at {len(paging.alertmanager_urls)} addresses"] if paging.alertmanager_urls else []
+    keyed = ", ".join(route.name for route in paging.routes if _has_key(route))
+    keyless = ", ".join(route.name for route in paging.routes if not _has_key(route))
     if ways:
-        return Check("paging", State.OK, " and ".join(ways))
+        seen = [" and ".join(ways)]
+        seen += [f"a key of its own for {keyed}"] if keyed else []
+        seen += [f"no key for {keyless}, whose pages take the general way"] if keyless else []
+        return Check("paging", State.OK, "; ".join(seen))
+    nobody = "pages are recorded, and nobody is woken"
+    seen_here = f"no destination: {nobody}"
+    if keyed:
+        rest = f"for all others ({keyless} among them)" if keyless else "for all others"
+        seen_here = f"a PagerDuty key for {keyed}; no destination {rest} and for driftd itself: {nobody}"
     remedy = "set DRIFTD_PAGING__PAGERDUTY_KEY_FILE or DRIFTD_PAGING__ALERTMANAGER_URLS"
-    return Check("paging", State.MISSING, "no destination: pages are recorded, and nobody is woken", remedy)
+    return Check("paging", State.MISSING, seen_here, remedy)
+
+
+def _has_key(one: PagingSettings | RouteSettings) -> bool:
+    return one.pagerduty_key_file is not None or bool(one.pagerduty_key.get_secret_value())
 
 
 async def _connections(settings: Settings) -> list[Check]:
