@@ -94,7 +94,7 @@ class Metrics:
         )
         self.spans = Counter(
             "driftd_spans",
-            "Spans made, sent to the collector and lost on the way; the rest waits or was dropped.",
+            "Spans made, sent to the collector, and lost: not taken there, or no room in the queue; the rest waits.",
             ["result"],
             registry=one,
         )

@@ -42,12 +42,7 @@ class OtlpRecorder:
         metrics: Metrics,
     ) -> None:
         exporter = OTLPSpanExporter(endpoint=endpoint or None, timeout=timeout_seconds)
-        self._batches = BatchSpanProcessor(
-            _Counted(exporter, metrics),
-            max_queue_size=queue,
-            max_export_batch_size=min(queue, 512),
-            schedule_delay_millis=1000,
-        )
+        self._batches = _Batches(_Counted(exporter, metrics), queue, metrics)
         self._resource = Resource.create(dict(resource))
         self._tracer = self._tracer_of(self._resource)
         self._metrics = metrics
@@ -120,16 +115,44 @@ class OtlpSpan:
         self._metrics.spans.labels("made").inc()
 
 
+class _Batches(BatchSpanProcessor):
+    """Counts what finds no room before the SDK drops it, which it tells nobody but its own log."""
+
+    def __init__(self, exporter: "_Counted", queue: int, metrics: Metrics) -> None:
+        super().__init__(
+            exporter, max_queue_size=queue, max_export_batch_size=min(queue, 512), schedule_delay_millis=1000
+        )
+        self._exporter = exporter
+        self._queue = queue
+        self._metrics = metrics
+        self._handed = 0
+        self._turn = threading.Lock()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        with self._turn:
+            room = self._handed - self._exporter.taken < self._queue
+            self._handed += room
+        if room:
+            super().on_end(span)
+        else:
+            self._metrics.spans.labels("lost").inc()
+
+
 class _Counted(SpanExporter):
-    """Counts what was sent and what was lost: a dead collector shows in the metrics, not in the log."""
+    """Counts what was sent and what was lost: a dead collector shows in the metrics, not in the log.
+
+    `taken` is how many spans have left the queue, whatever came of them; only the exporting thread changes it.
+    """
 
     def __init__(self, inner: SpanExporter, metrics: Metrics) -> None:
         self._inner = inner
         self._metrics = metrics
+        self.taken = 0
         for result in ("made", "sent", "lost"):
             metrics.spans.labels(result)  # a counter that begins with its first event hides it from increase()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.taken += len(spans)
         result = self._inner.export(spans)
         self._metrics.spans.labels("sent" if result is SpanExportResult.SUCCESS else "lost").inc(len(spans))
         return result

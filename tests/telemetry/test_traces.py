@@ -224,6 +224,21 @@ async def test_what_the_standard_variable_calls_the_cluster_counts_for_more(monk
     assert [one.resource["k8s.cluster.name"] for one in collector.spans] == ["prod"]
 
 
+async def test_spans_without_room_in_the_queue_are_counted_as_lost_and_the_others_are_sent() -> None:
+    metrics = Metrics()
+    async with Collector(slow_seconds=1.0) as collector:
+        recorder = recorder_of(collector.endpoint, metrics, queue=64)
+        traces = Traces(recorder)
+        for _ in range(500):
+            traces.begin("driftd.reconcile", {}).end("repaired", eventful=True)
+        assert value(metrics, "lost") >= 500 - 3 * 64, (
+            "of a queue's length each: under way, waiting, and taken meanwhile"
+        )
+        await recorder.close()
+    assert value(metrics, "sent") == len(collector.spans) >= 64
+    assert value(metrics, "made") == 500 == value(metrics, "sent") + value(metrics, "lost")
+
+
 @pytest.mark.parametrize("what", ["slow", "failing", "absent"])
 async def test_a_bad_collector_costs_neither_time_nor_memory_nor_the_end(what: str) -> None:
     metrics = Metrics()
