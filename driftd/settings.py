@@ -255,7 +255,10 @@ class TelemetrySettings(_Part):
     )
     timeout_seconds: Seconds = Field(5.0, description="Bound on sending one batch, and on sending the rest at the end.")
     queue_spans: int = Field(
-        4096, ge=64, le=1_000_000, description="Spans held while the collector is away; more are dropped, and counted as lost."
+        4096,
+        ge=64,
+        le=1_000_000,
+        description="Spans held while the collector is away; more are dropped, and counted as lost.",
     )
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from driftd.paging import PageClass, Windows
 from driftd.values import Direction, FindingType
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,13 @@ _SAID_BY_VALUE = {"setback.kind": ("store.quarantined", "store.restored"), "DISC
 def test_every_type_of_finding_has_its_row() -> None:
     page = (_DOCS / "operations.md").read_text()
     assert [one.value for one in FindingType if f"\n| `{one.value}` |" not in page] == []
+
+
+def test_every_class_of_page_is_told_after_the_time_that_its_row_says() -> None:
+    table = (_DOCS / "operations.md").read_text().partition("## Who is woken")[2].partition("\n\nOne object")[0]
+    rows = {name: row for row in table.splitlines() for name in re.findall("`([^`]+)`", row.split(" | ")[0])}
+    told = [cls for cls in PageClass if cls not in (PageClass.STORM, PageClass.TEST)]
+    assert [cls.value for cls in told if f"after {Windows().of(cls):g} s" not in rows[cls.value]] == []
 
 
 def test_every_event_of_the_log_above_info_has_its_row() -> None:
