@@ -1,6 +1,7 @@
 """A machine that cannot have nodes says so in words, before anything is built, and with exit code 3."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def test_packages_are_named_once_and_in_order() -> None:
     packages = packages_of(NEEDS)
     assert len(set(packages)) == len(packages)
     assert packages[0] == "containerd"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/lab.md"])
+def test_a_page_that_lists_the_packages_names_each(page: str) -> None:
+    words = set(re.findall(r"[a-z0-9-]+", (Path(__file__).parents[3] / page).read_text()))
+    assert set(packages_of(NEEDS)) <= words
 
 
 def test_without_apt_nothing_is_installed_and_the_packages_are_named(tmp_path: Path) -> None:
