@@ -15,7 +15,7 @@ import structlog
 import yarl
 from aiohttp.helpers import get_env_proxy_for_url
 
-from driftd.cluster.credentials import Credentials, TlsFiles
+from driftd.cluster.credentials import Credentials, InCluster, TlsFiles
 from driftd.cluster.errors import (
     BadAnswer,
     BodyTooLarge,
@@ -301,7 +301,9 @@ class Session:
         # .netrc says of the host would be sent as credentials where there is no token. The proxy is asked for once.
         rest.pool_manager._trust_env = False  # noqa: SLF001 (no way to say so to the library; test_session.py watches it)
         host = configuration.host.rstrip("/")
-        fresh = _Transport(rest, host, files, await asyncio.to_thread(_options, rest, host))
+        # A pod's own API server is inside: the proxy that leads out, named for pages and traces, is not the way there.
+        by_proxy = not isinstance(self.credentials, InCluster)
+        fresh = _Transport(rest, host, files, await asyncio.to_thread(_options, rest, host, by_proxy))
         self._transport = fresh
         if current is not None:
             _log.info("cluster.tls.renewed")
@@ -311,12 +313,12 @@ class Session:
         return fresh
 
 
-def _options(rest: Any, host: str) -> Mapping[str, Any]:
+def _options(rest: Any, host: str, by_proxy: bool) -> Mapping[str, Any]:  # noqa: FBT001 - for a thread, by place
     """What every request to this server says: the proxy of the kubeconfig or else of the environment, the TLS name."""
     options: dict[str, Any] = {}
     if rest.proxy:
         options["proxy"] = rest.proxy
-    else:
+    elif by_proxy:
         with contextlib.suppress(LookupError):
             options["proxy"], options["proxy_auth"] = get_env_proxy_for_url(yarl.URL(host))
     if rest.server_hostname:

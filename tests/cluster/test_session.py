@@ -26,8 +26,10 @@ from driftd.cluster import (
     Unauthorized,
     Unreachable,
 )
+from driftd.lab.authority import Authority
 from tests.support.api_server import ApiServer, answer, reset, silence, status, stream
 from tests.support.cluster import HandClock, write_kubeconfig
+from tests.support.loopback import free_ports
 
 PATH = "/api/v1/configmaps"
 
@@ -233,6 +235,20 @@ async def test_the_proxy_of_the_environment_is_taken_unless_the_server_is_exempt
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     async with Session(Kubeconfig(config), pace) as direct:
         assert (await direct.request("GET", PATH)).status == 200
+
+
+async def test_a_pod_reaches_its_own_api_server_past_the_proxy_that_leads_out(
+    pace: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    (port,) = free_ports(1)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(port))
+    (tmp_path / "token").write_text("token")
+    (tmp_path / "ca.crt").write_bytes(Authority.open(tmp_path, "authority").certificate)
+    async with Session(InCluster(tmp_path), pace) as session:
+        with pytest.raises(Unreachable, match=f"127.0.0.1:{port} "):
+            await session.request("PUT", PATH, body=b"{}")
 
 
 async def test_a_netrc_of_the_user_is_never_sent_as_credentials(
