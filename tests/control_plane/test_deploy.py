@@ -19,6 +19,8 @@ SEVERAL = (
     "--set",
     "networkPolicy.apiServer.cidrs={10.0.0.1/32},protectedNamespaces={kube-*,ingress},secretFiles={git-key}",
     "--set",
+    "env.HTTPS_PROXY=http://proxy:3128,secretSettings.OTEL_EXPORTER_OTLP_HEADERS.name=a,secretSettings.OTEL_EXPORTER_OTLP_HEADERS.key=b",
+    "--set",
     "api.certificateSecret=tls,api.from[0].podSelector.matchLabels.app=ui,tolerations[0].operator=Exists,nodeSelector.role=infra,podAnnotations.a=b,imagePullSecrets[0].name=pull",
 )
 

@@ -35,6 +35,7 @@ ROUTE = "key-of-a-route-planted"
 ROUTE_FILE = "key-in-a-file-of-a-route-planted"
 HOOK = "hook-secret-planted"
 COLLECTOR = "collector-password-planted"
+HEADER = "collector-token-planted"
 ALERTS = "alertmanager-password-planted"
 DATABASE = "database-password-planted"
 STRANGER = "token-of-nobody-planted"
@@ -82,6 +83,7 @@ async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
             "DRIFTD_WEB__HOOK_SECRET_FILE": str(tmp_path / "hook"),
             "DRIFTD_TELEMETRY__OTLP_ENDPOINT": collector.endpoint.replace("http://", f"http://otel:{COLLECTOR}@"),
             "DRIFTD_TELEMETRY__UNEVENTFUL_PERCENT": "100",
+            "OTEL_EXPORTER_OTLP_HEADERS": f"x-token={HEADER},x-not-quoted {HEADER}",
             "DRIFTD_PAGING__PAGERDUTY_KEY": KEY,
             "DRIFTD_PAGING__ROUTES": json.dumps(
                 [
@@ -104,6 +106,7 @@ async def scene(lab: Lab, tmp_path: Path) -> AsyncIterator[Scene]:
                 "a route's key in a file": ROUTE_FILE,
                 "the webhook's secret": HOOK,
                 "the collector's password": COLLECTOR,
+                "the collector's header": HEADER,
                 "the Alertmanager's password": ALERTS,
                 "the database's password": DATABASE,
                 "an unknown token": STRANGER,
@@ -133,6 +136,7 @@ async def test_no_planted_secret_shows_anywhere(scene: Scene, tmp_path: Path) ->
     assert await scene.stage.daemon.stop() == 0
     places += [(str(file), file.read_bytes()) for file in scene.data.rglob("*") if file.is_file()]
     assert scene.collector.spans
+    assert scene.collector.headers["x-token"] == HEADER
     assert scene.pagerduty.events
     assert {"driftd.sqlite", "one.log"} <= {Path(name).name for name, _ in places}
     assert scene.planted.leaks(places) == []

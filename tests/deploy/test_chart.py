@@ -282,8 +282,48 @@ def outside(*args: str) -> Body:
 def test_its_network_policy_opens_the_ports_of_what_the_values_name() -> None:
     assert sorted(port["port"] for port in outside(*NAMED)["ports"]) == [22, 443, 4318, 6432, 9093]
     assert outside("--set", "store.urlSecret.name=pg")["ports"] == [{"protocol": "TCP", "port": 5432}]
-    key = "secretSettings.DRIFTD_PAGING__PAGERDUTY_KEY"
-    assert outside("--set", f"{key}.name=a,{key}.key=b")["ports"] == [{"protocol": "TCP", "port": 443}]
+
+
+@pytest.mark.parametrize(
+    ("name", "ports"),
+    [
+        ("DRIFTD_STORE__URL", {5432}),
+        ("DRIFTD_MODEL__GIT__URL", {22, 443}),
+        ("DRIFTD_TELEMETRY__OTLP_ENDPOINT", {4318}),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", {4318}),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", {4318}),
+        ("DRIFTD_PAGING__ALERTMANAGER_URLS", {9093}),
+        ("DRIFTD_PAGING__PAGERDUTY_KEY", {443}),
+        ("DRIFTD_PAGING__ROUTES", {443}),
+        ("HTTPS_PROXY", {3128}),
+        ("HTTP_PROXY", {3128}),
+    ],
+)
+def test_its_network_policy_opens_the_usual_ports_of_an_address_in_a_secret(name: str, ports: set[int]) -> None:
+    rule = outside("--set", f"secretSettings.{name}.name=a,secretSettings.{name}.key=b")
+    assert {port["port"] for port in rule["ports"]} == ports
+    assert "to" not in rule
+
+
+@pytest.mark.parametrize(
+    ("values", "ports"),
+    [
+        ({"settings": {"store": {"url": "postgresql://pg/driftd"}}}, {5432}),
+        ({"settings": {"model": {"git": {"url": "git@host:team/model.git"}}}}, {22}),
+        ({"settings": {"model": {"git": {"url": "https://host:8443/model.git"}}}}, {8443}),
+        ({"settings": {"paging": {"routes": [{"name": "acme", "pagerduty_key_file": "/etc/driftd/acme/key"}]}}}, {443}),
+        ({"settings": {"paging": {"routes": [{"name": "acme", "pagerduty_key": "k"}]}}}, {443}),
+        ({"settings": {"paging": {"pagerduty_key_file": "/k", "pagerduty_url": "https://pager:8443"}}}, {8443}),
+        ({"env": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4328"}}, {4328}),
+        ({"env": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector/v1/traces"}}, {443}),
+        ({"env": {"HTTPS_PROXY": "http://proxy:8118", "HTTP_PROXY": "10.0.0.1:8119"}}, {8118, 8119}),
+    ],
+)
+def test_its_network_policy_opens_the_ports_of_addresses_wherever_they_are_named(values: Body, ports: set[int]) -> None:
+    given = [part for key, value in values.items() for part in ("--set-json", f"{key}={json.dumps(value)}")]
+    rule = outside(*given)
+    assert {port["port"] for port in rule["ports"]} == ports
+    assert "to" not in rule
 
 
 def test_rules_of_ones_own_take_the_place_of_those_ports() -> None:
@@ -352,6 +392,21 @@ def test_secrets_come_from_secrets() -> None:
     ]
 
 
+def test_opentelemetrys_variables_and_the_proxys_arrive_plain_or_from_a_secret() -> None:
+    """A collector's certificate and headers, and the way out, have no other name, and the doctor asks for them."""
+    headers = "secretSettings.OTEL_EXPORTER_OTLP_HEADERS"
+    text = template(
+        "--set", "env.OTEL_EXPORTER_OTLP_CERTIFICATE=/etc/driftd/collector/ca.crt,env.HTTPS_PROXY=http://proxy:3128",
+        "--set", f"env.NO_PROXY=10.0.0.0/8\\,.svc,{headers}.name=collector,{headers}.key=headers",
+    )  # fmt: skip
+    env = one(documents(text), "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
+    said = {entry["name"]: entry.get("value") or entry["valueFrom"].get("secretKeyRef") for entry in env}
+    assert said["OTEL_EXPORTER_OTLP_CERTIFICATE"] == "/etc/driftd/collector/ca.crt"
+    assert said["HTTPS_PROXY"] == "http://proxy:3128"
+    assert said["NO_PROXY"] == "10.0.0.0/8,.svc"
+    assert said["OTEL_EXPORTER_OTLP_HEADERS"] == {"name": "collector", "key": "headers"}
+
+
 def test_protected_namespaces_and_label_keys_reach_the_bounds() -> None:
     text = template(
         "--set", "protectedNamespaces={kube-*,ingress}", "--set", "namespaceLabels={driftd.dev/,zone}",
@@ -380,6 +435,9 @@ def test_protected_namespaces_and_label_keys_reach_the_bounds() -> None:
         ("model.files.a\\.txt=b", "a.txt"),
         ("settings.Audit=1", "Audit"),
         ("secretSettings.PASSWORD.name=a,secretSettings.PASSWORD.key=b", "PASSWORD"),
+        ("env.PYTHONPATH=/tmp", "PYTHONPATH"),
+        ("env.DRIFTD_LOG__LEVEL=debug", "DRIFTD_LOG__LEVEL"),
+        ("env.HTTPS_PROXY=http://me:secret@proxy:3128", "/env/HTTPS_PROXY"),
         ("namespaceLabels={a'b}", "/namespaceLabels"),
         ("admission.enabled=perhaps", "/admission/enabled"),
     ],

@@ -104,6 +104,17 @@ async def test_a_page_leads_to_its_runbook_and_its_trace(stand_in: StandIn) -> N
     await sender.close()
 
 
+async def test_a_page_leaves_by_the_proxy_of_the_environment_unless_the_destination_is_exempt(
+    stand_in: StandIn, sender: PagerDuty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(NotAccepted):
+        await sender.send(TRIGGER, START)
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    await sender.send(TRIGGER, START)
+    assert stand_in.incidents.opened == [PAGE.key]
+
+
 async def test_a_change_event_carries_its_own_timestamp(stand_in: StandIn, sender: PagerDuty) -> None:
     await sender.send(CHANGE, START)
     (event,) = stand_in.changes

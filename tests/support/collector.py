@@ -32,12 +32,13 @@ class Received:
 
 @dataclass
 class Collector:
-    """Listens on loopback. `status` is what it answers; `slow_seconds` how long it takes."""
+    """Listens on loopback. `status` is what it answers, `slow_seconds` how long it takes, `headers` what came last."""
 
     status: int = 200
     slow_seconds: float = 0.0
     spans: list[Received] = field(default_factory=list)
     requests: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     endpoint: str = ""
     _runner: web.AppRunner | None = None
 
@@ -72,6 +73,7 @@ class Collector:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.requests += 1
+        self.headers = dict(request.headers)
         body = await request.read()
         await asyncio.sleep(self.slow_seconds)
         if self.status == 200:

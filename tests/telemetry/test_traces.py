@@ -239,6 +239,19 @@ async def test_spans_without_room_in_the_queue_are_counted_as_lost_and_the_other
     assert value(metrics, "made") == 500 == value(metrics, "sent") + value(metrics, "lost")
 
 
+async def test_traces_leave_by_the_proxy_of_the_environment_and_with_its_headers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Collector() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.endpoint.removesuffix("/v1/traces"))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20token")
+        recorder = recorder_of("http://collector.invalid:4318/v1/traces", Metrics())
+        Traces(recorder).begin("driftd.model.load", {}).end("accepted", eventful=True)
+        await recorder.close()
+    assert [one.name for one in proxy.spans] == ["driftd.model.load"]
+    assert proxy.headers["Authorization"] == "Bearer token"
+
+
 @pytest.mark.parametrize("what", ["slow", "failing", "absent"])
 async def test_a_bad_collector_costs_neither_time_nor_memory_nor_the_end(what: str) -> None:
     metrics = Metrics()

@@ -87,23 +87,51 @@ system:serviceaccount:{{ .Release.Namespace }}:driftd
 {{- if or .Values.store.url .Values.store.urlSecret.name }}yes{{ end -}}
 {{- end }}
 
-{{/* TCP ports of the outside that these values name: PostgreSQL, git, PagerDuty, a collector, Alertmanagers. A JSON list. */}}
+{{/* TCP ports of the outside that these values name: PostgreSQL, git, PagerDuty, a collector, Alertmanagers, a proxy. A JSON list. */}}
 {{- define "driftd.outsidePorts" -}}
 {{- $usual := dict "postgresql" "5432" "postgresql+asyncpg" "5432" "ssh" "22" "http" "80" "https" "443" -}}
 {{- $settings := .Values.settings -}}
-{{- $urls := list .Values.store.url (dig "model" "git" "url" "" $settings) (dig "telemetry" "otlp_endpoint" "" $settings) -}}
+{{- $secret := .Values.secretSettings -}}
+{{- $urls := list .Values.store.url (dig "store" "url" "" $settings) (dig "telemetry" "otlp_endpoint" "" $settings) -}}
 {{- $urls = concat $urls (dig "paging" "alertmanager_urls" list $settings) -}}
-{{- if .Values.store.urlSecret.name -}}
-{{- $urls = append $urls "postgresql://secret" -}}
+{{- range $name := list "OTEL_EXPORTER_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" -}}
+{{- $urls = append $urls (get $.Values.env $name) -}}
 {{- end -}}
-{{- if or (dig "paging" "pagerduty_key_file" "" $settings) (hasKey .Values.secretSettings "DRIFTD_PAGING__PAGERDUTY_KEY") -}}
-{{- $urls = append $urls "https://events.pagerduty.com" -}}
+{{- with dig "model" "git" "url" "" $settings -}}
+{{- $urls = append $urls (ternary . "ssh://git" (contains "://" .)) -}}
+{{- end -}}
+{{- range $name := list "HTTP_PROXY" "HTTPS_PROXY" -}}
+{{- with get $.Values.env $name -}}
+{{- $urls = append $urls (ternary . (printf "http://%s" .) (contains "://" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- $paging := dig "paging" dict $settings -}}
+{{- $keys := list (get $paging "pagerduty_key") (get $paging "pagerduty_key_file") -}}
+{{- range $route := dig "routes" list $paging -}}
+{{- $keys = concat $keys (list (get $route "pagerduty_key") (get $route "pagerduty_key_file")) -}}
+{{- end -}}
+{{- range $name := list "DRIFTD_PAGING__PAGERDUTY_KEY" "DRIFTD_PAGING__ROUTES" -}}
+{{- $keys = append $keys (get $secret $name) -}}
+{{- end -}}
+{{- if compact $keys -}}
+{{- $urls = append $urls (get $paging "pagerduty_url" | default "https://events.pagerduty.com") -}}
 {{- end -}}
 {{- $ports := list -}}
 {{- range $url := compact $urls -}}
 {{- $parsed := urlParse $url -}}
 {{- $said := regexFind ":[0-9]+$" $parsed.host | trimPrefix ":" -}}
 {{- $ports = append $ports ($said | default (get $usual $parsed.scheme) | int) -}}
+{{- end -}}
+{{- if .Values.store.urlSecret.name -}}
+{{- $ports = append $ports 5432 -}}
+{{- end -}}
+{{- $unseen := dict "DRIFTD_STORE__URL" (list 5432) "DRIFTD_MODEL__GIT__URL" (list 22 443) "DRIFTD_TELEMETRY__OTLP_ENDPOINT" (list 4318) -}}
+{{- $unseen = merge $unseen (dict "OTEL_EXPORTER_OTLP_ENDPOINT" (list 4318) "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" (list 4318)) -}}
+{{- $unseen = merge $unseen (dict "DRIFTD_PAGING__ALERTMANAGER_URLS" (list 9093) "HTTP_PROXY" (list 3128) "HTTPS_PROXY" (list 3128)) -}}
+{{- range $name, $likely := $unseen -}}
+{{- if hasKey $secret $name -}}
+{{- $ports = concat $ports $likely -}}
+{{- end -}}
 {{- end -}}
 {{- $ports | uniq | sortAlpha | toJson -}}
 {{- end }}
