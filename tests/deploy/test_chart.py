@@ -337,8 +337,37 @@ def test_more_replicas_roll_and_get_a_disruption_budget_and_no_shared_volume() -
     assert spec["strategy"]["type"] == "RollingUpdate"
     assert one(bodies, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
     assert not [body for body in bodies if body["kind"] == "PersistentVolumeClaim"]
+    assert data_of(bodies) == {"emptyDir": {"sizeLimit": "1Gi"}}
     env = {entry["name"]: entry.get("value") for entry in spec["template"]["spec"]["containers"][0]["env"]}
     assert env["DRIFTD_STORE__URL"] == "postgresql+asyncpg://driftd@pg/driftd"
+
+
+def data_of(bodies: list[Body]) -> Body:
+    """The volume that the daemon's data lies in."""
+    volumes = one(bodies, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    (volume,) = [volume for volume in volumes if volume["name"] == "data"]
+    return {key: value for key, value in volume.items() if key != "name"}
+
+
+@pytest.mark.parametrize(
+    "database",
+    ["store.url=", "store.url=postgresql://pg/driftd", "store.urlSecret.name=pg"],
+    ids=["none", "url", "secret"],
+)
+def test_one_replica_keeps_its_volume_whichever_database_it_has(database: str) -> None:
+    """The last good model and the journal lie there; a claim of one pod bears no second one beside it."""
+    bodies = documents(template("--set", database))
+    assert data_of(bodies) == {"persistentVolumeClaim": {"claimName": "driftd"}}
+    assert one(bodies, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert one(bodies, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize(("database", "strategy"), [("", "Recreate"), ("postgresql://pg/driftd", "RollingUpdate")])
+def test_without_a_claim_the_data_goes_with_the_pod(database: str, strategy: str) -> None:
+    bodies = documents(template("--set", f"store.volume.persistent=false,store.url={database}"))
+    assert data_of(bodies) == {"emptyDir": {"sizeLimit": "1Gi"}}
+    assert not [body for body in bodies if body["kind"] == "PersistentVolumeClaim"]
+    assert one(bodies, "Deployment")["spec"]["strategy"]["type"] == strategy
 
 
 def test_replicas_are_spread_over_nodes_and_a_new_revision_does_not_count_the_pods_that_it_replaces() -> None:

@@ -87,6 +87,11 @@ system:serviceaccount:{{ .Release.Namespace }}:driftd
 {{- if or .Values.store.url .Values.store.urlSecret.name }}yes{{ end -}}
 {{- end }}
 
+{{/* Whether there is a claim: for one replica, which alone may hold it, whichever database it has. */}}
+{{- define "driftd.claim" -}}
+{{- if and .Values.store.volume.persistent (eq (int .Values.replicas) 1) }}yes{{ end -}}
+{{- end }}
+
 {{/* TCP ports of the outside that these values name: PostgreSQL, git, PagerDuty, a collector, Alertmanagers, a proxy. A JSON list. */}}
 {{- define "driftd.outsidePorts" -}}
 {{- $usual := dict "postgresql" "5432" "postgresql+asyncpg" "5432" "ssh" "22" "http" "80" "https" "443" -}}
