@@ -83,6 +83,7 @@ class ModelLoop:
         self._commits: deque[str] = deque(maxlen=_REMEMBERED_COMMITS)
         self._last_accepted = LastAccepted(store)
         self._past_unknown = False
+        self._unconfirmed = False
         self._entry = ModelStatus()
         self.orphans = Orphans(store)
         self.in_force: InForce | None = None
@@ -259,11 +260,11 @@ class ModelLoop:
                 trace.keep()
             self._hold(error.commit or "(unreadable)", str(error), approvable=error.approvable)
         else:
-            if self.in_force is not None and revision.commit == self.in_force.commit:
-                self._settle(self._entry)
-                return
             if unknown:
                 self._hold(revision.commit, unknown)
+            elif await self._is_in_force(revision):
+                self._settle(self._entry)
+                return
             else:
                 await self._decide(await self._judged(revision, await self._files_before(revision.commit)), trace)
         trace.note({names.REVISION: self.status.newest})
@@ -280,10 +281,26 @@ class ModelLoop:
         self._past_unknown = False
         await self._go_on_with(kept)
         if self.in_force is not None and kept.revision is not None:
+            self._unconfirmed = True
             with contextlib.suppress(OSError):  # the store has it
                 await self._last_good.keep(kept.revision, kept.quarantined)
             _log.info("model.taken_over", commit=kept.revision.commit, quarantined=kept.quarantined)
         return ""
+
+    async def _is_in_force(self, revision: Revision) -> bool:
+        """Whether there is nothing to decide.
+
+        What was taken over from the store must be what the source has under that name, but for tenants who are kept
+        back: whoever can write to the store need not be one who may sign a commit.
+        """
+        if self.in_force is None or revision.commit != self.in_force.commit:
+            return False
+        if self._unconfirmed and revision.files != self._files:
+            admitted = (await self._judged(revision, self._files)).admitted
+            if admitted.held or admitted.files != self._files:
+                return False
+        self._unconfirmed = False
+        return True
 
     async def _files_before(self, commit: str) -> tuple[SourceFile, ...] | None:
         """What broken tenants go back to: what others have in force of this very commit, or else what is here.
@@ -380,7 +397,7 @@ class ModelLoop:
             return
         await self._approvals.spend()
         await self._cache.keep(revision.commit, after.compiled)
-        self._files = revision.files
+        self._files, self._unconfirmed = revision.files, False
         self._entry = ModelStatus(revision.commit, revision.commit, "", problems, quarantined)
         await self._enter(after)
         self._settle(self._entry)

@@ -20,6 +20,7 @@ from driftd.engine import (
     NotHeld,
     NotOrphaned,
 )
+from driftd.engine.last_accepted import LastAccepted
 from driftd.source import LastGood, Revision, SourceError, SourceUnreadable, content_name
 from driftd.source.git import CommitNotSigned, HistoryRewritten
 from driftd.store import Store, StoreUnreadable
@@ -256,6 +257,28 @@ async def test_a_replica_without_a_data_folder_goes_on_from_what_the_others_had_
     assert emptied.governed() == one.governed()
     assert await without.offer(BASE, MANY) == ""
     assert without.orphaned() == ["acme-prod"]
+
+
+async def test_what_the_store_gave_is_put_right_by_what_the_source_has_under_the_same_name(
+    tmp_path: Path, store: Store
+) -> None:
+    """Whoever can write to the store need not be one who may sign a commit."""
+    one, new, odd = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "new", "odd"))
+    await one.offer(BASE, ACME, GLOBEX)
+    good = saying(one, "acme-prod")
+    record = await LastAccepted(store).recall()
+    assert record.revision is not None
+    forged = files({**BASE, "acme.yaml": environment("acme-prod", "acme", port=6666), **GLOBEX})
+    await store.remember_all(await LastAccepted(store).values(replace(record.revision, files=forged), ()))
+    odd.source.texts = None
+    await odd.loop.consider()
+    assert saying(odd, "acme-prod") != good
+    for scene in (new, odd):
+        assert await scene.offer(BASE, ACME, GLOBEX) == ""
+        assert saying(scene, "acme-prod") == good
+    kept = await LastAccepted(store).recall()
+    assert kept.revision is not None
+    assert set(kept.revision.files) == set(files({**BASE, **ACME, **GLOBEX}))
 
 
 async def test_a_replica_that_slept_keeps_a_broken_tenant_at_what_the_others_keep_it_at(
