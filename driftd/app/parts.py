@@ -211,6 +211,7 @@ class Parts:
             pending=lambda before, after: pending(before, after, self.mirror),
             prepare=self._prepare,
             accepted=self._accepted,
+            signed=settings.model.git.allowed_signers_file is not None,
         )
 
     def _commit(self) -> str:

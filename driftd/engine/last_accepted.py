@@ -10,6 +10,7 @@ import binascii
 import zlib
 
 import msgspec
+import structlog
 
 from driftd.source import Kept, Revision, packed, unpacked
 from driftd.store import Store
@@ -19,19 +20,12 @@ IN_FORCE = "model"
 LAST_GOOD = "last-good"
 """Under this its files, as far as they are in force, with those that quarantined tenants are kept at."""
 
-_MOST_BYTES = 32 * 1024 * 1024
+_MOST_BYTES = 4 * 1024 * 1024
+"""As text: each replica writes it in one turn of a database that they share. Models are tens of kilobytes."""
+_MOST_INFLATED = 80 * 1024 * 1024
+"""More than a source may bring (`Limits.total_bytes`)."""
 _WHERE = "in the store"
-
-
-class TooLargeToRemember(ValueError):
-    """A model whose files, packed, are more than the store is given."""
-
-    def __init__(self, packed_bytes: int) -> None:
-        mebibytes = 1024 * 1024
-        super().__init__(
-            f"its files are {packed_bytes / mebibytes:.1f} MiB when they are packed, and the store keeps at most "
-            f"{_MOST_BYTES // mebibytes}: take what is no model out of its folder"
-        )
+_log = structlog.get_logger()
 
 
 class LastAccepted:
@@ -40,40 +34,54 @@ class LastAccepted:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def is_(self, commit: str) -> bool:
-        """Whether it is this one. Raises `StoreError`."""
-        return await self._store.recall(IN_FORCE) == _json(commit)
+    async def commit(self) -> str:
+        """Its name, empty where there is none. Raises `StoreError`."""
+        try:
+            return msgspec.json.decode(await self._store.recall(IN_FORCE) or '""', type=str)
+        except msgspec.MsgspecError:
+            return ""
 
     async def recall(self) -> Kept:
-        """It, with its files in force; nothing where a driftd that kept none accepted it. Raises `StoreError`."""
+        """It, with its files in force; nothing where whoever accepted it kept none. Raises `StoreError`."""
         value = await self._store.recall(LAST_GOOD)
         if value is None:
             return Kept(None)
         kept = await asyncio.to_thread(_load, value)
-        if kept.revision is not None and not await self.is_(kept.revision.commit):
+        if kept.revision is not None and kept.revision.commit != await self.commit():
             return Kept(None)
         return kept
 
-    async def values(self, revision: Revision, quarantined: tuple[str, ...]) -> dict[str, str]:
-        """What the store has to remember of a revision in force. Raises `TooLargeToRemember`."""
-        return {IN_FORCE: _json(revision.commit), LAST_GOOD: await asyncio.to_thread(_dump, revision, quarantined)}
+    async def values(self, revision: Revision, quarantined: tuple[str, ...]) -> dict[str, str | None]:
+        """What the store has to remember of a revision in force. Raises `StoreError`."""
+        name: dict[str, str | None] = {IN_FORCE: _json(revision.commit)}
+        record = await asyncio.to_thread(_dump, revision, quarantined)
+        if len(record) > _MOST_BYTES:
+            _log.warning("model.not_shared", commit=revision.commit, bytes=len(record), most=_MOST_BYTES)
+            return {**name, LAST_GOOD: None}
+        # Every replica accepts it; the record is written once.
+        return name if await self._store.recall(LAST_GOOD) == record else {**name, LAST_GOOD: record}
 
 
 def _dump(revision: Revision, quarantined: tuple[str, ...]) -> str:
     squeeze = zlib.compressobj()
     pieces = [squeeze.compress(piece) for piece in packed(revision, quarantined)]
-    data = base64.b64encode(b"".join([*pieces, squeeze.flush()]))
-    if len(data) > _MOST_BYTES:
-        raise TooLargeToRemember(len(data))
-    return _json(data.decode())
+    return _json(base64.b64encode(b"".join([*pieces, squeeze.flush()])).decode())
 
 
 def _load(value: str) -> Kept:
     try:
-        data = zlib.decompress(base64.b64decode(msgspec.json.decode(value, type=str), validate=True))
+        data = _inflated(base64.b64decode(msgspec.json.decode(value, type=str), validate=True))
     except (msgspec.MsgspecError, binascii.Error, ValueError, zlib.error) as error:
         return Kept(None, f"the last good model {_WHERE} cannot be read: {error}")
     return unpacked(data, _WHERE)
+
+
+def _inflated(data: bytes) -> bytes:
+    flow = zlib.decompressobj()
+    found = flow.decompress(data, _MOST_INFLATED)
+    if not flow.eof:
+        raise ValueError(f"it is cut short, or more than {_MOST_INFLATED} bytes")
+    return found
 
 
 def _json(text: str) -> str:

@@ -14,7 +14,7 @@ from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
 from driftd.engine.candidate import Candidate, ReadModel, read_here
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce, ModelStatus
-from driftd.engine.last_accepted import LastAccepted, TooLargeToRemember
+from driftd.engine.last_accepted import LastAccepted
 from driftd.engine.orphans import NotOrphaned, Orphans
 from driftd.model import Problem, SourceFile
 from driftd.source import Kept, LastGood, Revision, Source, SourceError
@@ -60,6 +60,7 @@ class ModelLoop:
         accepted: Callable[[InForce | None, InForce], None],
         descends: Callable[[str, str], Awaitable[bool]] | None = None,
         read_model: ReadModel = read_here,
+        signed: bool = False,
     ) -> None:
         self._source = source
         self._last_good = last_good
@@ -72,6 +73,7 @@ class ModelLoop:
         self._approvals = approvals
         self._descends = descends
         self._read_model = read_model
+        self._signed = signed
         self._settled = settled
         self._pending = pending
         self._prepare = prepare
@@ -100,24 +102,30 @@ class ModelLoop:
             _log.error("model.last_good.unusable", why=kept.problem)
         if kept.revision is None:
             return
-        compiled = await self._cache.load(kept.revision.commit)
+        commit, files, quarantined = kept.revision.commit, kept.revision.files, kept.quarantined
+        problems: tuple[Problem, ...] = ()
+        compiled = await self._cache.load(commit)
         if compiled is None:
             candidate = await self._judged(kept.revision, None)
-            if candidate.compiled is None:
-                why = candidate.admitted.held or _first(candidate.admitted.problems)
-                _log.error("model.last_good.unusable", why=why)
+            admitted, compiled = candidate.admitted, candidate.compiled
+            if compiled is None:
+                _log.error("model.last_good.unusable", why=admitted.held or _first(admitted.problems))
                 return
-            compiled = candidate.compiled
-            await self._cache.keep(kept.revision.commit, compiled)
-        self._files = kept.revision.files
-        self._entry = ModelStatus(kept.revision.commit, kept.revision.commit, quarantined=kept.quarantined)
+            files, problems = admitted.files, tuple(admitted.problems)
+            self._tell(problems)
+            if admitted.quarantined:  # what an older build let pass
+                quarantined = tuple(sorted({*quarantined, *admitted.quarantined}))
+            else:
+                await self._cache.keep(commit, compiled)
+        self._files, self._unconfirmed = files, True
+        self._entry = ModelStatus(commit, commit, "", problems, quarantined)
         self._traces.of_cluster(compiled.cluster)
         trace.keep()
         left: Mapping[str, GovernedNamespace] = {}
         with contextlib.suppress(StoreError):  # told, and asked again
             left = orphans(None, compiled, await self.orphans.recall())
-        await self._enter(InForce(compiled, kept.revision.commit, left, rolled_out=True, trace=trace.id))
-        trace.note({names.REVISION: kept.revision.commit})
+        await self._enter(InForce(compiled, commit, left, rolled_out=True, trace=trace.id))
+        trace.note({names.REVISION: commit})
         trace.end("recovered", eventful=True)
 
     async def run(self) -> None:
@@ -271,7 +279,10 @@ class ModelLoop:
         trace.end("held" if self.status.held else "accepted", eventful=self.status != before)
 
     async def _take_over(self) -> str:
-        """Put in force what others accepted last, where nothing is in force here; why that is unknown, or empty."""
+        """Put in force what others accepted last, where nothing is in force here; why that is unknown, or empty.
+
+        Where commits must be signed, what the store has is no more than what broken tenants go back to.
+        """
         try:
             kept = await self._last_accepted.recall()
         except StoreError as error:
@@ -279,9 +290,11 @@ class ModelLoop:
             _log.error("store.past_unknown", why=str(error))
             return f"which model was in force before cannot be read: {error}"
         self._past_unknown = False
+        if self._signed:
+            self._files = kept.revision.files if kept.revision else None
+            return ""
         await self._go_on_with(kept)
         if self.in_force is not None and kept.revision is not None:
-            self._unconfirmed = True
             with contextlib.suppress(OSError):  # the store has it
                 await self._last_good.keep(kept.revision, kept.quarantined)
             _log.info("model.taken_over", commit=kept.revision.commit, quarantined=kept.quarantined)
@@ -290,25 +303,31 @@ class ModelLoop:
     async def _is_in_force(self, revision: Revision) -> bool:
         """Whether there is nothing to decide.
 
-        What was taken over from the store must be what the source has under that name, but for tenants who are kept
-        back: whoever can write to the store need not be one who may sign a commit.
+        What a start went on with must be what the source has under that name, but for tenants who are kept back:
+        whoever can write to the store or the data folder need not be one who may push to the branch.
         """
         if self.in_force is None or revision.commit != self.in_force.commit:
             return False
-        if self._unconfirmed and revision.files != self._files:
+        here = set(self._files or ())
+        if self._unconfirmed and set(revision.files) != here:
             admitted = (await self._judged(revision, self._files)).admitted
-            if admitted.held or admitted.files != self._files:
+            if admitted.held or set(admitted.files) != here:
                 return False
+            problems, quarantined = tuple(admitted.problems), tuple(sorted(admitted.quarantined))
+            self._entry = replace(self._entry, problems=problems, quarantined=quarantined)
         self._unconfirmed = False
         return True
 
     async def _files_before(self, commit: str) -> tuple[SourceFile, ...] | None:
-        """What broken tenants go back to: what others have in force of this very commit, or else what is here.
+        """What broken tenants go back to: what others have in force, if that is this very commit or is not known here.
 
-        A replica that has slept knows older versions of theirs, and would take them back to those.
+        A replica that has slept has older versions of theirs, and would take them and other replicas back to those.
         """
         try:
-            kept = await self._last_accepted.recall() if await self._last_accepted.is_(commit) else Kept(None)
+            named = await self._last_accepted.commit()
+            if not named or (named != commit and await self._is_past(named)):
+                return self._files
+            kept = await self._last_accepted.recall()
         except StoreError as error:
             _log.error("store.past_unknown", why=str(error))
             return self._files
@@ -361,7 +380,7 @@ class ModelLoop:
         if self.in_force is not None:
             return False
         try:
-            return await self._last_accepted.is_(commit)
+            return await self._last_accepted.commit() == commit
         except StoreError as error:
             _log.error("store.past_unknown", why=str(error))
             return False
@@ -392,7 +411,7 @@ class ModelLoop:
             values = await self._last_accepted.values(revision, quarantined)
             await self._record(before, after, {**changes, **values}, quarantined)
             await self._last_good.keep(revision, quarantined)
-        except (StoreError, OSError, TooLargeToRemember) as error:
+        except (StoreError, OSError) as error:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
             return
         await self._approvals.spend()

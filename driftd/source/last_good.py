@@ -107,7 +107,10 @@ def unpacked(data: bytes, where: str) -> Kept:
     files = []
     at = 0
     for path, size in header.files:
-        files.append(SourceFile(_unescaped(path), rest[at : at + size]))
+        try:
+            files.append(SourceFile(_unescaped(path), rest[at : at + size]))
+        except UnicodeError:
+            return Kept(None, f"the last good model {where} names a file that no source has: {path!r}")
         at += size
     return Kept(Revision(tuple(files), header.commit), quarantined=header.quarantined)
 

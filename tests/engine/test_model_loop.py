@@ -1,11 +1,14 @@
 """The model loop: what comes into force, what is held, what survives a restart."""
 
 import asyncio
+import base64
 import json
 import random
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ from driftd.engine import (
     NotHeld,
     NotOrphaned,
 )
-from driftd.engine.last_accepted import LastAccepted
+from driftd.engine.last_accepted import IN_FORCE, LAST_GOOD, LastAccepted
 from driftd.source import LastGood, Revision, SourceError, SourceUnreadable, content_name
 from driftd.source.git import CommitNotSigned, HistoryRewritten
 from driftd.store import Store, StoreUnreadable
@@ -85,7 +88,9 @@ class Scripted:
 class Scene:
     """A model loop on a real store, and what it accepted."""
 
-    def __init__(self, folder: Path, store: Store, source: Scripted, clock: Clock | None = None) -> None:
+    def __init__(
+        self, folder: Path, store: Store, source: Scripted, clock: Clock | None = None, *, signed: bool = False
+    ) -> None:
         clock = clock or FixedClock()
         self.spans = InMemory()
         self.metrics = Metrics()
@@ -108,6 +113,7 @@ class Scene:
             pending=self._pending,
             prepare=self._prepare,
             accepted=self._accepted,
+            signed=signed,
         )
 
     async def _settled(self) -> None:
@@ -259,26 +265,121 @@ async def test_a_replica_without_a_data_folder_goes_on_from_what_the_others_had_
     assert without.orphaned() == ["acme-prod"]
 
 
+FORGED = {"acme.yaml": environment("acme-prod", "acme", port=6666)}
+
+
+async def forge(store: Store) -> None:
+    """Other files under the name of what was accepted last: who can write to the store need not push to the branch."""
+    record = await LastAccepted(store).recall()
+    assert record.revision is not None
+    forged = replace(record.revision, files=files({**BASE, **FORGED, **GLOBEX}))
+    await store.remember_all(await LastAccepted(store).values(forged, ()))
+
+
 async def test_what_the_store_gave_is_put_right_by_what_the_source_has_under_the_same_name(
     tmp_path: Path, store: Store
 ) -> None:
-    """Whoever can write to the store need not be one who may sign a commit."""
     one, new, odd = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "new", "odd"))
     await one.offer(BASE, ACME, GLOBEX)
     good = saying(one, "acme-prod")
-    record = await LastAccepted(store).recall()
-    assert record.revision is not None
-    forged = files({**BASE, "acme.yaml": environment("acme-prod", "acme", port=6666), **GLOBEX})
-    await store.remember_all(await LastAccepted(store).values(replace(record.revision, files=forged), ()))
+    await forge(store)
     odd.source.texts = None
     await odd.loop.consider()
     assert saying(odd, "acme-prod") != good
-    for scene in (new, odd):
+    for scene in (new, await restarted(odd, tmp_path / "odd", store)):
         assert await scene.offer(BASE, ACME, GLOBEX) == ""
         assert saying(scene, "acme-prod") == good
     kept = await LastAccepted(store).recall()
     assert kept.revision is not None
     assert set(kept.revision.files) == set(files({**BASE, **ACME, **GLOBEX}))
+
+
+async def test_where_commits_must_be_signed_the_store_puts_nothing_in_force_but_keeps_broken_tenants(
+    tmp_path: Path, store: Store
+) -> None:
+    one = Scene(tmp_path / "one", store, Scripted({}))
+    await one.offer(BASE, ACME, GLOBEX)
+    good = saying(one, "acme-prod")
+    new = Scene(tmp_path / "new", store, Scripted({}), signed=True)
+    new.source.texts = None
+    await new.loop.consider()
+    assert new.loop.in_force is None
+    assert await new.offer(BASE, BROKEN, GLOBEX) == ""
+    assert (saying(new, "acme-prod"), new.kept_back()) == (good, ("acme",))
+
+
+async def test_a_record_that_nobody_of_ours_wrote_costs_nothing_but_itself(tmp_path: Path, store: Store) -> None:
+    one = Scene(tmp_path / "one", store, Scripted({}))
+    await one.offer(BASE, ACME)
+    commit = one.loop.status.commit
+    header = b'{"format":1,"commit":"%s","files":[["\\u4e2d.yaml",0]]}\n' % commit.encode()
+    odd_name = zlib.compress(header + sha256(header).digest())
+    bomb, cut = zlib.compress(bytes(100 * 1024 * 1024)), zlib.compress(bytes(1000))[:-6]
+    for number, value in enumerate((odd_name, bomb, cut, b"none of ours")):
+        text = json.dumps(base64.b64encode(value).decode())
+        await store.remember_all({IN_FORCE: json.dumps(commit), LAST_GOOD: text})
+        kept = await LastAccepted(store).recall()
+        assert kept.revision is None
+        assert "last good model in the store" in kept.problem
+        new = Scene(tmp_path / str(number), store, Scripted({}))
+        assert await new.offer(BASE, ACME) == ""
+        assert new.governed() == ["acme-prod"]
+
+
+async def test_the_record_is_written_by_the_first_who_accepts_it(tmp_path: Path, store: Store) -> None:
+    one, two = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "two"))
+    for scene in (one, two):
+        await scene.offer(ACME, BASE)
+    found = files({**BASE, **ACME})
+    revision = Revision(tuple(sorted(found, key=lambda file: file.path)), content_name(found))
+    assert LAST_GOOD not in await LastAccepted(store).values(revision, ())
+    assert LAST_GOOD in await LastAccepted(store).values(revision, ("acme",))
+
+
+async def test_a_tenant_whom_a_stricter_build_refuses_is_told_of_and_stops_nobody_else(
+    tmp_path: Path, store: Store
+) -> None:
+    """What an older one let pass: the new one governs that tenant no longer, and says so at every start."""
+    older = files({**BASE, **BROKEN, **GLOBEX})
+    revision = Revision(older, content_name(older))
+    await store.remember_all(await LastAccepted(store).values(revision, ()))
+    new = Scene(tmp_path / "new", store, Scripted({}))
+    for scene in (new, await restarted(new, tmp_path / "new", store)):
+        assert await scene.offer(BASE, BROKEN, GLOBEX) == ""
+        assert (scene.governed(), scene.kept_back()) == (["globex-prod"], ("acme",))
+        assert scene.loop.status.problems != ()
+    newer = {"globex.yaml": environment("globex-prod", "globex", port=9090)}
+    assert await new.offer(BASE, BROKEN, newer) == ""
+    assert new.kept_back() == ("acme",)
+
+
+async def test_who_is_kept_back_is_found_again_where_an_older_build_did_not_write_it_down(
+    scene: Scene, tmp_path: Path, store: Store
+) -> None:
+    await scene.offer(BASE, ACME, GLOBEX)
+    await scene.offer(BASE, BROKEN, GLOBEX)
+    last_good = LastGood(tmp_path)
+    kept = await last_good.load()
+    assert kept.revision is not None
+    await last_good.keep(kept.revision)
+    again = await restarted(scene, tmp_path, store)
+    assert again.kept_back() == ()
+    assert await again.offer(BASE, BROKEN, GLOBEX) == ""
+    assert again.kept_back() == ("acme",)
+    assert again.loop.status.problems != ()
+
+
+async def test_a_replica_that_slept_and_is_first_takes_nobody_back_to_an_older_version(
+    tmp_path: Path, store: Store
+) -> None:
+    leader, sleeper = (Scene(tmp_path / name, store, Scripted({})) for name in ("one", "two"))
+    for one in (leader, sleeper):
+        await one.offer(BASE, ACME)
+    await leader.offer(BASE, {"acme.yaml": environment("acme-prod", "acme", port=9090)})
+    newest = saying(leader, "acme-prod")
+    for one in (sleeper, leader):
+        assert await one.offer(BASE, BROKEN) == ""
+        assert (saying(one, "acme-prod"), one.kept_back()) == (newest, ("acme",))
 
 
 async def test_a_replica_that_slept_keeps_a_broken_tenant_at_what_the_others_keep_it_at(
@@ -344,12 +445,15 @@ async def test_a_first_model_waits_until_the_store_can_tell_what_was_in_force(
     assert (new.governed(), new.loop.status.quarantined) == (["acme-prod", "globex-prod"], ("acme",))
 
 
-async def test_a_model_that_the_store_cannot_keep_whole_is_held(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_is_too_large_for_the_store_is_in_force_and_not_shared(
+    scene: Scene, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One tenant's ballast would hold the model for all."""
     await scene.offer(BASE, ACME)
     monkeypatch.setattr("driftd.engine.last_accepted._MOST_BYTES", 1024)
-    held = await scene.offer(BASE, ACME, {"filler.yaml": f"# {random.Random(1).randbytes(2000).hex()}\n"})
-    assert "the store keeps at most" in held
-    assert scene.governed() == ["acme-prod"]
+    assert await scene.offer(BASE, ACME, {"filler.yaml": f"# {random.Random(1).randbytes(2000).hex()}\n"}) == ""
+    assert (await LastAccepted(store).recall()).revision is None
+    assert await LastAccepted(store).commit() == scene.loop.status.commit
 
 
 @pytest.mark.parametrize("spoilt", ["1", '"no base64"', '"AAAA"', "of another driftd"])
