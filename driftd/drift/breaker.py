@@ -31,6 +31,7 @@ class _Object:
     recent: deque[float]  # the last repairs, as many as make a fight
     free: float = 0.0  # no write before this, by the cap on writes
     pause: float = 0.0  # the present pause of a patient fight
+    half: bool = False  # the last repair closed it and has not opened it again
     fight_since: float | None = None
     repairs: int = 0
     loose_since: float | None = None
@@ -79,17 +80,23 @@ class FightBreaker:
         state = self._state(ref, now)
         self._account(state, direction, now)
         until = state.free
-        if state.fight_since is not None and not direction.may_loosen:
+        if state.fight_since is not None and not direction.may_loosen and not state.half:
             until = max(until, state.touched + state.pause)
         return max(0.0, until - now)
 
-    def repaired(self, ref: ObjectRef, now: float, writes: int = 1) -> bool:
-        """Count one repair of `writes` writes; True exactly once a fight, when it becomes one: page then."""
+    def repaired(self, ref: ObjectRef, now: float, writes: int = 1, *, half: bool = False) -> bool:
+        """Count one repair of `writes` writes; True exactly once a fight, when it becomes one: page then.
+
+        `half` says that it only closed the object: what opens it again belongs to the same repair.
+        """
         state = self._state(ref, now)
+        finishes, state.half = state.half and not half, half
         state.touched = now
+        state.free = now + self._gap * writes
+        if finishes:
+            return False
         state.recent.append(now)
         state.repairs += 1
-        state.free = now + self._gap * writes
         if state.fight_since is not None:
             state.pause = min(self._longest_pause, state.pause * self._factor)
             return False

@@ -45,10 +45,14 @@ _VERBS: Mapping[type, str] = {Create: "create", Replace: "replace", Condemn: "co
 
 @dataclass(slots=True)
 class Acts:
-    """What came of a plan. `stopped_by` is the answer that ended it early, `stopped_at` the write it was about."""
+    """What came of a plan. `stopped_by` is the answer that ended it early, `stopped_at` the write it was about.
+
+    `repaired` has the number of writes of each object; those in `half` were closed and not opened again.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     repaired: dict[ObjectRef, int] = field(default_factory=dict)
+    half: set[ObjectRef] = field(default_factory=set)
     stopped_by: Answer | None = None
     stopped_at: Write | None = None
     waiting_for_store: bool = False
@@ -228,6 +232,7 @@ class Actor:
         self._metrics.writes.labels(write.ref.kind, intent.verb, answer.result.value).inc()
         if answer.result is Result.DONE:
             acts.repaired[write.ref] = acts.repaired.get(write.ref, 0) + 1
+            (acts.half.add if closes_only(write) else acts.half.discard)(write.ref)
         level = _log.info if answer.result is Result.DONE else _log.warning
         level(
             "write.done" if answer.result is Result.DONE else "write.not_done",
@@ -278,6 +283,15 @@ class _Ready:
     write: Write
     unbound: bool = False
     said: str = ""
+
+
+def closes_only(write: Write) -> bool:
+    """Whether a write is but the first half of a repair: what opens the object, or takes it away, comes after it."""
+    match write:
+        case Create(interim=True) | Replace(interim=True) | Condemn():
+            return True
+        case _:
+            return False
 
 
 def _means_the_name(write: Replace | Condemn, *, tolerant: bool) -> bool:

@@ -184,3 +184,29 @@ def test_a_write_that_came_too_late_makes_no_wait_shorter() -> None:
     breaker.repaired(POLICY, 0.0, writes=2)
     breaker.lost(POLICY, 0.0)
     assert breaker.permit(POLICY, LOOSE, 0.0) == 1.5
+
+
+def test_what_a_repair_left_closed_is_opened_without_the_pause_of_the_fight() -> None:
+    """A policy that was deleted in a fight, within the cap of its last repair, stayed closed for a minute."""
+    breaker = FightBreaker()
+    for second in range(8):
+        breaker.repaired(POLICY, float(second))
+    assert breaker.permit(POLICY, TIGHT, 8.0) == 53.0
+    breaker.repaired(POLICY, 8.0, half=True)
+    assert breaker.permit(POLICY, TIGHT, 8.0) == 0.5
+    assert breaker.permit(POLICY, TIGHT, 8.5) == 0.0
+    breaker.repaired(POLICY, 8.5)
+    assert breaker.permit(POLICY, TIGHT, 9.0) > 60.0
+
+
+def test_what_opens_a_closed_object_again_is_no_repair_of_its_own() -> None:
+    breaker = FightBreaker()
+    for second in range(0, 8, 2):
+        assert not breaker.repaired(POLICY, float(second), half=True)
+        assert not breaker.repaired(POLICY, second + 1.0)
+    assert breaker.repaired(POLICY, 8.0, half=True)
+
+
+def test_repairs_that_never_get_beyond_their_first_half_are_a_fight_all_the_same() -> None:
+    breaker = FightBreaker()
+    assert [breaker.repaired(POLICY, float(n), half=True) for n in range(5)] == [False] * 4 + [True]
