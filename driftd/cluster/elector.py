@@ -63,11 +63,12 @@ class LeaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One leadership: its epoch, and what the former leader left behind (empty strings for the first ever)."""
+    """One leadership: its epoch, and what the former leader left behind (nothing for the first ever)."""
 
     epoch: int
     commit: str
     chain_head: str
+    epoch_before: int = 0
 
 
 @dataclass(slots=True)
@@ -249,7 +250,8 @@ class Elector:
             sent = self.pace.clock.monotonic()
             self._record = await self._write(record, {EPOCH: str(epoch)})
         self._epoch, self._deadline, self._leading = epoch, sent + self.settings.renew_deadline, True
-        return Term(epoch, record.annotations.get(COMMIT, ""), record.annotations.get(CHAIN_HEAD, ""))
+        notes = record.annotations
+        return Term(epoch, notes.get(COMMIT, ""), notes.get(CHAIN_HEAD, ""), record.epoch)
 
     async def _lead(self, work: Callable[[Term], Awaitable[None]], term: Term) -> bool:
         """Runs the work under a kept lease. True: it ended by itself; False: the lease was lost."""

@@ -87,11 +87,14 @@ class Leadership:
         self._clock = clock
         self._metrics = metrics
         self._past_known = False
+        self._led = 0
         store.watch(self._store_changed)
 
     async def lead(self, term: Term) -> None:
         """Work as the leader of this term until cancelled."""
-        self._store.epoch = term.epoch
+        if term.epoch_before != self._led:
+            self._findings.forget()
+        self._led = self._store.epoch = term.epoch
         try:
             await self._work(term)
         finally:
@@ -109,9 +112,12 @@ class Leadership:
         )
         await self._catch_up(term.commit)
         await self._publish()
+        # A store that journals is behind what this replica knows of its own last term.
+        findings = self._findings.load if self._store.durable else self._findings.join
         async with asyncio.TaskGroup() as group:  # nobody heals meanwhile: the two wait for different servers
             group.create_task(self._learn(), name="learn")
-            group.create_task(self._take_over(epoch, self._findings.load), name="take-over")
+            group.create_task(self._take_over(epoch, findings), name="take-over")
+        self._findings.show()
         for scope in self._findings.scopes():
             self._loop.dirty.mark(scope, "open finding", urgent=False)
         self._loop.sweep("leadership")
@@ -129,7 +135,7 @@ class Leadership:
 
     def _stand_down(self) -> None:
         """Take back what only a leader says: beside the next one's, a sum over all replicas would count it twice."""
-        self._findings.forget()
+        self._findings.hide()
         self._pauses.hide()
         self._stopped.hide()
         for gauge in (self._metrics.fights, self._metrics.fight_open, self._metrics.queue):
@@ -149,7 +155,7 @@ class Leadership:
         _log.error("leadership.other_model", lease=commit, here=here)
         await self._note("leadership.other_model", {"lease": commit, "here": here})
 
-    async def _take_over(self, epoch: int, findings: Callable[[Sequence[Seen]], None]) -> None:
+    async def _take_over(self, epoch: int, findings: Callable[[Sequence[Seen]], object]) -> None:
         """What the store knows of the past. Without it the present is judged all the same (D9).
 
         What a store that journals can tell may be less than all: it is asked again when it is back.

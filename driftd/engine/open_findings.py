@@ -24,6 +24,7 @@ class OpenFindings:
         self._metrics = metrics
         self._by_scope: dict[Scope, dict[str, Finding]] = {}
         self._by_tenant: Counter[tuple[str, str]] = Counter()
+        self._shown = True
 
     def load(self, seen: Iterable[Seen]) -> None:
         """Take over what the store holds open, at the start of a term."""
@@ -45,8 +46,19 @@ class OpenFindings:
         return added
 
     def forget(self) -> None:
-        """The term is over: what is open now is the next leader's to say."""
+        """Another has led since: it may have closed what was open here, and what differs now is news."""
         self.load(())
+
+    def hide(self) -> None:
+        """The term is over: what is open now is the next leader's to say, which may be this replica again."""
+        self._shown = False
+        self._metrics.findings.clear()
+        self._metrics.tenant_findings.clear()
+
+    def show(self) -> None:
+        """A term begins: what is open, as far as it is known by now, is told again."""
+        self._shown = True
+        self._count()
 
     def of(self, scope: Scope) -> Mapping[str, Finding]:
         return self._by_scope.get(scope, {})
@@ -99,6 +111,8 @@ class OpenFindings:
             self._gauge(finding, 1)
 
     def _gauge(self, finding: Finding, step: int) -> None:
+        if not self._shown:
+            return
         labels = (finding.ref.kind, finding.type.value, finding.direction.value, finding.severity.value)
         self._metrics.findings.labels(*labels).inc(step)
         key = (finding.tenant, finding.severity.value)

@@ -115,8 +115,23 @@ async def test_the_epoch_is_above_all_that_anybody_remembers(
     work = Work()
     async with running(make("one", known), work):
         await until(lambda: work.running == 1)
-    assert work.terms == [Term(42, "abc", "")]
+    assert work.terms == [Term(42, "abc", "", lease)]
     assert server.objects[FENCE]["data"] == {"epoch": "42", "other": "kept"}
+
+
+async def test_a_term_names_the_one_before_it_whatever_became_of_tries_in_between(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    """By this a leader knows that nobody else has led since its own last term."""
+    work = Work()
+    for _ in range(2):
+        async with running(make("one"), work):
+            await until(lambda: work.running == 1)
+    server.fail("PUT", "configmaps", reset, times=2)  # raised or not: no term of it was opened
+    server.put(FENCE, {"metadata": {"name": "driftd-fence"}, "data": {"epoch": "7"}})
+    async with running(make("two"), work):
+        await until(lambda: work.running == 1)
+    assert [(term.epoch_before, term.epoch) for term in work.terms] == [(0, 1), (1, 2), (2, 8)]
 
 
 async def test_who_leads_can_be_known_before_one_competes(

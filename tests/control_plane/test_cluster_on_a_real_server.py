@@ -203,7 +203,7 @@ async def test_leaders_follow_each_other_with_rising_epochs(lab: Lab, session: S
             await elector.publish(commit=f"commit-{number}", chain_head="ab")
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-    assert terms == [Term(1, "", ""), Term(2, "commit-1", "ab")]
+    assert terms == [Term(1, "", ""), Term(2, "commit-1", "ab", 1)]
     lease = orjson.loads(
         (await session.request("GET", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/driftd")).body
     )

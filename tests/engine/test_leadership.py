@@ -25,7 +25,7 @@ from driftd.engine.stopped import StoppedKinds
 from driftd.store import Store, StoreGone
 from driftd.store.errors import StoreUnreadable
 from driftd.telemetry import Metrics
-from driftd.values import Intent, Live, ObjectRef
+from driftd.values import Finding, Intent, Live, ObjectRef, Scope
 from tests.support.frail_store import FrailDatabase, T, open_frail
 from tests.support.records import SteppingClock, finding, intent
 
@@ -296,4 +296,53 @@ async def test_a_replica_that_leads_again_says_what_it_still_knows(tmp_path: Pat
         term.cancel()
         await asyncio.gather(term, return_exceptions=True)
         assert said_by_leaders_only(replica.metrics) == {}
+    await store.close()
+
+
+@asynccontextmanager
+async def term_of(replica: Replica, term: Term) -> AsyncIterator[None]:
+    """Until the term works, and until it is over."""
+    task = asyncio.create_task(replica.leadership.lead(term))
+    await until(lambda: said_by_leaders_only(replica.metrics).get("driftd_leading") == 1.0)
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def open_here(replica: Replica, finding: Finding) -> None:
+    replica.findings.take(finding.scope, replica.findings.sift(finding.scope, [finding], ()))
+
+
+@pytest.mark.parametrize("kind", [DeafDatabase, FrailDatabase], ids=["tells nothing", "tells what it has"])
+async def test_what_was_open_is_in_hand_when_a_lease_is_won_back_while_the_database_is_away(
+    tmp_path: Path, kind: type[FrailDatabase]
+) -> None:
+    """Seen: it was found a second time, and what was over by then never ended."""
+    store, database = await open_frail(tmp_path, SteppingClock(), kind)
+    replica = Replica(store, SteppingClock())
+    marked: list[Scope] = []
+    replica.loop.dirty = SimpleNamespace(mark=lambda scope, *_args, **_more: marked.append(scope))
+    database.refusals = 10**9
+    async with term_of(replica, Term(EPOCH, "", "")):
+        open_here(replica, mine := finding("mine"))
+        await store.begin([mine], [])
+    assert said_by_leaders_only(replica.metrics) == {}
+    async with term_of(replica, Term(EPOCH + 2, "", "", EPOCH)):  # another try to open it came to nothing
+        said = said_by_leaders_only(replica.metrics)
+        assert (said["driftd_findings_open"], said["driftd_tenant_findings_open"]) == (1.0, 1.0)
+        assert (replica.known, marked) == ({"mine"}, [mine.scope])
+    async with term_of(replica, Term(EPOCH + 4, "", "", EPOCH + 3)):
+        assert replica.known == set(), "who led meanwhile may have closed it, and what differs now is told to nobody"
+    await store.close()
+
+
+async def test_what_the_store_says_replaces_what_was_in_hand(tmp_path: Path) -> None:
+    store, _ = await open_frail(tmp_path, SteppingClock())
+    replica = Replica(store, SteppingClock())
+    async with term_of(replica, Term(EPOCH, "", "")):
+        await store.begin([finding("recorded")], [])
+        open_here(replica, finding("closed when the term ended"))
+    async with term_of(replica, Term(EPOCH + 1, "", "", EPOCH)):
+        assert replica.known == {"recorded"}
+        assert said_by_leaders_only(replica.metrics)["driftd_findings_open"] == 1.0
     await store.close()

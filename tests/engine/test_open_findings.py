@@ -81,6 +81,37 @@ def test_a_tenant_is_listed_while_something_of_it_is_open_and_not_after() -> Non
     assert metrics.registry.get_sample_value("driftd_tenant_findings_open", labels) is None
 
 
+def listed(metrics: Metrics) -> int:
+    return sum(len(metric.samples) for one in (metrics.findings, metrics.tenant_findings) for metric in one.collect())
+
+
+def test_what_is_open_outlives_a_term_and_is_told_in_the_next_one() -> None:
+    one, metrics = open_with(finding("a"), finding("b"))
+    one.hide()
+    assert (listed(metrics), {found.ref.name for found in one.all()}) == (0, {"a", "b"})
+    one.show()
+    assert gauge(metrics) == 2
+    assert (
+        metrics.registry.get_sample_value("driftd_tenant_findings_open", {"tenant": "acme", "severity": "critical"})
+        == 2
+    )
+
+
+def test_what_comes_late_is_known_after_a_term_and_told_in_the_next_one_only() -> None:
+    """A judgement that ends behind its term counted the cleared gauge below zero."""
+    one, metrics = open_with(finding("a"), finding("b"))
+    one.hide()
+    one.judged(replace(finding("a"), direction=Direction.LOOSENS))
+    one.take(SCOPE, one.sift(SCOPE, [replace(finding("a"), direction=Direction.LOOSENS)], ()))
+    one.join([Seen(finding("c"), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))])
+    assert listed(metrics) == 0
+    one.show()
+    samples = {
+        sample.labels["direction"]: sample.value for metric in metrics.findings.collect() for sample in metric.samples
+    }
+    assert samples == {"loosens": 1, "unknown": 1}
+
+
 def test_scopes_with_the_worst_findings_come_first() -> None:
     one = OpenFindings(Metrics())
     for name, severity in (("calm", Severity.INFO), ("burning", Severity.CRITICAL), ("warm", Severity.LOW)):
