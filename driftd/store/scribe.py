@@ -234,7 +234,7 @@ class Scribe:
 
     async def _put_aside(self, group: Sequence[_Waiting]) -> None:
         try:
-            await self._in_journal_thread(self._journal.append, [waiting.entry for waiting in group])
+            await self._journal_all(group)
         except (JournalRefused, EntryRefused) as error:
             if len(group) > 1:  # what still fits is still taken, in order
                 for waiting in group:
@@ -247,11 +247,15 @@ class Scribe:
             self._enter(StoreMode.GONE, f"{self.state.reason}; {error}" if self._journalling else str(error))
             self._lose(group[0], self.state.reason)
             return
+        if self.state.mode is StoreMode.GONE:
+            self._enter(StoreMode.JOURNALLING, self.state.reason)
+
+    async def _journal_all(self, group: Sequence[_Waiting]) -> None:
+        """All of a group or none; raises `JournalRefused` or `EntryRefused`."""
+        await self._in_journal_thread(self._journal.append, [waiting.entry for waiting in group])
         for waiting in group:
             self._overlay_with(waiting.entry)
             waiting.acknowledge()
-        if self.state.mode is StoreMode.GONE:
-            self._enter(StoreMode.JOURNALLING, self.state.reason)
 
     @property
     def _journalling(self) -> bool:
@@ -368,9 +372,15 @@ class Scribe:
             return 0
 
     async def _divert_queue(self) -> None:
+        """Put newcomers behind what is replayed; those for whom there is no room wait for the end of the replay."""
         while self._queue:
             self._group = [self._queue.popleft() for _ in range(min(_GROUP, len(self._queue)))]
-            await self._put_aside(self._group)
+            try:
+                await self._journal_all(self._group)
+            except (JournalRefused, EntryRefused):
+                self._queue.extendleft(reversed(self._group))
+                self._group = []
+                return
 
     async def _clear_journal(self) -> None:
         if self._journal.used:

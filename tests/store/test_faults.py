@@ -2,6 +2,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from tests.support.records import START, SteppingClock, finding, intent, outcome
 OPTIONS = StoreOptions(
     journal_bytes=1 << 20, busy_ms=1, retry_first_seconds=0.02, retry_last_seconds=0.05, idle_seconds=0.0
 )
+
+
+LONG = {"x": "y" * 2000}
 
 
 async def opened(folder: Path, options: StoreOptions = OPTIONS) -> Store:
@@ -105,6 +109,37 @@ async def test_a_journal_of_many_transactions_is_replayed_while_newcomers_wait_i
     await asyncio.gather(*late)
     assert await story(store) == [f"note.x {n}" for n in range(1600)]
     await store.close()
+
+
+async def test_whoever_finds_no_room_in_the_journal_while_it_is_replayed_waits_for_the_database(tmp_path: Path) -> None:
+    """The database was there again, the journal still full, and each record of those seconds was lost."""
+    store, database = await open_frail(tmp_path, SteppingClock(), EchoingDatabase)
+    database.refusals = 10**9
+    kept = 0
+    while store.state.mode is not StoreMode.GONE:
+        with suppress(StoreGone):
+            await store.note("note.x", f"{kept}", LONG)
+            kept += 1
+    database.late, database.store, database.refusals = [], store, 0
+    await until_back(store)
+    late = [f"note.x late {number}" for number in range(len(database.late))]
+    assert len(late) > 5
+    await asyncio.gather(*database.late)
+    assert await story(store) == [f"note.x {number}" for number in range(kept)] + late
+    await store.close()
+
+
+class EchoingDatabase(FrailDatabase):
+    """One that has something new recorded with each of its transactions, until the store is well."""
+
+    store: Store | None = None
+    late: list[asyncio.Task[None]]
+
+    async def write(self, body: Callable[[Connection], T], after: Head | None = None, *, patient: bool = False) -> T:
+        if self.store is not None and not self.refusals and not self.store.durable:
+            note = self.store.note("note.x", f"late {len(self.late)}", LONG)
+            self.late.append(asyncio.create_task(note))
+        return await super().write(body, after, patient=patient)
 
 
 class TiredDatabase(FrailDatabase):
