@@ -74,7 +74,7 @@ class Outbox:
         if held is not None:
             if page.version > held.page.version:
                 held.page = page
-                self._put(held)
+                self._put_or_drop(held)
             return []
         known = delivery or self._nothing(page)
         item = _Item(page, replace(known, refused=""))
@@ -153,11 +153,14 @@ class Outbox:
 
     def _keep(self, item: _Item, at: datetime, **changes: object) -> DeliveryRow:
         item.delivery = replace(item.delivery, attempts=item.delivery.attempts + 1, at=at, **changes)
+        self._put_or_drop(item)
+        return item.delivery
+
+    def _put_or_drop(self, item: _Item) -> None:
         if item.page.over and self._step(item) is None:
             self._drop(item)
         else:
             self._put(item)
-        return item.delivery
 
     def _put(self, item: _Item) -> None:
         """Its page, or what is known of it, has changed: so may what to tell of it, and when."""

@@ -388,8 +388,9 @@ class Pager:
             self._superseded += superseded
             self._settled += [row for one in superseded if (row := self._settle(one.key, one.life)) is not None]
             self._deliverers[outbox.name].poke()
-        if known is not None and (row := self._settle(page.key, page.life)) is not None:
-            self._settled.append(row)  # it was through, and the earlier run had no time to say so
+        if (row := self._settle(page.key, page.life)) is not None:
+            # All had refused it before it was over, or it was through and the earlier run had no time to say so.
+            self._settled.append(row)
 
     def _deliverer(self, destination: Destination, pacing: Pacing) -> Deliverer:
         made = self._deliverers.get(destination.name)

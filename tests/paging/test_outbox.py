@@ -129,6 +129,15 @@ def test_a_page_that_is_never_taken_does_not_stop_the_others_and_is_tried_again_
     assert drained(again) == ["trigger bad"]
 
 
+def test_a_page_that_was_refused_and_is_over_is_through() -> None:
+    outbox = box()
+    outbox.offer(page())
+    outbox.refused(step_of(outbox), START, "HTTP 400")
+    assert outbox.holds("k", 1)
+    outbox.offer(resolved(page()))
+    assert (outbox.holds("k", 1), outbox.owes("k", 1), drained(outbox)) == (False, False, [])
+
+
 def test_a_newer_life_takes_the_place_of_one_that_nobody_heard_of() -> None:
     outbox = box()
     outbox.offer(resolved(page(life=1)))

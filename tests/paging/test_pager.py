@@ -57,6 +57,25 @@ async def test_a_refusal_is_counted_from_zero_and_leaves_nothing_to_tell(tmp_pat
     await run.store.close()
 
 
+async def test_what_was_refused_and_is_over_is_not_told_by_the_next_run(tmp_path: Path) -> None:
+    """A refusal holds for a run: a page that ended after it was told anew, and its end, by every start."""
+    one = Scripted()
+    one.refusing()
+    run = await begin(tmp_path, HandClock(), one)
+    await run.store.begin([drift()], [])
+    await run.pass_(1)
+    await run.store.close_findings(["f1"], "driftd", START)
+    await run.pass_(60)
+    await run.pass_(0)
+    assert await run.store.unsettled_pages() == []
+    await run.store.close()
+    other = Scripted()
+    again = await begin(tmp_path, HandClock(), other)
+    await again.pass_(60)
+    assert other.said == []
+    await again.store.close()
+
+
 async def test_whoever_is_told_is_a_late_part_of_the_cycle_that_found_it_and_the_log_names_its_trace(
     tmp_path: Path,
 ) -> None:
