@@ -118,9 +118,7 @@ class Leadership:
             group.create_task(self._learn(), name="learn")
             group.create_task(self._take_over(epoch, findings), name="take-over")
         self._findings.show()
-        for scope in self._findings.scopes():
-            self._loop.dirty.mark(scope, "open finding", urgent=False)
-        self._loop.sweep("leadership")
+        self._look_everywhere("leadership")
         self._metrics.leading.set(1)
         try:
             async with asyncio.TaskGroup() as group:
@@ -181,7 +179,13 @@ class Leadership:
         await self._take_over(epoch, self._join)
         if self._past_known:
             _log.info("store.past_known", epoch=epoch)
-            self._loop.sweep("past")
+            self._look_everywhere("past")
+
+    def _look_everywhere(self, trigger: str) -> None:
+        """At all that the model governs, and where a finding is open of what it governs no more."""
+        for scope in self._findings.scopes():
+            self._loop.dirty.mark(scope, "open finding", urgent=False)
+        self._loop.sweep(trigger)
 
     def _join(self, seen: Sequence[Seen]) -> None:
         if self._findings.join(seen):  # a store that can tell no more than this is asked each second

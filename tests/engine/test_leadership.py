@@ -48,11 +48,13 @@ class Loop:
     def __init__(self) -> None:
         self.begun = False
         self.swept: list[str] = []
-        self.dirty = SimpleNamespace(mark=lambda *_args, **_more: None)
+        self.marked: list[Scope] = []
+        self.dirty = SimpleNamespace(mark=lambda scope, *_args, **_more: self.marked.append(scope))
 
     def begin(self) -> None:
         self.begun = True
         self.swept.clear()
+        self.marked.clear()
 
     def sweep(self, why: str) -> None:
         assert self.begun, "what an earlier term has judged would count for this one"
@@ -183,6 +185,7 @@ async def test_a_term_that_begins_without_its_store_learns_what_a_former_one_lef
         await knows_it_all(replica)
         assert "old" in replica.joined[0], "who judges workloads looks at it before a cycle can close it"
         await until(lambda: "past" in replica.loop.swept)  # what is over by now ends with its scope's next look
+        assert finding("old").scope in replica.loop.marked, "a namespace that the model has left is not swept"
         assert [one.id for one in await replica.store.unsettled()] == ["mine"], "that write is under way"
 
 
