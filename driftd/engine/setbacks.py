@@ -88,6 +88,8 @@ class Setbacks:
         Trap: who writes an object all the time lets no write of a version through.
         """
         race = self._place(scope_of(ref)).races.setdefault(ref, _Race())
+        if not race.lost(now):
+            race.in_a_row = 0  # that was another race
         race.times.append(now)
         race.in_a_row += 1
         return race.lost(now)

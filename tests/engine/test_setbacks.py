@@ -198,6 +198,15 @@ def test_a_race_in_which_nothing_was_lost_for_a_minute_is_over() -> None:
     assert one.why_not(QUOTA, 66.0) == ""
 
 
+def test_writes_lost_long_before_are_no_part_of_a_later_race() -> None:
+    one = setbacks()
+    for now in range(4):
+        one.lose(QUOTA, float(now))
+    one.lose(QUOTA, 100.0)
+    one.lose(QUOTA, 101.0)
+    assert one.why_not(QUOTA, 101.0) == "", "two in a row lately, not six"
+
+
 def test_it_is_told_how_many_writes_were_lost_lately() -> None:
     one = setbacks()
     assert [one.lose(QUOTA, now) for now in (0.0, 59.0, 60.0, 60.1, 200.0)] == [1, 2, 3, 3, 1]
