@@ -8,9 +8,12 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
+from typing import Any, TypeAlias
 
 from yarl import URL
 
@@ -18,6 +21,8 @@ from driftd.app.opening import collector_of
 from driftd.paging import pagerduty_trust
 from driftd.settings import Settings
 
+_Found: TypeAlias = tuple[socket.AddressFamily, Any]
+"""An address of a host, as `socket` names it."""
 _EGRESS = "see that egress to it is open (networkPolicy.egress of the chart's values, a firewall between)"
 
 
@@ -31,6 +36,10 @@ class Peer:
     authorities: str
     seconds: float
     by_proxy: bool = False
+
+
+class _NoDnsError(OSError):
+    """Nobody said what address a name has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +89,69 @@ async def dial(peer: Peer) -> Dialled:
         why = type(error).__name__
         return Dialled(f"{where}: the certificates to trust cannot be read ({why})", f"see {peer.authorities}")
     try:
+        addresses = await _resolved(target, peer.seconds)
         async with asyncio.timeout(peer.seconds):
-            _, writer = await asyncio.open_connection(target.host, target.port, ssl=trust)
+            sock = await _connected(addresses)
+            _, writer = await asyncio.open_connection(
+                sock=sock, ssl=trust, server_hostname=target.host if trust else None
+            )
     except (OSError, UnicodeError) as error:
         why, remedy = _wrong(error, peer, proxied=bool(proxy))
         return Dialled(f"{where} cannot be reached: {why}", remedy)
     writer.transport.abort()
     return Dialled(f"{where} takes connections" + (", its certificate is trusted" if trust is not None else ""))
+
+
+async def _resolved(target: URL, seconds: float) -> list[_Found]:
+    """The addresses of a host; raises `_NoDnsError` where nobody says them within that time.
+
+    In a thread that nobody waits for: a resolver that gets no answer goes on asking, and the loop would not end before.
+    """
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[list[_Found] | Exception] = loop.create_future()
+
+    def take(answer: list[_Found] | Exception) -> None:
+        if not answered.done():
+            answered.set_result(answer)
+
+    def ask() -> None:
+        try:
+            answer: list[_Found] | Exception = [
+                (family, address)
+                for family, *_, address in socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            ]
+        except (OSError, UnicodeError) as error:
+            answer = error
+        with suppress(RuntimeError):  # the loop is closed: it was too late
+            loop.call_soon_threadsafe(take, answer)
+
+    Thread(target=ask, name="driftd-resolver", daemon=True).start()
+    try:
+        async with asyncio.timeout(seconds):
+            answer = await answered
+    except TimeoutError as error:
+        raise _NoDnsError(f"DNS did not answer within {seconds:g} s") from error
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+async def _connected(found: Sequence[_Found]) -> socket.socket:
+    """A connection to the first address that takes one; raises what the first of them said."""
+    errors: list[OSError] = []
+    for family, address in found:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(0)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            errors.append(error)
+        else:
+            return sock
+    raise errors[0] if errors else OSError("its name has no address")
 
 
 def _address(text: str) -> URL | None:
@@ -105,6 +170,8 @@ def _wrong(error: OSError | UnicodeError, peer: Peer, *, proxied: bool) -> tuple
             return why, f"name its authority in {peer.authorities}"
         case ssl.SSLError():
             return f"no TLS ({error.reason})", "see what listens there, and whether its address is an https one"
+        case _NoDnsError():
+            return str(error), "see that egress to DNS is open (networkPolicy.dns of the chart's values)"
         case socket.gaierror() | UnicodeError():
             return (
                 "its name is not known",

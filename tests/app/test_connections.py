@@ -1,10 +1,13 @@
 """Whether whoever is told of pages and traces can be reached: dialled as the senders would, and told nothing."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import pytest
 from pydantic import SecretStr
@@ -123,6 +126,32 @@ async def test_a_name_that_nobody_knows_is_a_matter_of_dns(tmp_path: Path) -> No
     line = await dial(only(pagers(settings(tmp_path, alertmanager_urls=(url,)))))
     assert "its name is not known" in line.seen
     assert "DNS" in line.remedy
+
+
+async def test_a_resolver_that_nobody_answers_is_a_matter_of_dns_and_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With egress to DNS closed the remedy named the destination's port, and the command ended half a minute late."""
+    asked = Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: asked.wait(30) and [])
+    given = settings(tmp_path, alertmanager_urls=("http://alertmanager.example:9093",), timeout_seconds=0.2)
+    started = time.monotonic()
+    line = await asyncio.to_thread(lambda: asyncio.run(dial(only(pagers(given)))))
+    asked.set()
+    assert time.monotonic() - started < 10
+    assert "DNS did not answer within 0.2 s" in line.seen
+    assert "networkPolicy.dns" in line.remedy
+
+
+async def test_an_address_of_a_host_that_takes_nothing_does_not_hide_one_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listener() as one:
+        stream = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+        both = [(*stream, ("127.0.0.1", port)) for port in (free_ports(1)[0], one.port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        line = await dial(only(pagers(settings(tmp_path, alertmanager_urls=("http://alertmanager.example:9093",)))))
+        assert (line.seen, line.remedy) == ("http://alertmanager.example:9093 takes connections", "")
 
 
 # -- TLS --------------------------------------------------------------------------------------------------------------
