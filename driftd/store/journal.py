@@ -107,11 +107,14 @@ class Journal:
         return Reading(tuple(entries), end, damaged)
 
     def clear(self) -> None:
-        """Forget everything: all of it is in the database now."""
+        """Forget everything: all of it is in the database now. Space that is reserved is kept, not asked for anew."""
+        written, self._end = self._end, 0
         try:
-            os.ftruncate(self._fd, 0)
-            self._end = 0
-            self._reserve()
+            if self._is_reserved():
+                _wipe(self._fd, written)
+            else:
+                os.ftruncate(self._fd, 0)
+                self._reserve()
             os.fsync(self._fd)
         except OSError as error:
             raise JournalRefused(f"{self.path}: {error.strerror}") from error
@@ -122,7 +125,13 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
+    def _is_reserved(self) -> bool:
+        stat = os.fstat(self._fd)
+        return stat.st_size >= self._max and stat.st_blocks * 512 >= self._max
+
     def _reserve(self) -> None:
+        if self._is_reserved():
+            return  # where the file system cannot reserve, asking means to read and write every block: minutes on NFS
         before = os.fstat(self._fd).st_size
         try:
             os.posix_fallocate(self._fd, 0, self._max)
@@ -163,6 +172,12 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
+
+
+def _wipe(fd: int, count: int) -> None:
+    """NUL bytes in place of so many and of the one that ended them: none shows behind a later torn write."""
+    for offset in range(0, count + 1, _READ_BYTES):
+        _write_all(fd, bytes(min(_READ_BYTES, count + 1 - offset)), offset)
 
 
 def _sync_directory(path: Path) -> None:

@@ -154,6 +154,26 @@ def test_a_reserve_that_the_disk_has_no_room_for_is_given_back(tmp_path: Path, m
     journal.close()
 
 
+def test_its_reserve_is_not_asked_for_anew_while_it_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full by then had no room for it any more; on NFS each start took the time to write all of it."""
+    journal = Journal(tmp_path / "j", 65536)
+
+    def no_room(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with capture_logs() as logs:
+        journal.append([entry(n) for n in range(20)])
+        journal.clear()
+        assert (journal.used, journal.read(0).entries) == (0, ())
+        assert (tmp_path / "j").read_bytes() == bytes(65536)
+        journal.close()
+        again = Journal(tmp_path / "j", 65536)
+    assert logs == []
+    assert (tmp_path / "j").stat().st_blocks * 512 >= 65536
+    again.close()
+
+
 def test_a_second_owner_is_refused_by_name(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", 65536)
     with pytest.raises(StoreInUse, match="locked by another driftd"):
