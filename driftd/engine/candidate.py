@@ -23,6 +23,11 @@ class Candidate:
     compiled: Compiled | None
     platform: frozenset[str] = frozenset()
 
+    @property
+    def why(self) -> str:
+        """Why it cannot come into force, where it cannot."""
+        return self.admitted.held or (str(self.admitted.problems[0]) if self.admitted.problems else "no model")
+
 
 ReadModel: TypeAlias = Callable[[Revision, tuple[SourceFile, ...] | None, date], Awaitable[Candidate]]
 """Who makes the candidate of a revision beside the last good files, on a given day."""

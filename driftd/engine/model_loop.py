@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -14,9 +13,9 @@ from driftd.engine.approvals import Approvals, NotApprovable, NotHeld, named
 from driftd.engine.candidate import Candidate, ReadModel, read_here
 from driftd.engine.compiled_cache import CompiledCache
 from driftd.engine.inforce import InForce, ModelStatus
-from driftd.engine.last_accepted import LastAccepted
 from driftd.engine.orphans import NotOrphaned, Orphans
-from driftd.model import Problem, SourceFile
+from driftd.engine.past import Past
+from driftd.model import Problem
 from driftd.source import Kept, LastGood, Revision, Source, SourceError
 from driftd.store import Store, StoreError
 from driftd.telemetry import Metrics, Trace, Traces, names
@@ -24,7 +23,6 @@ from driftd.values import Clock
 
 _log = structlog.get_logger()
 _SHOWN_PROBLEMS = 50
-_REMEMBERED_COMMITS = 256
 _RECALL_SECONDS = 1.0
 _RETIRED_SECONDS = 60.0  # another replica's word may have waited in its journal
 
@@ -63,29 +61,28 @@ class ModelLoop:
         signed: bool = False,
     ) -> None:
         self._source = source
-        self._last_good = last_good
-        self._cache = cache
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._traces = traces
         self._own_namespace = own_namespace
         self._approvals = approvals
-        self._descends = descends
-        self._read_model = read_model
-        self._signed = signed
         self._settled = settled
         self._pending = pending
         self._prepare = prepare
         self._accepted = accepted
         self._turn = asyncio.Lock()
         self._poked = asyncio.Event()
-        self._files: tuple[SourceFile, ...] | None = None
         self._entered = asyncio.Event()
-        self._commits: deque[str] = deque(maxlen=_REMEMBERED_COMMITS)
-        self._last_accepted = LastAccepted(store)
-        self._past_unknown = False
-        self._unconfirmed = False
+        self._past = Past(
+            last_good=last_good,
+            cache=cache,
+            store=store,
+            clock=clock,
+            descends=descends,
+            read_model=read_model,
+            signed=signed,
+        )
         self._entry = ModelStatus()
         self.orphans = Orphans(store)
         self.in_force: InForce | None = None
@@ -93,32 +90,17 @@ class ModelLoop:
 
     async def recover(self) -> None:
         """Put the last good model in force again, before the source is asked (D8)."""
-        await self._go_on_with(await self._last_good.load())
+        await self._go_on_with(await self._past.here())
 
-    async def _go_on_with(self, kept: Kept) -> None:
-        """Put in force what was in force before, here or in another replica."""
+    async def _go_on_with(self, kept: Kept) -> bool:
+        """Put in force what was in force before, here or in another replica; whether it was of use."""
         trace = self._traces.begin(names.MODEL_LOAD, {})
-        if kept.problem:
-            _log.error("model.last_good.unusable", why=kept.problem)
-        if kept.revision is None:
-            return
-        commit, files, quarantined = kept.revision.commit, kept.revision.files, kept.quarantined
-        problems: tuple[Problem, ...] = ()
-        compiled = await self._cache.load(commit)
-        if compiled is None:
-            candidate = await self._judged(kept.revision, None)
-            admitted, compiled = candidate.admitted, candidate.compiled
-            if compiled is None:
-                _log.error("model.last_good.unusable", why=admitted.held or _first(admitted.problems))
-                return
-            files, problems = admitted.files, tuple(admitted.problems)
-            self._tell(problems)
-            if admitted.quarantined:  # what an older build let pass
-                quarantined = tuple(sorted({*quarantined, *admitted.quarantined}))
-            else:
-                await self._cache.keep(commit, compiled)
-        self._files, self._unconfirmed = files, True
-        self._entry = ModelStatus(commit, commit, "", problems, quarantined)
+        found = await self._past.usable(kept)
+        if found is None:
+            return False
+        compiled, self._entry = found
+        commit = self._entry.commit
+        self._tell(self._entry.problems)
         self._traces.of_cluster(compiled.cluster)
         trace.keep()
         left: Mapping[str, GovernedNamespace] = {}
@@ -127,6 +109,7 @@ class ModelLoop:
         await self._enter(InForce(compiled, commit, left, rolled_out=True, trace=trace.id))
         trace.note({names.REVISION: commit})
         trace.end("recovered", eventful=True)
+        return True
 
     async def run(self) -> None:
         """Consider each change of the source, and a held model again when poked, for ever."""
@@ -149,7 +132,7 @@ class ModelLoop:
         try:
             async with asyncio.timeout(seconds):
                 await self._forget_retired()
-                while not await self._is_past(commit):
+                while not await self._past.has_had(commit):
                     self._entered.clear()
                     await self._entered.wait()
         except TimeoutError:
@@ -175,7 +158,7 @@ class ModelLoop:
             await asyncio.sleep(_RECALL_SECONDS)
             if self.orphans.unknown:
                 await self.recall_orphans()
-            elif self._past_unknown:
+            elif self._past.unknown:
                 await self._look_back()
             elif self._store.durable and self._clock.monotonic() >= looked + _RETIRED_SECONDS:
                 looked = self._clock.monotonic()
@@ -196,20 +179,8 @@ class ModelLoop:
     async def _look_back(self) -> None:
         """Consider the held model again once the store can tell what was in force before this replica was there."""
         with contextlib.suppress(StoreError):
-            await self._last_accepted.recall()
-            self._past_unknown = False
+            await self._past.look()
             self.poke()
-
-    async def _is_past(self, commit: str) -> bool:
-        if commit in self._commits:
-            return True
-        if self.in_force is None or self._descends is None:
-            return False
-        try:
-            return await self._descends(self.in_force.commit, commit)
-        except SourceError as error:
-            _log.warning("model.descent.unknown", commit=self.in_force.commit, of=commit, why=str(error))
-            return False
 
     async def approve(self, commit: str, by: str, reason: str) -> str:
         """Let the held revision of this name pass, and no other; its whole name. It is considered again at once.
@@ -274,67 +245,29 @@ class ModelLoop:
                 self._settle(self._entry)
                 return
             else:
-                await self._decide(await self._judged(revision, await self._files_before(revision.commit)), trace)
+                await self._decide(await self._past.judged(revision), trace)
         trace.note({names.REVISION: self.status.newest})
         trace.end("held" if self.status.held else "accepted", eventful=self.status != before)
 
     async def _take_over(self) -> str:
-        """Put in force what others accepted last, where nothing is in force here; why that is unknown, or empty.
-
-        Where commits must be signed, what the store has is no more than what broken tenants go back to.
-        """
+        """Put in force what others accepted last, where nothing is in force here; why that is unknown, or empty."""
         try:
-            kept = await self._last_accepted.recall()
+            kept = await self._past.elsewhere()
         except StoreError as error:
-            self._past_unknown = True
-            _log.error("store.past_unknown", why=str(error))
             return f"which model was in force before cannot be read: {error}"
-        self._past_unknown = False
-        if self._signed:
-            self._files = kept.revision.files if kept.revision else None
-            return ""
-        await self._go_on_with(kept)
-        if self.in_force is not None and kept.revision is not None:
-            with contextlib.suppress(OSError):  # the store has it
-                await self._last_good.keep(kept.revision, kept.quarantined)
-            _log.info("model.taken_over", commit=kept.revision.commit, quarantined=kept.quarantined)
+        if await self._go_on_with(kept) and kept.revision is not None:
+            await self._past.taken_over(kept.revision, kept.quarantined)
         return ""
 
     async def _is_in_force(self, revision: Revision) -> bool:
-        """Whether there is nothing to decide.
-
-        What a start went on with must be what the source has under that name, but for tenants who are kept back:
-        whoever can write to the store or the data folder need not be one who may push to the branch.
-        """
+        """Whether there is nothing to decide."""
         if self.in_force is None or revision.commit != self.in_force.commit:
             return False
-        here = set(self._files or ())
-        if self._unconfirmed and set(revision.files) != here:
-            admitted = (await self._judged(revision, self._files)).admitted
-            if admitted.held or set(admitted.files) != here:
-                return False
-            problems, quarantined = tuple(admitted.problems), tuple(sorted(admitted.quarantined))
-            self._entry = replace(self._entry, problems=problems, quarantined=quarantined)
-        self._unconfirmed = False
+        entry = await self._past.confirmed(revision, self._entry)
+        if entry is None:
+            return False
+        self._entry = entry
         return True
-
-    async def _files_before(self, commit: str) -> tuple[SourceFile, ...] | None:
-        """What broken tenants go back to: what others have in force, if that is this very commit or is not known here.
-
-        A replica that has slept has older versions of theirs, and would take them and other replicas back to those.
-        """
-        try:
-            named = await self._last_accepted.commit()
-            if not named or (named != commit and await self._is_past(named)):
-                return self._files
-            kept = await self._last_accepted.recall()
-        except StoreError as error:
-            _log.error("store.past_unknown", why=str(error))
-            return self._files
-        return self._files if kept.revision is None else kept.revision.files
-
-    async def _judged(self, revision: Revision, last_good: tuple[SourceFile, ...] | None) -> Candidate:
-        return await self._read_model(revision, last_good, self._clock.now().date())
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
@@ -347,12 +280,12 @@ class ModelLoop:
         problems = tuple(admitted.problems)
         self._tell(problems)
         if candidate.compiled is None:
-            self._hold(commit, admitted.held or _first(problems), problems)
+            self._hold(commit, candidate.why, problems)
             return
         await self._settled()
         before = self.in_force
         was = before.compiled if before else None
-        known = await self._was_in_force(commit)
+        known = await self._past.was_in_force(commit)
         held = guard(
             was,
             candidate.compiled,
@@ -371,19 +304,6 @@ class ModelLoop:
             )
             return
         await self._accept(candidate, problems, trace, known=known)
-
-    async def _was_in_force(self, commit: str) -> bool:
-        """Whether nothing is switched on: this replica is new, and others had this very revision in force before it.
-
-        What differs then is drift. Else a replica that starts during an attack would hold the model because of it.
-        """
-        if self.in_force is not None:
-            return False
-        try:
-            return await self._last_accepted.commit() == commit
-        except StoreError as error:
-            _log.error("store.past_unknown", why=str(error))
-            return False
 
     @staticmethod
     async def _loosened(before: Compiled | None, after: Compiled) -> int:
@@ -408,15 +328,12 @@ class ModelLoop:
         changes = self.orphans.changes(carried, left, retired & after.compiled.governed.keys())
         quarantined = tuple(candidate.admitted.quarantined)
         try:
-            values = await self._last_accepted.values(revision, quarantined)
-            await self._record(before, after, {**changes, **values}, quarantined)
-            await self._last_good.keep(revision, quarantined)
+            await self._past.record(revision, quarantined, changes, self._detail(before, after, quarantined))
         except (StoreError, OSError) as error:
             self._hold(revision.commit, f"it could not be recorded: {error}", problems)
             return
         await self._approvals.spend()
-        await self._cache.keep(revision.commit, after.compiled)
-        self._files, self._unconfirmed = revision.files, False
+        await self._past.accepted(revision, after.compiled)
         self._entry = ModelStatus(revision.commit, revision.commit, "", problems, quarantined)
         await self._enter(after)
         self._settle(self._entry)
@@ -429,10 +346,7 @@ class ModelLoop:
             quarantined=quarantined,
         )
 
-    async def _record(
-        self, before: InForce | None, after: InForce, changes: Mapping[str, str | None], quarantined: tuple[str, ...]
-    ) -> None:
-        await self._store.remember_all(changes)
+    def _detail(self, before: InForce | None, after: InForce, quarantined: tuple[str, ...]) -> dict[str, str]:
         detail = {
             "before": before.commit if before else "",
             "namespaces": str(len(after.compiled.governed)),
@@ -441,7 +355,7 @@ class ModelLoop:
         }
         if self._approvals.commit == after.commit:
             detail["approved_by"] = self._approvals.by
-        await self._store.note("model.accepted", after.commit, detail)
+        return detail
 
     # -- telling --------------------------------------------------------------------------------------------------
 
@@ -450,7 +364,7 @@ class ModelLoop:
         await self._prepare(before, after)
         self.in_force = after
         self._traces.of_cluster(after.compiled.cluster)
-        self._commits.append(after.commit)
+        self._past.entered(after.commit)
         self._entered.set()
         self._metrics.model_accepted.set(self._clock.now().timestamp())
         if not self.status.commit:
@@ -478,7 +392,3 @@ class ModelLoop:
             (_log.error if problem.is_error else _log.warning)("model.problem", problem=str(problem))
         if len(problems) > _SHOWN_PROBLEMS:
             _log.error("model.problems.more", count=len(problems) - _SHOWN_PROBLEMS)
-
-
-def _first(problems: tuple[Problem, ...]) -> str:
-    return str(problems[0]) if problems else "no model"
