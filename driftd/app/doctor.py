@@ -221,6 +221,9 @@ def _paging(settings: Settings) -> Check:
     if closed:
         what = "the key file" if len(closed) == 1 else "the key files"
         return Check("paging", State.MISSING, f"{what} {', '.join(closed)} cannot be read", "mount the Secret there")
+    empty = [str(file) for file in files if not file.read_bytes().strip()]
+    if empty:
+        return Check("paging", State.MISSING, f"there is no key in {', '.join(empty)}", "put it into the Secret there")
     ways = ["a PagerDuty key"] if _has_key(paging) else []
     ways += [f"Alertmanager at {len(paging.alertmanager_urls)} addresses"] if paging.alertmanager_urls else []
     keyed = ", ".join(route.name for route in paging.routes if _has_key(route))

@@ -29,6 +29,14 @@ def test_a_key_file_of_a_route_that_cannot_be_read_is_named_beside_the_general_o
     assert told(tmp_path, pagerduty_key_file=here, routes=(route,)).state is State.OK
 
 
+def test_a_key_file_without_a_key_wakes_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("\n")
+    one = told(tmp_path, pagerduty_key_file=file)
+    assert (one.state, one.seen) == (State.MISSING, f"there is no key in {file}")
+    assert one.remedy
+
+
 def test_a_route_without_a_key_is_told_to_take_the_general_way(tmp_path: Path) -> None:
     one = told(tmp_path, pagerduty_key=KEY, routes=(GOLD, SILVER))
     assert one.state is State.OK
