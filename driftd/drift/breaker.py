@@ -87,10 +87,11 @@ class FightBreaker:
     def repaired(self, ref: ObjectRef, now: float, writes: int = 1, *, half: bool = False) -> bool:
         """Count one repair of `writes` writes; True exactly once a fight, when it becomes one: page then.
 
-        `half` says that it only closed the object: what opens it again belongs to the same repair.
+        `half` says that it only closed the object: what opens it again belongs to the same repair. A half after a half
+        is none: somebody wrote in between, and a finalizer lets them do so for ever.
         """
         state = self._state(ref, now)
-        finishes, state.half = state.half and not half, half
+        finishes, state.half = state.half and not half, half and not state.half
         state.touched = now
         state.free = now + self._gap * writes
         if finishes:

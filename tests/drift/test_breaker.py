@@ -210,3 +210,15 @@ def test_what_opens_a_closed_object_again_is_no_repair_of_its_own() -> None:
 def test_repairs_that_never_get_beyond_their_first_half_are_a_fight_all_the_same() -> None:
     breaker = FightBreaker()
     assert [breaker.repaired(POLICY, float(n), half=True) for n in range(5)] == [False] * 4 + [True]
+
+
+def test_who_writes_after_each_first_half_meets_the_patience_of_a_fight() -> None:
+    """A finalizer keeps what is emptied and deleted: its rival was answered twice a second for ever."""
+    breaker, now, repairs = FightBreaker(), 0.0, 0
+    while now < 600.0:
+        wait = breaker.permit(POLICY, NEUTRAL, now)
+        repairs += not wait
+        if not wait:
+            breaker.repaired(POLICY, now, half=True)
+        now += wait or 0.01
+    assert repairs <= 20
