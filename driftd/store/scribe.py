@@ -52,6 +52,7 @@ class _Waiting:
 
     entry: Entry
     done: asyncio.Future[None]
+    since: float  # monotonic
 
     def acknowledge(self) -> None:
         if not self.done.done():
@@ -118,13 +119,16 @@ class Scribe:
         self._journal_thread.shutdown(wait=False)
 
     async def submit(self, act: Act, epoch: int, pages: tuple[PageRow, ...] = ()) -> None:
-        """Return when `act` and the pages with it are durable; raises `StoreGone` or `EntryRefused`."""
+        """Return when `act` and the pages with it are durable; raises `StoreGone` or `EntryRefused`.
+
+        One that would have to wait for the replay of a full journal is `StoreGone` too, and is taken after it.
+        """
         if self._closing:
             raise StoreGone("a record", "the store is closed")
         self._leads = epoch > 0
         entry = Entry(self._writer, self._next, self._clock.now(), epoch, current_trace_id(), act, pages)
         self._next += 1
-        waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(entry, asyncio.get_running_loop().create_future(), self._clock.monotonic())
         self._queue.append(waiting)
         self._wake.set()
         await waiting.done
@@ -372,15 +376,32 @@ class Scribe:
             return 0
 
     async def _divert_queue(self) -> None:
-        """Put newcomers behind what is replayed; those for whom there is no room wait for the end of the replay."""
+        """Put newcomers behind what is replayed; those for whom there is no room stay in line until its end.
+
+        Their callers do not wait for that beyond a transaction's deadline: repairs go on.
+        """
+        most = _GROUP
         while self._queue:
-            self._group = [self._queue.popleft() for _ in range(min(_GROUP, len(self._queue)))]
+            self._group = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             try:
                 await self._journal_all(self._group)
-            except (JournalRefused, EntryRefused):
-                self._queue.extendleft(reversed(self._group))
-                self._group = []
+            except EntryRefused as error:
+                if len(self._group) == 1:
+                    self._group[0].fail(error.about(self._group[0].entry.what))
+                    continue
+                self._put_back()
+                most = 1
+            except JournalRefused as error:
+                self._put_back()
+                late = self._clock.monotonic() - self._options.deadline_seconds
+                for waiting in self._queue:
+                    if waiting.since <= late:
+                        waiting.fail(StoreGone(waiting.entry.what, f"it waits for the journal's replay: {error}"))
                 return
+
+    def _put_back(self) -> None:
+        self._queue.extendleft(reversed(self._group))
+        self._group = []
 
     async def _clear_journal(self) -> None:
         if self._journal.used:

@@ -13,7 +13,8 @@ from driftd.store.database import Database
 from driftd.store.entries import stamp
 from driftd.store.errors import DatabaseUnavailable
 from driftd.store.ledger import head_of
-from tests.support.frail_store import FrailDatabase, T, open_frail, until_back
+from tests.support.frail_store import QUICK, FrailDatabase, T, open_frail, until_back
+from tests.support.paging import HandClock
 from tests.support.records import START, SteppingClock, finding, intent, outcome
 
 OPTIONS = StoreOptions(
@@ -129,16 +130,43 @@ async def test_whoever_finds_no_room_in_the_journal_while_it_is_replayed_waits_f
     await store.close()
 
 
+async def test_nobody_is_kept_from_going_on_by_the_replay_of_a_full_journal_and_what_waits_is_kept(
+    tmp_path: Path,
+) -> None:
+    """A repair waits for its intent: none began while tens of seconds were replayed."""
+    clock = HandClock()
+    store, database = await open_frail(tmp_path, clock, EchoingDatabase)
+    database.refusals = 10**9
+    kept = 0
+    while store.state.mode is not StoreMode.GONE:
+        with suppress(StoreGone):
+            await store.note("note.x", f"{kept}", LONG)
+            kept += 1
+    database.late, database.passes, database.store = [], lambda: clock.pass_(QUICK.deadline_seconds), store
+    database.refusals = 0
+    clock.pass_(1)
+    await until_back(store)
+    told = await asyncio.gather(*database.late, return_exceptions=True)
+    gone = [one for one in told if isinstance(one, StoreGone)]
+    assert gone
+    assert "waits for the journal's replay" in str(gone[0])
+    late = [f"note.x late {number}" for number in range(len(database.late))]
+    assert await story(store) == [f"note.x {number}" for number in range(kept)] + late
+    await store.close()
+
+
 class EchoingDatabase(FrailDatabase):
     """One that has something new recorded with each of its transactions, until the store is well."""
 
     store: Store | None = None
     late: list[asyncio.Task[None]]
+    passes: Callable[[], None] = staticmethod(lambda: None)
 
     async def write(self, body: Callable[[Connection], T], after: Head | None = None, *, patient: bool = False) -> T:
         if self.store is not None and not self.refusals and not self.store.durable:
             note = self.store.note("note.x", f"late {len(self.late)}", LONG)
             self.late.append(asyncio.create_task(note))
+            self.passes()
         return await super().write(body, after, patient=patient)
 
 
