@@ -56,6 +56,7 @@ class Journal:
         self._end = 0
         while (reading := self.read(self._end)).entries:
             self._end = reading.end
+        self._highest = self._end  # that was ever written, whether or not it is durable
 
     @property
     def used(self) -> int:
@@ -68,14 +69,16 @@ class Journal:
             data = b"".join(map(_line, entries))
         except (TypeError, ValueError) as error:  # text that is no Unicode, and the like
             raise EntryRefused("an entry", f"{type(error).__name__}: {error}") from error
-        if self._end + len(data) + 1 > self._max:
+        end = self._end + len(data)
+        if end + 1 > self._max:
             raise JournalRefused(f"{self.path} is full ({self._end} of {self._max} bytes wait for the database)")
+        self._highest = max(self._highest, end)
         try:
             _write_all(self._fd, data + b"\0", self._end)
             os.fdatasync(self._fd)
         except OSError as error:
             raise JournalRefused(f"{self.path}: {error.strerror}") from error
-        self._end += len(data)
+        self._end = end
 
     def read(self, offset: int) -> Reading:
         """The next entries from `offset` on, in order; without any where nothing is left.
@@ -108,10 +111,11 @@ class Journal:
 
     def clear(self) -> None:
         """Forget everything: all of it is in the database now. Space that is reserved is kept, not asked for anew."""
-        written, self._end = self._end, 0
+        self._end = 0
         try:
             if self._is_reserved():
-                _wipe(self._fd, written)
+                _wipe(self._fd, self._highest)
+                self._highest = 0
             else:
                 os.ftruncate(self._fd, 0)
                 self._reserve()

@@ -174,6 +174,24 @@ def test_its_reserve_is_not_asked_for_anew_while_it_has_it(tmp_path: Path, monke
     again.close()
 
 
+def test_nothing_shows_behind_a_torn_write_of_what_was_never_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "j", 65536)
+    journal.append([entry(1)])
+
+    def broken(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as away:
+        away.setattr(os, "fdatasync", broken)
+        with pytest.raises(JournalRefused):
+            journal.append([entry(n) for n in range(20)])
+    journal.clear()
+    assert (tmp_path / "j").read_bytes() == bytes(65536)
+    journal.close()
+
+
 def test_a_second_owner_is_refused_by_name(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", 65536)
     with pytest.raises(StoreInUse, match="locked by another driftd"):
