@@ -63,7 +63,10 @@ class LeaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One leadership: its epoch, and what the former leader left behind (nothing for the first ever)."""
+    """One leadership: its epoch, and what the former leader left behind (nothing for the first ever).
+
+    `epoch_before` is 0 too where another replica has held the Lease since this one led: what was known may be over.
+    """
 
     epoch: int
     commit: str
@@ -98,6 +101,7 @@ class Elector:
     _deadline: float = field(default=float("-inf"), init=False)
     _leading: bool = field(default=False, init=False)
     _looked: bool = field(default=False, init=False)
+    _other_held: bool = field(default=False, init=False)
     _notes: dict[str, str] = field(default_factory=dict, init=False)
     _noted: list[asyncio.Future[None]] = field(default_factory=list, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -216,6 +220,7 @@ class Elector:
         self._record = record
         if record.holder in {"", self.identity}:
             return False
+        self._other_held = True
         patience = max(self.settings.duration, min(record.duration, _LONGEST * self.settings.duration))
         return self.pace.clock.monotonic() < self._seen_at + patience
 
@@ -251,7 +256,8 @@ class Elector:
             self._record = await self._write(record, {EPOCH: str(epoch)})
         self._epoch, self._deadline, self._leading = epoch, sent + self.settings.renew_deadline, True
         notes = record.annotations
-        return Term(epoch, notes.get(COMMIT, ""), notes.get(CHAIN_HEAD, ""), record.epoch)
+        before, self._other_held = 0 if self._other_held else record.epoch, False
+        return Term(epoch, notes.get(COMMIT, ""), notes.get(CHAIN_HEAD, ""), before)
 
     async def _lead(self, work: Callable[[Term], Awaitable[None]], term: Term) -> bool:
         """Runs the work under a kept lease. True: it ended by itself; False: the lease was lost."""

@@ -134,6 +134,20 @@ async def test_a_term_names_the_one_before_it_whatever_became_of_tries_in_betwee
     assert [(term.epoch_before, term.epoch) for term in work.terms] == [(0, 1), (1, 2), (2, 8)]
 
 
+async def test_a_term_after_another_holder_names_none_before_it(
+    server: ApiServer, make: Callable[..., Elector], until: Until
+) -> None:
+    """Whoever stood down for that holder has forgotten what it knew, although no other term was opened."""
+    elector, work = make("one"), Work()
+    async with running(elector, work):
+        await until(lambda: work.running == 1)
+        lease = server.objects[LEASE]
+        for holder, seen in (("two", lambda: elector.holder == "two"), ("", lambda: len(work.terms) == 2)):
+            server.put(LEASE, {**lease, "spec": {**lease["spec"], "holderIdentity": holder}})
+            await until(seen)
+    assert [(term.epoch_before, term.epoch) for term in work.terms] == [(0, 1), (0, 2)]
+
+
 async def test_who_leads_can_be_known_before_one_competes(
     server: ApiServer, make: Callable[..., Elector], until: Until
 ) -> None:
