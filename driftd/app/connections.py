@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -140,17 +140,16 @@ async def _connected(found: Sequence[_Found]) -> socket.socket:
     """A connection to the first address that takes one; raises what the first of them said."""
     errors: list[OSError] = []
     for family, address in found:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(0)
-            await asyncio.get_running_loop().sock_connect(sock, address)
-        except BaseException as error:
-            sock.close()
-            if not isinstance(error, OSError):
-                raise
-            errors.append(error)
-        else:
-            return sock
+        with ExitStack() as unless_connected:
+            try:
+                sock = unless_connected.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                sock.settimeout(0)
+                await asyncio.get_running_loop().sock_connect(sock, address)
+            except OSError as error:
+                errors.append(error)
+            else:
+                unless_connected.pop_all()
+                return sock
     raise errors[0] if errors else OSError("its name has no address")
 
 

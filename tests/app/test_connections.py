@@ -147,9 +147,10 @@ async def test_an_address_of_a_host_that_takes_nothing_does_not_hide_one_that_do
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with listener() as one:
-        stream = socket.AF_INET, socket.SOCK_STREAM, 6, ""
-        both = [(*stream, ("127.0.0.1", port)) for port in (free_ports(1)[0], one.port)]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        stream = socket.SOCK_STREAM, 6, ""
+        found = [(-7, *stream, ("of a family that is not there", 1))]
+        found += [(socket.AF_INET, *stream, ("127.0.0.1", port)) for port in (free_ports(1)[0], one.port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         line = await dial(only(pagers(settings(tmp_path, alertmanager_urls=("http://alertmanager.example:9093",)))))
         assert (line.seen, line.remedy) == ("http://alertmanager.example:9093 takes connections", "")
 
