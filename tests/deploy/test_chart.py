@@ -463,6 +463,8 @@ def test_protected_namespaces_and_label_keys_reach_the_bounds() -> None:
         ("model.configMap=a,model.files.a\\.yaml=b", "/model"),
         ("model.files.a\\.txt=b", "a.txt"),
         ("settings.Audit=1", "Audit"),
+        ("settings.paging.routes=[]", "/settings/paging/routes"),
+        ("settings.paging.alertmanager_urls=http://a:9093", "/settings/paging/alertmanager_urls"),
         ("secretSettings.PASSWORD.name=a,secretSettings.PASSWORD.key=b", "PASSWORD"),
         ("env.PYTHONPATH=/tmp", "PYTHONPATH"),
         ("env.DRIFTD_LOG__LEVEL=debug", "DRIFTD_LOG__LEVEL"),
