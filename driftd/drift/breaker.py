@@ -31,7 +31,8 @@ class _Object:
     recent: deque[float]  # the last repairs, as many as make a fight
     free: float = 0.0  # no write before this, by the cap on writes
     pause: float = 0.0  # the present pause of a patient fight
-    half: bool = False  # the last repair closed it and has not opened it again
+    half: str = ""  # the version that the last repair left closed, if it opened it no more
+    ours: bool = False  # whether it was seen at that version
     fight_since: float | None = None
     repairs: int = 0
     loose_since: float | None = None
@@ -54,6 +55,8 @@ class FightBreaker:
     Five repairs within a minute make a fight (Config Sync reports one at the same pace). In a fight, drift that
     tightens or is neutral is repaired after 2 s, then 6 s, 18 s and so on up to 300 s. Drift that may loosen is always
     repaired, at no more than `writes_per_second`: a pause there would be a hole that the other side may hold open.
+    What a repair of ours left closed, and nobody wrote since, is no drift of theirs: it is opened without a pause, and
+    that is no repair of its own.
     """
 
     def __init__(
@@ -75,23 +78,28 @@ class FightBreaker:
         self._calm: OrderedDict[ObjectRef, _Object] = OrderedDict()
         self._fighting: OrderedDict[ObjectRef, _Object] = OrderedDict()
 
-    def permit(self, ref: ObjectRef, direction: Direction, now: float) -> float:
-        """Seconds to wait before `ref` may be written, 0.0 for at once. Call it for every drifted object seen."""
+    def permit(self, ref: ObjectRef, direction: Direction, now: float, *, version: str = "") -> float:
+        """Seconds to wait before `ref` may be written, 0.0 for at once. Call it for every drifted object seen.
+
+        `version` is the one it was seen at, empty where it is missing.
+        """
         state = self._state(ref, now)
+        state.ours = version == state.half != ""
         self._account(state, direction, now)
         until = state.free
-        if state.fight_since is not None and not direction.may_loosen and not state.half:
+        if state.fight_since is not None and not direction.may_loosen and not state.ours:
             until = max(until, state.touched + state.pause)
         return max(0.0, until - now)
 
-    def repaired(self, ref: ObjectRef, now: float, writes: int = 1, *, half: bool = False) -> bool:
+    def repaired(self, ref: ObjectRef, now: float, writes: int = 1, *, half: str = "") -> bool:
         """Count one repair of `writes` writes; True exactly once a fight, when it becomes one: page then.
 
-        `half` says that it only closed the object: what opens it again belongs to the same repair. A half after a half
-        is none: somebody wrote in between, and a finalizer lets them do so for ever.
+        `half` is the version at which it left the object closed, empty where it did all: opening that version belongs
+        to the same repair. Trap: a finalizer lets somebody else write after each first half for ever.
         """
         state = self._state(ref, now)
-        finishes, state.half = state.half and not half, half and not state.half
+        finishes = state.ours and not half
+        state.half, state.ours = half, False
         state.touched = now
         state.free = now + self._gap * writes
         if finishes:

@@ -47,12 +47,13 @@ _VERBS: Mapping[type, str] = {Create: "create", Replace: "replace", Condemn: "co
 class Acts:
     """What came of a plan. `stopped_by` is the answer that ended it early, `stopped_at` the write it was about.
 
-    `repaired` has the number of writes of each object; those in `half` were closed and not opened again.
+    `repaired` has the number of writes of each object, `half` the version at which it was left closed, empty if it was
+    not.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     repaired: dict[ObjectRef, int] = field(default_factory=dict)
-    half: set[ObjectRef] = field(default_factory=set)
+    half: dict[ObjectRef, str] = field(default_factory=dict)
     stopped_by: Answer | None = None
     stopped_at: Write | None = None
     waiting_for_store: bool = False
@@ -232,7 +233,7 @@ class Actor:
         self._metrics.writes.labels(write.ref.kind, intent.verb, answer.result.value).inc()
         if answer.result is Result.DONE:
             acts.repaired[write.ref] = acts.repaired.get(write.ref, 0) + 1
-            (acts.half.add if closes_only(write) else acts.half.discard)(write.ref)
+            acts.half[write.ref] = version if closes_only(write) else ""
         level = _log.info if answer.result is Result.DONE else _log.warning
         level(
             "write.done" if answer.result is Result.DONE else "write.not_done",

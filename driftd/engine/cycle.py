@@ -256,7 +256,7 @@ class Cycle:
             work.repaired.add(ref)
             self._setbacks.clear(ref)
             self._metrics.heal_seconds.labels(ref.kind).observe(now - ticket.since, work.exemplar)
-            if self._breaker.repaired(ref, now, writes, half=ref in acts.half):
+            if self._breaker.repaired(ref, now, writes, half=acts.half[ref]):
                 _log.warning("fight.known", kind=ref.kind, namespace=ref.namespace, name=ref.name)
                 work.fights.append(ref)
                 self._metrics.fights.set(len(self._breaker.fights(now)))

@@ -57,7 +57,11 @@ class Patience:
         alone = sum(map(decides_flows, comparison.findings)) <= 1 and open_everywhere <= 1
         for finding in comparison.findings:
             direction = finding.direction if alone else Direction.UNKNOWN
-            fight = self.breaker.permit(finding.ref, direction, now) if finding.type in _REPAIRABLE else 0.0
+            difference = comparison.differences.get(finding.id)
+            live = difference.live if difference is not None else None
+            version = live.resource_version if live is not None else ""
+            repairable = finding.type in _REPAIRABLE
+            fight = self.breaker.permit(finding.ref, direction, now, version=version) if repairable else 0.0
             if fight > 0:
                 waiting.add(finding.ref)
                 again.append(fight)

@@ -192,33 +192,43 @@ def test_what_a_repair_left_closed_is_opened_without_the_pause_of_the_fight() ->
     for second in range(8):
         breaker.repaired(POLICY, float(second))
     assert breaker.permit(POLICY, TIGHT, 8.0) == 53.0
-    breaker.repaired(POLICY, 8.0, half=True)
-    assert breaker.permit(POLICY, TIGHT, 8.0) == 0.5
-    assert breaker.permit(POLICY, TIGHT, 8.5) == 0.0
+    breaker.repaired(POLICY, 8.0, half="v1")
+    assert breaker.permit(POLICY, TIGHT, 8.0, version="v1") == 0.5
+    assert breaker.permit(POLICY, TIGHT, 8.5, version="v1") == 0.0
     breaker.repaired(POLICY, 8.5)
-    assert breaker.permit(POLICY, TIGHT, 9.0) > 60.0
+    assert breaker.permit(POLICY, TIGHT, 9.0, version="v2") > 60.0
+
+
+def test_what_somebody_wrote_after_a_first_half_is_theirs() -> None:
+    breaker = FightBreaker()
+    for second in range(8):
+        breaker.repaired(POLICY, float(second), half="v1")
+    for version in ("", "v2"):
+        assert breaker.permit(POLICY, TIGHT, 8.0, version=version) == 53.0
+    assert breaker.permit(POLICY, TIGHT, 8.0, version="v1") == 0.0
 
 
 def test_what_opens_a_closed_object_again_is_no_repair_of_its_own() -> None:
     breaker = FightBreaker()
     for second in range(0, 8, 2):
-        assert not breaker.repaired(POLICY, float(second), half=True)
+        assert not breaker.repaired(POLICY, float(second), half="v1")
+        breaker.permit(POLICY, TIGHT, second + 1.0, version="v1")
         assert not breaker.repaired(POLICY, second + 1.0)
-    assert breaker.repaired(POLICY, 8.0, half=True)
+    assert breaker.repaired(POLICY, 8.0, half="v1")
 
 
 def test_repairs_that_never_get_beyond_their_first_half_are_a_fight_all_the_same() -> None:
     breaker = FightBreaker()
-    assert [breaker.repaired(POLICY, float(n), half=True) for n in range(5)] == [False] * 4 + [True]
+    assert [breaker.repaired(POLICY, float(n), half=f"v{n}") for n in range(5)] == [False] * 4 + [True]
 
 
 def test_who_writes_after_each_first_half_meets_the_patience_of_a_fight() -> None:
     """A finalizer keeps what is emptied and deleted: its rival was answered twice a second for ever."""
     breaker, now, repairs = FightBreaker(), 0.0, 0
     while now < 600.0:
-        wait = breaker.permit(POLICY, NEUTRAL, now)
+        wait = breaker.permit(POLICY, NEUTRAL, now, version=f"theirs {repairs}")
         repairs += not wait
         if not wait:
-            breaker.repaired(POLICY, now, half=True)
+            breaker.repaired(POLICY, now, half=f"ours {repairs}")
         now += wait or 0.01
-    assert repairs <= 20
+    assert repairs <= 12

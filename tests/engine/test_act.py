@@ -204,11 +204,17 @@ async def test_a_contested_cut_takes_away_from_what_there_is_by_now() -> None:
     assert unbound, "bound to a version it lost to those who only note something there, for half a minute"
 
 
+class Answering(Cluster):
+    async def execute(self, write: Write, _epoch: int, *, unbound: bool) -> Answer:
+        del write, unbound
+        return Answer(Result.DONE, live(POLICY, "2", {}, spec=HOLE))
+
+
 async def test_what_only_closes_an_object_is_half_a_repair() -> None:
     judged = live(POLICY, "1", {}, spec=HOLE)
     for write, half in ((put(judged), False), (replace(put(judged), interim=True), True), (doom(judged), True)):
-        acts = await act(Cluster(judged), write, contested=False)
-        assert (acts.repaired, acts.half) == ({POLICY: 1}, {POLICY} if half else set())
+        acts = await act(Answering(judged), write, contested=False)
+        assert (acts.repaired, acts.half) == ({POLICY: 1}, {POLICY: "2" if half else ""})
 
 
 async def test_a_large_contested_object_is_written_without_what_is_foreign() -> None:
