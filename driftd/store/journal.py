@@ -56,7 +56,7 @@ class Journal:
         self._end = 0
         while (reading := self.read(self._end)).entries:
             self._end = reading.end
-        self._highest = self._end  # that was ever written, whether or not it is durable
+        self._highest = self._end  # of what this process finds or writes, whether or not it is durable
 
     @property
     def used(self) -> int:

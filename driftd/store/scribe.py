@@ -24,7 +24,7 @@ from driftd.store.backend import Backend
 from driftd.store.chain import Head
 from driftd.store.condition import StoreMode, StoreOptions, StoreState
 from driftd.store.continuity import GAP, Gap, behind
-from driftd.store.entries import Act, Entry, Note, Remember, Tell, stamp
+from driftd.store.entries import Act, Begin, Close, Entry, Finish, Note, Remember, Tell, stamp
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, Overtaken, StoreGone
 from driftd.store.journal import Journal, JournalRefused
 from driftd.store.told import Overlay, PageRow
@@ -42,6 +42,9 @@ neither in the journal's replay, which makes groups as large as they may be, nor
 _DIVERTING_ROUNDS = 3
 """How often the journal is replayed to where its end was, with newcomers added behind it meanwhile."""
 
+_HAPPENS_ANYHOW = (Begin, Finish, Close, Tell)
+"""Whoever records these goes on without a record; whoever records anything else does not do it then."""
+
 _MUCH_BYTES = 64 * 1024
 """For the replay of so much newcomers do not wait."""
 
@@ -53,12 +56,19 @@ class _Waiting:
     entry: Entry
     done: asyncio.Future[None]
     since: float  # monotonic
+    settled: bool = False
 
     def acknowledge(self) -> None:
+        self.settled = True
         if not self.done.done():
             self.done.set_result(None)
 
     def fail(self, error: Exception) -> None:
+        self.settled = True
+        self.put_off(error)
+
+    def put_off(self, error: Exception) -> None:
+        """Its caller goes on; the entry stays in line."""
         if not self.done.done():
             self.done.set_exception(error)
 
@@ -121,7 +131,8 @@ class Scribe:
     async def submit(self, act: Act, epoch: int, pages: tuple[PageRow, ...] = ()) -> None:
         """Return when `act` and the pages with it are durable; raises `StoreGone` or `EntryRefused`.
 
-        One that would have to wait for the replay of a full journal is `StoreGone` too, and is taken after it.
+        What would wait for the replay of a full journal is `StoreGone` too: a repair, a finding or a page is taken
+        after it, anything else is not.
         """
         if self._closing:
             raise StoreGone("a record", "the store is closed")
@@ -152,7 +163,7 @@ class Scribe:
             except Exception as error:  # noqa: BLE001 - the supervisor of this task: nobody may wait for ever on a defect of ours
                 _log.exception("store.writer_fault")
                 for waiting in self._group:
-                    if not waiting.done.done():
+                    if not waiting.settled:
                         self._lose(waiting, f"unexpected {type(error).__name__}, see the log")
                 self._degrade(f"unexpected {type(error).__name__}")
         if self._well:
@@ -203,7 +214,7 @@ class Scribe:
             await self._put_aside(group)
         except EntryRefused as error:
             if len(group) == 1:
-                group[0].fail(error.about(group[0].entry.what))
+                await self._refuse(group[0], error)
                 return
             for waiting in group:
                 await (self._commit([waiting]) if self._well else self._put_aside([waiting]))
@@ -244,9 +255,8 @@ class Scribe:
                 for waiting in group:
                     await self._put_aside([waiting])
                 return
-            what = group[0].entry.what
             if isinstance(error, EntryRefused):
-                group[0].fail(error.about(what))
+                await self._refuse(group[0], error)
                 return
             self._enter(StoreMode.GONE, f"{self.state.reason}; {error}" if self._journalling else str(error))
             self._lose(group[0], self.state.reason)
@@ -387,21 +397,42 @@ class Scribe:
                 await self._journal_all(self._group)
             except EntryRefused as error:
                 if len(self._group) == 1:
-                    self._group[0].fail(error.about(self._group[0].entry.what))
+                    await self._refuse(self._group[0], error)
                     continue
                 self._put_back()
                 most = 1
             except JournalRefused as error:
                 self._put_back()
-                late = self._clock.monotonic() - self._options.deadline_seconds
-                for waiting in self._queue:
-                    if waiting.since <= late:
-                        waiting.fail(StoreGone(waiting.entry.what, f"it waits for the journal's replay: {error}"))
+                self._put_off(str(error))
                 return
 
     def _put_back(self) -> None:
         self._queue.extendleft(reversed(self._group))
         self._group = []
+
+    def _put_off(self, reason: str) -> None:
+        """Let those go on who have waited for a transaction's deadline.
+
+        What happens with or without a record stays in line; what is done only if it is kept is lost.
+        """
+        late = self._clock.monotonic() - self._options.deadline_seconds
+        for waiting in [one for one in self._queue if one.since <= late and not one.done.done()]:
+            if isinstance(waiting.entry.act, _HAPPENS_ANYHOW):
+                waiting.put_off(
+                    StoreGone(waiting.entry.what, f"it waits for the end of the journal's replay: {reason}")
+                )
+            else:
+                self._queue.remove(waiting)
+                self._lose(waiting, reason)
+
+    async def _refuse(self, waiting: _Waiting, error: EntryRefused) -> None:
+        """Nobody will ever take this record. Where its caller has gone on, nobody else is left to be told."""
+        what, alone = waiting.entry.what, waiting.done.done()
+        waiting.fail(error.about(what))
+        if alone:
+            _log.error("store.entry_refused", what=what, reason=str(error))
+            if self._well:
+                await self._own_note("store.refused", what, {"reason": str(error)})
 
     async def _clear_journal(self) -> None:
         if self._journal.used:
