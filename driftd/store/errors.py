@@ -8,7 +8,7 @@ class StoreError(Exception):
 
 
 class StoreGone(StoreError):
-    """Neither database nor journal took the record.
+    """Neither database nor journal took the record, or not yet (see `Scribe.submit`).
 
     Repairs that restore the canonical state may go on; final deletes and writes that come from a changed model
     must wait (D9).
