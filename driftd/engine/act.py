@@ -233,7 +233,7 @@ class Actor:
         self._metrics.writes.labels(write.ref.kind, intent.verb, answer.result.value).inc()
         if answer.result is Result.DONE:
             acts.repaired[write.ref] = acts.repaired.get(write.ref, 0) + 1
-            acts.half[write.ref] = version if closes_only(write) else ""
+            acts.half[write.ref] = version if _closes_only(write) else ""
         level = _log.info if answer.result is Result.DONE else _log.warning
         level(
             "write.done" if answer.result is Result.DONE else "write.not_done",
@@ -286,7 +286,7 @@ class _Ready:
     said: str = ""
 
 
-def closes_only(write: Write) -> bool:
+def _closes_only(write: Write) -> bool:
     """Whether a write is but the first half of a repair: what opens the object, or takes it away, comes after it."""
     match write:
         case Create(interim=True) | Replace(interim=True) | Condemn():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from driftd.drift import Comparison, FightBreaker, decides_flows, twin_ref
+from driftd.drift import Comparison, Difference, FightBreaker, decides_flows, twin_ref
 from driftd.engine.setbacks import Setbacks
 from driftd.engine.stopped import StoppedKinds
 from driftd.values import Direction, FindingType, ObjectRef
@@ -57,11 +57,10 @@ class Patience:
         alone = sum(map(decides_flows, comparison.findings)) <= 1 and open_everywhere <= 1
         for finding in comparison.findings:
             direction = finding.direction if alone else Direction.UNKNOWN
-            difference = comparison.differences.get(finding.id)
-            live = difference.live if difference is not None else None
-            version = live.resource_version if live is not None else ""
-            repairable = finding.type in _REPAIRABLE
-            fight = self.breaker.permit(finding.ref, direction, now, version=version) if repairable else 0.0
+            fight = 0.0
+            if finding.type in _REPAIRABLE:
+                version = _version(comparison.differences.get(finding.id))
+                fight = self.breaker.permit(finding.ref, direction, now, version=version)
             if fight > 0:
                 waiting.add(finding.ref)
                 again.append(fight)
@@ -73,3 +72,8 @@ class Patience:
         again += paused.values()
         passing = {ref for ref in stuck if ref not in self.stopped and not self.setbacks.lasts(ref, now)}
         return LeftAlone(frozenset(waiting), frozenset(stuck), tuple(again), frozenset(passing))
+
+
+def _version(difference: Difference | None) -> str:
+    """At which the object was seen, empty where it is missing."""
+    return difference.live.resource_version if difference and difference.live else ""

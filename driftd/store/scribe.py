@@ -6,11 +6,10 @@ the same transaction), before anything newer is written.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import uuid4
@@ -28,6 +27,7 @@ from driftd.store.entries import Act, Begin, Close, Entry, Finish, Note, Remembe
 from driftd.store.errors import DatabaseUnavailable, EntryRefused, Overtaken, StoreGone
 from driftd.store.journal import Journal, JournalRefused
 from driftd.store.told import Overlay, PageRow
+from driftd.store.write_queue import GROUP, Waiting, WriteQueue
 from driftd.telemetry import current_trace_id
 from driftd.values import Clock
 
@@ -35,42 +35,14 @@ T = TypeVar("T")
 
 _log = structlog.get_logger("driftd.store")
 
-_GROUP = 64
-"""Entries in one transaction. What is too long for the deadline on a database under load would never come to its end:
-neither in the journal's replay, which makes groups as large as they may be, nor behind it."""
-
 _DIVERTING_ROUNDS = 3
 """How often the journal is replayed to where its end was, with newcomers added behind it meanwhile."""
 
 _HAPPENS_ANYHOW = (Begin, Finish, Close, Tell)
-"""Whoever records these goes on without a record; whoever records anything else does not do it then."""
+"""Whoever records these goes on without a record. What is to be remembered is not done without; a note tells of it."""
 
 _MUCH_BYTES = 64 * 1024
 """For the replay of so much newcomers do not wait."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """An entry whose caller waits until it is durable."""
-
-    entry: Entry
-    done: asyncio.Future[None]
-    since: float  # monotonic
-    settled: bool = False
-
-    def acknowledge(self) -> None:
-        self.settled = True
-        if not self.done.done():
-            self.done.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        self.settled = True
-        self.put_off(error)
-
-    def put_off(self, error: Exception) -> None:
-        """Its caller goes on; the entry stays in line."""
-        if not self.done.done():
-            self.done.set_exception(error)
 
 
 class Scribe:
@@ -90,8 +62,8 @@ class Scribe:
         self._writer, self._next = uuid4().hex, 0
         # Its own notes run ahead of entries that still queue, so they must not move those entries' watermark.
         self._own_writer, self._own_next = f"{self._writer}.own", 0
-        self._queue: deque[_Waiting] = deque()
-        self._group: list[_Waiting] = []
+        self._queue = WriteQueue()
+        self._group: list[Waiting] = []
         self._wake = asyncio.Event()
         self._leads = False
         self._head_known = False
@@ -139,8 +111,7 @@ class Scribe:
         self._leads = epoch > 0
         entry = Entry(self._writer, self._next, self._clock.now(), epoch, current_trace_id(), act, pages)
         self._next += 1
-        waiting = _Waiting(entry, asyncio.get_running_loop().create_future(), self._clock.monotonic())
-        self._queue.append(waiting)
+        waiting = self._queue.add(entry, self._clock.monotonic())
         self._wake.set()
         await waiting.done
 
@@ -172,7 +143,7 @@ class Scribe:
     async def _turn(self) -> None:
         if not self._queue:
             await self._sleep()
-        self._group = [self._queue.popleft() for _ in range(min(_GROUP, len(self._queue)))]
+        self._group = self._queue.take()
         if self._group and self._well:
             await self._commit(self._group)
         elif self._group:
@@ -206,7 +177,7 @@ class Scribe:
             if timer is not None:
                 timer.cancel()
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[Waiting]) -> None:
         try:
             await self._apply([waiting.entry for waiting in group])
         except DatabaseUnavailable as error:
@@ -247,7 +218,7 @@ class Scribe:
         """One transaction. While this replica does not lead, no repair waits for it: the leader's turns come first."""
         return await self._database.write(body, after, patient=not self._leads)
 
-    async def _put_aside(self, group: Sequence[_Waiting]) -> None:
+    async def _put_aside(self, group: Sequence[Waiting]) -> None:
         try:
             await self._journal_all(group)
         except (JournalRefused, EntryRefused) as error:
@@ -264,7 +235,7 @@ class Scribe:
         if self.state.mode is StoreMode.GONE:
             self._enter(StoreMode.JOURNALLING, self.state.reason)
 
-    async def _journal_all(self, group: Sequence[_Waiting]) -> None:
+    async def _journal_all(self, group: Sequence[Waiting]) -> None:
         """All of a group or none; raises `JournalRefused` or `EntryRefused`."""
         await self._in_journal_thread(self._journal.append, [waiting.entry for waiting in group])
         for waiting in group:
@@ -365,8 +336,8 @@ class Scribe:
             much = round_left > 0 and end - offset > _MUCH_BYTES
             while offset < end and (reading := await self._in_journal_thread(self._journal.read, offset)).entries:
                 offset, damaged = reading.end, damaged + reading.damaged
-                for start in range(0, len(reading.entries), _GROUP):
-                    replayed += await self._replay(reading.entries[start : start + _GROUP])
+                for start in range(0, len(reading.entries), GROUP):
+                    replayed += await self._replay(reading.entries[start : start + GROUP])
                     if much:
                         await self._divert_queue()
             if not much:
@@ -386,13 +357,13 @@ class Scribe:
             return 0
 
     async def _divert_queue(self) -> None:
-        """Put newcomers behind what is replayed; those for whom there is no room stay in line until its end.
+        """Put newcomers behind what is replayed; those for whom there is no room stay in the queue until its end.
 
         Their callers do not wait for that beyond a transaction's deadline: repairs go on.
         """
-        most = _GROUP
+        most = GROUP
         while self._queue:
-            self._group = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+            self._group = self._queue.take(most)
             try:
                 await self._journal_all(self._group)
             except EntryRefused as error:
@@ -407,16 +378,16 @@ class Scribe:
                 return
 
     def _put_back(self) -> None:
-        self._queue.extendleft(reversed(self._group))
+        self._queue.put_back(self._group)
         self._group = []
 
     def _put_off(self, reason: str) -> None:
         """Let those go on who have waited for a transaction's deadline.
 
-        What happens with or without a record stays in line; what is done only if it is kept is lost.
+        What happens with or without a record stays in the queue; what is done only if it is kept is lost.
         """
         late = self._clock.monotonic() - self._options.deadline_seconds
-        for waiting in [one for one in self._queue if one.since <= late and not one.done.done()]:
+        for waiting in self._queue.late(late):
             if isinstance(waiting.entry.act, _HAPPENS_ANYHOW):
                 waiting.put_off(
                     StoreGone(waiting.entry.what, f"it waits for the end of the journal's replay: {reason}")
@@ -425,9 +396,9 @@ class Scribe:
                 self._queue.remove(waiting)
                 self._lose(waiting, reason)
 
-    async def _refuse(self, waiting: _Waiting, error: EntryRefused) -> None:
+    async def _refuse(self, waiting: Waiting, error: EntryRefused) -> None:
         """Nobody will ever take this record. Where its caller has gone on, nobody else is left to be told."""
-        what, alone = waiting.entry.what, waiting.done.done()
+        what, alone = waiting.entry.what, waiting.alone
         waiting.fail(error.about(what))
         if alone:
             _log.error("store.entry_refused", what=what, reason=str(error))
@@ -458,7 +429,7 @@ class Scribe:
         level("store.mode", mode=mode.value, reason=reason, waiting_bytes=self._journal.used)
         self._tell()
 
-    def _lose(self, waiting: _Waiting, reason: str) -> None:
+    def _lose(self, waiting: Waiting, reason: str) -> None:
         """Nobody takes this record: whoever gave it knows, and it counts."""
         waiting.fail(StoreGone(waiting.entry.what, reason))
         self.state = replace(self.state, lost=self.state.lost + 1)

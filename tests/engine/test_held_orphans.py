@@ -19,6 +19,12 @@ async def lose_acme(*scenes: Scene) -> None:
             await one.offer(*texts)
 
 
+async def both_hold_acme(folder: Path, store: Store, clock: SteppingClock) -> tuple[Scene, Scene]:
+    leader, standby = (Scene(folder / name, store, clock=clock) for name in ("one", "two"))
+    await lose_acme(leader, standby)
+    return leader, standby
+
+
 async def test_an_environment_gone_from_the_model_is_orphaned_over_a_restart_and_comes_back(
     scene: Scene,
 ) -> None:
@@ -109,8 +115,7 @@ async def test_a_retired_namespace_does_not_rise_with_a_replica_that_held_it_lon
     """It found neither record nor evidence, wrote the namespace down again, and enforced what it once was."""
     clock = SteppingClock()
     store = await Store.open(tmp_path / "driftd.sqlite", clock, tmp_path / "journal")
-    leader, standby = (Scene(tmp_path / name, store, clock=clock) for name in ("one", "two"))
-    await lose_acme(leader, standby)
+    leader, standby = await both_hold_acme(tmp_path, store, clock)
     clock.wall -= timedelta(hours=1)  # the retiring replica's clock is slow
     await leader.loop.retire("acme-prod", "ann", "gone")
     clock.wall += timedelta(days=100)
@@ -128,8 +133,7 @@ async def test_an_orphan_that_the_store_has_lost_is_kept_and_given_back_unless_s
     """A store put back from a backup took every orphan for retired, without a word."""
     clock = SteppingClock()
     store = await Store.open(tmp_path / "driftd.sqlite", clock, tmp_path / "journal")
-    leader, standby = (Scene(tmp_path / name, store, clock=clock) for name in ("one", "two"))
-    await lose_acme(leader, standby)
+    leader, standby = await both_hold_acme(tmp_path, store, clock)
     await leader.loop.retire("acme-prod", "ann", "of a life before")
     await lose_acme(leader, standby)
     assert standby.orphaned() == ["acme-prod"]
